@@ -1,0 +1,49 @@
+# Each target is a line or two that calls a script or cargo. docs/building.md has the story.
+
+# One selection of packages everywhere: another one means another set of features, and the
+# dependencies that they touch are built a second time.
+everything := --workspace --locked
+shell_scripts = .ci/run $(shell grep -lE '^.!/.*sh$$' scripts/*)
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target what; do \
+		printf '  make %-9s%s\n' "$$target" "$$what"; done
+
+.PHONY: demo
+demo: build ## start a chain and a worker, pay for a prompt, show who was paid what
+	scripts/demo
+
+.PHONY: test
+test: build ## all unit, pallet, runtime and end-to-end tests (at most 10 minutes once built)
+	cargo test $(everything)
+
+.PHONY: soak
+soak: build ## the long runs and the full lists of faults
+	scripts/soak
+
+.PHONY: bench
+bench: build ## the weights of a job beside a transfer's, and a flooded chain's throughput
+	scripts/bench
+
+.PHONY: weights
+weights: setup ## measure the pallets' weights again and write their weights.rs
+	scripts/weights
+
+.PHONY: lint
+lint: setup ## formatting, clippy and shellcheck (clippy's first run is a build of its own)
+	cargo fmt --all --check
+	@if command -v shellcheck >/dev/null; then shellcheck $(shell_scripts); else echo 'shellcheck is not here: scripts not checked'; fi
+	cargo clippy $(everything) --all-targets -- -D warnings
+
+.PHONY: fmt
+fmt: setup ## format all Rust code
+	cargo fmt --all
+
+.PHONY: build
+build: setup ## build node, worker and command
+	cargo build $(everything)
+
+.PHONY: setup
+setup: ## install what the machine lacks for building, and choose the compilers
+	@scripts/setup

@@ -1,0 +1,171 @@
+//! What each subcommand does.
+
+use crate::{
+    chain_spec::{self, ChainSpec},
+    cli::{Cli, Subcommand},
+    service,
+};
+use assay_runtime::opaque::Block;
+use sc_cli::SubstrateCli;
+use sc_network::config::NetworkBackendType;
+use sc_service::PartialComponents;
+
+impl SubstrateCli for Cli {
+    fn impl_name() -> String {
+        "Assay Node".into()
+    }
+
+    fn impl_version() -> String {
+        env!("SUBSTRATE_CLI_IMPL_VERSION").into()
+    }
+
+    fn description() -> String {
+        "Runs a node of an Assay chain.".into()
+    }
+
+    fn author() -> String {
+        "The Assay developers".into()
+    }
+
+    fn support_url() -> String {
+        "the project's issue tracker".into()
+    }
+
+    fn copyright_start_year() -> i32 {
+        2026
+    }
+
+    fn load_spec(&self, id: &str) -> Result<Box<dyn sc_service::ChainSpec>, String> {
+        let spec = match id {
+            "dev" | "development" => chain_spec::development()?,
+            "" | "local" | "local_testnet" => chain_spec::local_testnet()?,
+            "production" if self.only_writes_spec() => chain_spec::production()?,
+            "production" => {
+                return Err(
+                    "`production` is a template without validators: write it with `assay-node \
+                     export-chain-spec --chain production`, fill in session.keys and \
+                     balances.balances, and start with `--chain FILE`"
+                        .into(),
+                )
+            }
+            path => ChainSpec::from_json_file(path.into()).map_err(|error| {
+                format!(
+                    "no chain `{path}`: give `dev`, `local`, or the path of a chain specification \
+                     ({error})"
+                )
+            })?,
+        };
+        Ok(Box::new(spec))
+    }
+}
+
+impl Cli {
+    fn only_writes_spec(&self) -> bool {
+        matches!(
+            self.subcommand,
+            Some(Subcommand::ExportChainSpec(_) | Subcommand::BuildSpec(_))
+        )
+    }
+}
+
+/// Runs what the command line asks for.
+pub fn run() -> sc_cli::Result<()> {
+    let cli = Cli::from_args();
+
+    match &cli.subcommand {
+        Some(Subcommand::Key(cmd)) => cmd.run(&cli),
+        Some(Subcommand::ExportChainSpec(cmd)) => cmd.run(cli.load_spec(&cmd.chain)?),
+        #[allow(deprecated)]
+        Some(Subcommand::BuildSpec(cmd)) => {
+            let runner = cli.create_runner(cmd)?;
+            runner.sync_run(|config| cmd.run(config.chain_spec, config.network))
+        }
+        Some(Subcommand::CheckBlock(cmd)) => {
+            let runner = cli.create_runner(cmd)?;
+            runner.async_run(|config| {
+                let PartialComponents {
+                    client,
+                    task_manager,
+                    import_queue,
+                    ..
+                } = service::new_partial(&config)?;
+                Ok((cmd.run(client, import_queue), task_manager))
+            })
+        }
+        Some(Subcommand::ExportBlocks(cmd)) => {
+            let runner = cli.create_runner(cmd)?;
+            runner.async_run(|config| {
+                let PartialComponents {
+                    client,
+                    task_manager,
+                    ..
+                } = service::new_partial(&config)?;
+                Ok((cmd.run(client, config.database), task_manager))
+            })
+        }
+        Some(Subcommand::ExportState(cmd)) => {
+            let runner = cli.create_runner(cmd)?;
+            runner.async_run(|config| {
+                let PartialComponents {
+                    client,
+                    task_manager,
+                    ..
+                } = service::new_partial(&config)?;
+                Ok((cmd.run(client, config.chain_spec), task_manager))
+            })
+        }
+        Some(Subcommand::ImportBlocks(cmd)) => {
+            let runner = cli.create_runner(cmd)?;
+            runner.async_run(|config| {
+                let PartialComponents {
+                    client,
+                    task_manager,
+                    import_queue,
+                    ..
+                } = service::new_partial(&config)?;
+                Ok((cmd.run(client, import_queue), task_manager))
+            })
+        }
+        Some(Subcommand::PurgeChain(cmd)) => {
+            let runner = cli.create_runner(cmd)?;
+            runner.sync_run(|config| cmd.run(config.database))
+        }
+        Some(Subcommand::Revert(cmd)) => {
+            let runner = cli.create_runner(cmd)?;
+            runner.async_run(|config| {
+                let PartialComponents {
+                    client,
+                    backend,
+                    task_manager,
+                    ..
+                } = service::new_partial(&config)?;
+                let revert_consensus = Box::new(
+                    |client: std::sync::Arc<service::FullClient>, backend, blocks| {
+                        sc_consensus_babe::revert(client.clone(), backend, blocks)?;
+                        sc_consensus_grandpa::revert(client, blocks)?;
+                        Ok(())
+                    },
+                );
+                Ok((
+                    cmd.run(client, backend, Some(revert_consensus)),
+                    task_manager,
+                ))
+            })
+        }
+        Some(Subcommand::ChainInfo(cmd)) => {
+            let runner = cli.create_runner(cmd)?;
+            runner.sync_run(|config| cmd.run::<Block>(&config))
+        }
+        None => {
+            let runner = cli.create_runner(&cli.run)?;
+            runner.run_node_until_exit(|config| async move {
+                if !matches!(config.network.network_backend, NetworkBackendType::Litep2p) {
+                    return Err(sc_cli::Error::Input(
+                        "this node speaks litep2p only: leave out --network-backend".into(),
+                    ));
+                }
+                service::new_full(config).map_err(sc_cli::Error::Service)
+            })
+        }
+    }
+}

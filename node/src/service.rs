@@ -1,0 +1,383 @@
+//! Puts the parts of a node together: database, runtime, BABE, GRANDPA, pool, network and RPC.
+
+use crate::rpc;
+use assay_runtime::{opaque::Block, Hash, RuntimeApi};
+use futures::FutureExt;
+use sc_client_api::Backend;
+use sc_consensus_babe::{BabeLink, BabeWorkerHandle, SlotProportion};
+use sc_consensus_grandpa::{GrandpaPruningFilter, SharedVoterState};
+use sc_consensus_slots::BackoffAuthoringOnFinalizedHeadLagging;
+use sc_network::{config::FullNetworkConfiguration, Litep2pNetworkBackend, NetworkBackend};
+use sc_offchain::{OffchainWorkerOptions, OffchainWorkers};
+use sc_service::{
+    error::Error as ServiceError, Configuration, PartialComponents, RpcHandlers, SpawnTasksParams,
+    TaskManager, WarpSyncConfig,
+};
+use sc_telemetry::{Telemetry, TelemetryWorker};
+use sc_transaction_pool_api::OffchainTransactionPoolFactory;
+use sp_consensus_babe::{inherents::BabeCreateInherentDataProviders, SlotDuration};
+use std::{sync::Arc, time::Duration};
+
+/// How long a GRANDPA message is expected to take through the network.
+const GRANDPA_GOSSIP_DURATION: Duration = Duration::from_millis(333);
+/// A justification is kept at least every so many blocks, for nodes that sync and for light clients.
+const GRANDPA_JUSTIFICATION_PERIOD: u32 = 512;
+/// Share of a slot in which a block is filled; the rest is for sending and checking it.
+const PROPOSAL_SLOT_PORTION: f32 = 0.5;
+
+pub type FullClient = sc_service::TFullClient<
+    Block,
+    RuntimeApi,
+    sc_executor::WasmExecutor<sp_io::SubstrateHostFunctions>,
+>;
+pub type FullBackend = sc_service::TFullBackend<Block>;
+pub type FullPool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
+pub type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
+type GrandpaBlockImport =
+    sc_consensus_grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>;
+type GrandpaLink = sc_consensus_grandpa::LinkHalf<Block, FullClient, FullSelectChain>;
+type BabeBlockImport = sc_consensus_babe::BabeBlockImport<
+    Block,
+    FullClient,
+    GrandpaBlockImport,
+    BabeCreateInherentDataProviders<Block>,
+    FullSelectChain,
+>;
+
+/// What [`new_partial`] makes besides the usual parts.
+pub struct ConsensusParts {
+    babe_block_import: BabeBlockImport,
+    babe_link: BabeLink<Block>,
+    babe_worker_handle: BabeWorkerHandle<Block>,
+    grandpa_link: GrandpaLink,
+    telemetry: Option<Telemetry>,
+}
+
+type Partial = PartialComponents<
+    FullClient,
+    FullBackend,
+    FullSelectChain,
+    sc_consensus::DefaultImportQueue<Block>,
+    FullPool,
+    ConsensusParts,
+>;
+
+/// What a block's author puts into it at a given time: the slot and the timestamp.
+fn inherent_data_providers(
+    slot_duration: SlotDuration,
+) -> (
+    sp_consensus_babe::inherents::InherentDataProvider,
+    sp_timestamp::InherentDataProvider,
+) {
+    let timestamp = sp_timestamp::InherentDataProvider::from_system_time();
+    let slot = sp_consensus_babe::inherents::InherentDataProvider::from_timestamp_and_slot_duration(
+        *timestamp,
+        slot_duration,
+    );
+    (slot, timestamp)
+}
+
+/// The parts that need no network: enough for the subcommands that work on the database.
+pub fn new_partial(config: &Configuration) -> Result<Partial, ServiceError> {
+    let telemetry = config
+        .telemetry_endpoints
+        .clone()
+        .filter(|endpoints| !endpoints.is_empty())
+        .map(|endpoints| -> Result<_, sc_telemetry::Error> {
+            let worker = TelemetryWorker::new(16)?;
+            let telemetry = worker.handle().new_telemetry(endpoints);
+            Ok((worker, telemetry))
+        })
+        .transpose()?;
+
+    let executor = sc_service::new_wasm_executor(&config.executor);
+    // Justified blocks outlive pruning, so that a pruned node can serve warp sync.
+    let (client, backend, keystore_container, task_manager) =
+        sc_service::new_full_parts::<Block, RuntimeApi, _>(
+            config,
+            telemetry.as_ref().map(|(_, telemetry)| telemetry.handle()),
+            executor,
+            vec![Arc::new(GrandpaPruningFilter)],
+        )?;
+    let client = Arc::new(client);
+
+    let telemetry = telemetry.map(|(worker, telemetry)| {
+        task_manager
+            .spawn_handle()
+            .spawn("telemetry", None, worker.run());
+        telemetry
+    });
+    let telemetry_handle = telemetry.as_ref().map(Telemetry::handle);
+
+    let select_chain = FullSelectChain::new(backend.clone());
+    let transaction_pool = Arc::new(
+        sc_transaction_pool::Builder::new(
+            task_manager.spawn_essential_handle(),
+            client.clone(),
+            config.role.is_authority().into(),
+        )
+        .with_options(config.transaction_pool.clone())
+        .with_prometheus(config.prometheus_registry())
+        .build(),
+    );
+
+    let (grandpa_block_import, grandpa_link) = sc_consensus_grandpa::block_import(
+        client.clone(),
+        GRANDPA_JUSTIFICATION_PERIOD,
+        &client,
+        select_chain.clone(),
+        telemetry_handle.clone(),
+    )?;
+
+    let babe_config = sc_consensus_babe::configuration(&*client)?;
+    let slot_duration = babe_config.slot_duration();
+    let (babe_block_import, babe_link) = sc_consensus_babe::block_import(
+        babe_config,
+        grandpa_block_import.clone(),
+        client.clone(),
+        Arc::new(move |_, _| async move { Ok(inherent_data_providers(slot_duration)) })
+            as BabeCreateInherentDataProviders<Block>,
+        select_chain.clone(),
+        OffchainTransactionPoolFactory::new(transaction_pool.clone()),
+    )?;
+
+    let (import_queue, babe_worker_handle) =
+        sc_consensus_babe::import_queue(sc_consensus_babe::ImportQueueParams {
+            link: babe_link.clone(),
+            block_import: babe_block_import.clone(),
+            justification_import: Some(Box::new(grandpa_block_import)),
+            client: client.clone(),
+            slot_duration,
+            spawner: &task_manager.spawn_essential_handle(),
+            registry: config.prometheus_registry(),
+            telemetry: telemetry_handle,
+        })?;
+
+    Ok(PartialComponents {
+        client,
+        backend,
+        task_manager,
+        keystore_container,
+        select_chain,
+        import_queue,
+        transaction_pool,
+        other: ConsensusParts {
+            babe_block_import,
+            babe_link,
+            babe_worker_handle,
+            grandpa_link,
+            telemetry,
+        },
+    })
+}
+
+/// A whole node. It stops when the returned task manager is dropped.
+pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
+    let PartialComponents {
+        client,
+        backend,
+        mut task_manager,
+        keystore_container,
+        select_chain,
+        import_queue,
+        transaction_pool,
+        other:
+            ConsensusParts {
+                babe_block_import,
+                babe_link,
+                babe_worker_handle,
+                grandpa_link,
+                mut telemetry,
+            },
+    } = new_partial(&config)?;
+
+    let role = config.role;
+    let force_authoring = config.force_authoring;
+    let name = config.network.node_name.clone();
+    let grandpa_enabled = !config.disable_grandpa;
+    let offchain_workers = config.offchain_worker.enabled;
+    let prometheus_registry = config.prometheus_registry().cloned();
+    let shared_authority_set = grandpa_link.shared_authority_set().clone();
+
+    let mut net_config = FullNetworkConfiguration::<Block, Hash, Litep2pNetworkBackend>::new(
+        &config.network,
+        prometheus_registry.clone(),
+    );
+    let metrics =
+        <Litep2pNetworkBackend as NetworkBackend<Block, Hash>>::register_notification_metrics(
+            prometheus_registry.as_ref(),
+        );
+    let genesis_hash = client.chain_info().genesis_hash;
+    let grandpa_protocol_name =
+        sc_consensus_grandpa::protocol_standard_name(&genesis_hash, &config.chain_spec);
+    let (grandpa_protocol_config, grandpa_notification_service) =
+        sc_consensus_grandpa::grandpa_peers_set_config::<Block, Litep2pNetworkBackend>(
+            grandpa_protocol_name.clone(),
+            metrics.clone(),
+            net_config.peer_store_handle(),
+        );
+    net_config.add_notification_protocol(grandpa_protocol_config);
+
+    let warp_sync = Arc::new(sc_consensus_grandpa::warp_proof::NetworkProvider::new(
+        backend.clone(),
+        shared_authority_set.clone(),
+        Vec::new(),
+    ));
+
+    let (network, system_rpc_tx, tx_handler_controller, sync_service, _bitswap) =
+        sc_service::build_network(sc_service::BuildNetworkParams {
+            config: &config,
+            net_config,
+            client: client.clone(),
+            transaction_pool: transaction_pool.clone(),
+            spawn_handle: task_manager.spawn_handle(),
+            spawn_essential_handle: task_manager.spawn_essential_handle(),
+            import_queue,
+            block_announce_validator_builder: None,
+            warp_sync_config: Some(WarpSyncConfig::WithProvider(warp_sync)),
+            block_relay: None,
+            metrics,
+            gap_sync_body_policy: None,
+        })?;
+
+    if offchain_workers {
+        let workers = OffchainWorkers::new(OffchainWorkerOptions {
+            runtime_api_provider: client.clone(),
+            is_validator: role.is_authority(),
+            keystore: Some(keystore_container.keystore()),
+            offchain_db: backend.offchain_storage(),
+            transaction_pool: Some(OffchainTransactionPoolFactory::new(
+                transaction_pool.clone(),
+            )),
+            network_provider: Arc::new(network.clone()),
+            enable_http_requests: true,
+            custom_extensions: |_| Vec::new(),
+        })?;
+        task_manager.spawn_handle().spawn(
+            "offchain-workers-runner",
+            "offchain-worker",
+            workers
+                .run(client.clone(), task_manager.spawn_handle())
+                .boxed(),
+        );
+    }
+
+    let shared_voter_state = SharedVoterState::empty();
+    let rpc_builder = {
+        let client = client.clone();
+        let pool = transaction_pool.clone();
+        let select_chain = select_chain.clone();
+        let keystore = keystore_container.keystore();
+        let chain_spec = config.chain_spec.cloned_box();
+        let shared_voter_state = shared_voter_state.clone();
+        let shared_authority_set = shared_authority_set.clone();
+        let justification_stream = grandpa_link.justification_stream();
+        let finality_provider = sc_consensus_grandpa::FinalityProofProvider::new_for_service(
+            backend.clone(),
+            Some(shared_authority_set.clone()),
+        );
+        Box::new(move |subscription_executor| {
+            rpc::create_full(rpc::FullDeps {
+                client: client.clone(),
+                pool: pool.clone(),
+                select_chain: select_chain.clone(),
+                chain_spec: chain_spec.cloned_box(),
+                babe: rpc::BabeDeps {
+                    worker_handle: babe_worker_handle.clone(),
+                    keystore: keystore.clone(),
+                },
+                grandpa: rpc::GrandpaDeps {
+                    shared_voter_state: shared_voter_state.clone(),
+                    shared_authority_set: shared_authority_set.clone(),
+                    justification_stream: justification_stream.clone(),
+                    finality_provider: finality_provider.clone(),
+                    subscription_executor,
+                },
+            })
+            .map_err(Into::into)
+        })
+    };
+
+    let _rpc: RpcHandlers = sc_service::spawn_tasks(SpawnTasksParams {
+        config,
+        client: client.clone(),
+        backend,
+        task_manager: &mut task_manager,
+        keystore: keystore_container.keystore(),
+        transaction_pool: transaction_pool.clone(),
+        rpc_builder,
+        network: network.clone(),
+        system_rpc_tx,
+        tx_handler_controller,
+        sync_service: sync_service.clone(),
+        telemetry: telemetry.as_mut(),
+        tracing_execute_block: None,
+    })?;
+
+    let telemetry_handle = telemetry.as_ref().map(Telemetry::handle);
+
+    if role.is_authority() {
+        let proposer = sc_basic_authorship::ProposerFactory::new(
+            task_manager.spawn_handle(),
+            client.clone(),
+            transaction_pool.clone(),
+            prometheus_registry.as_ref(),
+            telemetry_handle.clone(),
+        );
+        let slot_duration = babe_link.config().slot_duration();
+        let babe = sc_consensus_babe::start_babe(sc_consensus_babe::BabeParams {
+            keystore: keystore_container.keystore(),
+            client: client.clone(),
+            select_chain,
+            env: proposer,
+            block_import: babe_block_import,
+            sync_oracle: sync_service.clone(),
+            justification_sync_link: sync_service.clone(),
+            create_inherent_data_providers: move |_, ()| async move {
+                Ok(inherent_data_providers(slot_duration))
+            },
+            force_authoring,
+            backoff_authoring_blocks: Some(BackoffAuthoringOnFinalizedHeadLagging::default()),
+            babe_link,
+            block_proposal_slot_portion: SlotProportion::new(PROPOSAL_SLOT_PORTION),
+            max_block_proposal_slot_portion: None,
+            telemetry: telemetry_handle.clone(),
+        })?;
+        task_manager.spawn_essential_handle().spawn_blocking(
+            "babe-proposer",
+            Some("block-authoring"),
+            babe,
+        );
+    }
+
+    if grandpa_enabled {
+        let voter = sc_consensus_grandpa::run_grandpa_voter(sc_consensus_grandpa::GrandpaParams {
+            config: sc_consensus_grandpa::Config {
+                gossip_duration: GRANDPA_GOSSIP_DURATION,
+                justification_generation_period: GRANDPA_JUSTIFICATION_PERIOD,
+                name: Some(name),
+                observer_enabled: false,
+                keystore: role.is_authority().then(|| keystore_container.keystore()),
+                local_role: role,
+                telemetry: telemetry_handle.clone(),
+                protocol_name: grandpa_protocol_name,
+            },
+            link: grandpa_link,
+            network,
+            sync: sync_service,
+            notification_service: grandpa_notification_service,
+            voting_rule: sc_consensus_grandpa::VotingRulesBuilder::default().build(),
+            prometheus_registry,
+            shared_voter_state,
+            telemetry: telemetry_handle,
+            offchain_tx_pool_factory: OffchainTransactionPoolFactory::new(transaction_pool),
+        })?;
+        task_manager.spawn_essential_handle().spawn_blocking(
+            "grandpa-voter",
+            Some("finality"),
+            voter,
+        );
+    }
+
+    Ok(task_manager)
+}

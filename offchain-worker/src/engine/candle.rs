@@ -1,0 +1,228 @@
+//! The float engine: candle's own Llama, Qwen2 and Qwen3, computed in f32 on the CPU.
+
+use std::{collections::HashMap, ops::ControlFlow};
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{Activation, VarBuilder};
+use candle_transformers::models::{llama, qwen2, qwen3};
+
+use super::{
+    folder::{config::Config, one_line},
+    sampling::Sampler,
+    Architecture, Engine, EngineError, EngineSpec, Finish, GenerateRequest, Generation,
+    ModelFolder,
+};
+
+/// The `candle` engine. It holds the weights as f32: twice the size of files in bf16 or f16.
+pub struct CandleEngine {
+    spec: EngineSpec,
+    network: Network,
+}
+
+/// The three models behind one face, each with the keys and values of the tokens seen so far.
+enum Network {
+    Llama(Box<Llama>),
+    Qwen2(Box<qwen2::ModelForCausalLM>),
+    Qwen3(Box<qwen3::ModelForCausalLM>),
+}
+
+struct Llama {
+    model: llama::Llama,
+    cache: llama::Cache,
+    /// The cache before any token. A clone shares its rotary tables, which are dear to compute.
+    empty: llama::Cache,
+}
+
+impl CandleEngine {
+    /// Reads the weights of `folder` and builds the model.
+    pub fn load(folder: &ModelFolder) -> Result<Self, EngineError> {
+        let tensors = folder.read_tensors()?;
+        let network = Network::build(folder.config(), tensors).map_err(|error| {
+            let problem =
+                format!("no model can be built from it: {}", one_line(&error.to_string()));
+            let next = "check that all its files are of one model";
+            EngineError::Model { file: folder.path().into(), problem, next: next.into() }
+        })?;
+        Ok(Self { spec: folder.spec().clone(), network })
+    }
+
+    /// The logits of the token after `tokens`, of which the first has the given position. The
+    /// earlier positions are those of previous calls since the last reset.
+    fn logits(&mut self, tokens: &[u32], position: usize) -> Result<Vec<f32>, EngineError> {
+        self.network.forward(tokens, position).map_err(|error| EngineError::Compute {
+            position: position.saturating_add(tokens.len()),
+            problem: one_line(&error.to_string()),
+        })
+    }
+
+    /// The logits of the token after `prompt`, in one forward pass and with an empty cache.
+    pub(super) fn prefill(&mut self, prompt: &[u32]) -> Result<Vec<f32>, EngineError> {
+        self.network.reset();
+        self.logits(prompt, 0)
+    }
+
+    fn decode(
+        &mut self,
+        request: &GenerateRequest,
+        on_token: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    ) -> Result<Generation, EngineError> {
+        let mut sampler = Sampler::new(request.sampling);
+        let mut tokens = Vec::new();
+        let mut position = request.prompt.len();
+        let mut logits = self.prefill(&request.prompt)?;
+        loop {
+            let token =
+                sampler.next(&logits).map_err(|found| EngineError::Logits { position, found })?;
+            tokens.push(token);
+            let stopped = on_token(token).is_break();
+            if let Some(finish) = finish(request, token, tokens.len(), stopped) {
+                return Ok(Generation { tokens, finish });
+            }
+            logits = self.logits(&[token], position)?;
+            position = position.saturating_add(1);
+        }
+    }
+}
+
+/// Whether an answer is over after its last token, `token`, and why.
+fn finish(request: &GenerateRequest, token: u32, tokens: usize, stopped: bool) -> Option<Finish> {
+    if request.stop_tokens.contains(&token) {
+        Some(Finish::Eos)
+    } else if tokens >= request.max_output_tokens as usize {
+        Some(Finish::Length)
+    } else {
+        stopped.then_some(Finish::Caller)
+    }
+}
+
+impl Engine for CandleEngine {
+    fn spec(&self) -> &EngineSpec {
+        &self.spec
+    }
+
+    fn generate(
+        &mut self,
+        request: &GenerateRequest,
+        on_token: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    ) -> Result<Generation, EngineError> {
+        self.spec.admit(request)?;
+        if request.max_output_tokens == 0 {
+            return Ok(Generation { tokens: Vec::new(), finish: Finish::Length });
+        }
+        let generation = self.decode(request, on_token);
+        // Prefill resets too; this gives the memory back while the worker is idle.
+        self.network.reset();
+        generation
+    }
+}
+
+impl Network {
+    fn build(config: &Config, tensors: HashMap<String, Tensor>) -> candle_core::Result<Self> {
+        let weights = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+        Ok(match config.architecture {
+            Architecture::Llama => {
+                let config = llama_config(config);
+                let empty = llama::Cache::new(true, DType::F32, &config, &Device::Cpu)?;
+                let model = llama::Llama::load(weights, &config)?;
+                Self::Llama(Box::new(Llama { model, cache: empty.clone(), empty }))
+            }
+            Architecture::Qwen2 => {
+                let model = qwen2::ModelForCausalLM::new(&qwen2_config(config), weights)?;
+                Self::Qwen2(Box::new(model))
+            }
+            Architecture::Qwen3 => {
+                let model = qwen3::ModelForCausalLM::new(&qwen3_config(config), weights)?;
+                Self::Qwen3(Box::new(model))
+            }
+        })
+    }
+
+    fn forward(&mut self, tokens: &[u32], position: usize) -> candle_core::Result<Vec<f32>> {
+        let input = Tensor::new(tokens, &Device::Cpu)?.unsqueeze(0)?;
+        let logits = match self {
+            Self::Llama(llama) => llama.model.forward(&input, position, &mut llama.cache)?,
+            Self::Qwen2(model) => model.forward(&input, position)?,
+            Self::Qwen3(model) => model.forward(&input, position)?,
+        };
+        logits.flatten_all()?.to_vec1()
+    }
+
+    /// Forgets every token seen so far.
+    fn reset(&mut self) {
+        match self {
+            Self::Llama(llama) => llama.cache = llama.empty.clone(),
+            Self::Qwen2(model) => model.clear_kv_cache(),
+            Self::Qwen3(model) => model.clear_kv_cache(),
+        }
+    }
+}
+
+fn llama_config(config: &Config) -> llama::Config {
+    let rope_scaling = config.rope_scaling.map(|scaling| llama::Llama3RopeConfig {
+        factor: scaling.factor,
+        low_freq_factor: scaling.low_freq_factor,
+        high_freq_factor: scaling.high_freq_factor,
+        original_max_position_embeddings: scaling.original_context as usize,
+        rope_type: llama::Llama3RopeType::Llama3,
+    });
+    llama::Config {
+        hidden_size: config.hidden as usize,
+        intermediate_size: config.intermediate as usize,
+        vocab_size: config.vocabulary as usize,
+        num_hidden_layers: config.layers as usize,
+        num_attention_heads: config.heads as usize,
+        num_key_value_heads: config.kv_heads as usize,
+        use_flash_attn: false,
+        rms_norm_eps: config.norm_epsilon,
+        rope_theta: config.rope_theta as f32,
+        bos_token_id: None,
+        eos_token_id: None,
+        rope_scaling,
+        // candle 0.11 compares this with the number of heads and cuts the cache when that is
+        // larger. The engine never goes beyond the context, so a larger value is harmless.
+        max_position_embeddings: config.context.max(config.kv_heads) as usize,
+        tie_word_embeddings: config.tied_embeddings,
+    }
+}
+
+fn qwen2_config(config: &Config) -> qwen2::Config {
+    qwen2::Config {
+        vocab_size: config.vocabulary as usize,
+        hidden_size: config.hidden as usize,
+        intermediate_size: config.intermediate as usize,
+        num_hidden_layers: config.layers as usize,
+        num_attention_heads: config.heads as usize,
+        num_key_value_heads: config.kv_heads as usize,
+        max_position_embeddings: config.context as usize,
+        // candle 0.11 applies the window during prefill whatever `use_sliding_window` says, and
+        // files name a window that they do not use. One as long as the context hides nothing.
+        sliding_window: config.context as usize,
+        max_window_layers: config.layers as usize,
+        tie_word_embeddings: config.tied_embeddings,
+        rope_theta: config.rope_theta,
+        rms_norm_eps: config.norm_epsilon,
+        use_sliding_window: false,
+        hidden_act: Activation::Silu,
+    }
+}
+
+fn qwen3_config(config: &Config) -> qwen3::Config {
+    qwen3::Config {
+        vocab_size: config.vocabulary as usize,
+        hidden_size: config.hidden as usize,
+        intermediate_size: config.intermediate as usize,
+        num_hidden_layers: config.layers as usize,
+        num_attention_heads: config.heads as usize,
+        head_dim: config.head_dim as usize,
+        attention_bias: config.attention_bias,
+        num_key_value_heads: config.kv_heads as usize,
+        max_position_embeddings: config.context as usize,
+        sliding_window: None,
+        max_window_layers: config.layers as usize,
+        tie_word_embeddings: config.tied_embeddings,
+        rope_theta: config.rope_theta,
+        rms_norm_eps: config.norm_epsilon,
+        use_sliding_window: false,
+        hidden_act: Activation::Silu,
+    }
+}

@@ -1,0 +1,397 @@
+//! Whole models through the whole path: tiny ones with random weights, written to disk as real
+//! ones are, opened, checked, loaded and run.
+
+use std::{fs, ops::ControlFlow, path::Path};
+
+use candle_core::DType;
+use serde_json::json;
+
+use self::tiny::TinyModel;
+use super::{sampling::argmax, *};
+
+mod naive;
+mod tiny;
+
+const ARCHITECTURES: [Architecture; 3] =
+    [Architecture::Llama, Architecture::Qwen2, Architecture::Qwen3];
+const DTYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
+const PROMPT: [u32; 7] = [5, 17, 40, 2, 33, 17, 9];
+
+fn load(folder: &Path) -> CandleEngine {
+    CandleEngine::load(&ModelFolder::open(folder).unwrap()).unwrap()
+}
+
+fn request(sampling: Sampling, max_output_tokens: u32) -> GenerateRequest {
+    GenerateRequest { prompt: PROMPT.to_vec(), sampling, max_output_tokens, stop_tokens: vec![] }
+}
+
+fn generate(engine: &mut CandleEngine, request: &GenerateRequest) -> Generation {
+    let mut streamed = Vec::new();
+    let mut on_token = |token| {
+        streamed.push(token);
+        ControlFlow::Continue(())
+    };
+    let generation = engine.generate(request, &mut on_token).unwrap();
+    assert_eq!(generation.tokens, streamed);
+    generation
+}
+
+/// The one line with which opening the folder fails.
+fn refusal(folder: &Path) -> String {
+    let message = match ModelFolder::open(folder) {
+        Ok(_) => panic!("the folder was accepted"),
+        Err(error) => error.to_string(),
+    };
+    assert!(!message.contains('\n'), "{message}");
+    assert!(message.starts_with(&folder.display().to_string()), "{message}");
+    message
+}
+
+fn assert_refused(folder: &Path, parts: &[&str]) {
+    let message = refusal(folder);
+    for part in parts {
+        assert!(message.contains(part), "no {part:?} in: {message}");
+    }
+}
+
+/// Changes one field of the folder's config.json.
+fn configure(folder: &Path, field: &str, value: serde_json::Value) {
+    let path = folder.join("config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    config[field] = value;
+    fs::write(path, config.to_string()).unwrap();
+}
+
+#[test]
+fn an_engine_can_move_to_a_blocking_thread() {
+    fn assert_send<T: Send + 'static>() {}
+    assert_send::<CandleEngine>();
+    assert_send::<Box<dyn Engine>>();
+}
+
+#[test]
+fn every_architecture_type_and_layout_answers_the_same_way_twice() {
+    for architecture in ARCHITECTURES {
+        for dtype in DTYPES {
+            let single = TinyModel { dtype, ..TinyModel::new(architecture) };
+            let sharded = TinyModel { shards: 3, ..single.clone() };
+            let first = generate(&mut load(single.write().path()), &request(Sampling::GREEDY, 12));
+            let mut engine = load(sharded.write().path());
+            assert_eq!(generate(&mut engine, &request(Sampling::GREEDY, 12)), first);
+            assert_eq!(generate(&mut engine, &request(Sampling::GREEDY, 12)), first);
+            assert_eq!(first.tokens.len(), 12);
+            assert_eq!(first.finish, Finish::Length);
+        }
+    }
+}
+
+#[test]
+fn the_spec_says_what_the_files_say() {
+    let model = TinyModel { tied: true, ..TinyModel::new(Architecture::Qwen3) };
+    let folder = model.write();
+    fs::write(folder.path().join("generation_config.json"), r#"{"eos_token_id": [7, 1]}"#).unwrap();
+    let engine = load(folder.path());
+    let expected = EngineSpec {
+        architecture: Architecture::Qwen3,
+        layers: 2,
+        hidden: 32,
+        intermediate: 48,
+        heads: 4,
+        kv_heads: 2,
+        head_dim: 12,
+        vocabulary: 64,
+        context: 48,
+        stop_tokens: vec![1, 3, 7],
+        tied_embeddings: true,
+    };
+    assert_eq!(engine.spec(), &expected);
+}
+
+#[test]
+fn logits_equal_those_of_plain_loops() {
+    let llama3 = json!({
+        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 16,
+    });
+    let mut models = Vec::new();
+    for architecture in ARCHITECTURES {
+        let model = TinyModel::new(architecture);
+        models.push(TinyModel { tied: true, ..model.clone() });
+        models.extend(DTYPES.map(|dtype| TinyModel { dtype, ..model.clone() }));
+    }
+    let llama = TinyModel::new(Architecture::Llama);
+    models.push(TinyModel { rope_scaling: Some(llama3), ..llama });
+    let qwen3 = TinyModel::new(Architecture::Qwen3);
+    models.push(TinyModel { attention_bias: true, ..qwen3 });
+
+    for model in models {
+        let folder = model.write();
+        let mut engine = load(folder.path());
+        for length in [1, 2, PROMPT.len()] {
+            let prompt = &PROMPT[..length];
+            let expected = naive::logits(folder.path(), prompt);
+            let found = engine.prefill(prompt).unwrap();
+            assert_eq!(found.len(), expected.len());
+            let widest = expected.iter().fold(0f32, |widest, logit| widest.max(logit.abs()));
+            assert!(widest > 0.5, "the logits of {model:?} say too little: {widest}");
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() < 2e-4, "{model:?}: {found} {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn decoding_with_the_cache_equals_prefilling_every_prefix() {
+    for architecture in ARCHITECTURES {
+        let mut engine = load(TinyModel::new(architecture).write().path());
+        let tokens = generate(&mut engine, &request(Sampling::GREEDY, 30)).tokens;
+        let mut prefix = PROMPT.to_vec();
+        for token in tokens {
+            assert_eq!(argmax(&engine.prefill(&prefix).unwrap()), Ok(token), "{architecture}");
+            prefix.push(token);
+        }
+    }
+}
+
+#[test]
+fn requests_leave_nothing_behind() {
+    for architecture in ARCHITECTURES {
+        let mut engine = load(TinyModel::new(architecture).write().path());
+        let asked = request(Sampling::GREEDY, 10);
+        let first = generate(&mut engine, &asked);
+        let other = GenerateRequest { prompt: vec![60, 61, 62], ..asked.clone() };
+        generate(&mut engine, &other);
+        engine.generate(&other, &mut |_| ControlFlow::Break(())).unwrap();
+        assert_eq!(generate(&mut engine, &asked), first);
+    }
+}
+
+#[test]
+fn a_seed_fixes_the_answer_and_another_seed_changes_it() {
+    let mut engine = load(TinyModel::new(Architecture::Llama).write().path());
+    let warm = Sampling { temperature: PPM_ONE, top_k: 40, top_p: 950_000, seed: [7; 32] };
+    let first = generate(&mut engine, &request(warm, 20));
+    assert_eq!(generate(&mut engine, &request(warm, 20)), first);
+    let other = Sampling { seed: [8; 32], ..warm };
+    assert_ne!(generate(&mut engine, &request(other, 20)), first);
+    let one = Sampling { top_k: 1, ..warm };
+    let greedy = generate(&mut engine, &request(Sampling::GREEDY, 20));
+    assert_eq!(generate(&mut engine, &request(one, 20)), greedy);
+}
+
+#[test]
+fn a_stop_token_is_the_last_of_its_answer() {
+    let mut engine = load(TinyModel::new(Architecture::Llama).write().path());
+    let warm = Sampling { temperature: 2 * PPM_ONE, ..Sampling::GREEDY };
+    let free = generate(&mut engine, &request(warm, 20)).tokens;
+    let stop = free[6];
+    let at = free.iter().position(|token| *token == stop).unwrap();
+    let unsaid = (0..64).find(|token| !free.contains(token)).unwrap();
+    let mut asked = request(warm, 20);
+    asked.stop_tokens = vec![unsaid, stop];
+    let stopped = generate(&mut engine, &asked);
+    assert_eq!(stopped.tokens, free[..=at]);
+    assert_eq!(stopped.finish, Finish::Eos);
+    // At the limit the stop token still counts as such.
+    asked.max_output_tokens = at as u32 + 1;
+    assert_eq!(generate(&mut engine, &asked).finish, Finish::Eos);
+}
+
+#[test]
+fn the_caller_can_end_an_answer() {
+    let mut engine = load(TinyModel::new(Architecture::Qwen2).write().path());
+    let whole = generate(&mut engine, &request(Sampling::GREEDY, 10)).tokens;
+    let mut seen = 0;
+    let mut third = |_| {
+        seen += 1;
+        if seen == 3 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    };
+    let ended = engine.generate(&request(Sampling::GREEDY, 10), &mut third).unwrap();
+    assert_eq!(ended, Generation { tokens: whole[..3].to_vec(), finish: Finish::Caller });
+}
+
+#[test]
+fn the_context_is_filled_to_the_last_token_and_not_beyond() {
+    for architecture in ARCHITECTURES {
+        let mut engine = load(TinyModel::new(architecture).write().path());
+        let room = engine.spec().context - PROMPT.len() as u32;
+        let full = generate(&mut engine, &request(Sampling::GREEDY, room));
+        assert_eq!(full.tokens.len(), room as usize);
+        let error = engine
+            .generate(&request(Sampling::GREEDY, room + 1), &mut |_| panic!("a token came"))
+            .unwrap_err();
+        assert!(error.is_request());
+        assert!(error.to_string().contains("exceed the context of 48"), "{error}");
+        assert!(engine.generate(&request(Sampling::GREEDY, u32::MAX), &mut |_| panic!()).is_err());
+    }
+}
+
+#[test]
+fn a_context_shorter_than_the_number_of_heads_loses_nothing() {
+    let model =
+        TinyModel { context: 3, heads: 16, kv_heads: 16, ..TinyModel::new(Architecture::Llama) };
+    let mut engine = load(model.write().path());
+    let asked = GenerateRequest { prompt: vec![5], ..request(Sampling::GREEDY, 2) };
+    let tokens = generate(&mut engine, &asked).tokens;
+    assert_eq!(argmax(&engine.prefill(&[5, tokens[0]]).unwrap()), Ok(tokens[1]));
+}
+
+#[test]
+fn requests_that_make_no_sense_are_refused_before_any_work() {
+    let mut engine = load(TinyModel::new(Architecture::Llama).write().path());
+    let sound = request(Sampling::GREEDY, 4);
+    let top_p = Sampling { top_p: PPM_ONE + 1, ..Sampling::GREEDY };
+    let cases = [
+        (GenerateRequest { prompt: vec![], ..sound.clone() }, "the prompt is empty"),
+        (GenerateRequest { prompt: vec![1, 64], ..sound.clone() }, "token 64 at position 1"),
+        (GenerateRequest { sampling: top_p, ..sound.clone() }, "top_p of 1000001"),
+    ];
+    for (asked, expected) in cases {
+        let error = engine.generate(&asked, &mut |_| panic!("a token came")).unwrap_err();
+        assert!(error.is_request());
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    let nothing = GenerateRequest { max_output_tokens: 0, ..sound };
+    let none = Generation { tokens: vec![], finish: Finish::Length };
+    assert_eq!(generate(&mut engine, &nothing), none);
+}
+
+#[test]
+fn weights_that_are_not_numbers_are_an_error() {
+    let model = TinyModel { poison: true, ..TinyModel::new(Architecture::Llama) };
+    let mut engine = load(model.write().path());
+    let asked = request(Sampling::GREEDY, 4);
+    let error = engine.generate(&asked, &mut |_| panic!("a token came")).unwrap_err();
+    assert!(!error.is_request());
+    assert!(error.to_string().contains("after 7 tokens holds NaN"), "{error}");
+}
+
+#[test]
+fn missing_files_are_named() {
+    let missing = |name: &str, shards| {
+        let folder = TinyModel { shards, ..TinyModel::new(Architecture::Llama) }.write();
+        fs::remove_file(folder.path().join(name)).unwrap();
+        assert_refused(folder.path(), &[name, "missing", "; "]);
+    };
+    missing("config.json", 1);
+    missing("tokenizer.json", 1);
+    missing("model.safetensors", 1);
+    missing("model-00002-of-00002.safetensors", 2);
+    missing("model.safetensors.index.json", 2);
+    assert_refused(Path::new("/nowhere/at/all"), &["is not a folder"]);
+}
+
+#[test]
+fn weights_cut_off_anywhere_are_refused() {
+    let folder = TinyModel::new(Architecture::Llama).write();
+    let path = folder.path().join("model.safetensors");
+    let whole = fs::read(&path).unwrap();
+    for length in [0, 7, 8, 100, whole.len() / 2, whole.len() - 1] {
+        fs::write(&path, &whole[..length]).unwrap();
+        assert_refused(folder.path(), &["model.safetensors: is truncated", "download it again"]);
+    }
+    fs::write(&path, [&whole[..], b"x"].concat()).unwrap();
+    assert_refused(folder.path(), &["1 bytes after its last tensor"]);
+    fs::write(&path, "version https://git-lfs.example/spec/v1").unwrap();
+    assert_refused(folder.path(), &["is not a safetensors file"]);
+    let mut garbled = whole.clone();
+    garbled[8..40].fill(b'!');
+    fs::write(&path, &garbled).unwrap();
+    assert_refused(folder.path(), &["has a header that is not safetensors'"]);
+    fs::write(&path, &whole).unwrap();
+    assert!(ModelFolder::open(folder.path()).is_ok());
+}
+
+#[test]
+fn weights_that_shrink_after_the_check_are_an_error() {
+    let folder = TinyModel::new(Architecture::Llama).write();
+    let opened = ModelFolder::open(folder.path()).unwrap();
+    let path = folder.path().join("model.safetensors");
+    fs::OpenOptions::new().write(true).open(path).unwrap().set_len(4_000).unwrap();
+    let error = CandleEngine::load(&opened).err().unwrap().to_string();
+    assert!(error.contains("model.safetensors: ") && error.contains("cannot be read"), "{error}");
+}
+
+#[test]
+fn unsupported_models_are_named_with_what_is_supported() {
+    let folder = TinyModel::new(Architecture::Llama).write();
+    configure(folder.path(), "architectures", json!(["LlamaForSequenceClassification"]));
+    assert_refused(folder.path(), &["unsupported architecture LlamaForSequenceClassification"]);
+    configure(folder.path(), "model_type", json!("gpt2"));
+    configure(folder.path(), "architectures", json!(["GPT2LMHeadModel"]));
+    assert_refused(
+        folder.path(),
+        &["config.json: unsupported architecture GPT2LMHeadModel", "LlamaForCausalLM, Qwen2"],
+    );
+    fs::write(folder.path().join("config.json"), "{}").unwrap();
+    assert_refused(folder.path(), &["unsupported architecture none"]);
+    fs::write(folder.path().join("config.json"), "{").unwrap();
+    assert_refused(folder.path(), &["config.json: is not the JSON expected"]);
+}
+
+#[test]
+fn configurations_that_would_be_computed_wrongly_are_refused() {
+    let cases = [
+        ("hidden_act", json!("gelu"), "hidden_act gelu"),
+        ("attention_bias", json!(true), "attention_bias is not supported"),
+        ("mlp_bias", json!(true), "mlp_bias"),
+        ("use_sliding_window", json!(true), "use_sliding_window"),
+        ("layer_types", json!(["sliding_attention"]), "layer type sliding_attention"),
+        ("quantization_config", json!({"bits": 4}), "quantization_config"),
+        ("rope_scaling", json!({"type": "yarn", "factor": 4.0}), "RoPE scaling yarn"),
+        ("rope_scaling", json!({"rope_type": "llama3", "factor": 4.0}), "lacks a factor"),
+        ("num_hidden_layers", json!(0), "num_hidden_layers is zero"),
+        ("num_hidden_layers", json!(4_000_000_000u32), "lacks tensor model.layers.2."),
+        ("num_hidden_layers", json!(1), "holds tensor model.layers.1."),
+        ("num_hidden_layers", json!(-1), "is not the JSON expected"),
+        ("num_attention_heads", json!(0), "is zero"),
+        ("num_attention_heads", json!(5), "does not divide"),
+        ("num_key_value_heads", json!(3), "does not divide num_attention_heads 4"),
+        ("num_key_value_heads", json!(1), "self_attn.k_proj.weight with shape [16, 32]"),
+        ("head_dim", json!(10), "head_dim 10"),
+        ("hidden_size", json!(64), "shape [64, 32], but config.json asks for [64, 64]"),
+        ("vocab_size", json!(65), "model.embed_tokens.weight with shape [64, 32]"),
+        ("vocab_size", json!(63), "tokenizer.json: holds token 63"),
+        ("max_position_embeddings", json!(u32::MAX), "max_position_embeddings 4294967295"),
+        ("eos_token_id", json!([3, 64]), "names stop token 64"),
+        ("rms_norm_eps", json!(-1.0), "out of range"),
+    ];
+    for (field, value, expected) in cases {
+        let folder = TinyModel::new(Architecture::Llama).write();
+        configure(folder.path(), field, value);
+        assert_refused(folder.path(), &[expected]);
+    }
+}
+
+#[test]
+fn other_files_that_do_not_fit_are_refused() {
+    let folder = TinyModel { shards: 2, ..TinyModel::new(Architecture::Llama) }.write();
+    let write = |name: &str, content: &str| fs::write(folder.path().join(name), content).unwrap();
+    write("generation_config.json", "[]");
+    assert_refused(folder.path(), &["generation_config.json: is not the JSON expected"]);
+    write("generation_config.json", r#"{"eos_token_id": 4000}"#);
+    assert_refused(folder.path(), &["generation_config.json: names stop token 4000"]);
+    write("generation_config.json", "{}");
+    let shard = "model-00001-of-00002.safetensors";
+    for (tensor, file, expected) in [
+        ("x", "../model.safetensors", "index.json: names the file"),
+        ("x", "..", "index.json: names the file"),
+        ("x", shard, "00001-of-00002.safetensors: lacks tensor x"),
+    ] {
+        write("model.safetensors.index.json", &json!({"weight_map": {tensor: file}}).to_string());
+        assert_refused(folder.path(), &[expected]);
+    }
+    write("tokenizer.json", r#"{"version": "1.0"}"#);
+    assert_refused(folder.path(), &["tokenizer.json: is not a tokenizer"]);
+}
+
+#[test]
+fn a_tensor_of_another_type_is_refused() {
+    let model = TinyModel { dtype: DType::F64, ..TinyModel::new(Architecture::Llama) };
+    assert_refused(model.write().path(), &["as F64; use weights in BF16, F16 or F32"]);
+}

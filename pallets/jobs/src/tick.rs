@@ -1,0 +1,118 @@
+//! What the chain does by itself: each job's next step, at its block.
+
+use assay_primitives::{JobId, Market, Outcome};
+use codec::Encode;
+use frame_support::{
+    defensive,
+    pallet_prelude::*,
+    storage::with_storage_layer,
+    traits::Get,
+    weights::WeightMeter,
+};
+use frame_system::pallet_prelude::BlockNumberFor;
+use sp_core::H256;
+use sp_runtime::traits::{Hash, One, Saturating};
+
+use crate::{
+    Agenda, AgendaCursor, AssignmentRecord, Assignments, Config, Event, JobRecordOf, JobState,
+    Jobs, Pallet, WeightInfo,
+};
+
+impl<T: Config> Pallet<T> {
+    /// Store a job, with an agenda entry for its next step.
+    pub(crate) fn file(id: JobId, job: JobRecordOf<T>) {
+        Agenda::<T>::insert(job.state.due(), id, ());
+        Jobs::<T>::insert(id, job);
+    }
+
+    /// Take back a job's agenda entry, before its state changes.
+    pub(crate) fn unfile(id: JobId, job: &JobRecordOf<T>) {
+        Agenda::<T>::remove(job.state.due(), id);
+    }
+
+    /// Take the steps of all blocks up to now, oldest first, for as long as the meter allows. What
+    /// is left is taken in the next block.
+    pub(crate) fn work_agenda(now: BlockNumberFor<T>, meter: &mut WeightMeter) {
+        if meter.try_consume(T::DbWeight::get().reads_writes(1, 1)).is_err() {
+            return;
+        }
+        let start = AgendaCursor::<T>::get();
+        let mut cursor = start;
+        'blocks: while cursor <= now {
+            loop {
+                if meter.try_consume(T::DbWeight::get().reads(1)).is_err() {
+                    break 'blocks;
+                }
+                let Some(id) = Agenda::<T>::iter_key_prefix(cursor).next() else { break };
+                let Some(job) = Jobs::<T>::get(id) else {
+                    defensive!("an agenda entry without a job");
+                    Agenda::<T>::remove(cursor, id);
+                    continue;
+                };
+                if meter.try_consume(Self::step_weight(&job)).is_err() {
+                    break 'blocks;
+                }
+                if with_storage_layer(|| Self::step(id, job)).is_err() {
+                    defensive!("a job's step failed");
+                    // Nothing may block the agenda; `finalize` can still take this step.
+                    Agenda::<T>::remove(cursor, id);
+                }
+            }
+            cursor = cursor.saturating_add(One::one());
+        }
+        if cursor != start {
+            AgendaCursor::<T>::put(cursor);
+        }
+    }
+
+    fn step_weight(job: &JobRecordOf<T>) -> Weight {
+        match job.state {
+            JobState::Waiting { .. } => T::WeightInfo::draw(),
+            JobState::Assigned(_) => T::WeightInfo::miss(),
+            JobState::Delivered(..) => T::WeightInfo::settle(),
+            JobState::Settled { .. } | JobState::Refunded { .. } => T::WeightInfo::remove(),
+        }
+    }
+
+    /// Take the next step of a job, whose block has come.
+    pub(crate) fn step(id: JobId, job: JobRecordOf<T>) -> DispatchResult {
+        Self::unfile(id, &job);
+        match job.state.clone() {
+            JobState::Waiting { .. } => Self::draw(id, job),
+            JobState::Assigned(assignment) => {
+                Self::send_back(id, job, assignment, Outcome::Missed)
+            }
+            JobState::Delivered(assignment, delivery) => {
+                Self::settle(id, job, assignment, delivery)
+            }
+            JobState::Settled { .. } | JobState::Refunded { .. } => Self::remove(id, job),
+        }
+    }
+
+    fn draw(id: JobId, mut job: JobRecordOf<T>) -> DispatchResult {
+        job.draws = job.draws.saturating_add(1);
+        let drawn = T::ParentRandomness::get().and_then(|randomness| {
+            let randomness: H256 = T::Hashing::hash(&(randomness, id, job.draws).encode());
+            let assignment = T::Market::draw(&Self::draw_request(&job, randomness))?;
+            Some((assignment, randomness))
+        });
+        let Some((assignment, randomness)) = drawn else {
+            Self::deposit_event(Event::NobodyEligible { job: id, draws: job.draws });
+            return Self::draw_again(id, job);
+        };
+        Self::trim_escrow(&mut job, assignment.worst_case_fee);
+        let deadline = Self::deadline(job.prompt_len.saturating_add(assignment.token_limit));
+        Assignments::<T>::insert(&assignment.provider, id, ());
+        Self::deposit_event(Event::Assigned {
+            job: id,
+            provider: assignment.provider.clone(),
+            price: assignment.price,
+            token_limit: assignment.token_limit,
+            deadline,
+        });
+        let record = AssignmentRecord::new(assignment, randomness, Self::now(), deadline);
+        job.state = JobState::Assigned(record);
+        Self::file(id, job);
+        Ok(())
+    }
+}

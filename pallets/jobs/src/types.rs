@@ -1,0 +1,333 @@
+use assay_primitives::{
+    Assignment, Balance, Finish, ListingId, Price, RequestHeader, Sampling, TokenId,
+};
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use frame_support::pallet_prelude::*;
+use frame_system::pallet_prelude::BlockNumberFor;
+use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
+use sp_core::H256;
+use sp_runtime::{
+    traits::{One, Saturating},
+    Permill,
+};
+
+use crate::Config;
+
+/// What governance may set.
+#[derive(
+    Clone,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct Parameters<BlockNumber> {
+    /// Blocks between delivery and settlement, in which the receipt can be challenged.
+    pub challenge_blocks: BlockNumber,
+    /// Blocks that the record of a job that is over stays readable.
+    pub retention_blocks: BlockNumber,
+    /// Blocks that any assignment has, however short.
+    pub base_deadline_blocks: BlockNumber,
+    /// Tokens, of prompt and limit together, for which an assignment has one more block.
+    pub tokens_per_deadline_block: u32,
+    /// Draws, those without any eligible provider included, before the user is refunded.
+    pub max_draws: u8,
+    /// The protocol's share of each fee.
+    pub protocol_fee: Permill,
+    /// The share of the protocol fee that is burned; the rest goes to the treasury.
+    pub burned_share: Permill,
+    /// What a missed deadline costs the provider, as a share of the worst-case fee.
+    pub missed_penalty: Permill,
+    /// What a missed deadline costs at least, in planck.
+    pub min_missed_penalty: Balance,
+}
+
+impl<BlockNumber: From<u32>> Default for Parameters<BlockNumber> {
+    /// For blocks of six seconds: an hour to challenge, a day to read, a minute to answer.
+    fn default() -> Self {
+        Self {
+            challenge_blocks: 600u32.into(),
+            retention_blocks: 14_400u32.into(),
+            base_deadline_blocks: 10u32.into(),
+            tokens_per_deadline_block: 32,
+            max_draws: 4,
+            protocol_fee: Permill::from_percent(5),
+            burned_share: Permill::from_percent(50),
+            missed_penalty: Permill::from_percent(20),
+            min_missed_penalty: 100_000_000_000,
+        }
+    }
+}
+
+impl<BlockNumber: PartialOrd + From<u32>> Parameters<BlockNumber> {
+    /// Whether every job still reaches its end, and the penalty stays within the worst-case fee
+    /// times two.
+    pub fn is_valid(&self) -> bool {
+        self.challenge_blocks > 0u32.into()
+            && self.retention_blocks > 0u32.into()
+            && self.base_deadline_blocks > 0u32.into()
+            && self.tokens_per_deadline_block > 0
+            && self.max_draws > 0
+    }
+}
+
+/// A job's assignment: prices and limit are pinned until it ends.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct AssignmentRecord<AccountId, BlockNumber> {
+    /// The provider's stash.
+    pub provider: AccountId,
+    /// Planck per token.
+    pub price: Price,
+    /// The most output tokens.
+    pub token_limit: u32,
+    /// The fee at the token limit.
+    pub worst_case_fee: Balance,
+    /// The draw's randomness, for the sampling seed.
+    pub randomness: H256,
+    pub assigned_at: BlockNumber,
+    /// The last block at which the answer may be delivered.
+    pub deadline: BlockNumber,
+}
+
+impl<AccountId, BlockNumber> AssignmentRecord<AccountId, BlockNumber> {
+    pub fn new(
+        assignment: Assignment<AccountId>,
+        randomness: H256,
+        assigned_at: BlockNumber,
+        deadline: BlockNumber,
+    ) -> Self {
+        let Assignment { provider, price, token_limit, worst_case_fee } = assignment;
+        Self { provider, price, token_limit, worst_case_fee, randomness, assigned_at, deadline }
+    }
+}
+
+/// An answer that was delivered.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct DeliveryRecord<BlockNumber> {
+    /// Hash of the receipt's signing payload.
+    pub receipt_hash: H256,
+    pub output_len: u32,
+    pub output_root: H256,
+    pub finish: Finish,
+    /// Planck.
+    pub fee: Balance,
+    pub delivered_at: BlockNumber,
+    /// The block at which the job is settled.
+    pub window_end: BlockNumber,
+}
+
+/// Where a job's fee went, in planck.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Default,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Settlement {
+    /// What the user paid.
+    pub fee: Balance,
+    /// To the provider, maturing.
+    pub provider: Balance,
+    /// To the pot of the model's publisher.
+    pub royalty: Balance,
+    /// To the treasury.
+    pub treasury: Balance,
+    /// Destroyed.
+    pub burned: Balance,
+}
+
+impl Settlement {
+    /// Divide a fee. Shares are rounded down and the provider takes the remainder, so the parts
+    /// always add up to the fee.
+    pub fn divide(
+        fee: Balance,
+        royalty: Permill,
+        protocol_fee: Permill,
+        burned_share: Permill,
+    ) -> Self {
+        let royalty = royalty.mul_floor(fee);
+        let protocol = protocol_fee.mul_floor(fee).min(fee.saturating_sub(royalty));
+        let burned = burned_share.mul_floor(protocol);
+        Self {
+            fee,
+            provider: fee.saturating_sub(royalty).saturating_sub(protocol),
+            royalty,
+            treasury: protocol.saturating_sub(burned),
+            burned,
+        }
+    }
+}
+
+/// Why a user got the whole escrow back.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum RefundReason {
+    /// The user cancelled before an assignment.
+    Cancelled,
+    /// Every draw was used up without an answer.
+    Exhausted,
+}
+
+/// Where a job stands.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub enum JobState<AccountId, BlockNumber> {
+    /// For its draw, at this block.
+    Waiting {
+        draw_at: BlockNumber,
+    },
+    Assigned(AssignmentRecord<AccountId, BlockNumber>),
+    Delivered(AssignmentRecord<AccountId, BlockNumber>, DeliveryRecord<BlockNumber>),
+    /// Paid; the record is kept until `removed_at`.
+    Settled {
+        assignment: AssignmentRecord<AccountId, BlockNumber>,
+        delivery: DeliveryRecord<BlockNumber>,
+        settlement: Settlement,
+        removed_at: BlockNumber,
+    },
+    /// Over without an answer; the record is kept until `removed_at`.
+    Refunded {
+        reason: RefundReason,
+        removed_at: BlockNumber,
+    },
+}
+
+impl<AccountId, BlockNumber: Copy + Saturating + One> JobState<AccountId, BlockNumber> {
+    /// The block of the next step that the chain takes by itself.
+    pub fn due(&self) -> BlockNumber {
+        match self {
+            Self::Waiting { draw_at } => *draw_at,
+            // A delivery may still come in the block of the deadline.
+            Self::Assigned(assignment) => assignment.deadline.saturating_add(One::one()),
+            Self::Delivered(_, delivery) => delivery.window_end,
+            Self::Settled { removed_at, .. } | Self::Refunded { removed_at, .. } => *removed_at,
+        }
+    }
+}
+
+/// A job.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct JobRecord<AccountId, BlockNumber, Excluded, Ticket> {
+    pub user: AccountId,
+    pub listing: ListingId,
+    pub prompt_root: H256,
+    pub prompt_len: u32,
+    pub sampling: Sampling,
+    /// Output tokens that the user wants at most.
+    pub max_output_tokens: u32,
+    /// What the user pays at most, in planck.
+    pub max_fee: Balance,
+    /// Only this provider will do.
+    pub named: Option<AccountId>,
+    /// Providers that declined or missed the deadline.
+    pub excluded: Excluded,
+    /// Draws so far.
+    pub draws: u8,
+    /// Planck on hold for this job.
+    pub escrow: Balance,
+    pub state: JobState<AccountId, BlockNumber>,
+    pub submitted_at: BlockNumber,
+    /// The deposit for this record.
+    pub ticket: Ticket,
+}
+
+impl<AccountId: Clone, BlockNumber, Excluded, Ticket>
+    JobRecord<AccountId, BlockNumber, Excluded, Ticket>
+{
+    /// The request that an answer under `assignment` answers.
+    pub fn header(
+        &self,
+        genesis: H256,
+        id: assay_primitives::JobId,
+        assignment: &AssignmentRecord<AccountId, BlockNumber>,
+    ) -> RequestHeader<AccountId> {
+        RequestHeader {
+            version: assay_primitives::FORMAT_VERSION,
+            genesis,
+            claim: assay_primitives::Claim::Job(id),
+            provider: assignment.provider.clone(),
+            listing: self.listing,
+            prompt_root: self.prompt_root,
+            prompt_len: self.prompt_len,
+            sampling: self.sampling,
+            token_limit: assignment.token_limit,
+            input_price: assignment.price.input,
+            output_price: assignment.price.output,
+        }
+    }
+}
+
+pub type TokensOf<T> = BoundedVec<TokenId, <T as Config>::MaxTokens>;
+pub type ExcludedOf<T> =
+    BoundedVec<<T as frame_system::Config>::AccountId, <T as Config>::MaxDraws>;
+pub type AssignmentRecordOf<T> =
+    AssignmentRecord<<T as frame_system::Config>::AccountId, BlockNumberFor<T>>;
+pub type DeliveryRecordOf<T> = DeliveryRecord<BlockNumberFor<T>>;
+pub type JobStateOf<T> = JobState<<T as frame_system::Config>::AccountId, BlockNumberFor<T>>;
+pub type JobRecordOf<T> = JobRecord<
+    <T as frame_system::Config>::AccountId,
+    BlockNumberFor<T>,
+    ExcludedOf<T>,
+    <T as Config>::Consideration,
+>;
+pub type ParametersOf<T> = Parameters<BlockNumberFor<T>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_parts_of_a_settlement_are_the_fee(
+            fee: u128,
+            royalty in 0u32..=1_000_000,
+            protocol in 0u32..=1_000_000,
+            burned in 0u32..=1_000_000,
+        ) {
+            let s = Settlement::divide(
+                fee,
+                Permill::from_parts(royalty),
+                Permill::from_parts(protocol),
+                Permill::from_parts(burned),
+            );
+            prop_assert_eq!(
+                s.provider.checked_add(s.royalty).and_then(|sum| sum.checked_add(s.treasury)).and_then(|sum| sum.checked_add(s.burned)),
+                Some(fee)
+            );
+        }
+    }
+
+    #[test]
+    fn shares_are_rounded_down_and_the_provider_takes_the_remainder() {
+        let percent = Permill::from_percent;
+        let s = Settlement::divide(199, percent(1), percent(5), percent(50));
+        assert_eq!(
+            s,
+            Settlement { fee: 199, provider: 189, royalty: 1, treasury: 5, burned: 4 }
+        );
+    }
+}

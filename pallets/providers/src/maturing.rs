@@ -1,0 +1,90 @@
+//! Earnings on their way to the provider.
+
+use assay_primitives::Balance;
+use frame_support::{
+    pallet_prelude::*,
+    storage::with_storage_layer,
+    traits::{fungible::MutateHold, tokens::Precision, DefensiveSaturating, Get},
+    weights::WeightMeter,
+};
+use frame_system::pallet_prelude::BlockNumberFor;
+use sp_runtime::traits::{One, Saturating};
+
+use crate::{
+    Config, Error, Event, HoldReason, Maturing, MaturingCursor, Pallet, Params, WeightInfo,
+};
+
+/// Releases are gathered: earnings of an eighth of the maturing time are due together.
+const RELEASES_PER_PERIOD: u32 = 8;
+
+impl<T: Config> Pallet<T> {
+    /// The block at which earnings of `now` are due.
+    fn due_block(now: BlockNumberFor<T>) -> BlockNumberFor<T> {
+        let period = Params::<T>::get().maturing_blocks;
+        let step = (period / RELEASES_PER_PERIOD.into()).max(One::one());
+        let earliest = now.saturating_add(period);
+        // `step` is at least one, so the division is defined.
+        let whole_steps = earliest.saturating_sub(One::one()) / step;
+        whole_steps.saturating_add(One::one()).saturating_mul(step)
+    }
+
+    pub(crate) fn hold_earnings(stash: &T::AccountId, amount: Balance) -> DispatchResult {
+        if amount == 0 {
+            return Ok(());
+        }
+        let due = Self::due_block(Self::now());
+        Self::try_mutate_provider(stash, |provider| {
+            T::Currency::hold(&HoldReason::Maturing.into(), stash, amount)?;
+            provider.maturing = provider.maturing.checked_add(amount).ok_or(Error::<T>::Overflow)?;
+            Maturing::<T>::mutate(due, stash, |entry| *entry = entry.saturating_add(amount));
+            Ok(())
+        })?;
+        Self::deposit_event(Event::EarningsHeld { provider: stash.clone(), amount, due });
+        Ok(())
+    }
+
+    pub(crate) fn do_release_earnings(
+        due: BlockNumberFor<T>,
+        stash: &T::AccountId,
+    ) -> DispatchResult {
+        let amount = Maturing::<T>::take(due, stash);
+        ensure!(amount > 0, Error::<T>::NotMatured);
+        Self::try_mutate_provider(stash, |provider| {
+            provider.maturing = provider.maturing.defensive_saturating_sub(amount);
+            T::Currency::release(&HoldReason::Maturing.into(), stash, amount, Precision::Exact)?;
+            Ok(())
+        })?;
+        Self::deposit_event(Event::EarningsReleased { provider: stash.clone(), amount });
+        Ok(())
+    }
+
+    /// Release what is due, oldest first, for as long as the meter allows.
+    pub(crate) fn release_due(now: BlockNumberFor<T>, meter: &mut WeightMeter) {
+        let cursor_weight = T::DbWeight::get().reads_writes(2, 1);
+        let release_weight = T::WeightInfo::release_earnings();
+        if meter.try_consume(cursor_weight).is_err() {
+            return;
+        }
+        let start = MaturingCursor::<T>::get();
+        let mut cursor = start;
+        'blocks: while cursor <= now {
+            if meter.try_consume(T::DbWeight::get().reads(1)).is_err() {
+                break;
+            }
+            while let Some(stash) = Maturing::<T>::iter_key_prefix(cursor).next() {
+                if meter.try_consume(release_weight).is_err() {
+                    break 'blocks;
+                }
+                let released = with_storage_layer(|| Self::do_release_earnings(cursor, &stash));
+                if released.is_err() {
+                    frame_support::defensive!("earnings on hold could not be released");
+                    break 'blocks;
+                }
+            }
+            cursor = cursor.saturating_add(One::one());
+        }
+        if cursor != start {
+            MaturingCursor::<T>::put(cursor);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+use assay_primitives::{Balance, Price, PPM_ONE};
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use frame_support::pallet_prelude::*;
+use frame_system::pallet_prelude::BlockNumberFor;
+use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
+use sp_core::H256;
+
+use crate::Config;
+
+/// What governance may set.
+#[derive(
+    Clone,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct Parameters<BlockNumber> {
+    /// The least bond of a provider that may be assigned work, in planck.
+    pub min_bond: Balance,
+    /// Exposure may reach the bond times this.
+    pub exposure_factor: u32,
+    /// Blocks that money answers for past work after `unbond`.
+    pub unbonding_blocks: BlockNumber,
+    /// Blocks between settlement and the release of earnings.
+    pub maturing_blocks: BlockNumber,
+}
+
+impl<BlockNumber: From<u32>> Default for Parameters<BlockNumber> {
+    /// For blocks of six seconds: a week to unbond, a day to mature.
+    fn default() -> Self {
+        Self {
+            min_bond: 100_000_000_000_000,
+            exposure_factor: 4,
+            unbonding_blocks: 100_800u32.into(),
+            maturing_blocks: 14_400u32.into(),
+        }
+    }
+}
+
+impl<BlockNumber: PartialOrd + From<u32>> Parameters<BlockNumber> {
+    /// Whether the values make sense together: money must answer for longer than earnings mature.
+    pub fn is_valid(&self) -> bool {
+        self.min_bond > 0
+            && self.exposure_factor > 0
+            && self.maturing_blocks > 0u32.into()
+            && self.unbonding_blocks >= self.maturing_blocks
+    }
+}
+
+/// How to reach a provider.
+#[derive(
+    Clone,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct ProviderInfo<Endpoint> {
+    /// URL of the worker's server; may be empty for a provider of jobs alone.
+    pub endpoint: Endpoint,
+    /// SHA-256 of the server's TLS public key.
+    pub tls_key_hash: H256,
+    /// X25519 key that requests are sealed to.
+    pub x25519_key: [u8; 32],
+}
+
+/// Money that is on its way out and still answers for past work.
+#[derive(
+    Clone,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct UnbondingChunk<BlockNumber> {
+    pub amount: Balance,
+    /// The first block at which it may be withdrawn.
+    pub due: BlockNumber,
+}
+
+/// The blocks in which an operator key speaks for its provider: from `from`, up to and without
+/// `until`.
+#[derive(
+    Clone,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct OperatorRange<AccountId, BlockNumber> {
+    pub operator: AccountId,
+    pub from: BlockNumber,
+    pub until: Option<BlockNumber>,
+}
+
+impl<AccountId, BlockNumber: PartialOrd> OperatorRange<AccountId, BlockNumber> {
+    pub fn contains(&self, block: &BlockNumber) -> bool {
+        *block >= self.from && self.until.as_ref().is_none_or(|until| block < until)
+    }
+}
+
+/// What a provider has done so far.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct TrackRecord {
+    pub assigned: u32,
+    pub delivered: u32,
+    pub declined: u32,
+    pub missed: u32,
+    /// Planck, after royalty and protocol fee.
+    pub earned: Balance,
+    /// How well promises were kept, in parts per million.
+    pub score: u32,
+}
+
+impl Default for TrackRecord {
+    fn default() -> Self {
+        let score = PPM_ONE / 2;
+        Self { assigned: 0, delivered: 0, declined: 0, missed: 0, earned: 0, score }
+    }
+}
+
+impl TrackRecord {
+    const DELIVERED_STEP: u32 = 16;
+    const DECLINED_STEP: u32 = 16;
+    const MISSED_STEP: u32 = 2;
+    /// A provider is never shut out for good by its score alone.
+    const LEAST_SCORE: u32 = 10_000;
+
+    pub fn note_delivered(&mut self) {
+        self.delivered = self.delivered.saturating_add(1);
+        let rise = PPM_ONE.saturating_sub(self.score) / Self::DELIVERED_STEP;
+        self.score = self.score.saturating_add(rise).min(PPM_ONE);
+    }
+
+    pub fn note_declined(&mut self) {
+        self.declined = self.declined.saturating_add(1);
+        self.fall(Self::DECLINED_STEP);
+    }
+
+    pub fn note_missed(&mut self) {
+        self.missed = self.missed.saturating_add(1);
+        self.fall(Self::MISSED_STEP);
+    }
+
+    fn fall(&mut self, step: u32) {
+        let fall = self.score.checked_div(step).unwrap_or(0);
+        self.score = self.score.saturating_sub(fall).max(Self::LEAST_SCORE);
+    }
+}
+
+/// A provider.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct ProviderRecord<AccountId, BlockNumber, Info, Chunks, Ticket> {
+    pub operator: AccountId,
+    pub info: Info,
+    /// Whether new jobs may be assigned.
+    pub online: bool,
+    /// Active bond, in planck.
+    pub bond: Balance,
+    pub unbonding: Chunks,
+    /// Worst-case fees of open jobs, in planck.
+    pub exposure: Balance,
+    pub open_jobs: u32,
+    pub offers: u32,
+    /// Earnings on hold, in planck.
+    pub maturing: Balance,
+    pub record: TrackRecord,
+    pub registered_at: BlockNumber,
+    /// The deposit for this record.
+    pub ticket: Ticket,
+}
+
+impl<AccountId, BlockNumber, Info, Chunks, Ticket>
+    ProviderRecord<AccountId, BlockNumber, Info, Chunks, Ticket>
+{
+    /// The worst-case fees that may still be assigned.
+    pub fn free_bond(&self, min_bond: Balance, exposure_factor: u32) -> Balance {
+        if self.bond < min_bond {
+            return 0;
+        }
+        self.bond.saturating_mul(exposure_factor.into()).saturating_sub(self.exposure)
+    }
+}
+
+/// What a provider serves, and for how much.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct OfferRecord<Ticket> {
+    pub price: Price,
+    /// The most tokens of prompt and answer together.
+    pub context: u32,
+    /// The most jobs at once.
+    pub capacity: u32,
+    pub open_jobs: u32,
+    /// The deposit for this record.
+    pub ticket: Ticket,
+}
+
+pub type EndpointOf<T> = BoundedVec<u8, <T as Config>::MaxEndpointLength>;
+pub type ProviderInfoOf<T> = ProviderInfo<EndpointOf<T>>;
+pub type UnbondingOf<T> =
+    BoundedVec<UnbondingChunk<BlockNumberFor<T>>, <T as Config>::MaxUnbondingChunks>;
+pub type ProviderRecordOf<T> = ProviderRecord<
+    <T as frame_system::Config>::AccountId,
+    BlockNumberFor<T>,
+    ProviderInfoOf<T>,
+    UnbondingOf<T>,
+    <T as Config>::Consideration,
+>;
+pub type OfferRecordOf<T> = OfferRecord<<T as Config>::Consideration>;
+pub type OperatorHistoryOf<T> = BoundedVec<
+    OperatorRange<<T as frame_system::Config>::AccountId, BlockNumberFor<T>>,
+    <T as Config>::MaxOperatorRanges,
+>;
+pub type ParametersOf<T> = Parameters<BlockNumberFor<T>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_rises_slowly_and_falls_fast() {
+        let mut record = TrackRecord::default();
+        for _ in 0..100 {
+            record.note_delivered();
+        }
+        assert!(record.score > 990_000 && record.score <= PPM_ONE);
+        let good = record.score;
+        record.note_declined();
+        assert!(record.score > good * 9 / 10);
+        record.note_missed();
+        assert!(record.score < good / 2);
+        for _ in 0..100 {
+            record.note_missed();
+        }
+        assert_eq!(record.score, TrackRecord::LEAST_SCORE);
+    }
+
+    #[test]
+    fn an_operator_range_ends_before_its_until() {
+        let range = OperatorRange { operator: 1u64, from: 5u32, until: Some(8) };
+        assert_eq!([4, 5, 7, 8].map(|block| range.contains(&block)), [false, true, true, false]);
+        let open = OperatorRange { operator: 1u64, from: 5u32, until: None };
+        assert!(open.contains(&u32::MAX));
+    }
+}

@@ -1,0 +1,37 @@
+//! What every layer of Assay agrees on: ids, model shapes, sampling, prices, request headers,
+//! receipts, token trees, and the small traits through which one pallet asks another for a service.
+//!
+//! Nothing here decides anything: the rules live in the pallets, the arithmetic in the engines.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+
+extern crate alloc;
+
+mod hashing;
+pub mod market;
+pub mod model;
+pub mod receipt;
+pub mod tree;
+
+pub use market::{
+    Assignment, Balance, DrawRequest, Eligibility, Listing, Market, ModelCatalogue, Obligation, Outcome,
+    Price,
+};
+pub use model::{Architecture, ModelParts, ModelSpec, Profile, SpecError, MAX_STOP_TOKENS};
+pub use receipt::{
+    seed, Anchor, Claim, Finish, Receipt, RequestHeader, Sampling, SamplingError, FORMAT_VERSION,
+    PPM_ONE,
+};
+pub use tree::{token_root, LEAF_TOKENS};
+
+/// Position of a token in a model's vocabulary.
+pub type TokenId = u32;
+
+/// Number of a job, counted from zero over the life of the chain and never used twice.
+pub type JobId = u64;
+
+/// Hash that names a model's shape, tokenizer, template, tables and weights.
+pub type ModelRoot = sp_core::H256;
+
+/// Hash of a model root, its publisher and the royalty: what offers and jobs name.
+pub type ListingId = sp_core::H256;

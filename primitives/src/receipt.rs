@@ -1,0 +1,253 @@
+//! Requests and the signed statements that answer them.
+
+use alloc::vec::Vec;
+
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
+use sp_core::H256;
+
+use crate::{hashing::blake2_256, Balance, JobId, ListingId};
+
+/// Version of the header, the receipt and the token tree.
+pub const FORMAT_VERSION: u16 = 1;
+
+/// One, in parts per million.
+pub const PPM_ONE: u32 = 1_000_000;
+
+const HEADER_DOMAIN: &[u8] = b"assay/header/v1";
+const RECEIPT_DOMAIN: &[u8] = b"assay/receipt/v1";
+const SEED_DOMAIN: &[u8] = b"assay/seed/v1";
+
+const MAX_TEMPERATURE: u32 = 10 * PPM_ONE;
+
+/// How the next token is chosen from the model's distribution. Integers, so that a request has one
+/// meaning and one encoding.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct Sampling {
+    /// Temperature in parts per million; zero is greedy.
+    pub temperature: u32,
+    /// Keep only this many of the likeliest tokens; zero keeps all.
+    pub top_k: u32,
+    /// Keep the smallest set of likeliest tokens whose probabilities reach this many parts per
+    /// million; [`PPM_ONE`] keeps all.
+    pub top_p: u32,
+    /// The user's share in the seed, so that the same prompt can be asked again for another answer.
+    pub nonce: u64,
+}
+
+impl Sampling {
+    /// The likeliest token, always.
+    pub const GREEDY: Self = Self { temperature: 0, top_k: 0, top_p: PPM_ONE, nonce: 0 };
+
+    /// Whether the values are in range.
+    pub fn validate(&self) -> Result<(), SamplingError> {
+        if self.temperature > MAX_TEMPERATURE {
+            return Err(SamplingError::Temperature);
+        }
+        if self.top_p == 0 || self.top_p > PPM_ONE {
+            return Err(SamplingError::TopP);
+        }
+        Ok(())
+    }
+}
+
+/// Why a [`Sampling`] is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SamplingError {
+    /// The temperature is above 10.
+    Temperature,
+    /// `top_p` is zero or above one.
+    TopP,
+}
+
+/// What an answer is owed under.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum Claim {
+    /// A job on chain.
+    #[codec(index = 0)]
+    Job(JobId),
+}
+
+/// What a user asked for, of whom and at which price. For a job the user's extrinsic and the
+/// chain's assignment together are the header; both sides derive the same bytes from storage.
+#[derive(
+    Clone,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct RequestHeader<AccountId> {
+    pub version: u16,
+    /// Hash of the chain's first block.
+    pub genesis: H256,
+    pub claim: Claim,
+    /// The provider's stash.
+    pub provider: AccountId,
+    pub listing: ListingId,
+    /// [`token_root`](crate::token_root) of the prompt.
+    pub prompt_root: H256,
+    pub prompt_len: u32,
+    pub sampling: Sampling,
+    /// The most output tokens.
+    pub token_limit: u32,
+    /// Planck per prompt token.
+    pub input_price: Balance,
+    /// Planck per output token.
+    pub output_price: Balance,
+}
+
+impl<AccountId: Encode> RequestHeader<AccountId> {
+    /// BLAKE2b-256 of the domain and the SCALE encoding.
+    pub fn hash(&self) -> H256 {
+        blake2_256(&(HEADER_DOMAIN, self).encode()).into()
+    }
+}
+
+/// The sampling seed of a request: from its header and, for a job, the draw's randomness, so that
+/// neither the user nor the worker can choose it alone.
+pub fn seed(header: &H256, randomness: &H256) -> [u8; 32] {
+    blake2_256(&(SEED_DOMAIN, header, randomness).encode())
+}
+
+/// Why an answer ended.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub enum Finish {
+    /// The last token is one of the model's stop tokens.
+    Eos,
+    /// The token limit is reached.
+    Length,
+    /// The caller ended it. Never a fault, and not allowed in a job.
+    Caller,
+}
+
+/// A block that a receipt builds on; it dates the receipt.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Anchor {
+    pub number: u32,
+    pub hash: H256,
+}
+
+/// "This model, on these tokens, with this seed, gives these tokens": the statement that an operator
+/// signs and a provider's bond answers for.
+#[derive(
+    Clone,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Receipt {
+    /// Hash of the [`RequestHeader`].
+    pub header: H256,
+    pub anchor: Anchor,
+    pub output_len: u32,
+    /// [`token_root`](crate::token_root) of the output.
+    pub output_root: H256,
+    pub finish: Finish,
+    /// Planck.
+    pub fee: Balance,
+}
+
+impl Receipt {
+    /// The bytes that the operator key signs.
+    pub fn signing_payload(&self) -> Vec<u8> {
+        (RECEIPT_DOMAIN, self).encode()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sampling_out_of_range_is_refused() {
+        assert_eq!(Sampling::GREEDY.validate(), Ok(()));
+        let hot = Sampling { temperature: MAX_TEMPERATURE + 1, ..Sampling::GREEDY };
+        assert_eq!(hot.validate(), Err(SamplingError::Temperature));
+        for top_p in [0, PPM_ONE + 1] {
+            let sampling = Sampling { top_p, ..Sampling::GREEDY };
+            assert_eq!(sampling.validate(), Err(SamplingError::TopP));
+        }
+    }
+
+    /// Anybody may verify a receipt in another language; these bytes must never change.
+    #[test]
+    fn the_signing_payload_is_pinned() {
+        let receipt = Receipt {
+            header: H256::repeat_byte(0x11),
+            anchor: Anchor { number: 7, hash: H256::repeat_byte(0x22) },
+            output_len: 3,
+            output_root: H256::repeat_byte(0x33),
+            finish: Finish::Length,
+            fee: 5_000_000_000,
+        };
+        let mut expected = vec![64];
+        expected.extend_from_slice(b"assay/receipt/v1");
+        expected.extend_from_slice(&[0x11; 32]);
+        expected.extend_from_slice(&7u32.to_le_bytes());
+        expected.extend_from_slice(&[0x22; 32]);
+        expected.extend_from_slice(&3u32.to_le_bytes());
+        expected.extend_from_slice(&[0x33; 32]);
+        expected.push(1);
+        expected.extend_from_slice(&5_000_000_000u128.to_le_bytes());
+        assert_eq!(receipt.signing_payload(), expected);
+    }
+}

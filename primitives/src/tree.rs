@@ -1,0 +1,134 @@
+//! Binary Merkle trees over token lists and weight files.
+//!
+//! The tree is the one of RFC 6962 §2.1 over BLAKE2b-256: the left subtree takes the largest power
+//! of two smaller than the number of leaves, leaves and nodes hash under different first bytes, so
+//! a prefix of a list is a subtree of the list and no node can be taken for a leaf.
+
+use alloc::vec::Vec;
+
+use codec::Encode;
+use sp_core::H256;
+
+use crate::{hashing::blake2_256, TokenId};
+
+/// Tokens in one leaf of a token tree.
+pub const LEAF_TOKENS: usize = 8;
+
+const LEAF: u8 = 0;
+const NODE: u8 = 1;
+const EMPTY_DOMAIN: &[u8] = b"assay/empty/v1";
+const FILE_DOMAIN: &[u8] = b"assay/file/v1";
+
+fn leaf_hash(bytes: &[u8]) -> H256 {
+    let mut input = Vec::with_capacity(bytes.len().saturating_add(1));
+    input.push(LEAF);
+    input.extend_from_slice(bytes);
+    blake2_256(&input).into()
+}
+
+fn node_hash(left: H256, right: H256) -> H256 {
+    let mut input = [NODE; 65];
+    let (_, children) = input.split_at_mut(1);
+    let (l, r) = children.split_at_mut(32);
+    l.copy_from_slice(left.as_bytes());
+    r.copy_from_slice(right.as_bytes());
+    blake2_256(&input).into()
+}
+
+/// Root over leaf hashes in order; a fixed hash for no leaf at all.
+///
+/// Works level by level: a last node without a sibling rises unchanged, which gives the same tree
+/// as splitting at the largest power of two.
+pub fn root_of(mut level: Vec<H256>) -> H256 {
+    while level.len() > 1 {
+        level = level
+            .chunks(2)
+            .filter_map(|pair| match pair {
+                [left, right] => Some(node_hash(*left, *right)),
+                [single] => Some(*single),
+                _ => None,
+            })
+            .collect();
+    }
+    level.pop().unwrap_or_else(|| blake2_256(EMPTY_DOMAIN).into())
+}
+
+/// Root of a token list: leaves of [`LEAF_TOKENS`] tokens, each token four bytes little-endian; the
+/// last leaf may be shorter.
+pub fn token_root(tokens: &[TokenId]) -> H256 {
+    root_of(
+        tokens
+            .chunks(LEAF_TOKENS)
+            .map(|chunk| {
+                let bytes: Vec<u8> = chunk.iter().flat_map(|token| token.to_le_bytes()).collect();
+                leaf_hash(&bytes)
+            })
+            .collect(),
+    )
+}
+
+/// Root over the weight files of an unverified model: one leaf a file, in the order of their names,
+/// binding the name, the length in bytes and BLAKE2b-256 of the content.
+pub fn weights_root<'a>(files: impl IntoIterator<Item = (&'a str, u64, H256)>) -> H256 {
+    let mut files: Vec<_> = files.into_iter().collect();
+    files.sort_by(|a, b| a.0.cmp(b.0));
+    root_of(
+        files
+            .into_iter()
+            .map(|(name, length, hash)| {
+                leaf_hash(&(FILE_DOMAIN, name.as_bytes(), length, hash).encode())
+            })
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The definition of RFC 6962, recursively.
+    fn recursive(leaves: &[H256]) -> H256 {
+        match leaves {
+            [] => blake2_256(EMPTY_DOMAIN).into(),
+            [single] => *single,
+            _ => {
+                let split = leaves.len().next_power_of_two() / 2;
+                let (left, right) = leaves.split_at(split);
+                node_hash(recursive(left), recursive(right))
+            }
+        }
+    }
+
+    #[test]
+    fn level_by_level_is_the_recursive_definition() {
+        for count in 0..70u64 {
+            let leaves: Vec<H256> = (0..count).map(H256::from_low_u64_be).collect();
+            assert_eq!(root_of(leaves.clone()), recursive(&leaves), "{count} leaves");
+        }
+    }
+
+    #[test]
+    fn the_root_depends_on_every_token_and_on_the_length() {
+        let tokens: Vec<u32> = (0..41).collect();
+        let root = token_root(&tokens);
+        for position in 0..tokens.len() {
+            let mut changed = tokens.clone();
+            changed[position] += 1;
+            assert_ne!(token_root(&changed), root, "token {position}");
+        }
+        for length in 0..tokens.len() {
+            assert_ne!(token_root(&tokens[..length]), root, "length {length}");
+        }
+        let mut padded = tokens.clone();
+        padded.push(0);
+        assert_ne!(token_root(&padded), root);
+    }
+
+    #[test]
+    fn the_weights_root_ignores_the_order_in_which_files_are_given() {
+        let a = ("a.safetensors", 1, H256::repeat_byte(1));
+        let b = ("b.safetensors", 2, H256::repeat_byte(2));
+        assert_eq!(weights_root([a, b]), weights_root([b, a]));
+        assert_ne!(weights_root([a, b]), weights_root([a]));
+    }
+}

@@ -1,0 +1,98 @@
+//! The market for inference: models, providers, jobs.
+
+use crate::{
+    configs::TreasuryAccount, AccountId, Babe, Balance, Balances, Hash, Models, Providers, Runtime,
+    RuntimeHoldReason, Signature, MICRO_ASY, MILLI_ASY,
+};
+use frame_support::{
+    parameter_types,
+    traits::{fungible::HoldConsideration, ConstU32, Get, LinearStoragePrice},
+    weights::{constants::WEIGHT_REF_TIME_PER_SECOND, Weight},
+    PalletId,
+};
+use frame_system::EnsureRoot;
+use sp_runtime::{traits::Verify, Permill};
+
+/// Deposit for any record, in planck.
+const DEPOSIT_BASE: Balance = 10 * MILLI_ASY;
+/// Deposit for each byte of a record, in planck.
+const DEPOSIT_PER_BYTE: Balance = 10 * MICRO_ASY;
+
+parameter_types! {
+    pub const ModelsPalletId: PalletId = PalletId(*b"asy/modl");
+    pub const MaxRoyalty: Permill = Permill::from_percent(20);
+    pub const DepositBase: Balance = DEPOSIT_BASE;
+    pub const DepositPerByte: Balance = DEPOSIT_PER_BYTE;
+    pub const ListingDeposit: RuntimeHoldReason =
+        RuntimeHoldReason::Models(pallet_models::HoldReason::ListingDeposit);
+    pub const ProviderDeposit: RuntimeHoldReason =
+        RuntimeHoldReason::Providers(pallet_providers::HoldReason::ProviderDeposit);
+    pub const JobDeposit: RuntimeHoldReason =
+        RuntimeHoldReason::Jobs(pallet_jobs::HoldReason::JobDeposit);
+    /// A fifth of a block for draws, deadlines and settlements before anything else is done.
+    pub const MaxAgendaWeight: Weight = Weight::from_parts(
+        WEIGHT_REF_TIME_PER_SECOND.saturating_mul(2) / 5,
+        u64::MAX,
+    );
+}
+
+type Deposit<Reason> = HoldConsideration<
+    AccountId,
+    Balances,
+    Reason,
+    LinearStoragePrice<DepositBase, DepositPerByte, Balance>,
+>;
+
+/// The VRF output of the previous block's author.
+pub struct ParentVrf;
+
+impl Get<Option<Hash>> for ParentVrf {
+    fn get() -> Option<Hash> {
+        Babe::author_vrf_randomness().map(Hash::from)
+    }
+}
+
+impl pallet_models::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Consideration = Deposit<ListingDeposit>;
+    type FreezeOrigin = EnsureRoot<AccountId>;
+    type PalletId = ModelsPalletId;
+    type MaxRoyalty = MaxRoyalty;
+    type MaxUriLength = ConstU32<256>;
+    type WeightInfo = ();
+}
+
+impl pallet_providers::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Consideration = Deposit<ProviderDeposit>;
+    type Catalogue = Models;
+    type AdminOrigin = EnsureRoot<AccountId>;
+    type MaxEndpointLength = ConstU32<256>;
+    type MaxUnbondingChunks = ConstU32<16>;
+    type MaxOperatorRanges = ConstU32<16>;
+    type MaxOffersPerListing = ConstU32<64>;
+    type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = crate::benchmarks::MarketHelper;
+}
+
+impl pallet_jobs::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Consideration = Deposit<JobDeposit>;
+    type Catalogue = Models;
+    type Market = Providers;
+    type ParentRandomness = ParentVrf;
+    type Signature = Signature;
+    type Signer = <Signature as Verify>::Signer;
+    type Treasury = TreasuryAccount;
+    type AdminOrigin = EnsureRoot<AccountId>;
+    type MaxTokens = ConstU32<4096>;
+    type MaxDraws = ConstU32<8>;
+    type MaxAgendaWeight = MaxAgendaWeight;
+    type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = crate::benchmarks::MarketHelper;
+}

@@ -1,0 +1,79 @@
+//! Balances, and what a transaction costs.
+
+use crate::{
+    AccountId, Balance, Balances, Runtime, RuntimeEvent, RuntimeFreezeReason, RuntimeHoldReason,
+    System, MICRO_ASY, MILLI_ASY,
+};
+use frame_support::{
+    parameter_types,
+    traits::{tokens::imbalance::ResolveTo, ConstU128, ConstU32, ConstU8, VariantCountOf},
+    weights::ConstantMultiplier,
+    PalletId,
+};
+use pallet_transaction_payment::{FungibleAdapter, Multiplier, TargetedFeeAdjustment};
+use sp_runtime::{
+    traits::{AccountIdConversion, One},
+    FixedPointNumber, FixedU128, Perquintill,
+};
+
+/// Least balance of an account that exists, in planck.
+pub const EXISTENTIAL_DEPOSIT: Balance = MILLI_ASY;
+/// Fee of a picosecond of execution, in planck. A transfer, about 0.2 ms with everything around
+/// it, then costs about 0.001 ASY.
+const FEE_PER_PICOSECOND: Balance = 4;
+/// Fee of a byte of a transaction, in planck. A full block then costs about as much for its bytes
+/// as for its time.
+const FEE_PER_BYTE: Balance = MICRO_ASY;
+
+/// Derives the treasury's account, to which nobody has a key.
+pub const TREASURY_PALLET_ID: PalletId = PalletId(*b"asy/trsy");
+
+/// The account that collects fees. Genesis must give it the existential deposit, or fees smaller
+/// than that are burned.
+pub fn treasury_account() -> AccountId {
+    TREASURY_PALLET_ID.into_account_truncating()
+}
+
+parameter_types! {
+    pub TreasuryAccount: AccountId = treasury_account();
+    /// Fees rise while blocks are fuller than this.
+    pub const TargetBlockFullness: Perquintill = Perquintill::from_percent(25);
+    /// How fast fees rise: by at most about 4 % in an hour of full six-second blocks.
+    pub AdjustmentVariable: Multiplier = Multiplier::saturating_from_rational(75, 1_000_000);
+    /// Fees never fall below what an empty chain charges.
+    pub MinimumMultiplier: Multiplier = FixedU128::one();
+    pub MaximumMultiplier: Multiplier = Multiplier::saturating_from_integer(1_000);
+}
+
+impl pallet_balances::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type RuntimeFreezeReason = RuntimeFreezeReason;
+    type WeightInfo = pallet_balances::weights::SubstrateWeight<Runtime>;
+    type Balance = Balance;
+    type DustRemoval = ResolveTo<TreasuryAccount, Balances>;
+    type ExistentialDeposit = ConstU128<EXISTENTIAL_DEPOSIT>;
+    type AccountStore = System;
+    type ReserveIdentifier = [u8; 8];
+    type FreezeIdentifier = RuntimeFreezeReason;
+    type MaxLocks = ConstU32<50>;
+    type MaxReserves = ConstU32<50>;
+    type MaxFreezes = VariantCountOf<RuntimeFreezeReason>;
+    type DoneSlashHandler = ();
+}
+
+impl pallet_transaction_payment::Config for Runtime {
+    type RuntimeEvent = RuntimeEvent;
+    type OnChargeTransaction = FungibleAdapter<Balances, ResolveTo<TreasuryAccount, Balances>>;
+    type WeightToFee = ConstantMultiplier<Balance, ConstU128<FEE_PER_PICOSECOND>>;
+    type LengthToFee = ConstantMultiplier<Balance, ConstU128<FEE_PER_BYTE>>;
+    type FeeMultiplierUpdate = TargetedFeeAdjustment<
+        Self,
+        TargetBlockFullness,
+        AdjustmentVariable,
+        MinimumMultiplier,
+        MaximumMultiplier,
+    >;
+    type OperationalFeeMultiplier = ConstU8<5>;
+    type WeightInfo = pallet_transaction_payment::weights::SubstrateWeight<Runtime>;
+}

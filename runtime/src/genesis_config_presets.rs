@@ -1,0 +1,153 @@
+//! The genesis configurations that come with the runtime.
+//!
+//! * `development`: one validator (Alice), fast slots. For one machine.
+//! * `local_testnet`: four validators (Alice, Bob, Charlie, Dave), fast slots. For tests of networks.
+//! * `production`: six-second slots, one-hour epochs, no sudo. It names no validators, so it is not
+//!   in [`preset_names`]: whoever launches a chain exports it, fills in `session.keys` (one
+//!   `[account, account, {"babe": …, "grandpa": …}]` for each validator) and `balances.balances`,
+//!   and gives the result to all nodes.
+
+use crate::{
+    configs::{treasury_account, BABE_GENESIS_EPOCH_CONFIG, EXISTENTIAL_DEPOSIT},
+    AccountId, BabeConfig, Balance, BalancesConfig, JobsConfig, Models, ProvidersConfig, Runtime,
+    RuntimeGenesisConfig, SessionConfig, SessionKeys, SudoConfig, TimingConfig, ASY,
+};
+use alloc::{string::ToString, vec, vec::Vec};
+use frame_support::build_struct_json_patch;
+use serde_json::Value;
+use sp_genesis_builder::{PresetId, DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET};
+use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
+
+/// Name of the preset for a chain with real validators.
+pub const PRODUCTION_PRESET: &str = "production";
+
+/// What each well-known development account owns at genesis, in planck.
+const DEVELOPMENT_ENDOWMENT: Balance = 1_000_000 * ASY;
+
+/// A development validator: its session belongs to the stash account, since that is the account
+/// that network tools write when they replace the keys.
+type Validator = (Sr25519Keyring, Sr25519Keyring, Ed25519Keyring);
+
+const ALICE: Validator = (
+    Sr25519Keyring::AliceStash,
+    Sr25519Keyring::Alice,
+    Ed25519Keyring::Alice,
+);
+const BOB: Validator = (
+    Sr25519Keyring::BobStash,
+    Sr25519Keyring::Bob,
+    Ed25519Keyring::Bob,
+);
+const CHARLIE: Validator = (
+    Sr25519Keyring::CharlieStash,
+    Sr25519Keyring::Charlie,
+    Ed25519Keyring::Charlie,
+);
+const DAVE: Validator = (
+    Sr25519Keyring::DaveStash,
+    Sr25519Keyring::Dave,
+    Ed25519Keyring::Dave,
+);
+
+fn session_keys((stash, babe, grandpa): Validator) -> (AccountId, AccountId, SessionKeys) {
+    let stash = stash.to_account_id();
+    let keys = SessionKeys {
+        babe: babe.public().into(),
+        grandpa: grandpa.public().into(),
+    };
+    (stash.clone(), stash, keys)
+}
+
+/// The accounts without keys that must exist before they are paid.
+fn chain_balances() -> impl Iterator<Item = (AccountId, Balance)> {
+    [treasury_account(), Models::account_id()]
+        .into_iter()
+        .map(|account| (account, EXISTENTIAL_DEPOSIT))
+}
+
+/// Alice to Ferdie and their stashes, and the chain's own accounts.
+fn development_balances() -> Vec<(AccountId, Balance)> {
+    Sr25519Keyring::well_known()
+        .map(|account| (account.to_account_id(), DEVELOPMENT_ENDOWMENT))
+        .chain(chain_balances())
+        .collect()
+}
+
+/// Windows of a few blocks, so that a job can be watched to its end.
+fn fast_providers() -> pallet_providers::ParametersOf<Runtime> {
+    pallet_providers::Parameters {
+        unbonding_blocks: 20,
+        maturing_blocks: 8,
+        ..Default::default()
+    }
+}
+
+fn fast_jobs() -> pallet_jobs::ParametersOf<Runtime> {
+    pallet_jobs::Parameters {
+        challenge_blocks: 5,
+        retention_blocks: 600,
+        ..Default::default()
+    }
+}
+
+fn for_development(validators: Vec<Validator>, slot_millis: u64, epoch_slots: u64) -> Value {
+    build_struct_json_patch!(RuntimeGenesisConfig {
+        timing: TimingConfig {
+            slot_millis,
+            epoch_slots
+        },
+        babe: BabeConfig {
+            epoch_config: BABE_GENESIS_EPOCH_CONFIG
+        },
+        balances: BalancesConfig {
+            balances: development_balances()
+        },
+        session: SessionConfig {
+            keys: validators.into_iter().map(session_keys).collect::<Vec<_>>()
+        },
+        providers: ProvidersConfig {
+            parameters: fast_providers()
+        },
+        jobs: JobsConfig {
+            parameters: fast_jobs()
+        },
+        sudo: SudoConfig {
+            key: Some(Sr25519Keyring::Alice.to_account_id())
+        },
+    })
+}
+
+fn production() -> Value {
+    build_struct_json_patch!(RuntimeGenesisConfig {
+        timing: TimingConfig {
+            slot_millis: 6_000,
+            epoch_slots: 600
+        },
+        babe: BabeConfig {
+            epoch_config: BABE_GENESIS_EPOCH_CONFIG
+        },
+        balances: BalancesConfig {
+            balances: chain_balances().collect::<Vec<_>>()
+        },
+    })
+}
+
+/// The preset called `id`, as a JSON patch of the default genesis.
+pub fn get_preset(id: &PresetId) -> Option<Vec<u8>> {
+    let patch = match id.as_ref() {
+        // Epochs of a minute: the block that ends an epoch has no room for transactions.
+        DEV_RUNTIME_PRESET => for_development(vec![ALICE], 1_000, 60),
+        LOCAL_TESTNET_RUNTIME_PRESET => for_development(vec![ALICE, BOB, CHARLIE, DAVE], 1_000, 20),
+        PRODUCTION_PRESET => production(),
+        _ => return None,
+    };
+    Some(patch.to_string().into_bytes())
+}
+
+/// The presets from which a chain can be started as they are.
+pub fn preset_names() -> Vec<PresetId> {
+    vec![
+        PresetId::from(DEV_RUNTIME_PRESET),
+        PresetId::from(LOCAL_TESTNET_RUNTIME_PRESET),
+    ]
+}

@@ -1,0 +1,187 @@
+//! The configuration does what it promises.
+
+use crate::{genesis_config_presets::*, session_manager::CallFilter, *};
+use codec::Encode;
+use frame_support::{
+    assert_noop,
+    dispatch::GetDispatchInfo,
+    genesis_builder_helper::{build_state, get_preset as get_preset_or_default},
+    traits::{Contains, Get, Hooks, KeyOwnerProofSystem},
+};
+use serde_json::Value;
+use sp_keyring::{Ed25519Keyring, Sr25519Keyring};
+use sp_runtime::traits::Dispatchable;
+
+fn merge(into: &mut Value, patch: Value) {
+    match (into, patch) {
+        (Value::Object(into), Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, patch) => *into = patch,
+    }
+}
+
+fn chain_of(preset: &str) -> sp_io::TestExternalities {
+    let json = |id| {
+        let bytes = get_preset_or_default::<RuntimeGenesisConfig>(&id, get_preset).unwrap();
+        serde_json::from_slice::<Value>(&bytes).unwrap()
+    };
+    let mut ext = sp_io::TestExternalities::new_empty();
+    ext.execute_with(|| {
+        let mut genesis = json(None);
+        merge(&mut genesis, json(Some(preset.into())));
+        build_state::<RuntimeGenesisConfig>(genesis.to_string().into_bytes()).unwrap();
+    });
+    ext
+}
+
+#[test]
+fn development_has_one_authority_and_fast_slots() {
+    chain_of("development").execute_with(|| {
+        assert_eq!(Babe::slot_duration(), 1_000);
+        assert_eq!(<Runtime as pallet_babe::Config>::EpochDuration::get(), 60);
+        assert_eq!(
+            Session::validators(),
+            [Sr25519Keyring::AliceStash.to_account_id()]
+        );
+        assert_eq!(Babe::authorities().len(), 1);
+        assert_eq!(Grandpa::grandpa_authorities().len(), 1);
+        assert_eq!(
+            pallet_sudo::Key::<Runtime>::get(),
+            Some(Sr25519Keyring::Alice.to_account_id())
+        );
+    });
+}
+
+#[test]
+fn local_testnet_has_four_authorities() {
+    chain_of("local_testnet").execute_with(|| {
+        assert_eq!(Session::validators().len(), 4);
+        assert_eq!(Babe::authorities().len(), 4);
+        assert_eq!(Grandpa::grandpa_authorities().len(), 4);
+    });
+}
+
+#[test]
+fn production_is_a_template_without_authorities_and_without_sudo() {
+    assert!(!preset_names().contains(&PRODUCTION_PRESET.into()));
+    chain_of(PRODUCTION_PRESET).execute_with(|| {
+        assert_eq!(Babe::slot_duration(), 6_000);
+        assert_eq!(<Runtime as pallet_babe::Config>::EpochDuration::get(), 600);
+        assert!(Session::validators().is_empty());
+        assert_eq!(pallet_sudo::Key::<Runtime>::get(), None);
+    });
+}
+
+#[test]
+fn every_genesis_gives_the_treasury_its_existential_deposit() {
+    for preset in ["development", "local_testnet", PRODUCTION_PRESET] {
+        chain_of(preset).execute_with(|| {
+            assert_eq!(
+                Balances::free_balance(treasury_account()),
+                EXISTENTIAL_DEPOSIT
+            );
+        });
+    }
+}
+
+#[test]
+fn keys_of_the_first_sessions_can_be_proven() {
+    chain_of("local_testnet").execute_with(|| {
+        for (session, key) in [
+            (
+                sp_consensus_babe::KEY_TYPE,
+                Sr25519Keyring::Bob.to_raw_public(),
+            ),
+            (
+                sp_consensus_grandpa::KEY_TYPE,
+                Ed25519Keyring::Bob.to_raw_public(),
+            ),
+        ] {
+            let proof = Historical::prove((session, key)).unwrap();
+            let (owner, ()) = Historical::check_proof((session, key), proof).unwrap();
+            assert_eq!(owner, Sr25519Keyring::BobStash.to_account_id());
+        }
+    });
+}
+
+#[test]
+fn the_authority_set_survives_sessions_and_old_roots_are_forgotten() {
+    chain_of("local_testnet").execute_with(|| {
+        let kept = configs::KeptSessions::get();
+        let validators = Session::validators();
+        System::set_block_number(1);
+        for _ in 0..kept + 5 {
+            Session::rotate_session();
+            System::reset_events();
+        }
+        assert_eq!(Session::validators(), validators);
+        let roots = pallet_session::historical::HistoricalSessions::<Runtime>::iter().count();
+        assert_eq!(roots as u32, kept + 2);
+    });
+}
+
+#[test]
+fn keys_registered_by_others_do_not_make_them_validators() {
+    chain_of("local_testnet").execute_with(|| {
+        let eve = Sr25519Keyring::Eve.to_account_id();
+        let keys = SessionKeys {
+            babe: Sr25519Keyring::Eve.public().into(),
+            grandpa: Ed25519Keyring::Eve.public().into(),
+        };
+        pallet_session::NextKeys::<Runtime>::insert(&eve, keys);
+        for _ in 0..3 {
+            Session::rotate_session();
+        }
+        assert!(!Session::validators().contains(&eve));
+    });
+}
+
+#[test]
+fn session_keys_cannot_be_purged() {
+    chain_of("development").execute_with(|| {
+        let call = RuntimeCall::Session(pallet_session::Call::purge_keys {});
+        assert!(!CallFilter::contains(&call));
+        let alice = RuntimeOrigin::signed(Sr25519Keyring::AliceStash.to_account_id());
+        assert_noop!(
+            call.dispatch(alice),
+            frame_system::Error::<Runtime>::CallFiltered
+        );
+    });
+}
+
+#[test]
+fn a_transfer_costs_about_a_thousandth_of_a_token() {
+    chain_of("development").execute_with(|| {
+        let call = RuntimeCall::Balances(pallet_balances::Call::transfer_keep_alive {
+            dest: Sr25519Keyring::Bob.to_account_id().into(),
+            value: ASY,
+        });
+        // Signature, sender and extensions of a usual transaction take about 110 bytes.
+        let len = call.encoded_size() as u32 + 110;
+        let fee = TransactionPayment::compute_fee(len, &call.get_dispatch_info(), 0);
+        assert!((MILLI_ASY / 2..3 * MILLI_ASY).contains(&fee), "{fee}");
+    });
+}
+
+#[test]
+fn fees_fall_back_to_their_minimum_on_an_empty_chain() {
+    chain_of("development").execute_with(|| {
+        for block in 1..10 {
+            System::set_block_number(block);
+            TransactionPayment::on_finalize(block);
+        }
+        let multiplier = pallet_transaction_payment::NextFeeMultiplier::<Runtime>::get();
+        assert_eq!(multiplier, sp_runtime::FixedU128::from_u32(1));
+    });
+}
+
+#[test]
+fn a_block_is_remembered_for_4096_blocks() {
+    assert_eq!(
+        <Runtime as frame_system::Config>::BlockHashCount::get(),
+        4096
+    );
+}

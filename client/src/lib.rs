@@ -1,1 +1,21 @@
+//! What the worker and the `assay` command share: the chain as its metadata describes it, keys,
+//! amounts of money, and the parts of a model folder that a listing names by hash.
+//!
+//! * [`Chain`] connects, sends calls and hands out [`Snapshot`]s: the storage at one block.
+//! * [`keys`] reads a key from a secret URI or a file; [`Amount`] reads and prints money exactly.
+//! * [`folder`] turns a model folder into the [`assay_primitives::ModelParts`] of its listing.
 
+pub mod amount;
+pub mod chain;
+mod error;
+pub mod folder;
+pub mod keys;
+
+pub use self::{
+    amount::Amount,
+    chain::{Chain, Included, Snapshot, Wait},
+    error::Error,
+};
+pub use assay_primitives as primitives;
+pub use subxt::utils::{AccountId32, H256};
+pub use subxt_signer::sr25519::Keypair;

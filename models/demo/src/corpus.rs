@@ -5,6 +5,7 @@
 
 mod animals;
 mod assay;
+mod calendar;
 mod knowledge;
 mod stories;
 mod sums;
@@ -62,7 +63,9 @@ pub struct Corpus {
 
 impl Corpus {
     pub fn new(seed: u64) -> Self {
-        Self { rng: StdRng::seed_from_u64(seed) }
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+        }
     }
 
     fn turn(&mut self) -> Turn {
@@ -98,12 +101,17 @@ impl Iterator for Corpus {
 
 /// The text without case, punctuation and surrounding space.
 fn bare(text: &str) -> String {
-    let kept: String = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '+' | '-')).flat_map(char::to_lowercase).collect();
+    let kept: String = text
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '+' | '-'))
+        .flat_map(char::to_lowercase)
+        .collect();
     kept.trim().to_string()
 }
 
 fn is_held_out(prompt: &str) -> bool {
-    static BARE: LazyLock<HashSet<String>> = LazyLock::new(|| HELD_OUT.iter().map(|prompt| bare(prompt)).collect());
+    static BARE: LazyLock<HashSet<String>> =
+        LazyLock::new(|| HELD_OUT.iter().map(|prompt| bare(prompt)).collect());
     BARE.contains(&bare(prompt))
 }
 
@@ -124,23 +132,37 @@ fn chance(rng: &mut StdRng, percent: u32) -> bool {
 
 /// Replaces each `{key}` of a template.
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    values.iter().fold(template.to_string(), |text, (key, value)| text.replace(&format!("{{{key}}}"), value))
+    values
+        .iter()
+        .fold(template.to_string(), |text, (key, value)| {
+            text.replace(&format!("{{{key}}}"), value)
+        })
 }
 
 /// The noun with its indefinite article.
 fn a(noun: &str) -> String {
-    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    };
     format!("{article} {noun}")
 }
 
 fn capitalise(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+    chars
+        .next()
+        .map(|first| first.to_uppercase().chain(chars).collect())
+        .unwrap_or_default()
 }
 
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+    chars
+        .next()
+        .map(|first| first.to_lowercase().chain(chars).collect())
+        .unwrap_or_default()
 }
 
 /// Puts a question as different people would: with a greeting, without a question mark, in small
@@ -162,10 +184,20 @@ fn voice(rng: &mut StdRng, question: &str) -> String {
         "Excuse me, ",
         "Good morning! ",
     ];
-    const AFTER: &[&str] = &[" Thanks.", " Thank you.", " Please be brief.", " Please.", " I would like to know.", " I am curious."];
+    const AFTER: &[&str] = &[
+        " Thanks.",
+        " Thank you.",
+        " Please be brief.",
+        " Please.",
+        " I would like to know.",
+        " I am curious.",
+    ];
     let mut text = question.to_string();
     if chance(rng, 12) {
-        text = text.trim_end_matches(['?', '.', '!']).trim_end().to_string();
+        text = text
+            .trim_end_matches(['?', '.', '!'])
+            .trim_end()
+            .to_string();
     } else if chance(rng, 8) {
         text.push_str(pick(rng, AFTER));
     }
@@ -182,7 +214,10 @@ fn voice(rng: &mut StdRng, question: &str) -> String {
 
 /// A turn whose question is asked in one of many voices.
 fn ask(rng: &mut StdRng, question: &str, answer: impl Into<String>) -> Turn {
-    Turn { user: voice(rng, question), assistant: answer.into() }
+    Turn {
+        user: voice(rng, question),
+        assistant: answer.into(),
+    }
 }
 
 /// Ways to ask what a thing is; `{x}` stands for the thing with its article.
@@ -230,17 +265,27 @@ mod tests {
         for turn in Corpus::new(1).take(20_000).flatten() {
             for text in [&turn.user, &turn.assistant] {
                 assert!(!text.contains(['{', '}']), "unfilled: {text}");
-                assert!(!text.contains("  ") && !text.is_empty() && text.trim() == text, "badly spaced: {text:?}");
+                assert!(
+                    !text.contains("  ") && !text.is_empty() && text.trim() == text,
+                    "badly spaced: {text:?}"
+                );
             }
         }
     }
 
     #[test]
     fn held_out_prompts_do_not_occur_and_familiar_ones_do() {
-        let prompts: Vec<String> = Corpus::new(1).take(120_000).flatten().map(|turn| turn.user).collect();
+        let prompts: Vec<String> = Corpus::new(1)
+            .take(120_000)
+            .flatten()
+            .map(|turn| turn.user)
+            .collect();
         assert!(!prompts.iter().any(|prompt| is_held_out(prompt)));
         for familiar in FAMILIAR {
-            assert!(prompts.iter().any(|prompt| prompt == familiar), "does not occur: {familiar}");
+            assert!(
+                prompts.iter().any(|prompt| prompt == familiar),
+                "does not occur: {familiar}"
+            );
         }
     }
 }

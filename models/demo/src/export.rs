@@ -11,13 +11,21 @@ use serde_json::{json, Value};
 use std::{collections::HashMap, fmt::Write, fs, path::Path};
 
 pub fn write_folder(folder: &Path, model: &Model, vocabulary: &Vocabulary) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let json = |name: &str, value: &Value| -> Result<()> {
         let path = folder.join(name);
-        fs::write(&path, serde_json::to_string_pretty(value)? + "\n").with_context(|| format!("cannot write {}", path.display()))
+        fs::write(&path, serde_json::to_string_pretty(value)? + "\n")
+            .with_context(|| format!("cannot write {}", path.display()))
     };
-    json("config.json", &model.config.to_json(vocabulary.bos, vocabulary.end))?;
-    json("generation_config.json", &json!({"bos_token_id": vocabulary.bos, "eos_token_id": [vocabulary.end], "do_sample": false, "max_new_tokens": 192}))?;
+    json(
+        "config.json",
+        &model.config.to_json(vocabulary.bos, vocabulary.end),
+    )?;
+    json(
+        "generation_config.json",
+        &json!({"bos_token_id": vocabulary.bos, "eos_token_id": [vocabulary.end], "do_sample": false, "max_new_tokens": 192}),
+    )?;
     json(
         "tokenizer_config.json",
         &json!({
@@ -32,7 +40,10 @@ pub fn write_folder(folder: &Path, model: &Model, vocabulary: &Vocabulary) -> Re
             "chat_template": CHAT_TEMPLATE
         }),
     )?;
-    vocabulary.tokenizer().save(folder.join("tokenizer.json"), true).map_err(|error| anyhow!("cannot write tokenizer.json: {error}"))?;
+    vocabulary
+        .tokenizer()
+        .save(folder.join("tokenizer.json"), true)
+        .map_err(|error| anyhow!("cannot write tokenizer.json: {error}"))?;
     let mut tensors = Vec::new();
     for (name, tensor) in model.weights() {
         tensors.push((name.clone(), tensor.detach().to_dtype(DType::BF16)?));
@@ -40,18 +51,24 @@ pub fn write_folder(folder: &Path, model: &Model, vocabulary: &Vocabulary) -> Re
     // Readers in Python ask for this note.
     let note = HashMap::from([("format".to_string(), "pt".to_string())]);
     let path = folder.join("model.safetensors");
-    let bytes = safetensors::serialize(tensors, Some(note)).context("cannot lay out the weights")?;
+    let bytes =
+        safetensors::serialize(tensors, Some(note)).context("cannot lay out the weights")?;
     fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 pub fn write_loss(path: &Path, records: &[Record]) -> Result<()> {
     let mut text = String::from("step,tokens,loss,learning_rate\n");
     for record in records {
-        writeln!(text, "{},{},{:.6},{:.3e}", record.step, record.tokens, record.loss, record.learning_rate)?;
+        writeln!(
+            text,
+            "{},{},{:.6},{:.3e}",
+            record.step, record.tokens, record.loss, record.learning_rate
+        )?;
     }
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     let picture = path.with_extension("svg");
-    fs::write(&picture, curve(records)).with_context(|| format!("cannot write {}", picture.display()))
+    fs::write(&picture, curve(records))
+        .with_context(|| format!("cannot write {}", picture.display()))
 }
 
 /// The loss over the steps, the loss on a logarithmic scale, each point the mean of its
@@ -64,7 +81,11 @@ fn curve(records: &[Record]) -> String {
     let size = records.len().div_ceil(200).max(1);
     let points = records.chunks(size).enumerate().map(|(index, chunk)| {
         let mean = chunk.iter().map(|record| record.loss).sum::<f32>() / chunk.len() as f32;
-        format!("{:.1},{:.1}", (index * size) as f32 / records.len().max(1) as f32 * WIDTH, y(mean))
+        format!(
+            "{:.1},{:.1}",
+            (index * size) as f32 / records.len().max(1) as f32 * WIDTH,
+            y(mean)
+        )
     });
     let points = points.collect::<Vec<_>>().join(" ");
     let lines: String = [8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05]

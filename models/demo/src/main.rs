@@ -100,8 +100,14 @@ fn main() -> Result<()> {
     // take turns with them. Set before any thread exists.
     std::env::set_var("RAYON_NUM_THREADS", "1");
     match Cli::parse().command {
-        Command::Corpus { seed, dialogues, out } => {
-            let mut file = BufWriter::new(File::create(&out).with_context(|| format!("cannot write {}", out.display()))?);
+        Command::Corpus {
+            seed,
+            dialogues,
+            out,
+        } => {
+            let mut file = BufWriter::new(
+                File::create(&out).with_context(|| format!("cannot write {}", out.display()))?,
+            );
             for dialogue in corpus::Corpus::new(seed).take(dialogues) {
                 writeln!(file, "{}", tokenizer::render(&dialogue))?;
             }
@@ -110,12 +116,20 @@ fn main() -> Result<()> {
             Ok(())
         }
         Command::Train(options) => train(options),
-        Command::Sample { model, limit, prompts } => sample(&model, limit, &prompts),
+        Command::Sample {
+            model,
+            limit,
+            prompts,
+        } => sample(&model, limit, &prompts),
     }
 }
 
 fn train(options: Train) -> Result<()> {
-    let vocabulary = Vocabulary::new(tokenizer::train(options.seed, options.dialogues, options.vocabulary)?)?;
+    let vocabulary = Vocabulary::new(tokenizer::train(
+        options.seed,
+        options.dialogues,
+        options.vocabulary,
+    )?)?;
     let shape = options.shape;
     let config = Config {
         vocabulary: vocabulary.size(),
@@ -131,7 +145,11 @@ fn train(options: Train) -> Result<()> {
     let (model, records) = train::train(config, &vocabulary, &options.schedule, options.seed)?;
     export::write_folder(&options.out, &model, &vocabulary)?;
     export::write_loss(&options.loss, &records)?;
-    eprintln!("the model is in {}, its loss in {}", options.out.display(), options.loss.display());
+    eprintln!(
+        "the model is in {}, its loss in {}",
+        options.out.display(),
+        options.loss.display()
+    );
     Ok(())
 }
 

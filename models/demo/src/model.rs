@@ -55,7 +55,12 @@ impl Config {
     }
 
     pub fn from_json(value: &Value) -> Result<Self> {
-        let number = |key: &str| value.get(key).and_then(Value::as_f64).with_context(|| format!("config.json has no number {key}"));
+        let number = |key: &str| {
+            value
+                .get(key)
+                .and_then(Value::as_f64)
+                .with_context(|| format!("config.json has no number {key}"))
+        };
         let size = |key: &str| number(key).map(|number| number as usize);
         let config = Self {
             vocabulary: size("vocab_size")?,
@@ -68,16 +73,34 @@ impl Config {
             theta: number("rope_theta")? as f32,
             positions: size("max_position_embeddings")?,
         };
-        if config.kv_heads == 0 || config.heads % config.kv_heads != 0 || config.hidden % config.heads != 0 {
-            bail!("config.json: {} hidden, {} heads and {} key-value heads do not divide", config.hidden, config.heads, config.kv_heads);
+        if config.kv_heads == 0
+            || config.heads % config.kv_heads != 0
+            || config.hidden % config.heads != 0
+        {
+            bail!(
+                "config.json: {} hidden, {} heads and {} key-value heads do not divide",
+                config.hidden,
+                config.heads,
+                config.kv_heads
+            );
         }
         Ok(config)
     }
 
     /// Every tensor with its shape, under its Hugging Face name.
     fn shapes(&self) -> Vec<(String, Vec<usize>)> {
-        let (hidden, kv, wide) = (self.hidden, self.kv_heads * self.head_dim(), self.intermediate);
-        let mut shapes = vec![("model.embed_tokens.weight".to_string(), vec![self.vocabulary, hidden]), ("model.norm.weight".to_string(), vec![hidden])];
+        let (hidden, kv, wide) = (
+            self.hidden,
+            self.kv_heads * self.head_dim(),
+            self.intermediate,
+        );
+        let mut shapes = vec![
+            (
+                "model.embed_tokens.weight".to_string(),
+                vec![self.vocabulary, hidden],
+            ),
+            ("model.norm.weight".to_string(), vec![hidden]),
+        ];
         for layer in 0..self.layers {
             let tensors = [
                 ("input_layernorm", vec![hidden]),
@@ -90,7 +113,9 @@ impl Config {
                 ("mlp.up_proj", vec![wide, hidden]),
                 ("mlp.down_proj", vec![hidden, wide]),
             ];
-            shapes.extend(tensors.map(|(name, shape)| (format!("model.layers.{layer}.{name}.weight"), shape)));
+            shapes.extend(
+                tensors.map(|(name, shape)| (format!("model.layers.{layer}.{name}.weight"), shape)),
+            );
         }
         shapes
     }
@@ -128,28 +153,47 @@ impl Model {
                 vec![1.0; count]
             } else {
                 let deep = name.contains("o_proj") || name.contains("down_proj");
-                let deviation = if deep { 0.04 / (2.0 * config.layers as f32).sqrt() } else { 0.04 };
+                let deviation = if deep {
+                    0.04 / (2.0 * config.layers as f32).sqrt()
+                } else {
+                    0.04
+                };
                 // A uniform distribution of half-width w has the deviation w / sqrt(3).
                 let width = deviation * 3f32.sqrt();
-                (0..count).map(|_| rng.random_range(-width..width)).collect()
+                (0..count)
+                    .map(|_| rng.random_range(-width..width))
+                    .collect()
             };
-            vars.insert(name, Var::from_tensor(&Tensor::from_vec(data, shape, &Device::Cpu)?)?);
+            vars.insert(
+                name,
+                Var::from_tensor(&Tensor::from_vec(data, shape, &Device::Cpu)?)?,
+            );
         }
-        let weights = vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
+        let weights = vars
+            .iter()
+            .map(|(name, var)| (name.clone(), var.as_tensor().clone()))
+            .collect();
         Ok((Self { config, weights }, vars))
     }
 
     pub fn load(folder: &Path) -> Result<Self> {
         let path = folder.join("config.json");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}; train the model first", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}; train the model first", path.display()))?;
         let config = Config::from_json(&serde_json::from_str(&text)?)?;
         let path = folder.join("model.safetensors");
-        let tensors = candle_core::safetensors::load(&path, &Device::Cpu).with_context(|| format!("cannot read {}", path.display()))?;
+        let tensors = candle_core::safetensors::load(&path, &Device::Cpu)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         let mut weights = BTreeMap::new();
         for (name, shape) in config.shapes() {
-            let tensor = tensors.get(&name).with_context(|| format!("{} has no tensor {name}", path.display()))?;
+            let tensor = tensors
+                .get(&name)
+                .with_context(|| format!("{} has no tensor {name}", path.display()))?;
             if tensor.dims() != shape {
-                bail!("{name} has the shape {:?} instead of {shape:?}", tensor.dims());
+                bail!(
+                    "{name} has the shape {:?} instead of {shape:?}",
+                    tensor.dims()
+                );
             }
             weights.insert(name, tensor.to_dtype(DType::F32)?);
         }
@@ -165,11 +209,18 @@ impl Model {
     }
 
     fn weight(&self, name: &str) -> Result<&Tensor> {
-        self.weights.get(name).with_context(|| format!("the model has no tensor {name}"))
+        self.weights
+            .get(name)
+            .with_context(|| format!("the model has no tensor {name}"))
     }
 
     fn norm(&self, x: &Tensor, name: &str) -> Result<Tensor> {
-        Ok(x.apply_op2(self.weight(name)?, RmsNorm { eps: self.config.eps })?)
+        Ok(x.apply_op2(
+            self.weight(name)?,
+            RmsNorm {
+                eps: self.config.eps,
+            },
+        )?)
     }
 
     fn linear(&self, x: &Tensor, name: &str) -> Result<Tensor> {
@@ -198,20 +249,44 @@ impl Model {
 
     /// The query heads that share a key head are laid behind one another, so that one product
     /// serves them all and no key is copied.
-    fn attention(&self, x: &Tensor, batch: &Batch, rope: &Rope, name: impl Fn(&str) -> String) -> Result<Tensor> {
+    fn attention(
+        &self,
+        x: &Tensor,
+        batch: &Batch,
+        rope: &Rope,
+        name: impl Fn(&str) -> String,
+    ) -> Result<Tensor> {
         let (rows, positions, dim) = (batch.rows, batch.positions, self.config.head_dim());
-        let (kv, group) = (self.config.kv_heads, self.config.heads / self.config.kv_heads);
+        let (kv, group) = (
+            self.config.kv_heads,
+            self.config.heads / self.config.kv_heads,
+        );
         let heads = |x: Tensor, group: usize| -> Result<Tensor> {
-            let x = x.reshape((rows, positions, kv, group, dim))?.permute((0, 2, 3, 1, 4))?.contiguous()?;
+            let x = x
+                .reshape((rows, positions, kv, group, dim))?
+                .permute((0, 2, 3, 1, 4))?
+                .contiguous()?;
             Ok(x.reshape((rows * kv, group * positions, dim))?)
         };
-        let q = heads(self.linear(x, &name("self_attn.q_proj"))?, group)?.apply_op1(rope.clone())?;
+        let q =
+            heads(self.linear(x, &name("self_attn.q_proj"))?, group)?.apply_op1(rope.clone())?;
         let k = heads(self.linear(x, &name("self_attn.k_proj"))?, 1)?.apply_op1(rope.clone())?;
         let v = heads(self.linear(x, &name("self_attn.v_proj"))?, 1)?;
-        let softmax = AttentionSoftmax { scale: (dim as f32).sqrt().recip(), positions, starts: batch.starts.clone() };
+        let softmax = AttentionSoftmax {
+            scale: (dim as f32).sqrt().recip(),
+            positions,
+            starts: batch.starts.clone(),
+        };
         let weights = q.matmul(&k.t()?)?.apply_op1(softmax)?;
-        let mixed = weights.matmul(&v)?.reshape((rows, kv, group, positions, dim))?.permute((0, 3, 1, 2, 4))?.contiguous()?;
-        self.linear(&mixed.reshape((rows * positions, self.config.hidden))?, &name("self_attn.o_proj"))
+        let mixed = weights
+            .matmul(&v)?
+            .reshape((rows, kv, group, positions, dim))?
+            .permute((0, 3, 1, 2, 4))?
+            .contiguous()?;
+        self.linear(
+            &mixed.reshape((rows * positions, self.config.hidden))?,
+            &name("self_attn.o_proj"),
+        )
     }
 
     /// The most likely continuation, up to `end` or `limit` tokens.

@@ -46,7 +46,8 @@ impl Schedule {
         if step < self.warm_up {
             return self.learning_rate * (step + 1) as f64 / self.warm_up as f64;
         }
-        let done = (step - self.warm_up) as f64 / self.steps.saturating_sub(self.warm_up).max(1) as f64;
+        let done =
+            (step - self.warm_up) as f64 / self.steps.saturating_sub(self.warm_up).max(1) as f64;
         self.learning_rate * (0.02 + 0.98 * 0.5 * (1.0 + (std::f64::consts::PI * done).cos()))
     }
 }
@@ -98,13 +99,27 @@ impl Packer<'_> {
     }
 
     fn shard(&mut self, rows: usize, positions: usize) -> Result<Shard> {
-        let mut shard = Shard { batch: Batch { rows, positions, ..Default::default() }, targets: Vec::new(), tokens: 0 };
+        let mut shard = Shard {
+            batch: Batch {
+                rows,
+                positions,
+                ..Default::default()
+            },
+            targets: Vec::new(),
+            tokens: 0,
+        };
         let mut starts = Vec::with_capacity(rows * positions);
         for row in 0..rows {
             let row_end = (row + 1) * positions;
             while let Some(ids) = self.dialogue(row_end - shard.batch.ids.len(), positions)? {
                 let offset = shard.batch.ids.len();
-                for (place, answer) in self.vocabulary.answers(&ids).into_iter().enumerate().filter(|(_, answer)| *answer) {
+                for (place, answer) in self
+                    .vocabulary
+                    .answers(&ids)
+                    .into_iter()
+                    .enumerate()
+                    .filter(|(_, answer)| *answer)
+                {
                     debug_assert!(answer && place > 0);
                     shard.batch.places.push((offset + place - 1) as u32);
                     shard.targets.push(ids[place]);
@@ -124,7 +139,10 @@ impl Packer<'_> {
 
 /// The loss of a shard's answers, its share of the step's mean, with the gradients.
 fn gradients(model: &Model, shard: &Shard, count: usize) -> Result<(f32, GradStore)> {
-    let loss = CrossEntropy { targets: Arc::new(shard.targets.clone()), count: count as f32 };
+    let loss = CrossEntropy {
+        targets: Arc::new(shard.targets.clone()),
+        count: count as f32,
+    };
     let loss = model.logits(&shard.batch)?.apply_op1(loss)?;
     Ok((loss.to_scalar()?, loss.backward()?))
 }
@@ -160,28 +178,70 @@ fn combine(vars: &BTreeMap<String, Var>, stores: Vec<GradStore>, clip: f64) -> R
 }
 
 /// Trains a fresh model. The corpus is endless, so no text is read twice on purpose.
-pub fn train(config: Config, vocabulary: &Vocabulary, schedule: &Schedule, seed: u64) -> Result<(Model, Vec<Record>)> {
+pub fn train(
+    config: Config,
+    vocabulary: &Vocabulary,
+    schedule: &Schedule,
+    seed: u64,
+) -> Result<(Model, Vec<Record>)> {
     let (model, vars) = Model::init(config, seed)?;
-    let parameters = ParamsAdamW { lr: schedule.learning_rate, beta1: 0.9, beta2: 0.98, eps: 1e-8, weight_decay: 0.05 };
+    let parameters = ParamsAdamW {
+        lr: schedule.learning_rate,
+        beta1: 0.9,
+        beta2: 0.98,
+        eps: 1e-8,
+        weight_decay: 0.05,
+    };
     let mut optimiser = AdamW::new(vars.values().cloned().collect(), parameters)?;
-    let mut packer = Packer { vocabulary, corpus: Corpus::new(seed), waiting: VecDeque::new() };
+    let mut packer = Packer {
+        vocabulary,
+        corpus: Corpus::new(seed),
+        waiting: VecDeque::new(),
+    };
     let mut records = Vec::with_capacity(schedule.steps);
     let (began, mut tokens, mut recent) = (Instant::now(), 0, 0f32);
-    eprintln!("{} parameters, {} steps of {} rows of {} tokens", model.parameters(), schedule.steps, schedule.rows, schedule.positions);
+    eprintln!(
+        "{} parameters, {} steps of {} rows of {} tokens",
+        model.parameters(),
+        schedule.steps,
+        schedule.rows,
+        schedule.positions
+    );
     for step in 0..schedule.steps {
-        let shards = (0..SHARDS).map(|_| packer.shard(schedule.rows.div_ceil(SHARDS), schedule.positions)).collect::<Result<Vec<_>>>()?;
-        let count = shards.iter().map(|shard| shard.targets.len()).sum::<usize>().max(1);
+        let shards = (0..SHARDS)
+            .map(|_| packer.shard(schedule.rows.div_ceil(SHARDS), schedule.positions))
+            .collect::<Result<Vec<_>>>()?;
+        let count = shards
+            .iter()
+            .map(|shard| shard.targets.len())
+            .sum::<usize>()
+            .max(1);
         tokens += shards.iter().map(|shard| shard.tokens).sum::<usize>();
         let results = std::thread::scope(|scope| {
-            let threads: Vec<_> = shards.iter().map(|shard| scope.spawn(|| gradients(&model, shard, count))).collect();
-            threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a training thread stopped"))?).collect::<Result<Vec<_>>>()
+            let threads: Vec<_> = shards
+                .iter()
+                .map(|shard| scope.spawn(|| gradients(&model, shard, count)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| {
+                    thread
+                        .join()
+                        .map_err(|_| anyhow::anyhow!("a training thread stopped"))?
+                })
+                .collect::<Result<Vec<_>>>()
         })?;
         let loss: f32 = results.iter().map(|(loss, _)| loss).sum();
         let stores = results.into_iter().map(|(_, store)| store).collect();
         let learning_rate = schedule.learning_rate_at(step);
         optimiser.set_learning_rate(learning_rate);
         optimiser.step(&combine(&vars, stores, schedule.clip)?)?;
-        records.push(Record { step: step + 1, tokens, loss, learning_rate });
+        records.push(Record {
+            step: step + 1,
+            tokens,
+            loss,
+            learning_rate,
+        });
         recent += loss;
         if (step + 1) % schedule.report_every.max(1) == 0 {
             let seconds = began.elapsed().as_secs_f64();

@@ -182,7 +182,9 @@ impl<T: Config> Pallet<T> {
         debug_assert!(T::Currency::balance_on_hold(&reason, &job.user) >= job.escrow);
         match T::Currency::release(&reason, &job.user, rest, Precision::Exact) {
             Ok(_) => job.escrow = worst_case_fee,
-            Err(error) => defensive!("an escrow is larger than the hold", error),
+            Err(error) => {
+                defensive!("an escrow is larger than the hold", error);
+            }
         }
     }
 }

@@ -156,9 +156,8 @@ impl<T: Config> ModelCatalogue<T::AccountId> for Pallet<T> {
     fn credit_royalty(id: &ListingId, amount: Balance) -> DispatchResult {
         Accounts::<T>::try_mutate(id, |account| {
             let account = account.as_mut().ok_or(Error::<T>::UnknownListing)?;
-            T::Currency::hold(&HoldReason::Royalty.into(), &Self::account_id(), amount)?;
             account.pot = account.pot.checked_add(amount).ok_or(Error::<T>::CounterOverflow)?;
-            Ok(())
+            T::Currency::hold(&HoldReason::Royalty.into(), &Self::account_id(), amount)
         })
     }
 }

@@ -284,7 +284,11 @@ pub fn turn(rng: &mut StdRng) -> Turn {
 }
 
 fn term_turn(rng: &mut StdRng, term: &Term) -> Turn {
-    let templates = if rng.random_range(0..5) < 2 { PURPOSE } else { WHAT_IS };
+    let templates = if rng.random_range(0..5) < 2 {
+        PURPOSE
+    } else {
+        WHAT_IS
+    };
     let question = fill(pick(rng, templates), &[("x", pick(rng, term.names))]);
     ask(rng, &question, term.answer)
 }

@@ -1,0 +1,187 @@
+//! The chain: connecting, looking at it block by block, sending calls.
+
+use std::{sync::Arc, time::Duration};
+
+use subxt::{
+    backend::LegacyBackend,
+    client::Blocks,
+    config::RpcConfigFor,
+    rpcs::{
+        client::{reconnecting_rpc_client::ExponentialBackoff, ReconnectingRpcClient, RpcClient},
+        LegacyRpcMethods,
+    },
+    utils::H256,
+    OnlineClient, PolkadotConfig,
+};
+
+use crate::Error;
+
+mod snapshot;
+mod submit;
+
+pub use self::{
+    snapshot::{
+        job_header, Assignment, AssignmentRecord, Balances, Delivery, Job, JobParameters, JobState,
+        Listing, ListingAccount, ListingStatus, Offer, Provider, ProviderParameters, RefundReason,
+        Settlement, Snapshot,
+    },
+    submit::{Included, Wait},
+};
+
+/// Everything that the runtime's metadata describes: calls, storage, events and constants. Types
+/// that the chain shares with its clients are those of `assay_primitives`.
+#[subxt::subxt(
+    runtime_metadata_path = "metadata.scale",
+    derive_for_all_types = "Clone",
+    substitute_type(
+        path = "assay_primitives::receipt::Receipt",
+        with = "::subxt::utils::Static<::assay_primitives::Receipt>"
+    ),
+    substitute_type(
+        path = "assay_primitives::receipt::Sampling",
+        with = "::subxt::utils::Static<::assay_primitives::Sampling>"
+    ),
+    substitute_type(
+        path = "assay_primitives::receipt::Finish",
+        with = "::subxt::utils::Static<::assay_primitives::Finish>"
+    ),
+    substitute_type(
+        path = "assay_primitives::model::ModelSpec",
+        with = "::subxt::utils::Static<::assay_primitives::ModelSpec>"
+    ),
+    substitute_type(
+        path = "assay_primitives::model::ModelParts",
+        with = "::subxt::utils::Static<::assay_primitives::ModelParts>"
+    ),
+    substitute_type(
+        path = "assay_primitives::market::Price",
+        with = "::subxt::utils::Static<::assay_primitives::Price>"
+    ),
+    substitute_type(
+        path = "assay_primitives::market::Outcome",
+        with = "::subxt::utils::Static<::assay_primitives::Outcome>"
+    )
+)]
+pub mod runtime {}
+
+/// What the runtime calls itself.
+const SPEC_NAME: &str = "assay";
+
+/// How long the first connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest pause between two attempts to find a lost node again.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(5);
+
+/// A connection to a node of an Assay chain. Cheap to clone.
+#[derive(Clone)]
+pub struct Chain {
+    api: OnlineClient<PolkadotConfig>,
+    rpc: LegacyRpcMethods<RpcConfigFor<PolkadotConfig>>,
+    url: String,
+}
+
+/// How a node is doing.
+#[derive(Clone, Copy, Debug)]
+pub struct Health {
+    pub peers: usize,
+    pub is_syncing: bool,
+}
+
+/// Blocks as they become the best.
+pub struct BestBlocks(Blocks<PolkadotConfig>);
+
+impl Chain {
+    /// Connect once, for a command: a lost connection is an error.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        let client = within(url, RpcClient::from_insecure_url(url)).await?;
+        Self::over(url, client).await
+    }
+
+    /// Connect for a daemon: a lost connection comes back by itself, and calls made meanwhile wait.
+    /// Only the first connection has to succeed.
+    pub async fn connect_for_long(url: &str) -> Result<Self, Error> {
+        let backoff = ExponentialBackoff::from_millis(100).max_delay(MAX_RECONNECT_DELAY);
+        let client = ReconnectingRpcClient::builder().retry_policy(backoff).build(url);
+        Self::over(url, RpcClient::new(within(url, client).await?)).await
+    }
+
+    async fn over(url: &str, client: RpcClient) -> Result<Self, Error> {
+        let rpc = LegacyRpcMethods::new(client.clone());
+        let version = within(url, rpc.state_get_runtime_version(None)).await?;
+        let found = version.other.get("specName").and_then(|name| name.as_str()).unwrap_or("");
+        if found != SPEC_NAME {
+            return Err(Error::WrongChain { url: url.into(), found: found.into() });
+        }
+        let backend = LegacyBackend::<PolkadotConfig>::builder().build(client);
+        // Blocks from before the current metadata format do not exist on this chain.
+        let config = PolkadotConfig::builder().use_historic_types(false).build();
+        let api = OnlineClient::from_backend_with_config(config, Arc::new(backend))
+            .await
+            .map_err(Error::node)?;
+        let chain = Self { api, rpc, url: url.into() };
+        chain.best().await?.check_metadata()?;
+        Ok(chain)
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Hash of the chain's first block.
+    pub fn genesis_hash(&self) -> H256 {
+        self.api.genesis_hash()
+    }
+
+    /// subxt's own client, for what is not wrapped here.
+    pub fn api(&self) -> &OnlineClient<PolkadotConfig> {
+        &self.api
+    }
+
+    /// The storage at the best block.
+    pub async fn best(&self) -> Result<Snapshot, Error> {
+        let hash = self.rpc.chain_get_block_hash(None).await.map_err(Error::node)?;
+        let hash = hash.ok_or_else(|| Error::Node("it has no best block".into()))?;
+        self.at(hash).await
+    }
+
+    /// The storage at the last finalized block.
+    pub async fn finalized(&self) -> Result<Snapshot, Error> {
+        self.api.at_current_block().await.map(Snapshot).map_err(Error::node)
+    }
+
+    /// The storage at any block that the node still has.
+    pub async fn at(&self, block: H256) -> Result<Snapshot, Error> {
+        self.api.at_block(block).await.map(Snapshot).map_err(Error::node)
+    }
+
+    /// Blocks as they become the best, from the next one on.
+    pub async fn best_blocks(&self) -> Result<BestBlocks, Error> {
+        self.api.stream_best_blocks().await.map(BestBlocks).map_err(Error::node)
+    }
+
+    pub async fn health(&self) -> Result<Health, Error> {
+        let health = self.rpc.system_health().await.map_err(Error::node)?;
+        Ok(Health { peers: health.peers, is_syncing: health.is_syncing })
+    }
+}
+
+impl BestBlocks {
+    /// The storage at the next block. An error if the connection is lost for good.
+    pub async fn next(&mut self) -> Result<Snapshot, Error> {
+        let block = self.0.next().await.ok_or_else(|| Error::Node("it sends no more blocks".into()))?;
+        block.map_err(Error::node)?.at().await.map(Snapshot).map_err(Error::node)
+    }
+}
+
+async fn within<T, E: std::fmt::Display>(
+    url: &str,
+    attempt: impl std::future::Future<Output = Result<T, E>>,
+) -> Result<T, Error> {
+    let unreachable = |reason: String| Error::Unreachable { url: url.into(), reason };
+    match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(unreachable(error.to_string())),
+        Err(_) => Err(unreachable(format!("no answer for {} s", CONNECT_TIMEOUT.as_secs()))),
+    }
+}

@@ -1,0 +1,236 @@
+use assay_primitives::{
+    Claim, JobId, ListingId, RequestHeader, Sampling, TokenId, FORMAT_VERSION,
+};
+use subxt::{
+    storage::Address,
+    utils::{AccountId32, H256},
+    OnlineClientAtBlock, PolkadotConfig,
+};
+
+use super::runtime::{self, runtime_types};
+use crate::{keys, Error};
+
+pub use runtime_types::{
+    pallet_jobs::types::{AssignmentRecord, JobState, RefundReason, Settlement},
+    pallet_models::types::{ListingAccount, ListingStatus},
+};
+
+pub type Job = runtime::jobs::storage::jobs::Output;
+pub type Assignment = AssignmentRecord<AccountId32, u32>;
+pub type Delivery = runtime_types::pallet_jobs::types::DeliveryRecord<u32>;
+pub type Listing = runtime::models::storage::listings::Output;
+pub type Offer = runtime::providers::storage::offers::Output;
+pub type Provider = runtime::providers::storage::providers::Output;
+pub type JobParameters = runtime::jobs::storage::params::Output;
+pub type ProviderParameters = runtime::providers::storage::params::Output;
+
+/// The chain's storage at one block: everything read through one snapshot fits together.
+pub struct Snapshot(pub(super) OnlineClientAtBlock<PolkadotConfig>);
+
+/// An account's money, in planck. What it owns is `free + reserved`.
+#[derive(Clone, Debug, Default)]
+pub struct Balances {
+    pub free: u128,
+    /// On hold; `holds` says for what.
+    pub reserved: u128,
+    /// The part of `free` that may not be spent.
+    pub frozen: u128,
+    /// Reason, as `Pallet::Reason`, and planck.
+    pub holds: Vec<(String, u128)>,
+}
+
+impl Snapshot {
+    pub fn number(&self) -> u32 {
+        u32::try_from(self.0.block_number()).unwrap_or(u32::MAX)
+    }
+
+    pub fn hash(&self) -> H256 {
+        self.0.block_hash()
+    }
+
+    /// subxt's own client at this block, for what is not wrapped here.
+    pub fn client(&self) -> &OnlineClientAtBlock<PolkadotConfig> {
+        &self.0
+    }
+
+    /// Whether the runtime is, to the last type, the one that this program was built for. A runtime
+    /// that is not may still do: what is used is checked when it is used.
+    pub fn metadata_matches(&self) -> bool {
+        runtime::is_codegen_valid_for(self.0.metadata_ref())
+    }
+
+    /// Whether the storage that everything here begins with still has the shape that this program
+    /// was built for.
+    pub(super) fn check_metadata(&self) -> Result<(), Error> {
+        let storage = self.0.storage();
+        let of = runtime::storage();
+        storage.validate(of.models().listings()).map_err(Error::node)?;
+        storage.validate(of.providers().providers()).map_err(Error::node)?;
+        storage.validate(of.providers().offers()).map_err(Error::node)?;
+        storage.validate(of.jobs().jobs()).map_err(Error::node)
+    }
+
+    async fn get<A: Address>(&self, address: A, key: A::KeyParts) -> Result<Option<A::Value>, Error> {
+        let value = self.0.storage().try_fetch(address, key).await.map_err(Error::node)?;
+        value.map(|value| value.decode().map_err(Error::node)).transpose()
+    }
+
+    async fn get_or_default<A: Address>(&self, address: A, key: A::KeyParts) -> Result<A::Value, Error> {
+        let value = self.0.storage().fetch(address, key).await.map_err(Error::node)?;
+        value.decode().map_err(Error::node)
+    }
+
+    /// All listings, active or not.
+    pub async fn listings(&self) -> Result<Vec<(ListingId, Listing)>, Error> {
+        let storage = self.0.storage();
+        let mut entries =
+            storage.iter(runtime::storage().models().listings(), ()).await.map_err(Error::node)?;
+        let mut listings = Vec::new();
+        while let Some(entry) = entries.next().await {
+            let entry = entry.map_err(Error::node)?;
+            let (id,) = entry.key().and_then(|key| key.decode()).map_err(Error::node)?;
+            listings.push((id, entry.value().decode().map_err(Error::node)?));
+        }
+        Ok(listings)
+    }
+
+    pub async fn listing(&self, id: ListingId) -> Result<Option<Listing>, Error> {
+        self.get(runtime::storage().models().listings(), (id,)).await
+    }
+
+    /// Uses and pot of a listing.
+    pub async fn listing_account(&self, id: ListingId) -> Result<Option<ListingAccount>, Error> {
+        self.get(runtime::storage().models().accounts(), (id,)).await
+    }
+
+    /// All offers for a listing, with the stash of each.
+    pub async fn offers(&self, listing: ListingId) -> Result<Vec<(AccountId32, Offer)>, Error> {
+        let storage = self.0.storage();
+        let address = runtime::storage().providers().offers();
+        let mut entries = storage.iter(address, (listing,)).await.map_err(Error::node)?;
+        let mut offers = Vec::new();
+        while let Some(entry) = entries.next().await {
+            let entry = entry.map_err(Error::node)?;
+            let (_, stash) = entry.key().and_then(|key| key.decode()).map_err(Error::node)?;
+            offers.push((stash, entry.value().decode().map_err(Error::node)?));
+        }
+        Ok(offers)
+    }
+
+    pub async fn offer(
+        &self,
+        listing: ListingId,
+        stash: AccountId32,
+    ) -> Result<Option<Offer>, Error> {
+        self.get(runtime::storage().providers().offers(), (listing, stash)).await
+    }
+
+    /// The provider with this stash.
+    pub async fn provider(&self, stash: AccountId32) -> Result<Option<Provider>, Error> {
+        self.get(runtime::storage().providers().providers(), (stash,)).await
+    }
+
+    /// The stash that this operator speaks for.
+    pub async fn provider_of(&self, operator: AccountId32) -> Result<Option<AccountId32>, Error> {
+        self.get(runtime::storage().providers().operators(), (operator,)).await
+    }
+
+    /// A job, as long as its record is kept.
+    pub async fn job(&self, id: JobId) -> Result<Option<Job>, Error> {
+        self.get(runtime::storage().jobs().jobs(), (id,)).await
+    }
+
+    pub async fn prompt(&self, id: JobId) -> Result<Option<Vec<TokenId>>, Error> {
+        let prompt = self.get(runtime::storage().jobs().prompts(), (id,)).await?;
+        Ok(prompt.map(|tokens| tokens.0))
+    }
+
+    pub async fn output(&self, id: JobId) -> Result<Option<Vec<TokenId>>, Error> {
+        let output = self.get(runtime::storage().jobs().outputs(), (id,)).await?;
+        Ok(output.map(|tokens| tokens.0))
+    }
+
+    /// The jobs that are assigned to a provider now, oldest first.
+    pub async fn duties(&self, stash: AccountId32) -> Result<Vec<JobId>, Error> {
+        let storage = self.0.storage();
+        let address = runtime::storage().jobs().assignments();
+        let mut entries = storage.iter(address, (stash,)).await.map_err(Error::node)?;
+        let mut duties = Vec::new();
+        while let Some(entry) = entries.next().await {
+            let entry = entry.map_err(Error::node)?;
+            let (_, job) = entry.key().and_then(|key| key.decode()).map_err(Error::node)?;
+            duties.push(job);
+        }
+        duties.sort_unstable();
+        Ok(duties)
+    }
+
+    pub async fn job_parameters(&self) -> Result<JobParameters, Error> {
+        self.get_or_default(runtime::storage().jobs().params(), ()).await
+    }
+
+    pub async fn provider_parameters(&self) -> Result<ProviderParameters, Error> {
+        self.get_or_default(runtime::storage().providers().params(), ()).await
+    }
+
+    /// The most tokens of a prompt, and of an answer, in a job.
+    pub fn max_tokens(&self) -> Result<u32, Error> {
+        self.0.constants().entry(runtime::constants().jobs().max_tokens()).map_err(Error::node)
+    }
+
+    /// Least balance of an account that exists.
+    pub fn existential_deposit(&self) -> Result<u128, Error> {
+        let address = runtime::constants().balances().existential_deposit();
+        self.0.constants().entry(address).map_err(Error::node)
+    }
+
+    /// The account that keeps unclaimed royalties.
+    pub fn royalty_account(&self) -> Result<AccountId32, Error> {
+        let address = runtime::constants().models().pallet_id();
+        let id = self.0.constants().entry(address).map_err(Error::node)?;
+        Ok(keys::pallet_account(id.0))
+    }
+
+    pub async fn balances(&self, account: AccountId32) -> Result<Balances, Error> {
+        let system = runtime::storage().system().account();
+        let data = self.get_or_default(system, (account,)).await?.data;
+        let holds = self.get_or_default(runtime::storage().balances().holds(), (account,)).await?;
+        let holds = holds.0.into_iter().map(|hold| (hold_name(&hold.id), hold.amount)).collect();
+        Ok(Balances { free: data.free, reserved: data.reserved, frozen: data.frozen, holds })
+    }
+
+    /// All money that exists, in planck.
+    pub async fn total_issuance(&self) -> Result<u128, Error> {
+        self.get_or_default(runtime::storage().balances().total_issuance(), ()).await
+    }
+}
+
+/// `Jobs::Escrow` for the generated `Jobs(Escrow)`: the generated type has no names of its own, and
+/// a match here would have to know every pallet.
+fn hold_name(reason: &impl std::fmt::Debug) -> String {
+    format!("{reason:?}").replace('(', "::").replace(')', "")
+}
+
+/// The request that an answer to `job` under `assignment` answers: the same bytes as the runtime
+/// derives.
+pub fn job_header(
+    genesis: H256,
+    id: JobId,
+    job: &Job,
+    assignment: &Assignment,
+) -> RequestHeader<AccountId32> {
+    let sampling: Sampling = job.sampling.0;
+    RequestHeader {
+        version: FORMAT_VERSION,
+        genesis,
+        claim: Claim::Job(id),
+        provider: assignment.provider,
+        listing: job.listing,
+        prompt_root: job.prompt_root,
+        prompt_len: job.prompt_len,
+        sampling,
+        token_limit: assignment.token_limit,
+        input_price: assignment.price.0.input,
+        output_price: assignment.price.0.output,
+    }
+}

@@ -1,0 +1,82 @@
+use std::time::Duration;
+
+use subxt::{
+    config::PolkadotExtrinsicParamsBuilder,
+    extrinsics::ExtrinsicEvents,
+    transactions::{Payload, TransactionProgress, TransactionStatus},
+    PolkadotConfig,
+};
+use subxt::client::OnlineClientAtBlockImpl;
+use subxt_signer::sr25519::Keypair;
+
+use super::{Chain, Snapshot};
+use crate::{keys, Error};
+
+/// How far a transaction must get before [`Chain::submit`] returns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// Into a block that is the best at that moment.
+    InBlock,
+    /// Into a block that cannot be reverted.
+    Finalized,
+}
+
+/// A transaction that succeeded.
+pub struct Included {
+    /// The storage after the block that holds it.
+    pub block: Snapshot,
+    /// What it emitted: `events.find_first::<runtime::jobs::events::Submitted>()`.
+    pub events: ExtrinsicEvents<PolkadotConfig>,
+}
+
+impl Chain {
+    /// Sign `call`, send it, and wait until it has got as far as `wait` says. A call that fails is
+    /// an [`Error::Dispatch`] with the documentation of its error.
+    ///
+    /// The nonce counts what this account has waiting in the node's pool, so several calls may be
+    /// under way at once; the same key must not send through two nodes at the same time.
+    pub async fn submit<C: Payload>(
+        &self,
+        call: &C,
+        signer: &Keypair,
+        wait: Wait,
+        timeout: Duration,
+    ) -> Result<Included, Error> {
+        let name = format!("{}.{}", call.pallet_name(), call.call_name());
+        let account = keys::account(signer);
+        let nonce = self.rpc.system_account_next_index(&account).await.map_err(Error::node)?;
+        let params = PolkadotExtrinsicParamsBuilder::<PolkadotConfig>::new().nonce(nonce).build();
+        // The transaction's mortality starts at a finalized block, which every fork has.
+        let at = self.api.at_current_block().await.map_err(Error::node)?;
+        let progress = at
+            .transactions()
+            .sign_and_submit_then_watch(call, signer, params)
+            .await
+            .map_err(|error| Error::not_accepted(&name, error))?;
+        match tokio::time::timeout(timeout, follow(&name, progress, wait)).await {
+            Ok(included) => included,
+            Err(_) => Err(Error::Timeout { call: name, seconds: timeout.as_secs() }),
+        }
+    }
+}
+
+type Progress = TransactionProgress<PolkadotConfig, OnlineClientAtBlockImpl<PolkadotConfig>>;
+
+async fn follow(call: &str, mut progress: Progress, wait: Wait) -> Result<Included, Error> {
+    while let Some(status) = progress.next().await {
+        let block = match status.map_err(Error::node)? {
+            TransactionStatus::InBestBlock(block) if wait == Wait::InBlock => block,
+            TransactionStatus::InFinalizedBlock(block) => block,
+            TransactionStatus::Error { message }
+            | TransactionStatus::Invalid { message }
+            | TransactionStatus::Dropped { message } => {
+                return Err(Error::not_accepted_because(call, &message));
+            }
+            _ => continue,
+        };
+        let events = block.wait_for_success().await.map_err(|error| Error::in_block(call, error))?;
+        let block = block.at().await.map(Snapshot).map_err(Error::node)?;
+        return Ok(Included { block, events });
+    }
+    Err(Error::not_accepted_because(call, "the node stopped reporting on it; look before sending it again"))
+}

@@ -1,0 +1,156 @@
+use std::path::{Path, PathBuf};
+
+use subxt::error::{
+    ConstantError, DispatchError, ExtrinsicError, StorageError, TransactionEventsError,
+};
+
+/// What can go wrong between here and the chain, each in one line that says what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("no node answers at {url}: {reason}; start one (`make demo`) or name another with --chain")]
+    Unreachable { url: String, reason: String },
+
+    #[error("the node at {url} runs the chain {found:?} and not assay; name another with --chain")]
+    WrongChain { url: String, found: String },
+
+    #[error(
+        "the chain's runtime differs from the one that this program was built for; install the \
+         version that was released with it"
+    )]
+    Incompatible,
+
+    /// The node failed to answer, or the connection was lost.
+    #[error("the node failed to answer: {0}; look at its log and try again")]
+    Node(String),
+
+    /// The pool did not take the transaction, so it changed nothing and cost nothing.
+    #[error("the node did not take {call}: {reason}")]
+    NotAccepted { call: String, reason: String },
+
+    /// The transaction is in a block and failed.
+    #[error("{call} failed: {reason}")]
+    Dispatch {
+        call: String,
+        /// `Pallet::Variant`, or the name of the runtime's own error.
+        error: String,
+        /// The variant's documentation.
+        reason: String,
+    },
+
+    #[error(
+        "{call} was not in a block after {seconds} s; it may still get there: look before sending \
+         it again"
+    )]
+    Timeout { call: String, seconds: u64 },
+
+    #[error("{0}")]
+    Amount(#[from] crate::amount::AmountError),
+
+    /// The key cannot be used. Never holds any part of the secret.
+    #[error("{problem}; give a secret URI (//Alice, 0x…, twelve words) or a file that holds one")]
+    Key { problem: String },
+
+    #[error("{text:?} is not an address: {problem}; give an SS58 address or a development key such as //Alice")]
+    Address { text: String, problem: String },
+
+    /// A file cannot be used.
+    #[error("{}: {problem}; {next}", path.display())]
+    File { path: PathBuf, problem: String, next: String },
+}
+
+impl Error {
+    /// An error about a file: what is wrong with it and what to do next.
+    pub(crate) fn file(path: &Path, problem: impl Into<String>, next: impl Into<String>) -> Self {
+        Self::File { path: path.into(), problem: problem.into(), next: next.into() }
+    }
+
+    /// Any error of subxt's outside of sending a transaction.
+    pub(crate) fn node(error: impl Into<subxt::Error>) -> Self {
+        match error.into() {
+            subxt::Error::StorageError(StorageError::IncompatibleCodegen)
+            | subxt::Error::ConstantError(ConstantError::IncompatibleCodegen)
+            | subxt::Error::ExtrinsicError(ExtrinsicError::IncompatibleCodegen) => {
+                Self::Incompatible
+            }
+            other => Self::Node(one_line(&other.to_string())),
+        }
+    }
+
+    /// An error on the way into the transaction pool.
+    pub(crate) fn not_accepted(call: &str, error: ExtrinsicError) -> Self {
+        match error {
+            ExtrinsicError::IncompatibleCodegen
+            | ExtrinsicError::PalletNameNotFound(_)
+            | ExtrinsicError::CallNameNotFound { .. } => Self::Incompatible,
+            other => Self::not_accepted_because(call, &other.to_string()),
+        }
+    }
+
+    pub(crate) fn not_accepted_because(call: &str, message: &str) -> Self {
+        let known = [
+            ("Inability to pay some fees", "the account cannot pay the transaction's fee; send it ASY first"),
+            ("Transaction is outdated", "another transaction of this account overtook it; try again"),
+            ("Priority is too low", "another transaction of this account is under way; wait for its block"),
+            ("Already Imported", "the same transaction is under way; wait for its block"),
+            ("temporarily banned", "the same transaction failed a moment ago; wait a minute"),
+        ];
+        let found = known.iter().find(|(text, _)| {
+            message.to_ascii_lowercase().contains(&text.to_ascii_lowercase())
+        });
+        let reason = match found {
+            Some((_, reason)) => (*reason).to_owned(),
+            None => one_line(message),
+        };
+        Self::NotAccepted { call: call.into(), reason }
+    }
+
+    /// An error of a transaction that is in a block.
+    pub(crate) fn in_block(call: &str, error: TransactionEventsError) -> Self {
+        match error {
+            TransactionEventsError::ExtrinsicFailed(error) => Self::dispatch(call, &error),
+            other => Self::node(other),
+        }
+    }
+
+    fn dispatch(call: &str, error: &DispatchError) -> Self {
+        let (name, reason) = match error {
+            DispatchError::Module(module) => match module.details() {
+                Ok(details) => {
+                    let name = format!("{}::{}", details.pallet.name(), details.variant.name);
+                    let reason = details.variant.docs.join(" ");
+                    (name, reason.trim().to_owned())
+                }
+                Err(_) => (module.to_string(), String::new()),
+            },
+            DispatchError::Token(token) => (
+                format!("{token:?}"),
+                format!("{token} Look at the account with `assay balance`."),
+            ),
+            other => (format!("{other:?}"), other.to_string()),
+        };
+        let reason = if reason.is_empty() { name.clone() } else { one_line(&reason) };
+        Self::Dispatch { call: call.into(), error: name, reason }
+    }
+
+    /// The failed call's error as `Pallet::Variant`, if that is what this is.
+    pub fn dispatch_error(&self) -> Option<&str> {
+        match self {
+            Self::Dispatch { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the chain could not be reached or is the wrong one, so that the request itself may
+    /// be right.
+    pub fn is_chain(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::WrongChain { .. } | Self::Incompatible | Self::Node(_)
+        )
+    }
+}
+
+/// A message from elsewhere, on one line.
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
+}

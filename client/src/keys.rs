@@ -1,0 +1,186 @@
+//! Keys and addresses.
+
+use std::{env, fs, path::Path, str::FromStr};
+
+use subxt::utils::AccountId32;
+use subxt_signer::{polkadot_js_compat, sr25519::Keypair, SecretUri};
+
+use crate::Error;
+
+/// Where the password of a polkadot-js file is read from.
+pub const PASSWORD_VARIABLE: &str = "ASSAY_PASSWORD";
+
+/// The shortest `encoded` of a polkadot-js file whose scrypt parameters are all there.
+const MIN_ENCODED_LEN: usize = 96;
+
+/// Read a key: the name of a file that holds a secret URI or an account exported by polkadot-js,
+/// or a secret URI itself (`//Alice`, `0x…`, twelve words, each with derivations behind).
+///
+/// The password of a polkadot-js file comes from the environment, [`PASSWORD_VARIABLE`].
+pub fn load(key: &str) -> Result<Keypair, Error> {
+    let path = Path::new(key);
+    if path.is_file() {
+        return from_file(path);
+    }
+    from_uri(key).map_err(|problem| {
+        // What could be a secret is never repeated in a message.
+        let looks_like_a_path = !key.contains(' ') && !key.starts_with("//") && !key.starts_with("0x");
+        if looks_like_a_path {
+            Error::Key { problem: format!("there is no key file {key:?}") }
+        } else {
+            Error::Key { problem: format!("the key is not a secret URI: {problem}") }
+        }
+    })
+}
+
+/// Whether anybody can know this key: it is derived from the published development phrase.
+pub fn is_development(key: &str) -> bool {
+    key.starts_with("//")
+}
+
+fn from_uri(uri: &str) -> Result<Keypair, String> {
+    let uri = SecretUri::from_str(uri).map_err(|error| error.to_string())?;
+    Keypair::from_uri(&uri).map_err(|error| error.to_string())
+}
+
+fn from_file(path: &Path) -> Result<Keypair, Error> {
+    let content = fs::read_to_string(path).map_err(|error| {
+        Error::file(path, format!("cannot be read: {error}"), "check the file and its permissions")
+    })?;
+    let content = content.trim();
+    if !content.starts_with('{') {
+        return from_uri(content).map_err(|problem| {
+            Error::file(path, format!("holds no secret URI: {problem}"), "write one line, the secret URI")
+        });
+    }
+    let next = "export the account again from polkadot-js";
+    let json: serde_json::Value = serde_json::from_str(content)
+        .map_err(|error| Error::file(path, format!("is not JSON: {error}"), next))?;
+    // The library slices this field before it has looked at its length.
+    let encoded = json.get("encoded").and_then(|field| field.as_str()).unwrap_or_default();
+    if encoded.len() < MIN_ENCODED_LEN {
+        return Err(Error::file(path, "holds no encrypted key", next));
+    }
+    let password = env::var(PASSWORD_VARIABLE).map_err(|_| {
+        let next = format!("put its password into the environment variable {PASSWORD_VARIABLE}");
+        Error::file(path, "is encrypted", next)
+    })?;
+    polkadot_js_compat::decrypt_json(content, &password).map_err(|error| match error {
+        polkadot_js_compat::Error::Secretbox(_) => {
+            let problem = format!("does not open with the password in {PASSWORD_VARIABLE}");
+            Error::file(path, problem, "correct the password")
+        }
+        other => Error::file(path, format!("cannot be used: {other}"), next),
+    })
+}
+
+/// The account of a key.
+pub fn account(key: &Keypair) -> AccountId32 {
+    key.public_key().to_account_id()
+}
+
+/// Read an account: an SS58 address, or a development key such as `//Alice`.
+pub fn parse_account(text: &str) -> Result<AccountId32, Error> {
+    if is_development(text) {
+        return match from_uri(text) {
+            Ok(key) => Ok(account(&key)),
+            Err(problem) => Err(Error::Address { text: text.into(), problem }),
+        };
+    }
+    AccountId32::from_str(text)
+        .map_err(|error| Error::Address { text: text.into(), problem: error.to_string() })
+}
+
+/// The account, without any key, that belongs to a pallet: `modl`, the pallet's id, zeros.
+pub fn pallet_account(pallet_id: [u8; 8]) -> AccountId32 {
+    let mut account = [0; 32];
+    let parts = b"modl".iter().chain(&pallet_id);
+    account.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
+    AccountId32(account)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const ALICE: &str = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
+    /// `//Alice` in an export of polkadot-js, password `whoisalice`.
+    const EXPORTED: &str = r#"{
+        "encoded": "J2FFcPHAY11Pmq/38eqbwfUv9OPitYJs+oYgahBvlagAAAIAAQAAAAgAAAB5o0DwXCWDblsH+9pc++RaBO4fpHBHzUirHFHFE9yS3sDzgAIQjhgvPqJ3ODrMR2gy7vk0VZg1fyirIvmsrfjGbWnOI8YU0joX0tYytroyWaykFKtZJMmE0pNKcJ5dJmDxscbK53Ac+7ld2UdH07yKPXxmPuYNNw3vKx8cg9CdQgifKfzQxHnC+EUpOoHPLwGlHsFEYtIlQtngqd9n",
+        "encoding": {"content": ["pkcs8", "sr25519"], "type": ["scrypt", "xsalsa20-poly1305"], "version": "3"},
+        "address": "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY",
+        "meta": {}
+    }"#;
+
+    fn file(content: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content.as_bytes()).unwrap();
+        file
+    }
+
+    fn load_file(content: &str) -> Result<Keypair, Error> {
+        load(file(content).path().to_str().unwrap())
+    }
+
+    #[test]
+    fn development_keys_have_their_known_addresses() {
+        assert_eq!(account(&load("//Alice").unwrap()).to_string(), ALICE);
+        assert_eq!(parse_account("//Alice").unwrap(), parse_account(ALICE).unwrap());
+    }
+
+    #[test]
+    fn a_file_may_hold_a_secret_uri() {
+        assert_eq!(account(&load_file("//Alice\n").unwrap()).to_string(), ALICE);
+    }
+
+    // One test, because the password is in the environment of the whole process.
+    #[test]
+    fn an_exported_account_opens_with_its_password_only() {
+        assert!(load_file(EXPORTED).unwrap_err().to_string().contains(PASSWORD_VARIABLE));
+        env::set_var(PASSWORD_VARIABLE, "wrong");
+        assert!(load_file(EXPORTED).unwrap_err().to_string().contains("does not open"));
+        env::set_var(PASSWORD_VARIABLE, "whoisalice");
+        assert_eq!(account(&load_file(EXPORTED).unwrap()).to_string(), ALICE);
+        env::remove_var(PASSWORD_VARIABLE);
+    }
+
+    #[test]
+    fn broken_key_files_are_refused() {
+        for content in ["", "not a key", "{", "{}", r#"{"encoded": "AAAA"}"#] {
+            assert!(load_file(content).is_err(), "{content:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_secret_is_not_repeated() {
+        let error = load("bottom drive obey lake curtain smoke basket hold race lonely fit fit");
+        let message = error.unwrap_err().to_string();
+        assert!(!message.contains("bottom") && !message.contains("lonely"), "{message}");
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let message = load("/nowhere/operator.key").unwrap_err().to_string();
+        assert!(message.contains("/nowhere/operator.key"), "{message}");
+    }
+
+    #[test]
+    fn wrong_addresses_are_refused() {
+        let typo = ALICE.replace("GKut", "GKuu");
+        for text in ["", "0", "alice", typo.as_str(), "//"] {
+            let _ = parse_account(text);
+        }
+        assert!(parse_account(&typo).is_err());
+        assert!(parse_account("alice").is_err());
+    }
+
+    #[test]
+    fn a_pallets_account_is_derived_as_the_runtime_does() {
+        // The treasury of every Substrate chain with the id `py/trsry`.
+        assert_eq!(
+            pallet_account(*b"py/trsry").to_string(),
+            "5EYCAe5ijiYfyeZ2JJCGq56LmPyNRAKzpG4QkoQkkQNB5e6Z"
+        );
+    }
+}

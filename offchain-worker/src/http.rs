@@ -1,0 +1,250 @@
+//! What the worker tells about itself: `/health` for people and supervisors, `/metrics` for
+//! Prometheus.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    extract::State,
+    http::{header::CONTENT_TYPE, StatusCode},
+    response::{IntoResponse, Response},
+    routing::get,
+    Json, Router,
+};
+use prometheus::{
+    core::Collector, Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec,
+    IntGauge, Opts, Registry, TextEncoder,
+};
+use serde::Serialize;
+use tokio::{net::TcpListener, sync::watch};
+
+/// Planck in one ASY.
+const ASY: f64 = 1e12;
+
+/// How the worker is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Models are being read.
+    #[default]
+    Starting,
+    /// Jobs are answered.
+    Ok,
+    /// The node cannot be reached; it is tried again and again.
+    Degraded,
+    /// The process is about to end.
+    Stopping,
+}
+
+/// What `/health` says.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Health {
+    pub status: Status,
+    /// SS58 address of the provider's stash.
+    pub provider: String,
+    /// SS58 address of the operator.
+    pub operator: String,
+    /// Ids of the listings that are served.
+    pub listings: Vec<String>,
+    /// The best block that was looked at.
+    pub best_block: u32,
+    pub finalized_block: u32,
+    /// Answers that are computed or wait for it.
+    pub queue: usize,
+    /// Duties that no finalised block has settled.
+    pub open_jobs: usize,
+}
+
+/// What is counted.
+pub struct Metrics {
+    registry: Registry,
+    pub jobs: IntCounterVec,
+    pub prompt_tokens: IntCounter,
+    pub output_tokens: IntCounter,
+    pub generation_seconds: Histogram,
+    pub queue: IntGauge,
+    pub open_jobs: IntGauge,
+    pub chain_connected: IntGauge,
+    pub best_block: IntGauge,
+    pub finalized_block: IntGauge,
+    operator_balance: Gauge,
+}
+
+impl Metrics {
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let jobs = Opts::new("assay_worker_jobs_total", "Jobs by how they ended for this worker.");
+        let jobs = registered(&registry, IntCounterVec::new(jobs, &["outcome"])?)?;
+        // A series that appears with its first event hides that event from a rate.
+        for outcome in ["assigned", "delivered", "declined", "lost"] {
+            jobs.with_label_values(&[outcome]);
+        }
+        let seconds = HistogramOpts::new(
+            "assay_worker_generation_seconds",
+            "Seconds that the engine took for an answer.",
+        )
+        .buckets(vec![0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0]);
+        let counter = |name: &str, help: &str| registered(&registry, IntCounter::new(name, help)?);
+        let gauge = |name: &str, help: &str| registered(&registry, IntGauge::new(name, help)?);
+        Ok(Self {
+            jobs,
+            prompt_tokens: counter(
+                "assay_worker_prompt_tokens_total",
+                "Prompt tokens of the answers that were computed.",
+            )?,
+            output_tokens: counter(
+                "assay_worker_output_tokens_total",
+                "Output tokens of the answers that were computed.",
+            )?,
+            generation_seconds: registered(&registry, Histogram::with_opts(seconds)?)?,
+            queue: gauge(
+                "assay_worker_queue_depth",
+                "Answers that are computed or wait for it.",
+            )?,
+            open_jobs: gauge(
+                "assay_worker_open_jobs",
+                "Jobs that no finalised block has settled.",
+            )?,
+            chain_connected: gauge(
+                "assay_worker_chain_connected",
+                "1 while the node answers, else 0.",
+            )?,
+            best_block: gauge("assay_worker_best_block", "The best block that was looked at.")?,
+            finalized_block: gauge(
+                "assay_worker_finalized_block",
+                "The last finalised block that was looked at.",
+            )?,
+            operator_balance: registered(
+                &registry,
+                Gauge::new(
+                    "assay_worker_operator_balance_asy",
+                    "Free balance of the operator, which pays the fees of deliveries.",
+                )?,
+            )?,
+            registry,
+        })
+    }
+
+    /// Shows a balance in planck.
+    pub fn set_operator_balance(&self, planck: u128) {
+        self.operator_balance.set(planck as f64 / ASY);
+    }
+}
+
+fn registered<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+/// What both pages are made of.
+#[derive(Clone)]
+struct Pages {
+    metrics: Arc<Metrics>,
+    health: watch::Receiver<Health>,
+}
+
+/// Takes the address, so that one that is in use is found before anything else is done.
+pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        anyhow::anyhow!("cannot serve /health and /metrics at {address}: {error}; name another address with --http")
+    })
+}
+
+/// Serves the pages until `stop` is true.
+pub async fn serve(
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    health: watch::Receiver<Health>,
+    mut stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let router = router(Pages { metrics, health });
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async move {
+            let _ = stop.wait_for(|stop| *stop).await;
+        })
+        .await
+}
+
+fn router(pages: Pages) -> Router {
+    Router::new()
+        .route("/health", get(show_health))
+        .route("/metrics", get(show_metrics))
+        .with_state(pages)
+}
+
+async fn show_health(State(pages): State<Pages>) -> Response {
+    let health = pages.health.borrow().clone();
+    let code = match health.status {
+        Status::Ok => StatusCode::OK,
+        Status::Starting | Status::Degraded | Status::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (code, Json(health)).into_response()
+}
+
+async fn show_metrics(State(pages): State<Pages>) -> Response {
+    let encoder = TextEncoder::new();
+    let mut text = Vec::new();
+    match encoder.encode(&pages.metrics.registry.gather(), &mut text) {
+        Ok(()) => ([(CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::{Read, Write},
+        net::TcpStream,
+    };
+
+    async fn page(address: SocketAddr, path: &'static str) -> String {
+        let ask = move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n")
+                .unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        tokio::task::spawn_blocking(ask).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn pages_say_how_the_worker_is() {
+        let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let (health, health_seen) = watch::channel(Health::default());
+        let (stop, stop_seen) = watch::channel(false);
+        let server = tokio::spawn(serve(listener, metrics.clone(), health_seen, stop_seen));
+
+        assert!(page(address, "/health").await.starts_with("HTTP/1.1 503"));
+        health.send_modify(|health| {
+            health.status = Status::Ok;
+            health.best_block = 12;
+        });
+        let answer = page(address, "/health").await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""status":"ok""#));
+        assert!(answer.contains(r#""best_block":12"#), "{answer}");
+
+        metrics.jobs.with_label_values(&["delivered"]).inc();
+        metrics.set_operator_balance(1_500_000_000_000);
+        let answer = page(address, "/metrics").await;
+        assert!(answer.contains(r#"assay_worker_jobs_total{outcome="delivered"} 1"#), "{answer}");
+        assert!(answer.contains("assay_worker_operator_balance_asy 1.5"), "{answer}");
+
+        stop.send(true).unwrap();
+        server.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_named() {
+        let taken = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = bind(address).await.unwrap_err().to_string();
+        assert!(error.contains(&address.to_string()) && error.contains("--http"), "{error}");
+    }
+}

@@ -1,0 +1,6 @@
+mod agenda;
+mod assignment;
+mod delivery;
+mod money;
+mod settlement;
+mod submission;

@@ -1,0 +1,192 @@
+use crate::{mock::*, Error, Event, HoldReason, JobState, Jobs as JobRecords, NextJobId, Prompts};
+use assay_primitives::{ListingId, Price, Sampling, PPM_ONE};
+use frame_support::{assert_noop, assert_ok};
+use sp_runtime::{DispatchError, TokenError};
+
+#[test]
+fn submitting_holds_the_fee_and_a_deposit_until_the_draw() {
+    TestExt::new().execute_with(|| {
+        let id = Ask::default().accepted();
+        assert_eq!(id, 0);
+        assert_eq!(NextJobId::<Test>::get(), 1);
+        let record = job(id);
+        assert_eq!(record.state, JobState::Waiting { draw_at: 3 });
+        assert_eq!((record.escrow, record.max_fee, record.draws), (MAX_FEE, MAX_FEE, 0));
+        assert_eq!(Prompts::<Test>::get(id).unwrap().to_vec(), PROMPT.to_vec());
+        assert_eq!(escrow(UMA), MAX_FEE);
+        let deposit = held(HoldReason::JobDeposit, UMA);
+        assert!(deposit > 1_000);
+        assert_eq!(free(UMA), ENDOWMENT - MAX_FEE - deposit);
+        System::assert_last_event(
+            Event::Submitted { job: id, user: UMA, listing: listing(), max_fee: MAX_FEE }.into(),
+        );
+        assert_eq!(Jobs::job(id), Some(record));
+        assert_eq!(Jobs::output(id), None);
+        assert_eq!(Ask::default().accepted(), 1);
+    });
+}
+
+#[test]
+fn submitting_fails_when_the_listing_is_unknown_or_retired() {
+    TestExt::new().execute_with(|| {
+        let ask = || Ask { listing: ListingId::zero(), ..Ask::default() };
+        assert_noop!(ask().submit(), Error::<Test>::UnknownListing);
+        assert_ok!(Models::retire(RuntimeOrigin::signed(PAULA), listing()));
+        assert_noop!(Ask::default().submit(), Error::<Test>::ListingNotActive);
+    });
+}
+
+#[test]
+fn submitting_fails_when_the_sampling_is_out_of_range() {
+    TestExt::new().execute_with(|| {
+        let with = |sampling| Ask { sampling, ..Ask::default() }.submit();
+        let hot = Sampling { temperature: 10 * PPM_ONE + 1, ..Sampling::GREEDY };
+        assert_noop!(with(hot), Error::<Test>::TemperatureTooHigh);
+        let none = Sampling { top_p: 0, ..Sampling::GREEDY };
+        assert_noop!(with(none), Error::<Test>::InvalidTopP);
+    });
+}
+
+#[test]
+fn submitting_fails_when_the_prompt_is_empty_or_outside_the_vocabulary() {
+    TestExt::new().execute_with(|| {
+        let with = |prompt| Ask { prompt, ..Ask::default() }.submit();
+        assert_noop!(with(vec![]), Error::<Test>::EmptyPrompt);
+        assert_noop!(with(vec![5, 1024]), Error::<Test>::TokenOutsideVocabulary);
+        assert_ok!(with(vec![0, 1023]));
+    });
+}
+
+#[test]
+fn submitting_fails_when_the_answer_would_be_too_long() {
+    TestExt::new().execute_with(|| {
+        let with = |output_limit, length| {
+            let prompt = vec![7; length];
+            Ask { prompt, output_limit, ..Ask::default() }.submit()
+        };
+        assert_noop!(with(0, 8), Error::<Test>::OutputLimitOutOfBounds);
+        assert_noop!(with(65, 8), Error::<Test>::OutputLimitOutOfBounds);
+        assert_noop!(with(64, 33), Error::<Test>::ContextExceeded);
+        assert_ok!(with(64, 32));
+    });
+}
+
+#[test]
+fn submitting_fails_without_the_money() {
+    TestExt::new().execute_with(|| {
+        let with = |max_fee| Ask { max_fee, ..Ask::default() }.submit();
+        assert_noop!(with(ENDOWMENT), TokenError::FundsUnavailable);
+        let nobody = Ask { user: 77, ..Ask::default() };
+        assert_noop!(nobody.submit(), TokenError::FundsUnavailable);
+    });
+}
+
+#[test]
+fn submitting_fails_when_there_are_no_more_ids() {
+    TestExt::new().execute_with(|| {
+        NextJobId::<Test>::put(u64::MAX);
+        assert_noop!(Ask::default().submit(), Error::<Test>::Overflow);
+    });
+}
+
+#[test]
+fn submitting_to_a_named_provider_fails_when_it_could_never_answer() {
+    TestExt::new().execute_with(|| {
+        let named = || Ask { provider: Some(PETRA), ..Ask::default() };
+        let stranger = Ask { provider: Some(PIUS), ..Ask::default() };
+        assert_noop!(stranger.submit(), Error::<Test>::ProviderHasNoOffer);
+        let long = Ask { output_limit: 41, ..named() };
+        assert_noop!(long.submit(), Error::<Test>::ProviderContextTooShort);
+        let poor = Ask { max_fee: 8 * PRICE.input + PRICE.output - 1, ..named() };
+        assert_noop!(poor.submit(), Error::<Test>::MaxFeeTooLow);
+        assert_ok!(Providers::set_online(RuntimeOrigin::signed(PETRA), false));
+        assert_noop!(named().submit(), Error::<Test>::ProviderOffline);
+    });
+}
+
+#[test]
+fn a_named_provider_that_is_busy_may_be_free_when_the_draw_comes() {
+    TestExt::new().execute_with(|| {
+        set_offer(PETRA, PRICE, 0);
+        let id = Ask { provider: Some(PETRA), ..Ask::default() }.accepted();
+        run_to(2);
+        set_offer(PETRA, PRICE, 1);
+        run_to(3);
+        assert_eq!(assignment(id).provider, PETRA);
+    });
+}
+
+#[test]
+fn a_job_that_waits_can_be_cancelled_by_its_user() {
+    TestExt::new().execute_with(|| {
+        let by = RuntimeOrigin::signed;
+        assert_noop!(Jobs::cancel(by(UMA), 0), Error::<Test>::UnknownJob);
+        let id = Ask::default().accepted();
+        assert_noop!(Jobs::cancel(by(URS), id), Error::<Test>::NotUser);
+        assert_ok!(Jobs::cancel(by(UMA), id));
+        let reason = crate::RefundReason::Cancelled;
+        System::assert_last_event(
+            Event::Refunded { job: id, user: UMA, amount: MAX_FEE, reason }.into(),
+        );
+        assert_eq!(escrow(UMA), 0);
+        assert_eq!(job(id).state, JobState::Refunded { reason, removed_at: 21 });
+        assert_noop!(Jobs::cancel(by(UMA), id), Error::<Test>::NotWaiting);
+        run_to(21);
+        assert!(!JobRecords::<Test>::contains_key(id));
+        assert_eq!(free(UMA), ENDOWMENT);
+    });
+}
+
+#[test]
+fn a_job_that_is_assigned_cannot_be_cancelled() {
+    TestExt::new().execute_with(|| {
+        let id = assigned();
+        assert_noop!(Jobs::cancel(RuntimeOrigin::signed(UMA), id), Error::<Test>::NotWaiting);
+    });
+}
+
+#[test]
+fn a_job_that_was_sent_back_can_be_cancelled() {
+    TestExt::new().execute_with(|| {
+        let id = assigned();
+        assert_ok!(Jobs::decline(RuntimeOrigin::signed(operator(PETRA)), id));
+        assert_ok!(Jobs::cancel(RuntimeOrigin::signed(UMA), id));
+        assert_eq!(escrow(UMA), 0);
+    });
+}
+
+#[test]
+fn a_job_may_be_free() {
+    TestExt::new().execute_with(|| {
+        set_offer(PETRA, Price::default(), 1);
+        let id = Ask { max_fee: 0, ..Ask::default() }.accepted();
+        run_to(3);
+        assert_eq!(assignment(id).token_limit, OUTPUT_LIMIT);
+        answer(id, 4);
+        run_to(14);
+        assert!(matches!(job(id).state, JobState::Settled { .. }));
+    });
+}
+
+#[test]
+fn calls_need_a_signature() {
+    TestExt::new().execute_with(|| {
+        let id = assigned();
+        let nobody = RuntimeOrigin::none;
+        assert_noop!(Jobs::cancel(nobody(), id), DispatchError::BadOrigin);
+        assert_noop!(Jobs::decline(nobody(), id), DispatchError::BadOrigin);
+        assert_noop!(Jobs::finalize(nobody(), id), DispatchError::BadOrigin);
+        assert_noop!(
+            Jobs::submit(
+                nobody(),
+                listing(),
+                Default::default(),
+                Sampling::GREEDY,
+                1,
+                0,
+                None
+            ),
+            DispatchError::BadOrigin
+        );
+    });
+}

@@ -1,1 +1,83 @@
-fn main(){}
+//! `assay`: the command of users, providers and publishers.
+//!
+//! Answers go to standard output, everything said on the way to standard error. It exits with 0
+//! when the request succeeded, 1 when it failed, 2 when it was asked wrongly, 3 when the chain
+//! cannot be reached or is another one.
+
+mod balance;
+mod context;
+mod doctor;
+mod failure;
+mod job;
+mod model;
+mod provider;
+mod records;
+mod request;
+mod run;
+mod text;
+mod transfer;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::{
+    context::{Context, Globals},
+    failure::Failure,
+};
+
+/// Buy and sell LLM inference on an Assay chain.
+#[derive(Parser)]
+#[command(name = "assay", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Ask a model, and wait for the answer and its settlement.
+    Run(run::Args),
+    /// Submit jobs and look after them.
+    #[command(subcommand)]
+    Job(job::Command),
+    /// List models, and collect their royalties.
+    #[command(subcommand)]
+    Model(model::Command),
+    /// Sell inference.
+    #[command(subcommand)]
+    Provider(provider::Command),
+    /// Show what accounts own, hold and have locked up.
+    Balance(balance::Args),
+    /// Send ASY to another account.
+    Transfer(transfer::Args),
+    /// Check node, key and market, and say what to do about each problem.
+    Doctor,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Cli { globals, command } = Cli::parse();
+    match dispatch(&Context::new(globals), command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("assay: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => run::run(context, args).await,
+        Command::Job(command) => job::run(context, command).await,
+        Command::Model(command) => model::run(context, command).await,
+        Command::Provider(command) => provider::run(context, command).await,
+        Command::Balance(args) => balance::run(context, args).await,
+        Command::Transfer(args) => transfer::run(context, args).await,
+        Command::Doctor => doctor::run(context).await,
+    }
+}

@@ -17,5 +17,6 @@ pub use self::{
     error::Error,
 };
 pub use assay_primitives as primitives;
+pub use subxt;
 pub use subxt::utils::{AccountId32, H256};
 pub use subxt_signer::sr25519::Keypair;

@@ -199,6 +199,19 @@ impl Snapshot {
         Ok(Balances { free: data.free, reserved: data.reserved, frozen: data.frozen, holds })
     }
 
+    /// Every account that exists: their balances add up to the total issuance.
+    pub async fn accounts(&self) -> Result<Vec<AccountId32>, Error> {
+        let storage = self.0.storage();
+        let address = runtime::storage().system().account();
+        let mut entries = storage.iter(address, ()).await.map_err(Error::node)?;
+        let mut accounts = Vec::new();
+        while let Some(entry) = entries.next().await {
+            let key = entry.map_err(Error::node)?.key().and_then(|key| key.decode());
+            accounts.push(key.map_err(Error::node)?.0);
+        }
+        Ok(accounts)
+    }
+
     /// All money that exists, in planck.
     pub async fn total_issuance(&self) -> Result<u128, Error> {
         self.get_or_default(runtime::storage().balances().total_issuance(), ()).await

@@ -73,10 +73,8 @@ impl Config {
             theta: number("rope_theta")? as f32,
             positions: size("max_position_embeddings")?,
         };
-        if config.kv_heads == 0
-            || config.heads % config.kv_heads != 0
-            || config.hidden % config.heads != 0
-        {
+        let divides = |whole: usize, part: usize| whole.checked_rem(part) == Some(0);
+        if !divides(config.heads, config.kv_heads) || !divides(config.hidden, config.heads) {
             bail!(
                 "config.json: {} hidden, {} heads and {} key-value heads do not divide",
                 config.hidden,

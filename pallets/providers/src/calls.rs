@@ -211,7 +211,11 @@ impl<T: Config> Pallet<T> {
     }
 
     pub(crate) fn do_set_online(who: T::AccountId, online: bool) -> DispatchResult {
-        let stash = Operators::<T>::get(&who).unwrap_or(who);
+        // A stash speaks for itself first: anybody could name it as an operator.
+        let stash = match Operators::<T>::get(&who) {
+            Some(stash) if !Providers::<T>::contains_key(&who) => stash,
+            _ => who,
+        };
         Self::try_mutate_provider(&stash, |provider| {
             provider.online = online;
             Ok(())

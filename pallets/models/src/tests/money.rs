@@ -1,8 +1,8 @@
 //! Random stories, told to the pallet and to a model of its money.
 
-use crate::{mock::*, Accounts};
+use crate::{mock::*, Accounts, Error};
 use assay_primitives::{Balance, ListingId, ModelCatalogue};
-use frame_support::assert_storage_noop;
+use frame_support::assert_noop;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -198,9 +198,12 @@ fn apply(ledger: &mut Ledger, step: &Step) {
                     entry.pot += amount;
                     pay_royalty(id, amount);
                 }
-                None => assert_storage_noop!(assert!(
-                    <Models as ModelCatalogue<u64>>::credit_royalty(&id, amount).is_err()
-                )),
+                None => {
+                    assert_noop!(
+                        <Models as ModelCatalogue<u64>>::credit_royalty(&id, amount),
+                        Error::<Test>::UnknownListing
+                    );
+                }
             }
             (true, true)
         }

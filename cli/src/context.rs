@@ -1,0 +1,250 @@
+//! What every command needs: the chain, the key, and a way to say things.
+
+use std::{io::IsTerminal, time::Duration};
+
+use assay_client::{
+    chain::{Listing, ListingStatus},
+    keys,
+    subxt::transactions::Payload,
+    AccountId32, Chain, Included, Keypair, Snapshot, Wait, H256,
+};
+use clap::{Args, ValueEnum};
+use indicatif::ProgressBar;
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// How long a transaction may take into a block.
+const SUBMIT_TIMEOUT: Duration = Duration::from_secs(120);
+
+#[derive(Args)]
+pub struct Globals {
+    /// Node to talk to.
+    #[arg(long, global = true, env = "ASSAY_CHAIN", default_value = "ws://127.0.0.1:9944")]
+    chain: String,
+
+    /// Key to sign with: a secret URI such as //Alice, or a file with one or with a polkadot-js
+    /// account (its password in ASSAY_PASSWORD).
+    #[arg(long, global = true, env = "ASSAY_KEY", hide_env_values = true)]
+    key: Option<String>,
+
+    /// How to print results.
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+pub struct Context {
+    globals: Globals,
+}
+
+impl Context {
+    pub fn new(globals: Globals) -> Self {
+        Self { globals }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.globals.chain
+    }
+
+    pub async fn chain(&self) -> Result<Chain, Failure> {
+        Ok(Chain::connect(&self.globals.chain).await?)
+    }
+
+    pub fn key(&self) -> Result<Keypair, Failure> {
+        self.key_if_given()?.ok_or_else(|| {
+            Failure::Usage("no key is given; name one with --key or in ASSAY_KEY".into())
+        })
+    }
+
+    pub fn key_if_given(&self) -> Result<Option<Keypair>, Failure> {
+        Ok(self.globals.key.as_deref().map(keys::load).transpose()?)
+    }
+
+    /// The account that is asked about: the one given, or else the key's.
+    pub fn account(&self, given: Option<&str>) -> Result<AccountId32, Failure> {
+        match given {
+            Some(text) => Ok(keys::parse_account(text)?),
+            None => Ok(keys::account(&self.key()?)),
+        }
+    }
+
+    /// Sign and send a call, and wait for its block.
+    pub async fn submit<C: Payload>(&self, chain: &Chain, call: &C) -> Result<Included, Failure> {
+        let key = self.key()?;
+        let progress = self.progress();
+        progress.wait("waiting for the transaction's block");
+        Ok(chain.submit(call, &key, Wait::InBlock, SUBMIT_TIMEOUT).await?)
+    }
+
+    pub fn is_json(&self) -> bool {
+        self.globals.output == Output::Json
+    }
+
+    /// Print a result in the form that was asked for.
+    pub fn show(&self, json: Value, text: impl FnOnce() -> String) {
+        if self.is_json() {
+            println!("{json:#}");
+        } else {
+            println!("{}", text().trim_end());
+        }
+    }
+
+    /// For what is said on the way to a result.
+    pub fn progress(&self) -> Progress {
+        if self.is_json() {
+            Progress::Silent
+        } else if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::new_spinner();
+            bar.enable_steady_tick(Duration::from_millis(100));
+            Progress::Spinner(bar)
+        } else {
+            Progress::Lines
+        }
+    }
+}
+
+/// Goes to standard error: a spinner on a terminal, plain lines elsewhere, nothing beside JSON.
+pub enum Progress {
+    Spinner(ProgressBar),
+    Lines,
+    Silent,
+}
+
+impl Progress {
+    /// Something happened; it stays on the screen.
+    pub fn say(&self, message: &str) {
+        match self {
+            Self::Spinner(bar) => bar.println(message),
+            Self::Lines => eprintln!("{message}"),
+            Self::Silent => {}
+        }
+    }
+
+    /// What is waited for now; shown only while it lasts, and only on a terminal.
+    pub fn wait(&self, message: &str) {
+        if let Self::Spinner(bar) = self {
+            bar.set_message(message.to_owned());
+        }
+    }
+
+    /// Print a part of the result without the spinner getting into it.
+    pub fn print(&self, text: &str) {
+        match self {
+            Self::Spinner(bar) => bar.suspend(|| println!("{text}")),
+            Self::Lines => println!("{text}"),
+            Self::Silent => {}
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Self::Spinner(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The listing that is meant: by id or the first digits of it, or else the only active one.
+pub async fn choose_listing(
+    snapshot: &Snapshot,
+    wanted: Option<&str>,
+) -> Result<(H256, Listing), Failure> {
+    let listings = snapshot.listings().await?;
+    let ids: Vec<(H256, bool)> = listings
+        .iter()
+        .map(|(id, listing)| (*id, matches!(listing.status, ListingStatus::Active)))
+        .collect();
+    let chosen = choose_id(&ids, wanted)?;
+    listings.into_iter().find(|(id, _)| *id == chosen).ok_or_else(|| {
+        Failure::Request(format!("listing {chosen:?} is gone; look at `assay model list`"))
+    })
+}
+
+fn choose_id(listings: &[(H256, bool)], wanted: Option<&str>) -> Result<H256, Failure> {
+    let matching: Vec<H256> = match wanted {
+        Some(wanted) => {
+            let digits = wanted.strip_prefix("0x").unwrap_or(wanted).to_ascii_lowercase();
+            if digits.is_empty() || !digits.chars().all(|digit| digit.is_ascii_hexdigit()) {
+                return Err(Failure::Usage(format!(
+                    "{wanted:?} is no listing id; copy one from `assay model list`"
+                )));
+            }
+            let all = listings.iter().map(|(id, _)| *id);
+            all.filter(|id| hex::encode(id).starts_with(&digits)).collect()
+        }
+        None => listings.iter().filter(|(_, active)| *active).map(|(id, _)| *id).collect(),
+    };
+    match (matching.as_slice(), wanted) {
+        ([only], _) => Ok(*only),
+        ([], Some(wanted)) => Err(Failure::Usage(format!(
+            "no listing's id begins with {wanted}; look at `assay model list`"
+        ))),
+        ([], None) => Err(Failure::Request(
+            "no model is listed on this chain; list one with `assay model register`".into(),
+        )),
+        (several, _) => {
+            let ids: Vec<String> = several.iter().map(|id| format!("{id:?}")).collect();
+            Err(Failure::Usage(format!(
+                "{} listings fit; choose one with --model: {}",
+                several.len(),
+                ids.join(", ")
+            )))
+        }
+    }
+}
+
+/// A decimal number times 10^`places`, exactly.
+pub fn decimal(text: &str, places: usize) -> Result<u32, String> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let digits = |part: &str| part.chars().all(|digit| digit.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
+        return Err("write a number such as 0.7".into());
+    }
+    let missing =
+        places.checked_sub(fraction.len()).ok_or(format!("at most {places} decimal places count"))?;
+    let scaled = format!("{whole}{fraction}{}", "0".repeat(missing));
+    scaled.parse().map_err(|_| "the number is too large".into())
+}
+
+/// A number such as 0.7 in parts per million.
+pub fn parts_per_million(text: &str) -> Result<u32, String> {
+    decimal(text, 6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_scaled_exactly() {
+        assert_eq!(parts_per_million("0.7"), Ok(700_000));
+        assert_eq!(parts_per_million("1"), Ok(1_000_000));
+        assert_eq!(parts_per_million(".0000010"), Ok(1));
+        assert_eq!(decimal("2.5", 4), Ok(25_000));
+        for text in ["", ".", "-1", "1e3", "0.0000001", "5000", "NaN", "1.-2"] {
+            assert!(parts_per_million(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_listing_is_chosen_by_its_first_digits_or_because_it_is_the_only_one() {
+        let (a, b, old) = (H256::repeat_byte(0xa1), H256::repeat_byte(0xab), H256::repeat_byte(0x0c));
+        let all = [(a, true), (b, true), (old, false)];
+        assert_eq!(choose_id(&all, Some("0xab")).unwrap(), b);
+        assert_eq!(choose_id(&all, Some("A1")).unwrap(), a);
+        assert_eq!(choose_id(&all, Some("0c")).unwrap(), old);
+        assert_eq!(choose_id(&[(a, true), (old, false)], None).unwrap(), a);
+        for wanted in [None, Some("a"), Some("ff"), Some("0x"), Some("zz")] {
+            assert!(choose_id(&all, wanted).is_err(), "{wanted:?}");
+        }
+        assert!(choose_id(&[], None).is_err());
+    }
+}

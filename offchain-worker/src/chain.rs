@@ -1,0 +1,110 @@
+//! What the worker reads from the chain: how a job stands with it, and what a duty consists of.
+
+use assay_client::{
+    chain::{job_header, runtime, Assignment, Delivery, Job, JobState},
+    folder, AccountId32, Error, Snapshot, H256,
+};
+use assay_primitives::{seed, Anchor, JobId, ListingId, Price, Receipt, Sampling};
+
+use crate::{
+    duties::Standing,
+    ledger::{Answer, Key},
+};
+
+/// A job that is assigned to us.
+#[derive(Clone, Debug)]
+pub struct Duty {
+    pub key: Key,
+    /// Hash of the request header.
+    pub header: H256,
+    pub listing: ListingId,
+    pub prompt_len: u32,
+    pub sampling: Sampling,
+    pub token_limit: u32,
+    pub price: Price,
+    /// The last block at which the answer may be delivered.
+    pub deadline: u32,
+}
+
+impl Duty {
+    /// The duty that `job` is for `provider`; `None` if it is none.
+    pub fn of(genesis: H256, id: JobId, job: &Job, provider: &AccountId32) -> Option<Self> {
+        let JobState::Assigned(assignment) = &job.state else { return None };
+        if assignment.provider != *provider {
+            return None;
+        }
+        let header = job_header(genesis, id, job, assignment).hash();
+        Some(Self {
+            key: Key { job: id, seed: seed(&header, &assignment.randomness) },
+            header,
+            listing: job.listing,
+            prompt_len: job.prompt_len,
+            sampling: job.sampling.0,
+            token_limit: assignment.token_limit,
+            price: assignment.price.0,
+            deadline: assignment.deadline,
+        })
+    }
+}
+
+/// How a job stands with the duty `key`, whose answer, if there is one already, is `answer`.
+pub fn standing(
+    genesis: H256,
+    provider: &AccountId32,
+    key: &Key,
+    answer: Option<&Answer>,
+    job: Option<&Job>,
+) -> Standing {
+    let Some(job) = job else { return Standing::Elsewhere };
+    if Duty::of(genesis, key.job, job, provider).is_some_and(|duty| duty.key == *key) {
+        return Standing::Open;
+    }
+    match delivered(job) {
+        Some((assignment, delivery))
+            if assignment.provider == *provider
+                && answer.is_some_and(|a| delivery.receipt_hash == receipt_hash(&a.receipt)) =>
+        {
+            Standing::Answered
+        }
+        _ => Standing::Elsewhere,
+    }
+}
+
+fn delivered(job: &Job) -> Option<(&Assignment, &Delivery)> {
+    match &job.state {
+        JobState::Delivered(assignment, delivery)
+        | JobState::Settled { assignment, delivery, .. } => Some((assignment, delivery)),
+        JobState::Waiting { .. } | JobState::Assigned(_) | JobState::Refunded { .. } => None,
+    }
+}
+
+/// What the chain keeps of a receipt.
+pub fn receipt_hash(receipt: &Receipt) -> H256 {
+    folder::hash(&receipt.signing_payload())
+}
+
+/// The block of a snapshot, for a receipt to build on.
+pub fn anchor(snapshot: &Snapshot) -> Anchor {
+    Anchor { number: snapshot.number(), hash: snapshot.hash() }
+}
+
+/// Whether `anchor` is a block of the chain that `best` is the head of, and one that it still
+/// knows: the same question that the chain asks on delivery.
+pub async fn anchor_holds(best: &Snapshot, anchor: &Anchor) -> Result<bool, Error> {
+    if anchor.number == best.number() {
+        return Ok(anchor.hash == best.hash());
+    }
+    let address = runtime::storage().system().block_hash();
+    let found = best.client().storage().try_fetch(address, (anchor.number,)).await;
+    let found = found.map_err(node)?.map(|value| value.decode()).transpose().map_err(node)?;
+    Ok(found == Some(anchor.hash))
+}
+
+/// The next nonce of an account.
+pub async fn nonce(snapshot: &Snapshot, account: &AccountId32) -> Result<u64, Error> {
+    snapshot.client().transactions().account_nonce(account).await.map_err(node)
+}
+
+fn node(error: impl std::fmt::Display) -> Error {
+    Error::Node(error.to_string())
+}

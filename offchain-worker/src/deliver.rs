@@ -1,0 +1,231 @@
+//! Replies: the receipt and its signature, the extrinsic that carries them, and the way to the
+//! node's pool.
+
+use std::time::Duration;
+
+use assay_client::{chain::runtime, Error, Keypair, Snapshot, H256};
+use assay_primitives::{token_root, Anchor, JobId, Receipt};
+use subxt::{
+    config::PolkadotExtrinsicParamsBuilder,
+    error::{BackendError, ExtrinsicError, RpcError},
+    rpcs,
+    transactions::Payload,
+    utils::Static,
+    PolkadotConfig,
+};
+
+use crate::{
+    chain::Duty,
+    engine::{Finish, Generation},
+    ledger::{Answer, Reply, Submission},
+};
+
+/// Blocks that an extrinsic may wait for its inclusion: a power of two, and more than most
+/// deadlines.
+const ERA: u32 = 64;
+
+/// How long the pool may take to say what it thinks of an extrinsic. It says nothing of one that
+/// waits for another.
+const VERDICT: Duration = Duration::from_secs(3);
+
+/// The pool already holds the extrinsic.
+const ALREADY_IMPORTED: i32 = 1013;
+/// The pool already holds another one with the same nonce.
+const PRIORITY_TOO_LOW: i32 = 1014;
+
+/// The answer to `duty`, with a receipt that builds on `anchor`.
+pub fn answer(
+    duty: &Duty,
+    generation: Generation,
+    anchor: Anchor,
+    key: &Keypair,
+) -> Result<Answer, String> {
+    let output = generation.tokens;
+    let output_len = u32::try_from(output.len()).unwrap_or(u32::MAX);
+    let finish = match generation.finish {
+        Finish::Eos => assay_primitives::Finish::Eos,
+        Finish::Length => assay_primitives::Finish::Length,
+        Finish::Caller => return Err("the answer was cut short".into()),
+    };
+    let receipt = Receipt {
+        header: duty.header,
+        anchor,
+        output_len,
+        output_root: token_root(&output),
+        finish,
+        fee: duty
+            .price
+            .fee(duty.prompt_len, output_len)
+            .ok_or("the fee is larger than any amount of money")?,
+    };
+    let signature = sign_receipt(&receipt, key);
+    Ok(Answer { receipt, signature, output })
+}
+
+/// The same answer, with a receipt that builds on another block.
+pub fn reanchored(answer: &Answer, anchor: Anchor, key: &Keypair) -> Answer {
+    let receipt = Receipt { anchor, ..answer.receipt.clone() };
+    let signature = sign_receipt(&receipt, key);
+    Answer { receipt, signature, output: answer.output.clone() }
+}
+
+fn sign_receipt(receipt: &Receipt, key: &Keypair) -> [u8; 64] {
+    key.sign(&receipt.signing_payload()).0
+}
+
+/// The extrinsic that tells the chain `reply`. Its mortality starts at the finalised block `from`,
+/// which every fork has.
+pub fn sign(
+    from: &Snapshot,
+    job: JobId,
+    reply: &Reply,
+    nonce: u64,
+    key: &Keypair,
+) -> Result<Submission, Error> {
+    let jobs = runtime::tx().jobs();
+    match reply {
+        Reply::Answer(answer) => {
+            let signature = runtime::runtime_types::sp_runtime::MultiSignature::Sr25519(
+                answer.signature,
+            );
+            let output = runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec(
+                answer.output.clone(),
+            );
+            let call = jobs.deliver(job, Static(answer.receipt.clone()), signature, output);
+            sign_call(from, &call, nonce, key)
+        }
+        Reply::Refusal { .. } => sign_call(from, &jobs.decline(job), nonce, key),
+    }
+}
+
+/// An extrinsic that does nothing but use up a nonce.
+pub fn sign_filler(from: &Snapshot, nonce: u64, key: &Keypair) -> Result<Submission, Error> {
+    sign_call(from, &runtime::tx().system().remark(Vec::new()), nonce, key)
+}
+
+fn sign_call<C: Payload>(
+    from: &Snapshot,
+    call: &C,
+    nonce: u64,
+    key: &Keypair,
+) -> Result<Submission, Error> {
+    let params = PolkadotExtrinsicParamsBuilder::<PolkadotConfig>::new()
+        .mortal_from_unchecked(ERA.into(), from.number().into(), from.hash())
+        .nonce(nonce)
+        .build();
+    let signed = from
+        .client()
+        .transactions()
+        .create_signable_offline(call, params)
+        .and_then(|mut call| call.sign(key))
+        .map_err(|error| match error {
+            ExtrinsicError::IncompatibleCodegen => Error::Incompatible,
+            other => Error::Node(other.to_string()),
+        })?;
+    Ok(Submission {
+        nonce,
+        hash: signed.hash(),
+        valid_until: from.number().saturating_add(ERA).saturating_sub(1),
+        extrinsic: signed.into_encoded(),
+    })
+}
+
+/// What the node's pool thinks of an extrinsic.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has it, and will offer it to block authors.
+    Taken,
+    /// It has another one with the same nonce.
+    Occupied,
+    /// It will not have it, for this reason.
+    Refused(String),
+}
+
+/// Sends an extrinsic to the node. An error if the node could not be asked.
+pub async fn send(via: &Snapshot, submission: &Submission) -> Result<Verdict, Error> {
+    let extrinsic = via.client().transactions().from_bytes(submission.extrinsic.clone());
+    match tokio::time::timeout(VERDICT, extrinsic.submit()).await {
+        Err(_) | Ok(Ok(H256(_))) => Ok(Verdict::Taken),
+        Ok(Err(error)) => verdict(error),
+    }
+}
+
+fn verdict(error: ExtrinsicError) -> Result<Verdict, Error> {
+    match error {
+        ExtrinsicError::ErrorSubmittingTransaction(BackendError::Rpc(RpcError::ClientError(
+            rpcs::Error::User(error),
+        ))) => Ok(match error.code {
+            ALREADY_IMPORTED => Verdict::Taken,
+            PRIORITY_TOO_LOW => Verdict::Occupied,
+            // The reason is in the data; the message is the same for all of them.
+            _ => Verdict::Refused(match &error.data {
+                Some(data) => format!("{}: {}", error.message, data.get().trim_matches('"')),
+                None => error.message.clone(),
+            }),
+        }),
+        ExtrinsicError::TransactionStatusError(error) => Ok(Verdict::Refused(error.to_string())),
+        other => Err(Error::Node(other.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Key;
+    use assay_primitives::{Price, Sampling};
+
+    fn duty() -> Duty {
+        Duty {
+            key: Key { job: 1, seed: [0; 32] },
+            header: H256::repeat_byte(5),
+            listing: H256::zero(),
+            prompt_len: 10,
+            sampling: Sampling::GREEDY,
+            token_limit: 8,
+            price: Price { input: 2, output: 3 },
+            deadline: 50,
+        }
+    }
+
+    fn key() -> Keypair {
+        assay_client::keys::load("//Bob").unwrap()
+    }
+
+    fn at(number: u32) -> Anchor {
+        Anchor { number, hash: H256::repeat_byte(number as u8) }
+    }
+
+    fn generation(finish: Finish) -> Generation {
+        Generation { tokens: vec![4, 9, 2], finish }
+    }
+
+    #[test]
+    fn a_receipt_states_what_was_computed_and_is_signed_by_the_operator() {
+        let answer = answer(&duty(), generation(Finish::Eos), at(7), &key()).unwrap();
+        let receipt = &answer.receipt;
+        assert_eq!((receipt.output_len, receipt.fee), (3, 10 * 2 + 3 * 3));
+        assert_eq!(receipt.output_root, token_root(&[4, 9, 2]));
+        assert_eq!(receipt.anchor, at(7));
+        let signature = subxt_signer::sr25519::Signature(answer.signature);
+        let payload = receipt.signing_payload();
+        assert!(subxt_signer::sr25519::verify(&signature, &payload, &key().public_key()));
+    }
+
+    #[test]
+    fn another_anchor_changes_nothing_else() {
+        let first = answer(&duty(), generation(Finish::Length), at(7), &key()).unwrap();
+        let second = reanchored(&first, at(8), &key());
+        assert_eq!(second.output, first.output);
+        assert_eq!(Receipt { anchor: at(7), ..second.receipt.clone() }, first.receipt);
+        let signature = subxt_signer::sr25519::Signature(second.signature);
+        let payload = second.receipt.signing_payload();
+        assert!(subxt_signer::sr25519::verify(&signature, &payload, &key().public_key()));
+    }
+
+    #[test]
+    fn answers_that_the_chain_would_refuse_are_not_signed() {
+        assert!(answer(&duty(), generation(Finish::Caller), at(7), &key()).is_err());
+        let dear = Duty { price: Price { input: u128::MAX, output: 1 }, ..duty() };
+        assert!(answer(&dear, generation(Finish::Eos), at(7), &key()).is_err());
+    }
+}

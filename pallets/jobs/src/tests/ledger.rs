@@ -1,0 +1,326 @@
+//! A model of the pallets' money: what each account ought to have, written without looking at how
+//! the pallets keep their books.
+
+use crate::{mock::*, HoldReason, JobRecordOf, JobState, Jobs as JobRecords};
+use assay_primitives::{Balance, Price};
+use frame_support::{pallet_prelude::MaxEncodedLen, traits::fungible::Inspect};
+use pallet_providers::HoldReason as ProviderHold;
+use std::collections::BTreeMap;
+
+pub const USERS: [u64; 2] = [UMA, URS];
+pub const STASHES: [u64; 3] = [PETRA, PIUS, PAVEL];
+pub const CAPACITY: u32 = 5;
+const CONTEXT: u32 = 48;
+const MAX_DRAWS: u8 = 3;
+
+#[derive(Clone, Debug)]
+pub enum Stage {
+    Waiting { draw_at: u64 },
+    Assigned { provider: u64, limit: u32, at: u64, deadline: u64 },
+    Delivered { provider: u64, window_end: u64 },
+    Over { removed_at: u64 },
+}
+
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub user: u64,
+    pub prompt_len: u32,
+    pub output_limit: u32,
+    pub max_fee: Balance,
+    pub named: Option<u64>,
+    pub price: Price,
+    /// Counts against the provider's bond.
+    pub worst_case: Balance,
+    pub escrow: Balance,
+    pub draws: u8,
+    pub excluded: Vec<u64>,
+    pub stage: Stage,
+}
+
+impl Job {
+    fn deposit(&self) -> Balance {
+        // The prompt's length takes one more byte.
+        let bytes = JobRecordOf::<Test>::max_encoded_len() as u128
+            + 1
+            + 4 * u128::from(self.prompt_len + self.output_limit);
+        1_000 + bytes
+    }
+
+    /// The token limit and the worst-case fee at this price.
+    fn terms(&self, price: Price) -> Option<(u32, Balance)> {
+        let input = price.input * u128::from(self.prompt_len);
+        let left = self.escrow.checked_sub(input)?;
+        let limit = (left / price.output).min(self.output_limit.into());
+        (limit > 0).then(|| (limit as u32, input + limit * price.output))
+    }
+
+    fn due(&self) -> u64 {
+        match self.stage {
+            Stage::Waiting { draw_at } => draw_at,
+            Stage::Assigned { deadline, .. } => deadline + 1,
+            Stage::Delivered { window_end, .. } => window_end,
+            Stage::Over { removed_at } => removed_at,
+        }
+    }
+
+    /// Whose bond answers for the job now.
+    fn answers(&self) -> Option<u64> {
+        match self.stage {
+            Stage::Assigned { provider, .. } | Stage::Delivered { provider, .. } => Some(provider),
+            _ => None,
+        }
+    }
+}
+
+pub struct Provider {
+    pub online: bool,
+    pub price: Price,
+    pub bond: Balance,
+    pub unbonding: Vec<(u64, Balance)>,
+    pub maturing: Vec<(u64, Balance)>,
+}
+
+pub struct Ledger {
+    pub now: u64,
+    pub free: BTreeMap<u64, Balance>,
+    pub jobs: BTreeMap<u64, Job>,
+    pub providers: BTreeMap<u64, Provider>,
+    pub pot: Balance,
+    pub next_id: u64,
+    issuance: Balance,
+}
+
+impl Ledger {
+    /// The books at the beginning of a story.
+    pub fn open() -> Self {
+        let accounts = USERS.into_iter().chain(STASHES).chain([PAULA, TREASURY]);
+        let provider = || Provider {
+            online: true,
+            price: PRICE,
+            bond: BOND,
+            unbonding: vec![],
+            maturing: vec![],
+        };
+        Self {
+            now: System::block_number(),
+            free: accounts.map(|who| (who, free(who))).collect(),
+            jobs: BTreeMap::new(),
+            providers: STASHES.into_iter().map(|stash| (stash, provider())).collect(),
+            pot: 0,
+            next_id: 0,
+            issuance: Balances::total_issuance(),
+        }
+    }
+
+    fn credit(&mut self, who: u64, amount: Balance) {
+        *self.free.get_mut(&who).unwrap() += amount;
+    }
+
+    pub fn debit(&mut self, who: u64, amount: Balance) {
+        *self.free.get_mut(&who).unwrap() -= amount;
+    }
+
+    pub fn exposure(&self, stash: u64) -> Balance {
+        self.open(stash).map(|job| job.worst_case).sum()
+    }
+
+    pub fn open(&self, stash: u64) -> impl Iterator<Item = &Job> {
+        self.jobs.values().filter(move |job| job.answers() == Some(stash))
+    }
+
+    fn eligible(&self, job: &Job, stash: u64) -> bool {
+        let provider = &self.providers[&stash];
+        let Some((_, worst_case)) = job.terms(provider.price) else { return false };
+        provider.online
+            && provider.bond >= BOND
+            && job.prompt_len + job.output_limit <= CONTEXT
+            && !job.excluded.contains(&stash)
+            && job.named.is_none_or(|named| named == stash)
+            && self.open(stash).count() < CAPACITY as usize
+            && self.exposure(stash) < 4 * provider.bond
+            && self.exposure(stash) + worst_case <= 4 * provider.bond
+    }
+
+    /// Book a submission; whether the chain ought to accept it.
+    pub fn submit(&mut self, job: Job) -> bool {
+        if let Some(named) = job.named {
+            let provider = &self.providers[&named];
+            let fits = job.prompt_len + job.output_limit <= CONTEXT;
+            if !provider.online || !fits || job.terms(provider.price).is_none() {
+                return false;
+            }
+        }
+        self.debit(job.user, job.max_fee + job.deposit());
+        self.jobs.insert(self.next_id, job);
+        self.next_id += 1;
+        true
+    }
+
+    pub fn refund(&mut self, id: u64) {
+        let removed_at = self.now + 20;
+        let job = self.jobs.get_mut(&id).unwrap();
+        let (user, escrow) = (job.user, std::mem::take(&mut job.escrow));
+        job.stage = Stage::Over { removed_at };
+        self.credit(user, escrow);
+    }
+
+    /// The job comes back without an answer.
+    pub fn send_back(&mut self, id: u64, provider: u64) {
+        self.jobs.get_mut(&id).unwrap().excluded.push(provider);
+        self.draw_again(id);
+    }
+
+    fn draw_again(&mut self, id: u64) {
+        let draw_at = self.now + 2;
+        let job = self.jobs.get_mut(&id).unwrap();
+        let named_failed = job.named.is_some_and(|named| job.excluded.contains(&named));
+        if job.draws == MAX_DRAWS || named_failed {
+            return self.refund(id);
+        }
+        let (user, missing) = (job.user, job.max_fee - job.escrow);
+        job.escrow = job.max_fee;
+        job.stage = Stage::Waiting { draw_at };
+        self.debit(user, missing);
+    }
+
+    /// The provider answers with this many tokens.
+    pub fn deliver(&mut self, id: u64, length: u32) {
+        let window_end = self.now + 10;
+        let job = self.jobs.get_mut(&id).unwrap();
+        let provider = job.answers().unwrap();
+        let fee = job.price.input * u128::from(job.prompt_len)
+            + job.price.output * u128::from(length);
+        let (user, rest) = (job.user, job.escrow - fee);
+        job.escrow = fee;
+        job.stage = Stage::Delivered { provider, window_end };
+        self.credit(user, rest);
+    }
+
+    /// Go on by one block, which the chain has taken already.
+    pub fn advance(&mut self) {
+        let now = self.now;
+        for stash in STASHES {
+            let maturing = &mut self.providers.get_mut(&stash).unwrap().maturing;
+            let due: Balance =
+                maturing.iter().filter(|(due, _)| *due <= now).map(|(_, amount)| amount).sum();
+            maturing.retain(|(due, _)| *due > now);
+            self.credit(stash, due);
+        }
+        self.now += 1;
+        let due: Vec<u64> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.due() == self.now)
+            .map(|(id, _)| *id)
+            .collect();
+        let alone = due.len() == 1;
+        for id in due {
+            let job = self.jobs[&id].clone();
+            match job.stage {
+                Stage::Waiting { .. } => self.draw(id, alone),
+                Stage::Assigned { provider, .. } => self.miss(id, provider),
+                Stage::Delivered { provider, .. } => self.settle(id, provider),
+                Stage::Over { .. } => {
+                    self.credit(job.user, job.deposit());
+                    self.jobs.remove(&id);
+                }
+            }
+        }
+    }
+
+    /// Whom the draw falls on is the chain's to say; whether it may, and at what terms, is not.
+    fn draw(&mut self, id: u64, alone: bool) {
+        let job = self.jobs.get_mut(&id).unwrap();
+        job.draws += 1;
+        let job = job.clone();
+        let somebody = STASHES.iter().any(|stash| self.eligible(&job, *stash));
+        let drawn = match JobRecords::<Test>::get(id).unwrap().state {
+            JobState::Assigned(assignment) => Some(assignment.provider),
+            _ => None,
+        };
+        // Jobs that are due together change one another's chances in an order of their own.
+        if alone {
+            assert_eq!(drawn.is_some(), somebody, "job {id} in block {}", self.now);
+            assert!(drawn.is_none_or(|stash| self.eligible(&job, stash)));
+        }
+        let Some(provider) = drawn else { return self.draw_again(id) };
+        assert!(!job.excluded.contains(&provider), "job {id} came back to {provider}");
+        let price = self.providers[&provider].price;
+        let (limit, worst_case) = job.terms(price).unwrap();
+        let deadline = self.now + 5 + u64::from((job.prompt_len + limit).div_ceil(32));
+        let stage = Stage::Assigned { provider, limit, at: self.now, deadline };
+        let rest = job.escrow - worst_case;
+        self.credit(job.user, rest);
+        self.jobs.insert(id, Job { price, worst_case, escrow: worst_case, stage, ..job });
+    }
+
+    fn miss(&mut self, id: u64, stash: u64) {
+        let (user, worst_case) = (self.jobs[&id].user, self.jobs[&id].worst_case);
+        let provider = self.providers.get_mut(&stash).unwrap();
+        let mut left = (worst_case / 5).max(500);
+        let mut paid = 0;
+        let chunks = provider.unbonding.iter_mut().map(|(_, amount)| amount);
+        for purse in std::iter::once(&mut provider.bond).chain(chunks) {
+            let part = left.min(*purse);
+            *purse -= part;
+            left -= part;
+            paid += part;
+        }
+        provider.unbonding.retain(|(_, amount)| *amount > 0);
+        self.credit(user, paid);
+        self.send_back(id, stash);
+    }
+
+    fn settle(&mut self, id: u64, stash: u64) {
+        let removed_at = self.now + 20;
+        let job = self.jobs.get_mut(&id).unwrap();
+        let fee = std::mem::take(&mut job.escrow);
+        job.stage = Stage::Over { removed_at };
+        let royalty = fee * 2 / 100;
+        let protocol = fee * 5 / 100;
+        let burned = protocol / 2;
+        let mut earned = fee - royalty - protocol;
+        let treasury = protocol - burned;
+        if self.free[&TREASURY] + treasury < EXISTENTIAL_DEPOSIT {
+            earned += treasury;
+        } else {
+            self.credit(TREASURY, treasury);
+        }
+        self.pot += royalty;
+        self.issuance -= burned;
+        let due = (self.now + 40).div_ceil(5) * 5;
+        self.providers.get_mut(&stash).unwrap().maturing.push((due, earned));
+    }
+
+    pub fn claim(&mut self) -> bool {
+        let pot = std::mem::take(&mut self.pot);
+        self.credit(PAULA, pot);
+        pot > 0
+    }
+
+    pub fn compare(&self) {
+        for (who, amount) in &self.free {
+            assert_eq!(free(*who), *amount, "free balance of {who}");
+        }
+        for user in USERS {
+            let of_user = || self.jobs.values().filter(|job| job.user == user);
+            assert_eq!(escrow(user), of_user().map(|job| job.escrow).sum::<Balance>());
+            assert_eq!(
+                held(HoldReason::JobDeposit, user),
+                of_user().map(Job::deposit).sum::<Balance>()
+            );
+        }
+        for (stash, provider) in &self.providers {
+            let sum = |entries: &[(u64, Balance)]| -> Balance {
+                entries.iter().map(|(_, amount)| amount).sum()
+            };
+            let bonded = provider.bond + sum(&provider.unbonding);
+            assert_eq!(held(ProviderHold::Bond, *stash), bonded, "bond of {stash}");
+            let maturing = sum(&provider.maturing);
+            assert_eq!(held(ProviderHold::Maturing, *stash), maturing, "earnings of {stash}");
+        }
+        let royalties = held(pallet_models::HoldReason::Royalty, Models::account_id());
+        assert_eq!(royalties, self.pot);
+        assert_eq!(Balances::total_issuance(), self.issuance);
+    }
+}

@@ -1,0 +1,207 @@
+//! `assay model`: for those who publish models, and those who look for one.
+
+use std::path::PathBuf;
+
+use assay_client::{
+    chain::{
+        runtime::{self, runtime_types},
+        Listing, ListingAccount,
+    },
+    folder, keys, Amount, Chain, H256,
+};
+use clap::Subcommand;
+use serde_json::{json, Value};
+
+use crate::{
+    context::{choose_listing, decimal, Context},
+    failure::Failure,
+    records,
+};
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// List the model in a folder. Its files stay where they are; the chain gets their hashes.
+    Register {
+        /// Folder with config.json, tokenizer.json and the safetensors.
+        dir: PathBuf,
+        /// Your share of each fee, in percent.
+        #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
+        royalty: u32,
+        /// Where others get the files.
+        #[arg(long, default_value = "")]
+        uri: String,
+    },
+    /// Show all listings.
+    List,
+    /// Show one listing and the offers for it.
+    Show { model: Option<String> },
+    /// Withdraw a listing: nothing new may name it.
+    Retire { model: Option<String> },
+    /// Pay a listing's royalties to its publisher.
+    Claim { model: Option<String> },
+    /// Drop a retired listing that nothing names any more; its deposit returns.
+    Drop { model: String },
+}
+
+fn percent(text: &str) -> Result<u32, String> {
+    let ppm = decimal(text.trim_end_matches('%').trim_end(), 4)?;
+    if ppm > 1_000_000 {
+        return Err("more than 100 percent".into());
+    }
+    Ok(ppm)
+}
+
+pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Register { dir, royalty, uri } => register(context, dir, royalty, uri).await,
+        Command::List => list(context).await,
+        Command::Show { model } => show(context, model).await,
+        Command::Retire { model } => {
+            let (chain, id) = find(context, model).await?;
+            context.submit(&chain, &runtime::tx().models().retire(id)).await?;
+            done(context, id, "is retired: offers and jobs that name it run out");
+            Ok(())
+        }
+        Command::Claim { model } => {
+            let (chain, id) = find(context, model).await?;
+            let included = context.submit(&chain, &runtime::tx().models().claim_royalties(id)).await?;
+            let claimed = included.events.find_first::<runtime::models::events::RoyaltiesClaimed>();
+            let amount = claimed.and_then(Result::ok).map(|event| Amount(event.amount));
+            let json = json!({ "listing": records::hash(&id), "amount": amount });
+            context.show(json, || {
+                format!("{} went to the publisher of {id:?}", amount.unwrap_or_default())
+            });
+            Ok(())
+        }
+        Command::Drop { model } => {
+            let (chain, id) = find(context, Some(model)).await?;
+            context.submit(&chain, &runtime::tx().models().drop_retired(id)).await?;
+            done(context, id, "is dropped and its deposit returned");
+            Ok(())
+        }
+    }
+}
+
+fn done(context: &Context, id: H256, what: &str) {
+    context.show(json!({ "listing": records::hash(&id) }), || format!("listing {id:?} {what}"));
+}
+
+async fn find(context: &Context, model: Option<String>) -> Result<(Chain, H256), Failure> {
+    let chain = context.chain().await?;
+    let (id, _) = choose_listing(&chain.best().await?, model.as_deref()).await?;
+    Ok((chain, id))
+}
+
+async fn register(
+    context: &Context,
+    dir: PathBuf,
+    royalty: u32,
+    uri: String,
+) -> Result<(), Failure> {
+    let publisher = keys::account(&context.key()?);
+    let chain = context.chain().await?;
+    let progress = context.progress();
+    progress.wait("hashing the model's files");
+    let parts = folder::parts(&dir)?;
+    drop(progress);
+    // The chain's own ratio is these four bytes, so the id can be told beforehand.
+    let id = parts.listing_id(&publisher, permill(royalty));
+    let call = runtime::tx().models().register(
+        parts.spec.clone().into(),
+        parts.tokenizer,
+        parts.template,
+        parts.tables,
+        parts.weights_root,
+        runtime_types::sp_arithmetic::per_things::Permill(royalty),
+        runtime_types::bounded_collections::bounded_vec::BoundedVec(uri.into_bytes()),
+    );
+    let included = context.submit(&chain, &call).await?;
+    let listing = included.block.listing(id).await?.ok_or_else(|| {
+        Failure::Chain("the chain filed the model under another id; update this program".into())
+    })?;
+    context.show(records::listing(&id, &listing, None), || {
+        format!("{}\noffer it with `assay provider offer`", line(&id, &listing, None))
+    });
+    Ok(())
+}
+
+fn permill(ppm: u32) -> assay_primitives::Permill {
+    assay_primitives::Permill::from_parts(ppm)
+}
+
+async fn list(context: &Context) -> Result<(), Failure> {
+    let snapshot = context.chain().await?.best().await?;
+    let mut json = Vec::new();
+    let mut lines = Vec::new();
+    for (id, listing) in snapshot.listings().await? {
+        let account = snapshot.listing_account(id).await?;
+        json.push(records::listing(&id, &listing, account.as_ref()));
+        lines.push(line(&id, &listing, account.as_ref()));
+    }
+    context.show(Value::Array(json), || match lines.is_empty() {
+        true => "no model is listed; list one with `assay model register DIR`".into(),
+        false => lines.join("\n"),
+    });
+    Ok(())
+}
+
+async fn show(context: &Context, model: Option<String>) -> Result<(), Failure> {
+    let snapshot = context.chain().await?.best().await?;
+    let (id, listing) = choose_listing(&snapshot, model.as_deref()).await?;
+    let account = snapshot.listing_account(id).await?;
+    let offers = snapshot.offers(id).await?;
+    let mut json = records::listing(&id, &listing, account.as_ref());
+    if let Value::Object(fields) = &mut json {
+        let offers = offers.iter().map(|(stash, offer)| records::offer(stash, &id, offer));
+        fields.insert("offers".into(), offers.collect());
+    }
+    context.show(json, || {
+        let mut lines = vec![line(&id, &listing, account.as_ref())];
+        lines.push(format!("  publisher {}", listing.publisher));
+        for (what, hash) in [
+            ("tokenizer", listing.parts.0.tokenizer),
+            ("template", listing.parts.0.template),
+            ("weights_root", listing.parts.0.weights_root),
+        ] {
+            lines.push(format!("  {what} {hash:?}"));
+        }
+        for (stash, offer) in &offers {
+            lines.push(format!(
+                "  offer of {stash}: {} in, {} out, context {}, {} of {} jobs open",
+                Amount(offer.price.0.input),
+                Amount(offer.price.0.output),
+                offer.context,
+                offer.open_jobs,
+                offer.capacity,
+            ));
+        }
+        if offers.is_empty() {
+            lines.push("  no provider offers it".into());
+        }
+        lines.join("\n")
+    });
+    Ok(())
+}
+
+fn line(id: &H256, listing: &Listing, account: Option<&ListingAccount>) -> String {
+    let spec = &listing.parts.0.spec;
+    let mut line = format!(
+        "{id:?} {} {:?}: {} layers of {}, context {}, royalty {}",
+        records::status(&listing.status),
+        spec.architecture,
+        spec.layers,
+        spec.hidden,
+        spec.context,
+        records::percent(listing.royalty.0),
+    );
+    if let Some(account) = account {
+        line.push_str(&format!(", {} uses, pot {}", account.uses, Amount(account.pot)));
+    }
+    let uri = String::from_utf8_lossy(&listing.uri.0);
+    if !uri.is_empty() {
+        // A publisher's text must not be able to write over the lines around it.
+        let printable: String = uri.chars().filter(|c| !c.is_control()).collect();
+        line.push_str(&format!(", {printable}"));
+    }
+    line
+}

@@ -1,0 +1,273 @@
+//! The chain's records as JSON, under the names that they have in the pallets; amounts are strings
+//! of planck. And the few that are shown as text.
+
+use assay_client::{
+    chain::{
+        Assignment, Delivery, Job, JobState, Listing, ListingAccount, ListingStatus, Offer,
+        Provider, Settlement,
+    },
+    AccountId32, Amount, H256,
+};
+use assay_primitives::ModelParts;
+use serde_json::{json, Value};
+
+pub fn account(account: &AccountId32) -> String {
+    account.to_string()
+}
+
+pub fn hash(hash: &H256) -> String {
+    format!("{hash:?}")
+}
+
+pub fn status(status: &ListingStatus) -> &'static str {
+    match status {
+        ListingStatus::Active => "Active",
+        ListingStatus::Retired => "Retired",
+        ListingStatus::Frozen => "Frozen",
+    }
+}
+
+pub fn parts(parts: &ModelParts) -> Value {
+    let spec = &parts.spec;
+    json!({
+        "spec": {
+            "architecture": spec.architecture,
+            "profile": spec.profile,
+            "layers": spec.layers,
+            "hidden": spec.hidden,
+            "intermediate": spec.intermediate,
+            "heads": spec.heads,
+            "kv_heads": spec.kv_heads,
+            "head_dim": spec.head_dim,
+            "vocabulary": spec.vocabulary,
+            "context": spec.context,
+            "stop_tokens": spec.stop_tokens.to_vec(),
+            "tied_embeddings": spec.tied_embeddings,
+        },
+        "tokenizer": hash(&parts.tokenizer),
+        "template": hash(&parts.template),
+        "tables": hash(&parts.tables),
+        "weights_root": hash(&parts.weights_root),
+    })
+}
+
+pub fn listing(id: &H256, record: &Listing, uses: Option<&ListingAccount>) -> Value {
+    json!({
+        "listing": hash(id),
+        "root": hash(&record.parts.0.root()),
+        "publisher": account(&record.publisher),
+        "parts": parts(&record.parts.0),
+        "royalty": record.royalty.0,
+        "uri": String::from_utf8_lossy(&record.uri.0),
+        "status": status(&record.status),
+        "uses": uses.map_or(0, |account| account.uses),
+        "pot": Amount(uses.map_or(0, |account| account.pot)),
+    })
+}
+
+/// Parts per million as a percentage.
+pub fn percent(ppm: u32) -> String {
+    let text = format!("{}.{:04}", ppm / 10_000, ppm % 10_000);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+pub fn offer(stash: &AccountId32, listing: &H256, record: &Offer) -> Value {
+    json!({
+        "provider": account(stash),
+        "listing": hash(listing),
+        "price": {
+            "input": Amount(record.price.0.input),
+            "output": Amount(record.price.0.output),
+        },
+        "context": record.context,
+        "capacity": record.capacity,
+        "open_jobs": record.open_jobs,
+    })
+}
+
+pub fn provider(stash: &AccountId32, record: &Provider, offers: &[(H256, Offer)]) -> Value {
+    let unbonding: Vec<Value> = record
+        .unbonding
+        .0
+        .iter()
+        .map(|chunk| json!({ "amount": Amount(chunk.amount), "due": chunk.due }))
+        .collect();
+    json!({
+        "provider": account(stash),
+        "operator": account(&record.operator),
+        "info": {
+            "endpoint": String::from_utf8_lossy(&record.info.endpoint.0),
+            "tls_key_hash": hash(&record.info.tls_key_hash),
+            "x25519_key": format!("0x{}", hex::encode(record.info.x25519_key)),
+        },
+        "online": record.online,
+        "bond": Amount(record.bond),
+        "unbonding": unbonding,
+        "exposure": Amount(record.exposure),
+        "open_jobs": record.open_jobs,
+        "offers": offers.iter().map(|(id, record)| offer(stash, id, record)).collect::<Vec<_>>(),
+        "maturing": Amount(record.maturing),
+        "record": {
+            "assigned": record.record.assigned,
+            "delivered": record.record.delivered,
+            "declined": record.record.declined,
+            "missed": record.record.missed,
+            "earned": Amount(record.record.earned),
+            "score": record.record.score,
+        },
+        "registered_at": record.registered_at,
+    })
+}
+
+/// What a job's state holds, whichever it is.
+#[derive(Default)]
+pub struct StateParts<'a> {
+    pub name: &'static str,
+    pub assignment: Option<&'a Assignment>,
+    pub delivery: Option<&'a Delivery>,
+    pub settlement: Option<&'a Settlement>,
+}
+
+pub fn state(job: &Job) -> StateParts<'_> {
+    match &job.state {
+        JobState::Waiting { .. } => StateParts { name: "Waiting", ..Default::default() },
+        JobState::Assigned(assignment) => StateParts {
+            name: "Assigned",
+            assignment: Some(assignment),
+            ..Default::default()
+        },
+        JobState::Delivered(assignment, delivery) => StateParts {
+            name: "Delivered",
+            assignment: Some(assignment),
+            delivery: Some(delivery),
+            settlement: None,
+        },
+        JobState::Settled { assignment, delivery, settlement, .. } => StateParts {
+            name: "Settled",
+            assignment: Some(assignment),
+            delivery: Some(delivery),
+            settlement: Some(settlement),
+        },
+        JobState::Refunded { .. } => StateParts { name: "Refunded", ..Default::default() },
+    }
+}
+
+pub fn job(id: u64, job: &Job) -> Value {
+    let StateParts { name, assignment, delivery, settlement } = state(job);
+    let (draw_at, reason, removed_at) = match &job.state {
+        JobState::Waiting { draw_at } => (Some(*draw_at), None, None),
+        JobState::Settled { removed_at, .. } => (None, None, Some(*removed_at)),
+        JobState::Refunded { reason, removed_at } => {
+            (None, Some(format!("{reason:?}")), Some(*removed_at))
+        }
+        JobState::Assigned(_) | JobState::Delivered(..) => (None, None, None),
+    };
+    json!({
+        "job": id,
+        "user": account(&job.user),
+        "listing": hash(&job.listing),
+        "prompt_root": hash(&job.prompt_root),
+        "prompt_len": job.prompt_len,
+        "sampling": job.sampling.0,
+        "max_output_tokens": job.max_output_tokens,
+        "max_fee": Amount(job.max_fee),
+        "named": job.named.as_ref().map(account),
+        "excluded": job.excluded.0.iter().map(account).collect::<Vec<_>>(),
+        "draws": job.draws,
+        "escrow": Amount(job.escrow),
+        "submitted_at": job.submitted_at,
+        "state": name,
+        "draw_at": draw_at,
+        "assignment": assignment.map(|assignment| json!({
+            "provider": account(&assignment.provider),
+            "price": {
+                "input": Amount(assignment.price.0.input),
+                "output": Amount(assignment.price.0.output),
+            },
+            "token_limit": assignment.token_limit,
+            "worst_case_fee": Amount(assignment.worst_case_fee),
+            "randomness": hash(&assignment.randomness),
+            "assigned_at": assignment.assigned_at,
+            "deadline": assignment.deadline,
+        })),
+        "delivery": delivery.map(|delivery| json!({
+            "receipt_hash": hash(&delivery.receipt_hash),
+            "output_len": delivery.output_len,
+            "output_root": hash(&delivery.output_root),
+            "finish": delivery.finish.0,
+            "fee": Amount(delivery.fee),
+            "delivered_at": delivery.delivered_at,
+            "window_end": delivery.window_end,
+        })),
+        "settlement": settlement.map(|settlement| json!({
+            "fee": Amount(settlement.fee),
+            "provider": Amount(settlement.provider),
+            "royalty": Amount(settlement.royalty),
+            "treasury": Amount(settlement.treasury),
+            "burned": Amount(settlement.burned),
+        })),
+        "reason": reason,
+        "removed_at": removed_at,
+    })
+}
+
+/// Where a job stands, in one line.
+pub fn describe(id: u64, job: &Job) -> String {
+    match &job.state {
+        JobState::Waiting { draw_at } => {
+            let sent_back = job.excluded.0.len();
+            let again = match (sent_back, job.draws) {
+                (0, 0) => String::new(),
+                (0, draws) => format!("; {draws} draws found no provider"),
+                (several, _) => format!("; sent back by {several}"),
+            };
+            format!("job {id} waits for its draw in block {draw_at}{again}")
+        }
+        JobState::Assigned(assignment) => format!(
+            "job {id} is assigned to {}: at most {} tokens for {}, due by block {}",
+            assignment.provider,
+            assignment.token_limit,
+            Amount(assignment.worst_case_fee),
+            assignment.deadline,
+        ),
+        JobState::Delivered(assignment, delivery) => format!(
+            "job {id} was delivered by {} in block {}: {} tokens for {}; it is settled in block {}",
+            assignment.provider,
+            delivery.delivered_at,
+            delivery.output_len,
+            Amount(delivery.fee),
+            delivery.window_end,
+        ),
+        JobState::Settled { settlement, .. } => format!(
+            "job {id} is settled: {} paid, of it {} to the provider, {} royalty, {} to the treasury, {} burned",
+            Amount(settlement.fee),
+            Amount(settlement.provider),
+            Amount(settlement.royalty),
+            Amount(settlement.treasury),
+            Amount(settlement.burned),
+        ),
+        JobState::Refunded { reason, .. } => {
+            format!("job {id} was refunded whole: {}", refund_reason(&format!("{reason:?}")))
+        }
+    }
+}
+
+fn refund_reason(name: &str) -> &str {
+    match name {
+        "Cancelled" => "cancelled by its user",
+        "Exhausted" => "no provider answered within the draws that the chain allows",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_are_exact() {
+        for (ppm, text) in [(0, "0 %"), (25_000, "2.5 %"), (1_000_000, "100 %"), (1, "0.0001 %")] {
+            assert_eq!(percent(ppm), text);
+        }
+    }
+}

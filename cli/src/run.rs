@@ -1,0 +1,84 @@
+//! `assay run`: one question, from prompt to settled answer.
+
+use assay_client::{chain::Job, Amount};
+use clap::Args as ClapArgs;
+use serde_json::Value;
+
+use crate::{
+    context::Context,
+    failure::Failure,
+    records,
+    request::{Request, RequestArgs},
+    watch::{follow, Goal},
+};
+
+#[derive(ClapArgs)]
+pub struct Args {
+    #[command(flatten)]
+    request: RequestArgs,
+
+    /// Return with the answer, before the challenge window is over and the provider is paid.
+    #[arg(long)]
+    no_wait_settled: bool,
+}
+
+pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    // A key that cannot be read is better known before anything else is done.
+    context.key()?;
+    let chain = context.chain().await?;
+    let progress = context.progress();
+    let request = Request::prepare(args.request, &chain, &progress).await?;
+    let id = request.submit(context, &chain).await?;
+    progress.say(&format!("job {id} is submitted"));
+
+    let goal = if args.no_wait_settled { Goal::Delivered } else { Goal::Settled };
+    let stop_tokens = request.listing.parts.0.spec.stop_tokens.to_vec();
+    let mut answer = None;
+    let seen = follow(&chain, id, goal, &progress, &mut |_, tokens| {
+        let text = request.text.answer(tokens, &stop_tokens)?;
+        progress.print(&text);
+        answer = Some(text);
+        Ok(())
+    })
+    .await?;
+
+    if context.is_json() {
+        let mut json = records::job(id, &seen.job);
+        if let Value::Object(fields) = &mut json {
+            fields.insert("output".into(), seen.output.into());
+            fields.insert("text".into(), answer.clone().into());
+            fields.insert("refunded".into(), Amount(refunded(&seen.job)).0.to_string().into());
+        }
+        println!("{json:#}");
+    } else if let Some(bill) = bill(&seen.job) {
+        progress.say(&bill);
+    }
+    match answer {
+        Some(_) => Ok(()),
+        None => Err(Failure::Request(format!(
+            "{}; nothing was paid for it: try again later, or with another --provider",
+            records::describe(id, &seen.job)
+        ))),
+    }
+}
+
+/// What the user has back of `max_fee`.
+fn refunded(job: &Job) -> u128 {
+    match records::state(job).delivery {
+        Some(delivery) => job.max_fee.saturating_sub(delivery.fee),
+        None => job.max_fee.saturating_sub(job.escrow),
+    }
+}
+
+fn bill(job: &Job) -> Option<String> {
+    let delivery = records::state(job).delivery?;
+    Some(format!(
+        "{} tokens in, {} out ({:?}); it cost {}, and {} of at most {} came back",
+        job.prompt_len,
+        delivery.output_len,
+        delivery.finish.0,
+        Amount(delivery.fee),
+        Amount(refunded(job)),
+        Amount(job.max_fee),
+    ))
+}

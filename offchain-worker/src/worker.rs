@@ -1,0 +1,629 @@
+//! The worker's one loop: it looks at the chain block by block, asks [`duties::decide`] what is to
+//! be done, and does it. All state that matters is in the ledger and on the chain; what is held
+//! here can be lost at any moment.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc,
+    },
+    time::Duration,
+};
+
+use assay_client::{AccountId32, Chain, Keypair, Snapshot};
+use assay_primitives::Anchor;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{sleep, timeout},
+};
+use tracing::{error, info, warn};
+
+use crate::{
+    chain::{self, Duty},
+    deliver::{self, Verdict},
+    duties::{self, Action, Standing, View},
+    engine::{GenerateRequest, Generation, Sampling},
+    generate::{Failure, Progress, Work},
+    http::{Health, Metrics, Status},
+    ledger::{Entry, Key, Ledger, LedgerError, Outcome, Reply, Stage, Submission},
+    models::Models,
+};
+
+/// The target of the lines that tell what happens to each job.
+const LOG: &str = "assay_worker";
+
+/// The shortest and the longest pause before the node is tried again.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+
+/// How long a look at the chain may take before the connection counts as lost.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Without a new block for this long, the chain is looked at all the same: a connection can die
+/// without a word.
+const QUIET: Duration = Duration::from_secs(20);
+
+/// Blocks after which an extrinsic that is in no block yet is sent once more.
+const SEND_AGAIN: u32 = 6;
+
+/// Blocks between two attempts to replace an extrinsic that the node refuses.
+const REPLACE: u32 = 2;
+
+/// Blocks between two looks at the operator's balance.
+const BALANCE: u32 = 10;
+
+/// Everything that the loop works with.
+pub struct Worker {
+    pub url: String,
+    pub key: Keypair,
+    pub operator: AccountId32,
+    /// The provider's stash.
+    pub provider: AccountId32,
+    pub genesis: assay_client::H256,
+    pub ledger: Ledger,
+    pub models: Models,
+    pub queue: mpsc::Sender<Work>,
+    pub progress: mpsc::UnboundedReceiver<Progress>,
+    pub metrics: Arc<Metrics>,
+    pub health: watch::Sender<Health>,
+    pub stop: watch::Receiver<bool>,
+    pub state: State,
+}
+
+/// What is forgotten when the process ends.
+#[derive(Default)]
+pub struct State {
+    /// Answers that are computed or wait for it.
+    generating: HashMap<Key, Generating>,
+    /// What this session's node was last told about a duty.
+    sent: HashMap<Key, Sent>,
+    /// The best block that was last looked at.
+    head: Option<Anchor>,
+    /// The block at which the operator's balance was last read.
+    balance_at: Option<u32>,
+}
+
+struct Generating {
+    duty: Duty,
+    cancelled: Arc<AtomicBool>,
+}
+
+/// The fate of an extrinsic at the node's pool.
+struct Sent {
+    /// The best block at that time.
+    at: u32,
+    /// Why the node would not have it.
+    refusal: Option<String>,
+}
+
+/// Why a session with the node is over.
+enum End {
+    Stopped,
+    /// The node does not answer; another session may.
+    Lost(String),
+    /// The worker cannot go on.
+    Fatal(anyhow::Error),
+}
+
+impl From<assay_client::Error> for End {
+    fn from(error: assay_client::Error) -> Self {
+        match error {
+            assay_client::Error::Incompatible => Self::Fatal(error.into()),
+            other => Self::Lost(other.to_string()),
+        }
+    }
+}
+
+impl From<LedgerError> for End {
+    fn from(error: LedgerError) -> Self {
+        Self::Fatal(error.into())
+    }
+}
+
+impl Worker {
+    /// Works until it is told to stop. An error is one that only a person can remove.
+    pub async fn run(mut self, chain: Chain) -> anyhow::Result<()> {
+        let mut next = Some(chain);
+        let mut pause = RECONNECT.0;
+        let mut connected = false;
+        loop {
+            let chain = match next.take() {
+                Some(chain) => Ok(chain),
+                None => Chain::connect(&self.url).await,
+            };
+            let end = match chain {
+                Ok(chain) => {
+                    info!(target: LOG, url = %self.url, "chain connected");
+                    connected = true;
+                    pause = RECONNECT.0;
+                    self.metrics.chain_connected.set(1);
+                    self.session(&chain).await
+                }
+                Err(error) => End::Lost(error.to_string()),
+            };
+            let why = match end {
+                End::Stopped => break,
+                End::Fatal(error) => return Err(error),
+                End::Lost(why) => why,
+            };
+            if connected {
+                warn!(target: LOG, url = %self.url, %why, "chain lost; trying again");
+                connected = false;
+                self.metrics.chain_connected.set(0);
+                self.health.send_modify(|health| health.status = Status::Degraded);
+            }
+            match self.rest(pause).await {
+                Ok(()) => pause = pause.saturating_mul(2).min(RECONNECT.1),
+                Err(End::Fatal(error)) => return Err(error),
+                Err(_) => break,
+            }
+        }
+        self.health.send_modify(|health| health.status = Status::Stopping);
+        for generating in self.state.generating.values() {
+            generating.cancelled.store(true, Ordering::Relaxed);
+        }
+        info!(
+            target: LOG, open_jobs = self.ledger.active().count(),
+            "stopped; open jobs go on from the ledger at the next start"
+        );
+        Ok(())
+    }
+
+    /// Waits before the next connection; answers that are ready meanwhile are not lost.
+    async fn rest(&mut self, pause: Duration) -> Result<(), End> {
+        let pause = sleep(pause);
+        tokio::pin!(pause);
+        loop {
+            tokio::select! {
+                () = &mut pause => return Ok(()),
+                () = stopped(&mut self.stop) => return Err(End::Stopped),
+                step = self.progress.recv() => self.note_progress(step)?,
+            }
+        }
+    }
+
+    /// Works over one connection, until it ends.
+    async fn session(&mut self, chain: &Chain) -> End {
+        match self.follow(chain).await {
+            Ok(()) => End::Stopped,
+            Err(end) => end,
+        }
+    }
+
+    async fn follow(&mut self, chain: &Chain) -> Result<(), End> {
+        if chain.genesis_hash() != self.genesis {
+            return Err(End::Fatal(anyhow::anyhow!(
+                "the node at {} is now one of another chain (genesis {:?}); start it on the chain of \
+                 this worker's ledger, or name another --ledger",
+                self.url,
+                chain.genesis_hash()
+            )));
+        }
+        // This node's pool may be another one, or empty.
+        self.state.sent.clear();
+        let mut blocks = chain.best_blocks().await?;
+        let (news, mut new_block) = watch::channel(());
+        let follower = AbortOnDrop(tokio::spawn(async move {
+            loop {
+                match blocks.next().await {
+                    Ok(_) => {
+                        news.send_replace(());
+                    }
+                    Err(error) => return error.to_string(),
+                }
+            }
+        }));
+        loop {
+            self.look(chain).await?;
+            tokio::select! {
+                () = stopped(&mut self.stop) => return Ok(()),
+                step = self.progress.recv() => self.note_progress(step)?,
+                changed = new_block.changed() => if changed.is_err() {
+                    let why = follower.join().await;
+                    return Err(End::Lost(why));
+                },
+                () = sleep(QUIET) => {}
+            }
+        }
+    }
+
+    /// One look at the chain, or several, until nothing more follows from it.
+    async fn look(&mut self, chain: &Chain) -> Result<(), End> {
+        loop {
+            let round = async {
+                let best = chain.best().await?;
+                let finalized = chain.finalized().await?;
+                self.round(&best, &finalized).await
+            };
+            match timeout(LOOK, round).await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => return Ok(()),
+                Ok(Err(end)) => return Err(end),
+                Err(_) => return Err(End::Lost("the node is too slow to answer".into())),
+            }
+        }
+    }
+
+    /// Finds new duties at `best` and does the next thing about each duty. Whether a decision was
+    /// taken that another round can carry out at once.
+    async fn round(&mut self, best: &Snapshot, finalized: &Snapshot) -> Result<bool, End> {
+        self.state.head = Some(chain::anchor(best));
+        let nonce_at_best = chain::nonce(best, &self.operator).await?;
+        let nonce_at_finalized = chain::nonce(finalized, &self.operator).await?;
+        let open = self.find_duties(best).await?;
+
+        let mut views = Vec::new();
+        for (key, entry) in self.ledger.active() {
+            let nonces = (nonce_at_best, nonce_at_finalized);
+            let view = self.view(key, entry, best, finalized, nonces).await?;
+            views.push((*key, entry.deadline, view));
+        }
+        views.sort_by_key(|(key, deadline, _)| (*deadline, key.job));
+        let mut nonces: BTreeSet<u64> = views
+            .iter()
+            .filter(|(_, _, view)| view.at_best != Standing::Elsewhere)
+            .filter_map(|(key, _, _)| self.ledger.get(key)?.submission())
+            .map(|submission| submission.nonce)
+            .collect();
+
+        let mut again = false;
+        for (key, _, view) in views {
+            if view.at_best != Standing::Open {
+                if let Some(generating) = self.state.generating.get(&key) {
+                    generating.cancelled.store(true, Ordering::Relaxed);
+                }
+            }
+            let Some(entry) = self.ledger.get(&key).cloned() else { continue };
+            match duties::decide(&entry, &view) {
+                Action::Wait => {}
+                Action::Generate => {
+                    if let Some(duty) = open.get(&key) {
+                        again |= self.generate(duty, best).await?;
+                    }
+                }
+                Action::Submit => {
+                    let nonce = duties::next_nonce(nonce_at_best, nonces.iter().copied());
+                    nonces.insert(nonce);
+                    let entry = Entry { attempts: entry.attempts.saturating_add(1), ..entry };
+                    self.submit(key, entry, nonce, &view, best, finalized).await?;
+                }
+                Action::Replace { nonce } => {
+                    let due = |sent: &Sent| best.number() >= sent.at.saturating_add(REPLACE);
+                    if self.state.sent.get(&key).is_none_or(due) {
+                        self.submit(key, entry, nonce, &view, best, finalized).await?;
+                    }
+                }
+                Action::SendAgain => {
+                    let due = |sent: &Sent| best.number() >= sent.at.saturating_add(SEND_AGAIN);
+                    if let Some(submission) = entry.submission() {
+                        if self.state.sent.get(&key).is_none_or(due) {
+                            self.send(key, &entry, submission, best).await?;
+                        }
+                    }
+                }
+                Action::GiveUp => {
+                    error!(target: LOG, job = key.job, "deliveries of this job fail on chain");
+                    self.refuse(key, "deliveries of it fail on chain".into())?;
+                    again = true;
+                }
+                Action::NoteInBlock => self.note_in_block(key, entry, best)?,
+                Action::Finish(outcome) => self.finish(key, entry, outcome, finalized)?,
+            }
+        }
+        let on_their_way: Vec<u64> = nonces.into_iter().collect();
+        if let Some(nonce) = duties::gap(nonce_at_best, &on_their_way) {
+            warn!(target: LOG, nonce, "a nonce was lost; filling it, since others wait behind it");
+            deliver::send(best, &deliver::sign_filler(finalized, nonce, &self.key)?).await?;
+        }
+        self.report(best, finalized).await?;
+        Ok(again)
+    }
+
+    /// The duties that the chain has for us now; those that are new are written down.
+    async fn find_duties(&mut self, best: &Snapshot) -> Result<HashMap<Key, Duty>, End> {
+        let mut open = HashMap::new();
+        for id in best.duties(self.provider).await? {
+            let Some(job) = best.job(id).await? else { continue };
+            let Some(duty) = Duty::of(self.genesis, id, &job, &self.provider) else { continue };
+            if !self.ledger.knows(&duty.key)? {
+                self.ledger.put(duty.key, Entry::new(best.number(), duty.deadline))?;
+                self.metrics.jobs.with_label_values(&["assigned"]).inc();
+                info!(
+                    target: LOG, job = id, listing = ?duty.listing, prompt_tokens = duty.prompt_len,
+                    token_limit = duty.token_limit, deadline = duty.deadline,
+                    block = best.number(), "job assigned"
+                );
+            }
+            open.insert(duty.key, duty);
+        }
+        Ok(open)
+    }
+
+    async fn view(
+        &self,
+        key: &Key,
+        entry: &Entry,
+        best: &Snapshot,
+        finalized: &Snapshot,
+        (nonce_at_best, nonce_at_finalized): (u64, u64),
+    ) -> Result<View, End> {
+        let answer = entry.answer();
+        let standing = |job: Option<&assay_client::chain::Job>| {
+            chain::standing(self.genesis, &self.provider, key, answer, job)
+        };
+        let at_best = standing(best.job(key.job).await?.as_ref());
+        let at_finalized = match finalized.number() >= entry.seen_at {
+            true => standing(finalized.job(key.job).await?.as_ref()),
+            false => Standing::Elsewhere,
+        };
+        let anchor_holds = match (at_best, answer) {
+            (Standing::Open, Some(answer)) => {
+                chain::anchor_holds(best, &answer.receipt.anchor).await?
+            }
+            _ => true,
+        };
+        Ok(View {
+            best: best.number(),
+            finalized: finalized.number(),
+            at_best,
+            at_finalized,
+            nonce_at_best,
+            nonce_at_finalized,
+            anchor_holds,
+            refused: self.state.sent.get(key).is_some_and(|sent| sent.refusal.is_some()),
+        })
+    }
+
+    /// Gives a duty to the engine, or refuses it. Whether it was refused.
+    async fn generate(&mut self, duty: &Duty, best: &Snapshot) -> Result<bool, End> {
+        if self.state.generating.contains_key(&duty.key) {
+            return Ok(false);
+        }
+        let Some(served) = self.models.find(best, duty.listing).await? else {
+            self.refuse(duty.key, format!("listing {:?} is not served here", duty.listing))?;
+            return Ok(true);
+        };
+        let Some(prompt) = best.prompt(duty.key.job).await? else { return Ok(false) };
+        let request = GenerateRequest {
+            prompt,
+            sampling: Sampling {
+                temperature: duty.sampling.temperature,
+                top_k: duty.sampling.top_k,
+                top_p: duty.sampling.top_p,
+                seed: duty.key.seed,
+            },
+            max_output_tokens: duty.token_limit,
+            stop_tokens: served.stop_tokens,
+        };
+        if let Err(error) = served.spec.admit(&request) {
+            self.refuse(duty.key, error.to_string())?;
+            return Ok(true);
+        }
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let work = Work {
+            key: duty.key,
+            engine: served.engine,
+            request,
+            cancelled: cancelled.clone(),
+        };
+        // A full queue is no fault: the duty is still on the chain at the next block.
+        if self.queue.try_send(work).is_ok() {
+            self.state.generating.insert(duty.key, Generating { duty: duty.clone(), cancelled });
+        }
+        Ok(false)
+    }
+
+    fn note_progress(&mut self, step: Option<Progress>) -> Result<(), End> {
+        match step {
+            None => Err(End::Fatal(anyhow::anyhow!("the generation queue ended; restart the worker"))),
+            Some(Progress::Started(key)) => {
+                info!(target: LOG, job = key.job, "generating");
+                Ok(())
+            }
+            Some(Progress::Ended { key, result, took }) => {
+                let Some(Generating { duty, .. }) = self.state.generating.remove(&key) else {
+                    return Ok(());
+                };
+                self.note_answer(&duty, result, took)
+            }
+        }
+    }
+
+    fn note_answer(
+        &mut self,
+        duty: &Duty,
+        result: Result<Generation, Failure>,
+        took: Duration,
+    ) -> Result<(), End> {
+        let key = duty.key;
+        let generation = match result {
+            Ok(generation) => generation,
+            Err(Failure::Cancelled) => {
+                info!(target: LOG, job = key.job, "generation abandoned; the job is not ours now");
+                return Ok(());
+            }
+            Err(Failure::Request(why)) => return self.refuse(key, why),
+            Err(Failure::Machine(why)) => {
+                error!(target: LOG, job = key.job, %why, "this machine failed to answer");
+                return self.refuse(key, format!("this machine failed: {why}"));
+            }
+        };
+        let seconds = took.as_secs_f64();
+        self.metrics.generation_seconds.observe(seconds);
+        self.metrics.prompt_tokens.inc_by(duty.prompt_len.into());
+        self.metrics.output_tokens.inc_by(generation.tokens.len() as u64);
+        // The job was found at a head, so there has been one.
+        let Some(anchor) = self.state.head else { return Ok(()) };
+        let answer = match deliver::answer(duty, generation, anchor, &self.key) {
+            Ok(answer) => answer,
+            Err(why) => return self.refuse(key, why),
+        };
+        // A job that was lost and settled meanwhile has no record to go on with.
+        let Some(entry) = self.ledger.get(&key).cloned() else { return Ok(()) };
+        if entry.stage != Stage::Seen {
+            return Ok(());
+        }
+        let (output_tokens, fee) = (answer.receipt.output_len, answer.receipt.fee);
+        let finish = answer.receipt.finish;
+        self.ledger.put(key, Entry { stage: Stage::Ready(Reply::Answer(answer)), ..entry })?;
+        info!(target: LOG, job = key.job, output_tokens, ?finish, fee, seconds, "answer ready");
+        Ok(())
+    }
+
+    /// Decides to decline.
+    fn refuse(&mut self, key: Key, why: String) -> Result<(), End> {
+        let Some(entry) = self.ledger.get(&key).cloned() else { return Ok(()) };
+        warn!(target: LOG, job = key.job, %why, "declined");
+        let stage = Stage::Ready(Reply::Refusal { reason: why });
+        self.ledger.put(key, Entry { stage, attempts: 0, ..entry })?;
+        Ok(())
+    }
+
+    /// Signs an extrinsic for the entry's reply, writes it down, and only then sends it.
+    async fn submit(
+        &mut self,
+        key: Key,
+        entry: Entry,
+        nonce: u64,
+        view: &View,
+        best: &Snapshot,
+        finalized: &Snapshot,
+    ) -> Result<(), End> {
+        let Some(reply) = entry.reply().cloned() else { return Ok(()) };
+        let reply = match reply {
+            Reply::Answer(answer) if !view.anchor_holds => {
+                info!(target: LOG, job = key.job, "receipt dated again; a fork removed its block");
+                Reply::Answer(deliver::reanchored(&answer, chain::anchor(best), &self.key))
+            }
+            other => other,
+        };
+        let submission = deliver::sign(finalized, key.job, &reply, nonce, &self.key)?;
+        let stage = Stage::Submitted(reply, submission.clone());
+        let entry = Entry { stage, ..entry };
+        self.ledger.put(key, entry.clone())?;
+        self.send(key, &entry, &submission, best).await
+    }
+
+    async fn send(
+        &mut self,
+        key: Key,
+        entry: &Entry,
+        submission: &Submission,
+        best: &Snapshot,
+    ) -> Result<(), End> {
+        let refusal = match deliver::send(best, submission).await? {
+            Verdict::Taken => {
+                info!(
+                    target: LOG, job = key.job, extrinsic = ?submission.hash,
+                    nonce = submission.nonce, "{} submitted", what(entry)
+                );
+                None
+            }
+            Verdict::Occupied => None,
+            Verdict::Refused(why) => {
+                let before = self.state.sent.get(&key).and_then(|sent| sent.refusal.as_ref());
+                if before != Some(&why) {
+                    warn!(
+                        target: LOG, job = key.job, nonce = submission.nonce, %why,
+                        "the node did not take the {}; see that operator {} can pay its fee",
+                        what(entry), self.operator
+                    );
+                }
+                Some(why)
+            }
+        };
+        self.state.sent.insert(key, Sent { at: best.number(), refusal });
+        Ok(())
+    }
+
+    fn note_in_block(&mut self, key: Key, entry: Entry, best: &Snapshot) -> Result<(), End> {
+        info!(target: LOG, job = key.job, block = best.number(), "{} in block", what(&entry));
+        if let Stage::Submitted(reply, submission) = entry.stage {
+            self.ledger.put(key, Entry { stage: Stage::InBlock(reply, submission), ..entry })?;
+        }
+        Ok(())
+    }
+
+    fn finish(
+        &mut self,
+        key: Key,
+        entry: Entry,
+        outcome: Outcome,
+        finalized: &Snapshot,
+    ) -> Result<(), End> {
+        let block = finalized.number();
+        let receipt = entry.answer().map(|answer| answer.receipt.clone());
+        match (outcome, &receipt) {
+            (Outcome::Delivered, Some(receipt)) => {
+                info!(target: LOG, job = key.job, block, fee = receipt.fee, "delivery finalized");
+            }
+            (Outcome::Delivered, None) | (Outcome::Declined, _) => {
+                info!(target: LOG, job = key.job, block, "{} finalized", what(&entry));
+            }
+            (Outcome::Lost, _) => {
+                warn!(
+                    target: LOG, job = key.job, block, deadline = entry.deadline,
+                    "job lost; its deadline passed or a fork took it away"
+                );
+            }
+        }
+        let kept = receipt.filter(|_| outcome == Outcome::Delivered);
+        self.ledger.put(key, Entry { stage: Stage::Finished(outcome, kept), ..entry })?;
+        self.state.sent.remove(&key);
+        self.metrics.jobs.with_label_values(&[outcome.label()]).inc();
+        Ok(())
+    }
+
+    async fn report(&mut self, best: &Snapshot, finalized: &Snapshot) -> Result<(), End> {
+        let due = |at: u32| best.number() >= at.saturating_add(BALANCE);
+        if self.state.balance_at.is_none_or(due) {
+            let balances = best.balances(self.operator).await?;
+            self.metrics.set_operator_balance(balances.free);
+            self.state.balance_at = Some(best.number());
+        }
+        let queue = self.state.generating.len();
+        let open_jobs = self.ledger.active().count();
+        self.metrics.queue.set(queue as i64);
+        self.metrics.open_jobs.set(open_jobs as i64);
+        self.metrics.best_block.set(best.number().into());
+        self.metrics.finalized_block.set(finalized.number().into());
+        let listings = self.models.listings();
+        self.health.send_modify(|health| {
+            health.status = Status::Ok;
+            health.listings = listings;
+            health.best_block = best.number();
+            health.finalized_block = finalized.number();
+            health.queue = queue;
+            health.open_jobs = open_jobs;
+        });
+        Ok(())
+    }
+}
+
+/// What an entry's extrinsic does, in the words of the log.
+fn what(entry: &Entry) -> &'static str {
+    match entry.reply() {
+        Some(Reply::Refusal { .. }) => "decline",
+        _ => "delivery",
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // A sender that is gone can never tell us to stop; neither can it tell us to go on.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop(tokio::task::JoinHandle<String>);
+
+impl AbortOnDrop {
+    async fn join(mut self) -> String {
+        (&mut self.0).await.unwrap_or_else(|error| error.to_string())
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -76,8 +76,17 @@ impl Context {
 
     /// Sign and send a call, and wait for its block.
     pub async fn submit<C: Payload>(&self, chain: &Chain, call: &C) -> Result<Included, Failure> {
+        self.submit_under(&self.progress(), chain, call).await
+    }
+
+    /// The same, where something else has been said already.
+    pub async fn submit_under<C: Payload>(
+        &self,
+        progress: &Progress,
+        chain: &Chain,
+        call: &C,
+    ) -> Result<Included, Failure> {
         let key = self.key()?;
-        let progress = self.progress();
         progress.wait("waiting for the transaction's block");
         Ok(chain.submit(call, &key, Wait::InBlock, SUBMIT_TIMEOUT).await?)
     }

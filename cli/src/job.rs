@@ -90,7 +90,7 @@ async fn submit(context: &Context, args: RequestArgs) -> Result<(), Failure> {
     let chain = context.chain().await?;
     let progress = context.progress();
     let request = Request::prepare(args, &chain, &progress).await?;
-    let id = request.submit(context, &chain).await?;
+    let id = request.submit(context, &progress, &chain).await?;
     drop(progress);
     let job = read(&chain.best().await?, id).await?;
     context.show(records::job(id, &job), || {

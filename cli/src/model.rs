@@ -7,7 +7,7 @@ use assay_client::{
         runtime::{self, runtime_types},
         Listing, ListingAccount,
     },
-    folder, keys, Amount, Chain, H256,
+    folder, Amount, Chain, H256,
 };
 use clap::Subcommand;
 use serde_json::{json, Value};
@@ -98,14 +98,12 @@ async fn register(
     royalty: u32,
     uri: String,
 ) -> Result<(), Failure> {
-    let publisher = keys::account(&context.key()?);
+    context.key()?;
     let chain = context.chain().await?;
     let progress = context.progress();
     progress.wait("hashing the model's files");
     let parts = folder::parts(&dir)?;
     drop(progress);
-    // The chain's own ratio is these four bytes, so the id can be told beforehand.
-    let id = parts.listing_id(&publisher, permill(royalty));
     let call = runtime::tx().models().register(
         parts.spec.clone().into(),
         parts.tokenizer,
@@ -116,17 +114,14 @@ async fn register(
         runtime_types::bounded_collections::bounded_vec::BoundedVec(uri.into_bytes()),
     );
     let included = context.submit(&chain, &call).await?;
-    let listing = included.block.listing(id).await?.ok_or_else(|| {
-        Failure::Chain("the chain filed the model under another id; update this program".into())
-    })?;
+    let registered = included.events.find_first::<runtime::models::events::Registered>();
+    let unknown = || Failure::Chain("the chain does not say how it filed the model; update this program".into());
+    let id = registered.and_then(Result::ok).ok_or_else(unknown)?.listing;
+    let listing = included.block.listing(id).await?.ok_or_else(unknown)?;
     context.show(records::listing(&id, &listing, None), || {
         format!("{}\noffer it with `assay provider offer`", line(&id, &listing, None))
     });
     Ok(())
-}
-
-fn permill(ppm: u32) -> assay_primitives::Permill {
-    assay_primitives::Permill::from_parts(ppm)
 }
 
 async fn list(context: &Context) -> Result<(), Failure> {

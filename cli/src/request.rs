@@ -124,7 +124,12 @@ impl Request {
     }
 
     /// Submit the job; returns its id.
-    pub async fn submit(&self, context: &Context, chain: &Chain) -> Result<u64, Failure> {
+    pub async fn submit(
+        &self,
+        context: &Context,
+        progress: &Progress,
+        chain: &Chain,
+    ) -> Result<u64, Failure> {
         let call = runtime::tx().jobs().submit(
             self.listing_id,
             runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec(self.prompt.clone()),
@@ -133,7 +138,7 @@ impl Request {
             self.max_fee.0,
             self.provider,
         );
-        let included = context.submit(chain, &call).await?;
+        let included = context.submit_under(progress, chain, &call).await?;
         let submitted = included.events.find_first::<runtime::jobs::events::Submitted>();
         match submitted {
             Some(Ok(event)) => Ok(event.job),

@@ -28,7 +28,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let chain = context.chain().await?;
     let progress = context.progress();
     let request = Request::prepare(args.request, &chain, &progress).await?;
-    let id = request.submit(context, &chain).await?;
+    let id = request.submit(context, &progress, &chain).await?;
     progress.say(&format!("job {id} is submitted"));
 
     let goal = if args.no_wait_settled { Goal::Delivered } else { Goal::Settled };

@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_broken_template_is_an_error() {
-        for template in ["{% for %}", "{{ missing.field }}", "{{ 1 / 0 }}"] {
+        for template in ["{% for %}", "{{ missing.field }}", "{{ nothing() }}"] {
             assert!(rendered(template).is_err(), "{template}");
         }
     }

@@ -40,7 +40,7 @@ impl FromStr for Amount {
             unit => UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(format)?.1,
         };
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
+        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
             return Err(format());
         }
         let fraction = fraction.trim_end_matches('0');

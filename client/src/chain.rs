@@ -101,13 +101,13 @@ impl Chain {
     /// Connect for a daemon: a lost connection comes back by itself, and calls made meanwhile wait.
     /// Only the first connection has to succeed.
     pub async fn connect_for_long(url: &str) -> Result<Self, Error> {
-        let backoff = ExponentialBackoff::from_millis(100).max_delay(MAX_RECONNECT_DELAY);
+        let backoff = ExponentialBackoff::from_millis(10).max_delay(MAX_RECONNECT_DELAY);
         let client = ReconnectingRpcClient::builder().retry_policy(backoff).build(url);
         Self::over(url, RpcClient::new(within(url, client).await?)).await
     }
 
     async fn over(url: &str, client: RpcClient) -> Result<Self, Error> {
-        let rpc = LegacyRpcMethods::new(client.clone());
+        let rpc = LegacyRpcMethods::<RpcConfigFor<PolkadotConfig>>::new(client.clone());
         let version = within(url, rpc.state_get_runtime_version(None)).await?;
         let found = version.other.get("specName").and_then(|name| name.as_str()).unwrap_or("");
         if found != SPEC_NAME {

@@ -1,7 +1,8 @@
 use std::path::{Path, PathBuf};
 
 use subxt::error::{
-    ConstantError, DispatchError, ExtrinsicError, StorageError, TransactionEventsError,
+    BackendError, ConstantError, DispatchError, ExtrinsicError, RpcError, StorageError,
+    TransactionEventsError,
 };
 
 /// What can go wrong between here and the chain, each in one line that says what to do next.
@@ -82,6 +83,14 @@ impl Error {
             ExtrinsicError::IncompatibleCodegen
             | ExtrinsicError::PalletNameNotFound(_)
             | ExtrinsicError::CallNameNotFound { .. } => Self::Incompatible,
+            ExtrinsicError::ErrorSubmittingTransaction(BackendError::Rpc(RpcError::ClientError(
+                subxt::rpcs::Error::User(refusal),
+            ))) => {
+                let data = refusal.data.as_ref().map(|data| data.get()).unwrap_or_default();
+                let message = format!("{} {}", refusal.message, data.trim_matches('"'));
+                Self::not_accepted_because(call, &message)
+            }
+            other @ ExtrinsicError::ErrorSubmittingTransaction(_) => Self::node(other),
             other => Self::not_accepted_because(call, &other.to_string()),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use assay_client::{chain::runtime, Error, Keypair, Snapshot, H256};
+use assay_client::{chain::runtime, Error, Keypair, Snapshot};
 use assay_primitives::{token_root, Anchor, JobId, Receipt};
 use subxt::{
     config::PolkadotExtrinsicParamsBuilder,
@@ -145,7 +145,7 @@ pub enum Verdict {
 pub async fn send(via: &Snapshot, submission: &Submission) -> Result<Verdict, Error> {
     let extrinsic = via.client().transactions().from_bytes(submission.extrinsic.clone());
     match tokio::time::timeout(VERDICT, extrinsic.submit()).await {
-        Err(_) | Ok(Ok(H256(_))) => Ok(Verdict::Taken),
+        Err(_) | Ok(Ok(_)) => Ok(Verdict::Taken),
         Ok(Err(error)) => verdict(error),
     }
 }
@@ -172,6 +172,7 @@ fn verdict(error: ExtrinsicError) -> Result<Verdict, Error> {
 mod tests {
     use super::*;
     use crate::ledger::Key;
+    use assay_client::H256;
     use assay_primitives::{Price, Sampling};
 
     fn duty() -> Duty {

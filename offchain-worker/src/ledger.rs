@@ -169,10 +169,10 @@ pub enum LedgerError {
     Locked(PathBuf),
     #[error("ledger {}: it belongs to another provider or another chain; name another file with --ledger", .0.display())]
     Foreign(PathBuf),
-    #[error("ledger {}: it is not a ledger of this version ({1}); restore it from a backup or name another file with --ledger", .0.display())]
-    Corrupt(PathBuf, String),
-    #[error("ledger {}: {1}; check the free space and the permissions of its folder", .0.display())]
-    Storage(PathBuf, String),
+    #[error("ledger {}: it is not a ledger of this version ({problem}); restore it from a backup or name another file with --ledger", path.display())]
+    Corrupt { path: PathBuf, problem: String },
+    #[error("ledger {}: {problem}; check the free space and the permissions of its folder", path.display())]
+    Storage { path: PathBuf, problem: String },
 }
 
 /// The ledger of one provider on one chain.
@@ -186,8 +186,10 @@ pub struct Ledger {
 impl Ledger {
     /// Opens the ledger at `path`, which is made if it is not there.
     pub fn open(path: &Path, owner: &Owner) -> Result<Self, LedgerError> {
-        let storage =
-            |error: &dyn std::fmt::Display| LedgerError::Storage(path.into(), error.to_string());
+        let storage = |error: &dyn std::fmt::Display| LedgerError::Storage {
+            path: path.into(),
+            problem: error.to_string(),
+        };
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             match fs::create_dir_all(folder) {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => {
@@ -203,7 +205,7 @@ impl Ledger {
             {
                 storage(&error)
             }
-            other => LedgerError::Corrupt(path.into(), other.to_string()),
+            other => LedgerError::Corrupt { path: path.into(), problem: other.to_string() },
         })?;
         let mut ledger = Self { path: path.into(), database, active: BTreeMap::new() };
         ledger.claim(owner)?;
@@ -212,11 +214,11 @@ impl Ledger {
     }
 
     fn storage(&self, error: impl std::fmt::Display) -> LedgerError {
-        LedgerError::Storage(self.path.clone(), error.to_string())
+        LedgerError::Storage { path: self.path.clone(), problem: error.to_string() }
     }
 
     fn corrupt(&self, problem: impl std::fmt::Display) -> LedgerError {
-        LedgerError::Corrupt(self.path.clone(), problem.to_string())
+        LedgerError::Corrupt { path: self.path.clone(), problem: problem.to_string() }
     }
 
     /// Makes sure that the ledger is `owner`'s; a new one becomes it.

@@ -25,7 +25,7 @@ mod models;
 mod worker;
 
 use self::{
-    config::{Config, LogFormat},
+    config::{Config, Device, LogFormat},
     http::{Health, Metrics},
     ledger::{Ledger, Owner},
     models::{Models, Opened},
@@ -68,11 +68,27 @@ fn start_log(format: LogFormat) {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
-    let config::Device::Cpu = config.device;
-    let key = keys::load(&config.operator_key)
-        .context("--operator-key cannot be used")?;
-    let operator = keys::account(&key);
     let stop = stop_signal()?;
+    let mut stopped = stop.clone();
+    let ready = tokio::select! {
+        ready = prepare(config, stop) => ready?,
+        _ = stopped.wait_for(|stop| *stop) => return Ok(()),
+    };
+    let (worker, chain) = ready;
+    worker.run(chain).await
+}
+
+/// Everything that can be wrong with the command line, the models and the chain is found here,
+/// before the first job is touched.
+async fn prepare(
+    config: Config,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<(Worker, Chain)> {
+    match config.device {
+        Device::Cpu => {}
+    }
+    let key = keys::load(&config.operator_key).context("--operator-key cannot be used")?;
+    let operator = keys::account(&key);
     let listener = http::bind(config.http).await?;
 
     let chain = Chain::connect(&config.chain).await?;
@@ -92,7 +108,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         operator: operator.to_string(),
         ..Health::default()
     });
-    let pages = tokio::spawn(http::serve(listener, metrics.clone(), health_seen, stop.clone()));
+    tokio::spawn(http::serve(listener, metrics.clone(), health_seen, stop.clone()));
 
     let folders = config.model.clone();
     let opened = tokio::task::spawn_blocking(move || {
@@ -103,13 +119,12 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let models = Models::load(opened, &chain.best().await?, provider).await?;
 
     let (queue, progress) = generate::start();
-    let url = config.chain;
     tracing::info!(
         target: "assay_worker", %provider, %operator, http = %config.http,
         ledger = %config.ledger.display(), version = env!("CARGO_PKG_VERSION"), "worker ready"
     );
     let worker = Worker {
-        url,
+        url: config.chain,
         key,
         operator,
         provider,
@@ -123,9 +138,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         stop,
         state: State::default(),
     };
-    worker.run(chain).await?;
-    pages.abort();
-    Ok(())
+    Ok((worker, chain))
 }
 
 /// Becomes true when the process is asked to end.

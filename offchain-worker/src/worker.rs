@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    convert::Infallible,
     sync::{
         atomic::{AtomicBool, Ordering},
         Arc,
@@ -127,19 +128,11 @@ impl Worker {
         let mut pause = RECONNECT.0;
         let mut connected = false;
         loop {
-            let chain = match next.take() {
-                Some(chain) => Ok(chain),
-                None => Chain::connect(&self.url).await,
-            };
-            let end = match chain {
-                Ok(chain) => {
-                    info!(target: LOG, url = %self.url, "chain connected");
-                    connected = true;
-                    pause = RECONNECT.0;
-                    self.metrics.chain_connected.set(1);
-                    self.session(&chain).await
-                }
-                Err(error) => End::Lost(error.to_string()),
+            let mut stop = self.stop.clone();
+            // What is cut short here goes on from the ledger, as after a crash.
+            let end = tokio::select! {
+                end = self.session(next.take(), &mut connected) => end,
+                () = stopped(&mut stop) => End::Stopped,
             };
             let why = match end {
                 End::Stopped => break,
@@ -149,6 +142,7 @@ impl Worker {
             if connected {
                 warn!(target: LOG, url = %self.url, %why, "chain lost; trying again");
                 connected = false;
+                pause = RECONNECT.0;
                 self.metrics.chain_connected.set(0);
                 self.health.send_modify(|health| health.status = Status::Degraded);
             }
@@ -182,15 +176,25 @@ impl Worker {
         }
     }
 
-    /// Works over one connection, until it ends.
-    async fn session(&mut self, chain: &Chain) -> End {
-        match self.follow(chain).await {
-            Ok(()) => End::Stopped,
+    /// Works over one connection, a new one if `chain` is none, until it ends.
+    async fn session(&mut self, chain: Option<Chain>, connected: &mut bool) -> End {
+        let chain = match chain {
+            Some(chain) => chain,
+            None => match Chain::connect(&self.url).await {
+                Ok(chain) => chain,
+                Err(error) => return error.into(),
+            },
+        };
+        *connected = true;
+        info!(target: LOG, url = %self.url, "chain connected");
+        self.metrics.chain_connected.set(1);
+        match self.follow(&chain).await {
+            Ok(never) => match never {},
             Err(end) => end,
         }
     }
 
-    async fn follow(&mut self, chain: &Chain) -> Result<(), End> {
+    async fn follow(&mut self, chain: &Chain) -> Result<Infallible, End> {
         if chain.genesis_hash() != self.genesis {
             return Err(End::Fatal(anyhow::anyhow!(
                 "the node at {} is now one of another chain (genesis {:?}); start it on the chain of \
@@ -216,7 +220,6 @@ impl Worker {
         loop {
             self.look(chain).await?;
             tokio::select! {
-                () = stopped(&mut self.stop) => return Ok(()),
                 step = self.progress.recv() => self.note_progress(step)?,
                 changed = new_block.changed() => if changed.is_err() {
                     let why = follower.join().await;
@@ -231,8 +234,10 @@ impl Worker {
     async fn look(&mut self, chain: &Chain) -> Result<(), End> {
         loop {
             let round = async {
-                let best = chain.best().await?;
+                // In this order, so that the best block is never behind the finalised one: a
+                // delivery that only the latter knows would look like one that failed.
                 let finalized = chain.finalized().await?;
+                let best = chain.best().await?;
                 self.round(&best, &finalized).await
             };
             match timeout(LOOK, round).await {
@@ -247,6 +252,7 @@ impl Worker {
     /// Finds new duties at `best` and does the next thing about each duty. Whether a decision was
     /// taken that another round can carry out at once.
     async fn round(&mut self, best: &Snapshot, finalized: &Snapshot) -> Result<bool, End> {
+        self.check_operator(best, finalized).await?;
         self.state.head = Some(chain::anchor(best));
         let nonce_at_best = chain::nonce(best, &self.operator).await?;
         let nonce_at_finalized = chain::nonce(finalized, &self.operator).await?;
@@ -317,6 +323,21 @@ impl Worker {
         }
         self.report(best, finalized).await?;
         Ok(again)
+    }
+
+    /// An operator that was replaced can deliver nothing, and would keep trying.
+    async fn check_operator(&self, best: &Snapshot, finalized: &Snapshot) -> Result<(), End> {
+        for snapshot in [best, finalized] {
+            if snapshot.provider_of(self.operator).await? == Some(self.provider) {
+                return Ok(());
+            }
+        }
+        Err(End::Fatal(anyhow::anyhow!(
+            "operator {} speaks for provider {} no more; start again with the key of its present \
+             operator",
+            self.operator,
+            self.provider
+        )))
     }
 
     /// The duties that the chain has for us now; those that are new are written down.

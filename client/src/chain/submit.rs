@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use subxt::{
+    client::OnlineClientAtBlockImpl,
     config::PolkadotExtrinsicParamsBuilder,
     extrinsics::ExtrinsicEvents,
     transactions::{Payload, TransactionProgress, TransactionStatus},
     PolkadotConfig,
 };
-use subxt::client::OnlineClientAtBlockImpl;
 use subxt_signer::sr25519::Keypair;
 
 use super::{Chain, Snapshot};

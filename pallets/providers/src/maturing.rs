@@ -34,8 +34,8 @@ impl<T: Config> Pallet<T> {
         }
         let due = Self::due_block(Self::now());
         Self::try_mutate_provider(stash, |provider| {
-            T::Currency::hold(&HoldReason::Maturing.into(), stash, amount)?;
             provider.maturing = provider.maturing.checked_add(amount).ok_or(Error::<T>::Overflow)?;
+            T::Currency::hold(&HoldReason::Maturing.into(), stash, amount)?;
             Maturing::<T>::mutate(due, stash, |entry| *entry = entry.saturating_add(amount));
             Ok(())
         })?;

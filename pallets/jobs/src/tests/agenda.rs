@@ -2,7 +2,7 @@ use crate::{mock::*, Agenda, AgendaCursor, Error, Event, JobState, Parameters, W
 use frame_support::{
     assert_noop, assert_ok,
     dispatch::Pays,
-    traits::{Get, Hooks},
+    traits::Hooks,
     weights::Weight,
 };
 use sp_runtime::DispatchError;

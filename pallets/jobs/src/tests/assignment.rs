@@ -222,7 +222,7 @@ fn without_anybody_eligible_the_job_is_drawn_again_and_then_refunded() {
     TestExt::new().providers(&[]).execute_with(|| {
         let id = Ask::default().accepted();
         run_to(3);
-        System::assert_last_event(Event::NobodyEligible { job: id, draws: 1 }.into());
+        System::assert_has_event(Event::NobodyEligible { job: id, draws: 1 }.into());
         assert_eq!(job(id).state, JobState::Waiting { draw_at: 5 });
         run_to(5);
         assert_eq!(job(id).state, JobState::Waiting { draw_at: 7 });
@@ -274,7 +274,7 @@ fn without_randomness_nobody_is_drawn() {
         let id = Ask::default().accepted();
         HasRandomness::set(false);
         run_to(3);
-        System::assert_last_event(Event::NobodyEligible { job: id, draws: 1 }.into());
+        System::assert_has_event(Event::NobodyEligible { job: id, draws: 1 }.into());
         HasRandomness::set(true);
         run_to(5);
         assert_eq!(assignment(id).provider, PETRA);

@@ -109,16 +109,17 @@ fn the_anchor_must_be_a_block_of_this_chain_since_the_assignment() {
     TestExt::new().execute_with(|| {
         let id = ready();
         run_to(6);
-        let by = PETRAS_OPERATOR;
-        let invalid = Error::<Test>::InvalidAnchor;
-        assert_noop!(good(id).anchored_at(2).deliver(by), invalid);
-        assert_noop!(good(id).anchored_at(6).deliver(by), invalid);
+        let refused = |answer: Answer| {
+            assert_noop!(answer.deliver(PETRAS_OPERATOR), Error::<Test>::InvalidAnchor);
+        };
+        refused(good(id).anchored_at(2));
+        refused(good(id).anchored_at(6));
         let mut forked = good(id);
         forked.receipt.anchor.hash = H256::repeat_byte(9);
-        assert_noop!(forked.deliver(by), invalid);
+        refused(forked);
         frame_system::BlockHash::<Test>::remove(4);
-        assert_noop!(good(id).anchored_at(4).deliver(by), invalid);
-        assert_ok!(good(id).anchored_at(3).deliver(by));
+        refused(good(id).anchored_at(4));
+        assert_ok!(good(id).anchored_at(3).deliver(PETRAS_OPERATOR));
     });
 }
 
@@ -180,13 +181,12 @@ fn the_output_has_at_least_one_token_and_at_most_the_limit() {
 fn the_receipt_must_describe_the_output() {
     TestExt::new().execute_with(|| {
         let id = ready();
-        let mismatch = Error::<Test>::OutputMismatch;
         let mut answer = good(id);
         answer.output[0] = 41;
-        assert_noop!(answer.deliver(PETRAS_OPERATOR), mismatch);
+        assert_noop!(answer.deliver(PETRAS_OPERATOR), Error::<Test>::OutputMismatch);
         let mut answer = good(id);
         answer.receipt.output_len = 4;
-        assert_noop!(answer.deliver(PETRAS_OPERATOR), mismatch);
+        assert_noop!(answer.deliver(PETRAS_OPERATOR), Error::<Test>::OutputMismatch);
         for fee in [good(id).receipt.fee - 1, good(id).receipt.fee + 1, 0] {
             let mut answer = good(id);
             answer.receipt.fee = fee;

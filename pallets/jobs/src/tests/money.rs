@@ -199,7 +199,7 @@ proptest! {
             .endow(PETRA, rich)
             .endow(TREASURY, treasury);
         ext.execute_with(|| {
-            let mut ledger = Ledger::open();
+            let mut ledger = Ledger::new();
             for step in &steps {
                 apply(&mut ledger, step);
                 ledger.compare();

@@ -1,6 +1,6 @@
 use crate::{mock::*, Event, HoldReason, JobState, Jobs as JobRecords, Outputs, Settlement};
 use assay_primitives::{Balance, ModelCatalogue};
-use frame_support::{assert_noop, assert_ok, traits::fungible::Inspect};
+use frame_support::{assert_noop, assert_ok};
 use sp_runtime::Permill;
 
 /// Eight tokens in and five out: 603 planck.

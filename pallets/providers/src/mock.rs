@@ -1,0 +1,310 @@
+use crate as pallet_providers;
+use crate::{HoldReason, OfferRecordOf, OperatorHistoryOf, Parameters, ProviderInfo, ProviderRecordOf};
+use assay_primitives::{
+    Architecture, Assignment, Balance, DrawRequest, ListingId, Market, ModelParts, ModelSpec,
+    Obligation, Price, Profile,
+};
+use codec::MaxEncodedLen;
+use frame_support::{
+    derive_impl, parameter_types,
+    traits::{
+        fungible::{HoldConsideration, Inspect, InspectHold, Mutate},
+        ConstU128, ConstU32, LinearStoragePrice, OnFinalize, OnIdle, OnInitialize,
+    },
+    weights::{constants::RocksDbWeight, Weight},
+    PalletId,
+};
+use frame_system::EnsureRoot;
+use sp_core::H256;
+use sp_runtime::{
+    traits::{BlakeTwo256, Hash},
+    BuildStorage, DispatchResult, Permill,
+};
+
+pub const EXISTENTIAL_DEPOSIT: Balance = 100;
+pub const ENDOWMENT: Balance = 100_000_000;
+pub const BOND: Balance = 1_000_000;
+
+pub const PAULA: u64 = 1;
+pub const UMA: u64 = 2;
+/// Somebody with no part in anything.
+pub const SAM: u64 = 9;
+/// Stashes. The operator of each is the stash plus one.
+pub const PETRA: u64 = 10;
+pub const PIUS: u64 = 20;
+pub const PAVEL: u64 = 30;
+
+pub const PRICE: Price = Price { input: 11, output: 103 };
+/// Eight tokens in and sixteen out, at [`PRICE`].
+pub const WORST_CASE: Balance = 1_736;
+
+frame_support::construct_runtime!(
+    pub enum Test {
+        System: frame_system,
+        Balances: pallet_balances,
+        Models: pallet_models,
+        Providers: pallet_providers,
+    }
+);
+
+#[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
+impl frame_system::Config for Test {
+    type Block = frame_system::mocking::MockBlock<Test>;
+    type AccountData = pallet_balances::AccountData<Balance>;
+    type DbWeight = RocksDbWeight;
+}
+
+#[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
+impl pallet_balances::Config for Test {
+    type Balance = Balance;
+    type ExistentialDeposit = ConstU128<EXISTENTIAL_DEPOSIT>;
+    type AccountStore = System;
+}
+
+parameter_types! {
+    pub const ModelsPalletId: PalletId = PalletId(*b"asy/modl");
+    pub const MaxRoyalty: Permill = Permill::from_percent(20);
+    pub const ListingDeposit: RuntimeHoldReason =
+        RuntimeHoldReason::Models(pallet_models::HoldReason::ListingDeposit);
+    pub const ProviderDeposit: RuntimeHoldReason =
+        RuntimeHoldReason::Providers(HoldReason::ProviderDeposit);
+    /// What is left of a block when its extrinsics are done.
+    pub static IdleWeight: Weight = Weight::MAX;
+}
+
+type Deposit<Reason> = HoldConsideration<
+    u64,
+    Balances,
+    Reason,
+    LinearStoragePrice<ConstU128<1_000>, ConstU128<1>, Balance>,
+>;
+
+impl pallet_models::Config for Test {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Consideration = Deposit<ListingDeposit>;
+    type FreezeOrigin = EnsureRoot<u64>;
+    type PalletId = ModelsPalletId;
+    type MaxRoyalty = MaxRoyalty;
+    type MaxUriLength = ConstU32<64>;
+    type WeightInfo = ();
+}
+
+impl crate::Config for Test {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Consideration = Deposit<ProviderDeposit>;
+    type Catalogue = Models;
+    type AdminOrigin = EnsureRoot<u64>;
+    type MaxEndpointLength = ConstU32<64>;
+    type MaxUnbondingChunks = ConstU32<4>;
+    type MaxOperatorRanges = ConstU32<4>;
+    type MaxOffersPerListing = ConstU32<3>;
+    type WeightInfo = ();
+}
+
+pub fn parameters() -> Parameters<u64> {
+    Parameters {
+        min_bond: BOND,
+        exposure_factor: 4,
+        unbonding_blocks: 100,
+        maturing_blocks: 40,
+    }
+}
+
+#[derive(Default)]
+pub struct TestExt {
+    bonds: Vec<(u64, Balance)>,
+}
+
+impl TestExt {
+    /// Paula's model, and nobody who serves it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A provider that serves the model at [`PRICE`].
+    pub fn provider(mut self, stash: u64, bond: Balance) -> Self {
+        self.bonds.push((stash, bond));
+        self
+    }
+
+    /// Run a story from block 1 on, then check that the books are in order.
+    pub fn execute_with<R>(self, story: impl FnOnce() -> R) -> R {
+        let rich = [PAULA, UMA, SAM, PETRA, PIUS, PAVEL, 40];
+        let config = RuntimeGenesisConfig {
+            balances: pallet_balances::GenesisConfig {
+                balances: rich.into_iter().map(|who| (who, ENDOWMENT)).collect(),
+                dev_accounts: None,
+            },
+            providers: pallet_providers::GenesisConfig { parameters: parameters() },
+            ..Default::default()
+        };
+        IdleWeight::set(Weight::MAX);
+        let mut ext = sp_io::TestExternalities::new(config.build_storage().unwrap());
+        ext.execute_with(|| {
+            run_to(1);
+            list_model(3);
+            for (stash, bond) in self.bonds {
+                register(stash, bond).unwrap();
+                set_offer(stash, PRICE).unwrap();
+            }
+            let result = story();
+            check_books();
+            result
+        })
+    }
+}
+
+pub fn check_books() {
+    Models::do_try_state().unwrap();
+    Providers::do_try_state().unwrap();
+    let sum: Balance = frame_system::Account::<Test>::iter_values()
+        .map(|account| account.data.free + account.data.reserved)
+        .sum();
+    assert_eq!(sum, Balances::total_issuance(), "money came from nowhere or went there");
+}
+
+/// Go on to this block, through the hooks of every block between.
+pub fn run_to(block: u64) {
+    while System::block_number() < block {
+        let now = System::block_number();
+        if now > 0 {
+            AllPalletsWithSystem::on_idle(now, IdleWeight::get());
+            AllPalletsWithSystem::on_finalize(now);
+        }
+        System::initialize(&(now + 1), &H256::from_low_u64_be(now), &Default::default());
+        AllPalletsWithSystem::on_initialize(now + 1);
+    }
+}
+
+/// A model; another for each `seed`.
+fn parts(seed: u8) -> ModelParts {
+    ModelParts {
+        spec: ModelSpec {
+            architecture: Architecture::Llama,
+            profile: Profile::Unverified,
+            layers: 4,
+            hidden: 256,
+            intermediate: 768,
+            heads: 8,
+            kv_heads: 2,
+            head_dim: 32,
+            vocabulary: 1024,
+            context: 96,
+            stop_tokens: vec![1, 3].try_into().unwrap(),
+            tied_embeddings: true,
+        },
+        tokenizer: H256::repeat_byte(1),
+        template: H256::repeat_byte(2),
+        tables: H256::zero(),
+        weights_root: H256::repeat_byte(seed),
+    }
+}
+
+pub fn list_model(seed: u8) -> ListingId {
+    let id = parts(seed).listing_id(&PAULA, Permill::zero());
+    let ModelParts { spec, tokenizer, template, tables, weights_root } = parts(seed);
+    Models::register(
+        RuntimeOrigin::signed(PAULA),
+        spec,
+        tokenizer,
+        template,
+        tables,
+        weights_root,
+        Permill::zero(),
+        Default::default(),
+    )
+    .unwrap();
+    id
+}
+
+pub fn listing() -> ListingId {
+    parts(3).listing_id(&PAULA, Permill::zero())
+}
+
+pub fn operator(stash: u64) -> u64 {
+    stash + 1
+}
+
+pub fn info() -> crate::ProviderInfoOf<Test> {
+    ProviderInfo {
+        endpoint: b"https://petra.example".to_vec().try_into().unwrap(),
+        tls_key_hash: H256::repeat_byte(5),
+        x25519_key: [6; 32],
+    }
+}
+
+pub fn register(stash: u64, bond: Balance) -> DispatchResult {
+    Providers::register(RuntimeOrigin::signed(stash), operator(stash), info(), bond)
+}
+
+/// Serve the model with a context of 48 tokens, up to three jobs at once.
+pub fn set_offer(stash: u64, price: Price) -> DispatchResult {
+    offer(stash, listing(), price, 48, 3)
+}
+
+pub fn offer(
+    stash: u64,
+    listing: ListingId,
+    price: Price,
+    context: u32,
+    capacity: u32,
+) -> DispatchResult {
+    let by = RuntimeOrigin::signed(stash);
+    Providers::set_offer(by, listing, price.input, price.output, context, capacity)
+}
+
+/// A job of eight tokens in and sixteen out that can pay 10,000.
+pub fn request<'a>(
+    named: Option<&'a u64>,
+    excluded: &'a [u64],
+    seed: u64,
+) -> DrawRequest<'a, u64> {
+    DrawRequest {
+        listing: listing(),
+        prompt_len: 8,
+        max_output_tokens: 16,
+        budget: 10_000,
+        named,
+        excluded,
+        randomness: BlakeTwo256::hash(&seed.to_le_bytes()),
+    }
+}
+
+/// Assign a job to this provider.
+pub fn assign(stash: u64) -> Option<Assignment<u64>> {
+    <Providers as Market<u64, u64>>::draw(&request(Some(&stash), &[], 0))
+}
+
+pub fn obligation(worst_case_fee: Balance) -> Obligation {
+    Obligation { listing: listing(), worst_case_fee }
+}
+
+/// What a settlement does: pay the stash, then let it mature.
+pub fn earn(stash: u64, amount: Balance) {
+    Balances::mint_into(&stash, amount).unwrap();
+    <Providers as Market<u64, u64>>::mature(&stash, amount).unwrap();
+}
+
+pub fn record(stash: u64) -> ProviderRecordOf<Test> {
+    crate::Providers::<Test>::get(stash).unwrap()
+}
+
+pub fn free(who: u64) -> Balance {
+    Balances::balance(&who)
+}
+
+pub fn held(reason: HoldReason, who: u64) -> Balance {
+    Balances::balance_on_hold(&reason.into(), &who)
+}
+
+pub fn provider_deposit() -> Balance {
+    let bytes = ProviderRecordOf::<Test>::max_encoded_len()
+        + OperatorHistoryOf::<Test>::max_encoded_len();
+    1_000 + bytes as u128
+}
+
+pub fn offer_deposit() -> Balance {
+    1_000 + OfferRecordOf::<Test>::max_encoded_len() as u128
+}

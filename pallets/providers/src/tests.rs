@@ -1,0 +1,6 @@
+mod bond;
+mod earnings;
+mod market;
+mod money;
+mod offers;
+mod registration;

@@ -1,0 +1,162 @@
+use crate::{mock::*, Error, Event, HoldReason, Maturing, MaturingCursor, WeightInfo};
+use assay_primitives::Market;
+use frame_support::{
+    assert_noop, assert_ok,
+    dispatch::{DispatchResultWithPostInfo, Pays},
+    traits::Hooks,
+    weights::Weight,
+};
+use sp_runtime::TokenError;
+
+fn release(due: u64, stash: u64) -> DispatchResultWithPostInfo {
+    Providers::release_earnings(RuntimeOrigin::signed(SAM), due, stash)
+}
+
+/// What the hook takes besides the releases is less than one release.
+fn room_for_releases(releases: u64) -> Weight {
+    let release = <() as WeightInfo>::release_earnings();
+    let database = <Test as frame_system::Config>::DbWeight::get();
+    release.saturating_mul(releases).saturating_add(database.reads_writes(60, 1))
+}
+
+#[test]
+fn earnings_are_held_and_then_released_by_the_chain() {
+    TestExt::new().provider(PETRA, BOND).execute_with(|| {
+        let before = free(PETRA);
+        earn(PETRA, 700);
+        System::assert_last_event(
+            Event::EarningsHeld { provider: PETRA, amount: 700, due: 45 }.into(),
+        );
+        assert_eq!((free(PETRA), held(HoldReason::Maturing, PETRA)), (before, 700));
+        assert_eq!(record(PETRA).maturing, 700);
+        run_to(45);
+        assert_eq!(free(PETRA), before);
+        run_to(46);
+        System::assert_has_event(Event::EarningsReleased { provider: PETRA, amount: 700 }.into());
+        assert_eq!((free(PETRA), held(HoldReason::Maturing, PETRA)), (before + 700, 0));
+        assert_eq!(record(PETRA).maturing, 0);
+    });
+}
+
+#[test]
+fn earnings_of_an_eighth_of_the_period_are_due_together() {
+    TestExt::new().provider(PETRA, BOND).execute_with(|| {
+        for block in 1..=6 {
+            run_to(block);
+            earn(PETRA, 10);
+        }
+        let mut maturing = Providers::maturing(PETRA);
+        maturing.sort();
+        // Never earlier than forty blocks after they were earned.
+        assert_eq!(maturing, vec![(45, 50), (50, 10)]);
+        assert_eq!(Maturing::<Test>::iter().count(), 2);
+    });
+}
+
+#[test]
+fn nothing_earned_is_nothing_held() {
+    TestExt::new().provider(PETRA, BOND).execute_with(|| {
+        earn(PETRA, 0);
+        assert_eq!(Maturing::<Test>::iter().count(), 0);
+    });
+}
+
+#[test]
+fn earnings_fail_to_mature_when_they_are_not_there_or_do_not_fit() {
+    TestExt::new().provider(PETRA, BOND).execute_with(|| {
+        let mature = |stash, amount| <Providers as Market<u64, u64>>::mature(&stash, amount);
+        assert_noop!(mature(PIUS, 1), Error::<Test>::UnknownProvider);
+        assert_noop!(mature(PETRA, 2 * ENDOWMENT), TokenError::FundsUnavailable);
+        let set = |amount| {
+            crate::Providers::<Test>::mutate(PETRA, |provider| {
+                provider.as_mut().unwrap().maturing = amount
+            })
+        };
+        set(u128::MAX);
+        assert_noop!(mature(PETRA, 1), Error::<Test>::Overflow);
+        set(0);
+    });
+}
+
+#[test]
+fn anyone_may_release_what_is_due_when_blocks_are_full() {
+    TestExt::new().provider(PETRA, BOND).execute_with(|| {
+        IdleWeight::set(Weight::zero());
+        let before = free(PETRA);
+        earn(PETRA, 700);
+        run_to(44);
+        assert_noop!(release(45, PETRA), Error::<Test>::NotMatured);
+        run_to(60);
+        assert_eq!(free(PETRA), before);
+        assert_noop!(release(45, PIUS), Error::<Test>::NotMatured);
+        assert_noop!(release(44, PETRA), Error::<Test>::NotMatured);
+        assert_eq!(release(45, PETRA).unwrap().pays_fee, Pays::No);
+        System::assert_last_event(Event::EarningsReleased { provider: PETRA, amount: 700 }.into());
+        assert_eq!(free(PETRA), before + 700);
+        assert_noop!(release(45, PETRA), Error::<Test>::NotMatured);
+    });
+}
+
+#[test]
+fn what_an_idle_block_has_no_room_for_is_released_in_the_next() {
+    let stashes = [PETRA, PIUS, PAVEL];
+    let ext = stashes.into_iter().fold(TestExt::new(), |ext, stash| ext.provider(stash, BOND));
+    ext.execute_with(|| {
+        for stash in stashes {
+            earn(stash, 10);
+        }
+        run_to(45);
+        IdleWeight::set(room_for_releases(2));
+        for (block, left) in [(46, 1), (47, 0)] {
+            run_to(block);
+            assert_eq!(Maturing::<Test>::iter().count(), left, "before block {block}");
+            check_books();
+        }
+        assert_eq!(MaturingCursor::<Test>::get(), 47);
+    });
+}
+
+#[test]
+fn a_chain_without_idle_blocks_catches_up_later() {
+    TestExt::new().provider(PETRA, BOND).execute_with(|| {
+        IdleWeight::set(Weight::zero());
+        for block in [1, 10, 20, 30] {
+            run_to(block);
+            earn(PETRA, 10);
+        }
+        run_to(200);
+        assert_eq!(record(PETRA).maturing, 40);
+        IdleWeight::set(Weight::MAX);
+        run_to(201);
+        assert_eq!(record(PETRA).maturing, 0);
+        // And goes on as before.
+        earn(PETRA, 10);
+        run_to(250);
+        assert_eq!(record(PETRA).maturing, 0);
+    });
+}
+
+#[test]
+fn the_hook_takes_no_more_weight_than_it_is_given() {
+    TestExt::new().provider(PETRA, BOND).provider(PIUS, BOND).execute_with(|| {
+        IdleWeight::set(Weight::zero());
+        earn(PETRA, 10);
+        earn(PIUS, 10);
+        run_to(45);
+        let limit = room_for_releases(1);
+        let used = Providers::on_idle(45, limit);
+        assert!(used.all_lte(limit));
+        assert_eq!(Maturing::<Test>::iter().count(), 1);
+        assert_eq!(Providers::on_idle(45, Weight::zero()), Weight::zero());
+        assert_ok!(release(45, if record(PETRA).maturing > 0 { PETRA } else { PIUS }));
+    });
+}
+
+#[test]
+fn maturing_earnings_do_not_answer_for_a_bond() {
+    TestExt::new().provider(PETRA, BOND).execute_with(|| {
+        earn(PETRA, 700);
+        assert_ok!(<Providers as Market<u64, u64>>::compensate(&PETRA, &UMA, 2 * BOND), BOND);
+        assert_eq!(held(HoldReason::Maturing, PETRA), 700);
+    });
+}

@@ -1,0 +1,348 @@
+//! Random stories, told to the pallet and to a model of its money.
+
+use crate::{mock::*, HoldReason};
+use assay_primitives::{Balance, DrawRequest, Market, Obligation, Outcome, Price};
+use frame_support::assert_ok;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+const STASHES: [u64; 3] = [PETRA, PIUS, PAVEL];
+
+#[derive(Clone, Debug)]
+enum Step {
+    Register { stash: u64, bond: Balance },
+    Deregister { stash: u64 },
+    Bond { stash: u64, amount: Balance },
+    Unbond { stash: u64, amount: Balance },
+    Withdraw { stash: u64 },
+    SetOffer { stash: u64, price: Price },
+    RemoveOffer { stash: u64 },
+    Assign { stash: u64, budget: Balance },
+    Deliver { stash: u64 },
+    SendBack { stash: u64, outcome: Outcome },
+    Earn { stash: u64, amount: Balance },
+    Compensate { stash: u64, amount: Balance },
+    Release { stash: u64 },
+    Wait { blocks: u64, idle: bool },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let stash = || prop::sample::select(STASHES.to_vec());
+    let amount = || prop_oneof![0..1_000u128, 0..2 * BOND, Just(BOND)];
+    let price = (0..2_000u128, 0..100_000u128).prop_map(|(input, output)| Price { input, output });
+    let outcome = prop::sample::select(vec![Outcome::Declined, Outcome::Missed]);
+    prop_oneof![
+        4 => (stash(), BOND - 5..3 * BOND)
+            .prop_map(|(stash, bond)| Step::Register { stash, bond }),
+        2 => stash().prop_map(|stash| Step::Deregister { stash }),
+        2 => (stash(), amount()).prop_map(|(stash, amount)| Step::Bond { stash, amount }),
+        4 => (stash(), amount()).prop_map(|(stash, amount)| Step::Unbond { stash, amount }),
+        2 => stash().prop_map(|stash| Step::Withdraw { stash }),
+        3 => (stash(), price).prop_map(|(stash, price)| Step::SetOffer { stash, price }),
+        1 => stash().prop_map(|stash| Step::RemoveOffer { stash }),
+        5 => (stash(), 0..2 * BOND).prop_map(|(stash, budget)| Step::Assign { stash, budget }),
+        3 => stash().prop_map(|stash| Step::Deliver { stash }),
+        2 => (stash(), outcome).prop_map(|(stash, outcome)| Step::SendBack { stash, outcome }),
+        3 => (stash(), amount()).prop_map(|(stash, amount)| Step::Earn { stash, amount }),
+        2 => (stash(), amount())
+            .prop_map(|(stash, amount)| Step::Compensate { stash, amount }),
+        2 => stash().prop_map(|stash| Step::Release { stash }),
+        4 => (1..60u64, any::<bool>()).prop_map(|(blocks, idle)| Step::Wait { blocks, idle }),
+    ]
+}
+
+#[derive(Default)]
+struct Provider {
+    bond: Balance,
+    unbonding: Vec<(u64, Balance)>,
+    maturing: BTreeMap<u64, Balance>,
+    price: Option<Price>,
+    /// Worst-case fees of open jobs.
+    open: Vec<Balance>,
+}
+
+impl Provider {
+    fn bonded(&self) -> Balance {
+        self.bond + self.unbonding.iter().map(|(_, amount)| amount).sum::<Balance>()
+    }
+
+    fn exposure(&self) -> Balance {
+        self.open.iter().sum()
+    }
+
+    fn deposit(&self) -> Balance {
+        provider_deposit() + self.price.map_or(0, |_| offer_deposit())
+    }
+
+    /// The worst-case fee of a job of eight tokens in and up to sixteen out.
+    fn worst_case(&self, budget: Balance) -> Option<Balance> {
+        let price = self.price?;
+        let left = budget.checked_sub(8 * price.input)?;
+        let limit = left.checked_div(price.output).unwrap_or(16).min(16);
+        let worst_case = 8 * price.input + limit * price.output;
+        let room = 4 * self.bond;
+        let fits = limit > 0
+            && self.bond >= BOND
+            && self.open.len() < 3
+            && self.exposure() < room
+            && self.exposure() + worst_case <= room;
+        fits.then_some(worst_case)
+    }
+}
+
+/// What ought to be.
+struct Ledger {
+    free: BTreeMap<u64, Balance>,
+    providers: BTreeMap<u64, Provider>,
+}
+
+impl Ledger {
+    fn new() -> Self {
+        let accounts = STASHES.into_iter().chain([UMA]);
+        Self { free: accounts.map(|who| (who, free(who))).collect(), providers: BTreeMap::new() }
+    }
+
+    fn credit(&mut self, who: u64, amount: Balance) {
+        *self.free.get_mut(&who).unwrap() += amount;
+    }
+
+    fn debit(&mut self, who: u64, amount: Balance) {
+        *self.free.get_mut(&who).unwrap() -= amount;
+    }
+
+    fn deregister(&mut self, stash: u64) -> bool {
+        let allowed = self.providers.get(&stash).is_some_and(|provider| {
+            provider.bond == 0
+                && provider.unbonding.is_empty()
+                && provider.maturing.is_empty()
+                && provider.price.is_none()
+        });
+        if allowed {
+            self.providers.remove(&stash);
+            self.credit(stash, provider_deposit());
+        }
+        allowed
+    }
+
+    fn unbond(&mut self, stash: u64, amount: Balance, due: u64) -> bool {
+        let Some(provider) = self.providers.get_mut(&stash) else { return false };
+        let Some(rest) = provider.bond.checked_sub(amount) else { return false };
+        let last = provider.unbonding.last().map(|(due, _)| *due);
+        if (rest > 0 && rest < BOND)
+            || 4 * rest < provider.exposure()
+            || (rest == 0 && !provider.open.is_empty())
+            || (provider.unbonding.len() == 4 && last != Some(due))
+        {
+            return false;
+        }
+        provider.bond = rest;
+        match provider.unbonding.last_mut() {
+            Some((at, sum)) if *at == due => *sum += amount,
+            _ => provider.unbonding.push((due, amount)),
+        }
+        true
+    }
+
+    fn withdraw(&mut self, stash: u64, now: u64) -> bool {
+        let Some(provider) = self.providers.get_mut(&stash) else { return false };
+        let (due, left): (Vec<_>, Vec<_>) =
+            provider.unbonding.drain(..).partition(|(at, _)| *at <= now);
+        provider.unbonding = left;
+        let allowed = !due.is_empty();
+        self.credit(stash, due.into_iter().map(|(_, amount)| amount).sum());
+        allowed
+    }
+
+    /// What is paid, from the bond first and then from the oldest chunk on.
+    fn compensate(&mut self, stash: u64, amount: Balance) -> Option<Balance> {
+        let provider = self.providers.get_mut(&stash)?;
+        let paid = amount.min(provider.bonded());
+        let mut left = paid;
+        let chunks = provider.unbonding.iter_mut().map(|(_, amount)| amount);
+        for purse in std::iter::once(&mut provider.bond).chain(chunks) {
+            let part = left.min(*purse);
+            *purse -= part;
+            left -= part;
+        }
+        provider.unbonding.retain(|(_, amount)| *amount > 0);
+        self.credit(UMA, paid);
+        Some(paid)
+    }
+
+    fn release(&mut self, stash: u64, due: u64) {
+        let provider = self.providers.get_mut(&stash).unwrap();
+        let amount = provider.maturing.remove(&due).unwrap();
+        self.credit(stash, amount);
+    }
+
+    fn release_all(&mut self, now: u64) {
+        for stash in STASHES {
+            let Some(provider) = self.providers.get(&stash) else { continue };
+            let due: Vec<u64> = provider.maturing.keys().copied().filter(|at| *at <= now).collect();
+            for at in due {
+                self.release(stash, at);
+            }
+        }
+    }
+
+    fn compare(&self) {
+        for (who, amount) in &self.free {
+            assert_eq!(free(*who), *amount, "free balance of {who}");
+        }
+        for stash in STASHES {
+            let none = Provider::default();
+            let provider = self.providers.get(&stash).unwrap_or(&none);
+            let deposit = self.providers.get(&stash).map_or(0, Provider::deposit);
+            assert_eq!(held(HoldReason::Bond, stash), provider.bonded(), "bond of {stash}");
+            assert_eq!(
+                held(HoldReason::Maturing, stash),
+                provider.maturing.values().sum::<Balance>(),
+                "earnings of {stash}"
+            );
+            assert_eq!(held(HoldReason::ProviderDeposit, stash), deposit, "deposit of {stash}");
+            if self.providers.contains_key(&stash) {
+                assert_eq!(record(stash).exposure, provider.exposure(), "exposure of {stash}");
+            }
+        }
+    }
+}
+
+fn apply(ledger: &mut Ledger, step: &Step) {
+    let by = RuntimeOrigin::signed;
+    let now = System::block_number();
+    let owed = |worst_case_fee| Obligation { listing: listing(), worst_case_fee };
+    match *step {
+        Step::Register { stash, bond } => {
+            let allowed = bond >= BOND && !ledger.providers.contains_key(&stash);
+            assert_eq!(register(stash, bond).is_ok(), allowed, "{step:?}");
+            if allowed {
+                ledger.debit(stash, bond + provider_deposit());
+                ledger.providers.insert(stash, Provider { bond, ..Default::default() });
+            }
+        }
+        Step::Deregister { stash } => {
+            let allowed = ledger.deregister(stash);
+            assert_eq!(Providers::deregister(by(stash)).is_ok(), allowed, "{step:?}");
+        }
+        Step::Bond { stash, amount } => {
+            let provider = ledger.providers.get_mut(&stash);
+            let allowed = provider.is_some_and(|provider| {
+                let allowed = provider.bond + amount >= BOND;
+                provider.bond += if allowed { amount } else { 0 };
+                allowed
+            });
+            assert_eq!(Providers::bond_extra(by(stash), amount).is_ok(), allowed, "{step:?}");
+            if allowed {
+                ledger.debit(stash, amount);
+            }
+        }
+        Step::Unbond { stash, amount } => {
+            let allowed = ledger.unbond(stash, amount, now + 100);
+            assert_eq!(Providers::unbond(by(stash), amount).is_ok(), allowed, "{step:?}");
+        }
+        Step::Withdraw { stash } => {
+            let allowed = ledger.withdraw(stash, now);
+            assert_eq!(Providers::withdraw_unbonded(by(stash)).is_ok(), allowed, "{step:?}");
+        }
+        Step::SetOffer { stash, price } => {
+            let provider = ledger.providers.get_mut(&stash);
+            let before = provider.map(|provider| provider.price.replace(price));
+            assert_eq!(set_offer(stash, price).is_ok(), before.is_some(), "{step:?}");
+            if before == Some(None) {
+                ledger.debit(stash, offer_deposit());
+            }
+        }
+        Step::RemoveOffer { stash } => {
+            let provider = ledger.providers.get_mut(&stash);
+            let allowed = provider.is_some_and(|provider| {
+                provider.open.is_empty() && provider.price.take().is_some()
+            });
+            let result = Providers::remove_offer(by(stash), listing());
+            assert_eq!(result.is_ok(), allowed, "{step:?}");
+            if allowed {
+                ledger.credit(stash, offer_deposit());
+            }
+        }
+        Step::Assign { stash, budget } => {
+            let wish = DrawRequest { budget, ..request(Some(&stash), &[], 0) };
+            let drawn = <Providers as Market<u64, u64>>::draw(&wish);
+            let provider = ledger.providers.get_mut(&stash);
+            let expected = provider.and_then(|provider| {
+                let worst_case = provider.worst_case(budget)?;
+                provider.open.push(worst_case);
+                Some(worst_case)
+            });
+            assert_eq!(drawn.map(|drawn| drawn.worst_case_fee), expected, "{step:?}");
+        }
+        Step::Deliver { stash } => {
+            let provider = ledger.providers.get_mut(&stash);
+            let Some(worst_case) = provider.and_then(|provider| provider.open.pop()) else { return };
+            let owed = owed(worst_case);
+            <Providers as Market<u64, u64>>::resolve(&stash, &owed, Outcome::Delivered);
+            check_books();
+            <Providers as Market<u64, u64>>::close(&stash, &owed, worst_case);
+        }
+        Step::SendBack { stash, outcome } => {
+            let provider = ledger.providers.get_mut(&stash);
+            let Some(worst_case) = provider.and_then(|provider| provider.open.pop()) else { return };
+            <Providers as Market<u64, u64>>::resolve(&stash, &owed(worst_case), outcome);
+        }
+        Step::Earn { stash, amount } => {
+            let Some(provider) = ledger.providers.get_mut(&stash) else { return };
+            if amount > 0 {
+                *provider.maturing.entry((now + 40).div_ceil(5) * 5).or_default() += amount;
+            }
+            earn(stash, amount);
+        }
+        Step::Compensate { stash, amount } => {
+            let paid = <Providers as Market<u64, u64>>::compensate(&stash, &UMA, amount).ok();
+            assert_eq!(paid, ledger.compensate(stash, amount), "{step:?}");
+        }
+        Step::Release { stash } => {
+            let provider = ledger.providers.get(&stash);
+            let first = provider.and_then(|provider| provider.maturing.keys().next().copied());
+            let due = first.unwrap_or(now);
+            let result = Providers::release_earnings(by(SAM), due, stash);
+            let allowed = first.is_some() && due <= now;
+            assert_eq!(result.is_ok(), allowed, "{step:?}");
+            if allowed {
+                ledger.release(stash, due);
+            }
+        }
+        Step::Wait { blocks, idle } => {
+            IdleWeight::set(if idle { frame_support::weights::Weight::MAX } else { Default::default() });
+            System::reset_events();
+            run_to(now + blocks);
+            if idle {
+                ledger.release_all(now + blocks - 1);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 160,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_money_of_any_story_is_accounted_for(steps in prop::collection::vec(step(), 60)) {
+        TestExt::new().execute_with(|| {
+            for stash in STASHES {
+                assert_ok!(register(stash, BOND));
+            }
+            let mut ledger = Ledger::new();
+            for stash in STASHES {
+                let provider = Provider { bond: BOND, ..Default::default() };
+                ledger.providers.insert(stash, provider);
+            }
+            for step in &steps {
+                apply(&mut ledger, step);
+                ledger.compare();
+                check_books();
+            }
+        });
+    }
+}

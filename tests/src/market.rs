@@ -1,0 +1,85 @@
+//! The `assay` command, as a user types it.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{ensure, Context, Result};
+use serde_json::Value;
+
+use crate::programs;
+
+/// The command, for one chain and one key.
+#[derive(Clone)]
+pub struct Assay {
+    chain: String,
+    key: String,
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub struct Outcome {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// The printed JSON of a command that succeeded.
+    pub fn json(&self) -> Result<Value> {
+        ensure!(self.code == 0, "it ended with {}: {}", self.code, self.stderr.trim());
+        serde_json::from_str(&self.stdout)
+            .with_context(|| format!("this is no JSON: {}", self.stdout))
+    }
+}
+
+impl Assay {
+    pub fn new(chain: &str, key: &str) -> Self {
+        Self { chain: chain.into(), key: key.into() }
+    }
+
+    /// The same chain with another key.
+    pub fn with_key(&self, key: &str) -> Self {
+        Self::new(&self.chain, key)
+    }
+
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(programs()?.join("assay"));
+        command
+            .arg("--chain")
+            .arg(&self.chain)
+            .arg("--key")
+            .arg(&self.key)
+            .args(arguments)
+            .env_remove("ASSAY_CHAIN")
+            .env_remove("ASSAY_KEY")
+            .stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// Run and keep what it prints.
+    pub fn run(&self, arguments: &[&str]) -> Result<Outcome> {
+        let output = self.command(arguments)?.output().context("starting assay")?;
+        Ok(Outcome {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Run for its result as JSON; a failure is an error.
+    pub fn json(&self, arguments: &[&str]) -> Result<Value> {
+        let mut all = vec!["--output", "json"];
+        all.extend(arguments);
+        self.run(&all)?.json().with_context(|| format!("assay {}", arguments.join(" ")))
+    }
+
+    /// Run with its output going where ours goes; a failure is an error.
+    pub fn show(&self, arguments: &[&str]) -> Result<()> {
+        let status = self.command(arguments)?.status().context("starting assay")?;
+        ensure!(status.success(), "assay {} ended with {status}", arguments.join(" "));
+        Ok(())
+    }
+}

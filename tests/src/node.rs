@@ -1,0 +1,69 @@
+//! A node.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Result;
+use assay_client::Chain;
+
+use crate::{eventually, free_port, Daemon};
+
+const START: Duration = Duration::from_secs(60);
+
+/// A node with its own folder and ports, which it keeps when it is started again.
+pub struct Node {
+    pub daemon: Daemon,
+    arguments: Vec<String>,
+    log: std::path::PathBuf,
+    rpc_port: u16,
+}
+
+impl Node {
+    /// A development chain of one validator.
+    pub fn development(folder: &Path) -> Result<Self> {
+        Self::start(folder, "node", &["--dev"])
+    }
+
+    /// A node called `name` with these arguments besides those for its folder and ports.
+    pub fn start(folder: &Path, name: &str, extra: &[&str]) -> Result<Self> {
+        let rpc_port = free_port()?;
+        let base = folder.join(name);
+        let mut arguments: Vec<String> = extra.iter().map(|text| (*text).to_owned()).collect();
+        arguments.extend([
+            format!("--base-path={}", base.display()),
+            format!("--rpc-port={rpc_port}"),
+            format!("--listen-addr=/ip4/127.0.0.1/tcp/{}/ws", free_port()?),
+            "--no-prometheus".into(),
+            "--no-telemetry".into(),
+            "--no-hardware-benchmarks".into(),
+        ]);
+        let log = folder.join(format!("{name}.log"));
+        let daemon = Daemon::start("assay-node", &arguments, &log)?;
+        let mut node = Self { daemon, arguments, log, rpc_port };
+        node.wait_until_up()?;
+        Ok(node)
+    }
+
+    pub fn url(&self) -> String {
+        format!("ws://127.0.0.1:{}", self.rpc_port)
+    }
+
+    fn wait_until_up(&mut self) -> Result<()> {
+        let port = self.rpc_port;
+        eventually("the node answers", START, || {
+            self.daemon.check_alive()?;
+            Ok(std::net::TcpStream::connect(("127.0.0.1", port)).ok())
+        })?;
+        Ok(())
+    }
+
+    /// `kill -9`, and start again on the same folder and ports.
+    pub fn restart(&mut self) -> Result<()> {
+        self.daemon.kill()?;
+        self.daemon = Daemon::start("assay-node", &self.arguments, &self.log)?;
+        self.wait_until_up()
+    }
+
+    pub async fn chain(&self) -> Result<Chain> {
+        Ok(Chain::connect(&self.url()).await?)
+    }
+}

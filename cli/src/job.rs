@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use assay_client::chain::{runtime, Job};
+use assay_client::chain::{runtime, Job, JobState};
 use clap::{Args, Subcommand};
 use serde_json::{json, Value};
 
@@ -53,14 +53,23 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             let snapshot = chain.best().await?;
             let job = read(&snapshot, args.job).await?;
             let output = snapshot.output(args.job).await?;
-            show(context, args, Seen { job, output }).await
+            let description = records::describe(args.job, &job);
+            show(context, args, Seen { job, output }, Some(description)).await
         }
         Command::Watch(args) => {
             let chain = context.chain().await?;
             let progress = context.progress();
             let seen = follow(&chain, args.job, Goal::Settled, &progress, &mut |_, _| Ok(())).await?;
             drop(progress);
-            show(context, args, seen).await
+            let refunded = matches!(seen.job.state, JobState::Refunded { .. });
+            let description = records::describe(args.job, &seen.job);
+            if !refunded {
+                return show(context, args, seen, None).await;
+            }
+            if context.is_json() {
+                println!("{:#}", records::job(args.job, &seen.job));
+            }
+            Err(Failure::Request(format!("{description}; submit it again, or name a --provider")))
         }
         Command::Cancel { job } => {
             let chain = context.chain().await?;
@@ -99,7 +108,13 @@ async fn submit(context: &Context, args: RequestArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn show(context: &Context, args: JobArgs, seen: Seen) -> Result<(), Failure> {
+/// Print a job and its answer; as text, after `description` if that was not said before.
+async fn show(
+    context: &Context,
+    args: JobArgs,
+    seen: Seen,
+    description: Option<String>,
+) -> Result<(), Failure> {
     let Seen { job, output } = seen;
     let text = match (&output, args.model_dir) {
         (Some(output), Some(folder)) => Some(answer(context, &job, output, folder).await?),
@@ -111,7 +126,7 @@ async fn show(context: &Context, args: JobArgs, seen: Seen) -> Result<(), Failur
         fields.insert("text".into(), text.clone().into());
     }
     context.show(json, || {
-        let mut lines = vec![records::describe(args.job, &job)];
+        let mut lines = Vec::from_iter(description);
         match (text, output) {
             (Some(text), _) => lines.push(text),
             (None, Some(output)) => {

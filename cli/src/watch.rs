@@ -38,7 +38,8 @@ pub async fn follow(
     loop {
         let job = read(&snapshot, id).await?;
         let now = records::describe(id, &job);
-        if now != said {
+        // A refund is the caller's to report, as the failure that it is.
+        if now != said && !matches!(job.state, JobState::Refunded { .. }) {
             progress.say(&now);
             said = now;
         }

@@ -178,7 +178,11 @@ async fn within<T, E: std::fmt::Display>(
     url: &str,
     attempt: impl std::future::Future<Output = Result<T, E>>,
 ) -> Result<T, Error> {
-    let unreachable = |reason: String| Error::Unreachable { url: url.into(), reason };
+    let unreachable = |reason: String| {
+        // Each layer that passes the error on says that it is an error.
+        let reason = reason.rsplit("client error: ").next().unwrap_or_default().to_owned();
+        Error::Unreachable { url: url.into(), reason }
+    };
     match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(unreachable(error.to_string())),

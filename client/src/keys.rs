@@ -39,6 +39,14 @@ pub fn is_development(key: &str) -> bool {
 }
 
 fn from_uri(uri: &str) -> Result<Keypair, String> {
+    // The format allows both, and takes them for the phrase that everybody knows: an empty file or
+    // a mistyped path would turn into a key that anybody can use.
+    if uri.is_empty() {
+        return Err("it is empty".into());
+    }
+    if uri.starts_with('/') && !is_development(uri) {
+        return Err("it is a path and not a secret".into());
+    }
     let uri = SecretUri::from_str(uri).map_err(|error| error.to_string())?;
     Keypair::from_uri(&uri).map_err(|error| error.to_string())
 }
@@ -107,7 +115,7 @@ mod tests {
     const ALICE: &str = "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY";
     /// `//Alice` in an export of polkadot-js, password `whoisalice`.
     const EXPORTED: &str = r#"{
-        "encoded": "J2FFcPHAY11Pmq/38eqbwfUv9OPitYJs+oYgahBvlagAAAIAAQAAAAgAAAB5o0DwXCWDblsH+9pc++RaBO4fpHBHzUirHFHFE9yS3sDzgAIQjhgvPqJ3ODrMR2gy7vk0VZg1fyirIvmsrfjGbWnOI8YU0joX0tYytroyWaykFKtZJMmE0pNKcJ5dJmDxscbK53Ac+7ld2UdH07yKPXxmPuYNNw3vKx8cg9CdQgifKfzQxHnC+EUpOoHPLwGlHsFEYtIlQtngqd9n",
+        "encoded": "DumgApKCTqoCty1OZW/8WS+sgo6RdpHhCwAkA2IoDBMAgAAAAQAAAAgAAAB6IG/q24EeVf0JqWqcBd5m2tKq5BlyY84IQ8oamLn9DZe9Ouhgunr7i36J1XxUnTI801axqL/ym1gil0U8440Qvj0lFVKwGuxq38zuifgoj0B3Yru0CI6QKEvQPU5xxj4MpyxdSxP+2PnTzYao0HDH0fulaGvlAYXfqtU89xrx2/z9z7IjSwS3oDFPXRQ9kAdDebtyCVreZ9Otw9v3",
         "encoding": {"content": ["pkcs8", "sr25519"], "type": ["scrypt", "xsalsa20-poly1305"], "version": "3"},
         "address": "5GrwvaEF5zXb26Fz9rcQpDWS57CtERHpNehXCPcNoHGKutQY",
         "meta": {}
@@ -147,7 +155,7 @@ mod tests {
 
     #[test]
     fn broken_key_files_are_refused() {
-        for content in ["", "not a key", "{", "{}", r#"{"encoded": "AAAA"}"#] {
+        for content in ["", "\n", "/etc/key", "not a key", "{", "{}", r#"{"encoded": "AAAA"}"#] {
             assert!(load_file(content).is_err(), "{content:?}");
         }
     }

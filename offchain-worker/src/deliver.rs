@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use assay_client::{chain::runtime, Error, Keypair, Snapshot};
-use assay_primitives::{token_root, Anchor, JobId, Receipt};
+use assay_primitives::{token_root, Anchor, JobId, Receipt, TokenId};
 use subxt::{
     config::PolkadotExtrinsicParamsBuilder,
     error::{BackendError, ExtrinsicError, RpcError},
@@ -58,19 +58,17 @@ pub fn answer(
             .fee(duty.prompt_len, output_len)
             .ok_or("the fee is larger than any amount of money")?,
     };
-    let signature = sign_receipt(&receipt, key);
-    Ok(Answer { receipt, signature, output })
+    Ok(signed(receipt, output, key))
 }
 
 /// The same answer, with a receipt that builds on another block.
 pub fn reanchored(answer: &Answer, anchor: Anchor, key: &Keypair) -> Answer {
-    let receipt = Receipt { anchor, ..answer.receipt.clone() };
-    let signature = sign_receipt(&receipt, key);
-    Answer { receipt, signature, output: answer.output.clone() }
+    signed(Receipt { anchor, ..answer.receipt.clone() }, answer.output.clone(), key)
 }
 
-fn sign_receipt(receipt: &Receipt, key: &Keypair) -> [u8; 64] {
-    key.sign(&receipt.signing_payload()).0
+fn signed(receipt: Receipt, output: Vec<TokenId>, key: &Keypair) -> Answer {
+    let signature = key.sign(&receipt.signing_payload()).0;
+    Answer { receipt, signer: key.public_key().0, signature, output }
 }
 
 /// The extrinsic that tells the chain `reply`. Its mortality starts at the finalised block `from`,
@@ -123,6 +121,7 @@ fn sign_call<C: Payload>(
             other => Error::Node(other.to_string()),
         })?;
     Ok(Submission {
+        signer: key.public_key().0,
         nonce,
         hash: signed.hash(),
         valid_until: from.number().saturating_add(ERA).saturating_sub(1),

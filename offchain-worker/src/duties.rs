@@ -34,8 +34,9 @@ pub struct View {
     pub nonce_at_best: u64,
     /// The operator's next nonce at the last finalised block.
     pub nonce_at_finalized: u64,
-    /// Whether the block that the receipt builds on is on the best chain.
-    pub anchor_holds: bool,
+    /// Whether the chain would take the receipt: its block is on the best chain, and its signer is
+    /// the present operator.
+    pub receipt_holds: bool,
     /// Whether the node has refused the extrinsic that the ledger holds.
     pub refused: bool,
 }
@@ -100,7 +101,7 @@ pub fn decide(entry: &Entry, view: &View) -> Action {
             } else if view.nonce_at_best > last.nonce {
                 // It failed on this fork; on another it may still succeed.
                 Action::Wait
-            } else if view.best >= last.valid_until || !view.anchor_holds || view.refused {
+            } else if view.best >= last.valid_until || !view.receipt_holds || view.refused {
                 Action::Replace { nonce: last.nonce }
             } else {
                 Action::SendAgain
@@ -148,7 +149,8 @@ mod tests {
             finish: Finish::Eos,
             fee: 1,
         };
-        Reply::Answer(Answer { receipt, signature: [0; 64], output: vec![1] })
+        let (signer, signature) = ([0; 32], [0; 64]);
+        Reply::Answer(Answer { receipt, signer, signature, output: vec![1] })
     }
 
     fn refusal() -> Reply {
@@ -156,7 +158,8 @@ mod tests {
     }
 
     fn last() -> Submission {
-        Submission { nonce: NONCE, hash: H256::zero(), valid_until: 28, extrinsic: vec![] }
+        let (signer, hash) = ([0; 32], H256::zero());
+        Submission { signer, nonce: NONCE, hash, valid_until: 28, extrinsic: vec![] }
     }
 
     /// A duty found at block 10 that is of use until block 30.
@@ -174,7 +177,7 @@ mod tests {
             at_finalized: Open,
             nonce_at_best: NONCE,
             nonce_at_finalized: NONCE,
-            anchor_holds: true,
+            receipt_holds: true,
             refused: false,
         }
     }
@@ -223,7 +226,7 @@ mod tests {
             (
                 "its anchor is on another fork",
                 sent(),
-                View { anchor_holds: false, ..view() },
+                View { receipt_holds: false, ..view() },
                 Action::Replace { nonce: NONCE },
             ),
             (
@@ -307,7 +310,7 @@ mod tests {
             {
                 for nonce_at_best in [NONCE, NONCE + 1] {
                     for best in [12, 28, 30, 31] {
-                        for (anchor_holds, refused) in
+                        for (receipt_holds, refused) in
                             flags.iter().flat_map(|a| flags.iter().map(move |b| (*a, *b)))
                         {
                             let view = View {
@@ -315,7 +318,7 @@ mod tests {
                                 at_best,
                                 at_finalized,
                                 nonce_at_best,
-                                anchor_holds,
+                                receipt_holds,
                                 refused,
                                 ..view()
                             };

@@ -47,6 +47,8 @@ impl Key {
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Answer {
     pub receipt: Receipt,
+    /// The operator that signed it.
+    pub signer: [u8; 32],
     /// sr25519, over the receipt's signing payload.
     pub signature: [u8; 64],
     pub output: Vec<TokenId>,
@@ -65,6 +67,8 @@ pub enum Reply {
 /// a second one of it.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Submission {
+    /// The operator that sends it; the nonce is this account's.
+    pub signer: [u8; 32],
     pub nonce: u64,
     pub hash: H256,
     /// The last block that may include it.
@@ -277,6 +281,22 @@ impl Ledger {
         Ok(())
     }
 
+    /// Goes back to before the signing of each extrinsic that another operator signed: since the
+    /// operator was replaced, the chain takes none of them any more.
+    pub fn take_over(&mut self, operator: &[u8; 32]) -> Result<(), LedgerError> {
+        let foreign = |entry: &Entry| entry.submission().is_some_and(|s| s.signer != *operator);
+        let entries: Vec<(Key, Entry)> = self
+            .active
+            .iter()
+            .filter(|(_, entry)| foreign(entry))
+            .filter_map(|(key, entry)| {
+                let stage = Stage::Ready(entry.reply()?.clone());
+                Some((*key, Entry { stage, ..entry.clone() }))
+            })
+            .collect();
+        entries.into_iter().try_for_each(|(key, entry)| self.put(key, entry))
+    }
+
     /// The unfinished records, in the order of job ids.
     pub fn active(&self) -> impl Iterator<Item = (&Key, &Entry)> {
         self.active.iter()
@@ -340,9 +360,15 @@ mod tests {
     }
 
     fn stages() -> Vec<Stage> {
-        let answer = Answer { receipt: receipt(), signature: [4; 64], output: vec![8, 1] };
+        let answer = Answer {
+            receipt: receipt(),
+            signer: [1; 32],
+            signature: [4; 64],
+            output: vec![8, 1],
+        };
         let reply = Reply::Answer(answer);
         let submission = Submission {
+            signer: [1; 32],
             nonce: 3,
             hash: H256::repeat_byte(6),
             valid_until: 70,
@@ -396,6 +422,24 @@ mod tests {
         assert!(ledger.knows(&key(1)).unwrap());
         assert!(!ledger.knows(&key(2)).unwrap());
         assert!(!ledger.knows(&Key { job: 1, seed: [8; 32] }).unwrap());
+    }
+
+    #[test]
+    fn a_new_operator_signs_anew_what_the_old_one_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.redb");
+        let mut ledger = Ledger::open(&path, &owner(1)).unwrap();
+        for (job, stage) in stages().into_iter().enumerate() {
+            ledger.put(key(job as JobId), Entry { stage, ..Entry::new(5, 15) }).unwrap();
+        }
+        let before: Vec<Entry> = ledger.active().map(|(_, entry)| entry.clone()).collect();
+        ledger.take_over(&[1; 32]).unwrap();
+        assert!(ledger.active().map(|(_, entry)| entry).eq(&before));
+        ledger.take_over(&[2; 32]).unwrap();
+        for ((_, after), before) in ledger.active().zip(&before) {
+            assert_eq!(after.submission(), None);
+            assert_eq!(after.reply(), before.reply());
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! assigned to the provider, answers them with the provider's models, and delivers each answer
 //! once, with a receipt that the provider's bond stands behind.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{io::IsTerminal, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use assay_client::{keys, Chain};
@@ -60,7 +60,10 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("warn,assay_worker=info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
@@ -100,7 +103,8 @@ async fn prepare(
              provider register`, or give the key of its operator"
         )
     })?;
-    let ledger = Ledger::open(&config.ledger, &Owner { genesis, provider: provider.0 })?;
+    let mut ledger = Ledger::open(&config.ledger, &Owner { genesis, provider: provider.0 })?;
+    ledger.take_over(&operator.0)?;
 
     let metrics = Arc::new(Metrics::new().context("the metrics contradict each other")?);
     let (health, health_seen) = watch::channel(Health {
@@ -121,7 +125,7 @@ async fn prepare(
     let (queue, progress) = generate::start();
     tracing::info!(
         target: "assay_worker", %provider, %operator, http = %config.http,
-        ledger = %config.ledger.display(), version = env!("CARGO_PKG_VERSION"), "worker ready"
+        ledger = %config.ledger.display(), version = env!("CARGO_PKG_VERSION"), "serving"
     );
     let worker = Worker {
         url: config.chain,

@@ -11,7 +11,7 @@ use assay_client::{folder, AccountId32, Error, Snapshot};
 use assay_primitives::{ListingId, ModelParts, ModelSpec, TokenId};
 
 use crate::{
-    engine::{CandleEngine, EngineSpec, ModelFolder},
+    engine::{CandleEngine, Engine, EngineSpec, ModelFolder},
     generate::SharedEngine,
 };
 
@@ -79,7 +79,7 @@ impl Models {
                 Ok(Model {
                     path: folder.path().into(),
                     parts,
-                    spec: folder.spec().clone(),
+                    spec: engine.spec().clone(),
                     engine: Arc::new(Mutex::new(Box::new(engine))),
                 })
             });

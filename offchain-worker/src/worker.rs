@@ -35,7 +35,7 @@ use crate::{
 const LOG: &str = "assay_worker";
 
 /// The shortest and the longest pause before the node is tried again.
-const RECONNECT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(3));
 
 /// How long a look at the chain may take before the connection counts as lost.
 const LOOK: Duration = Duration::from_secs(60);
@@ -377,9 +377,10 @@ impl Worker {
             true => standing(finalized.job(key.job).await?.as_ref()),
             false => Standing::Elsewhere,
         };
-        let anchor_holds = match (at_best, answer) {
+        let receipt_holds = match (at_best, answer) {
             (Standing::Open, Some(answer)) => {
-                chain::anchor_holds(best, &answer.receipt.anchor).await?
+                answer.signer == self.operator.0
+                    && chain::anchor_holds(best, &answer.receipt.anchor).await?
             }
             _ => true,
         };
@@ -390,7 +391,7 @@ impl Worker {
             at_finalized,
             nonce_at_best,
             nonce_at_finalized,
-            anchor_holds,
+            receipt_holds,
             refused: self.state.sent.get(key).is_some_and(|sent| sent.refusal.is_some()),
         })
     }
@@ -512,8 +513,11 @@ impl Worker {
     ) -> Result<(), End> {
         let Some(reply) = entry.reply().cloned() else { return Ok(()) };
         let reply = match reply {
-            Reply::Answer(answer) if !view.anchor_holds => {
-                info!(target: LOG, job = key.job, "receipt dated again; a fork removed its block");
+            Reply::Answer(answer) if !view.receipt_holds => {
+                info!(
+                    target: LOG, job = key.job,
+                    "receipt signed again; a fork removed its block, or the operator is a new one"
+                );
                 Reply::Answer(deliver::reanchored(&answer, chain::anchor(best), &self.key))
             }
             other => other,

@@ -33,6 +33,7 @@ async fn demo() -> Result<()> {
 
     say("A chain of one validator, a block a second.")?;
     println!("$ assay-node --dev");
+    std::io::stdout().flush()?;
     let node = Node::development(folder)?;
     let assay = Assay::new(&node.url(), PUBLISHER);
     let chain = node.chain().await?;

@@ -34,7 +34,6 @@ impl Node {
             format!("--listen-addr=/ip4/127.0.0.1/tcp/{}/ws", free_port()?),
             "--no-prometheus".into(),
             "--no-telemetry".into(),
-            "--no-hardware-benchmarks".into(),
         ]);
         let log = folder.join(format!("{name}.log"));
         let daemon = Daemon::start("assay-node", &arguments, &log)?;

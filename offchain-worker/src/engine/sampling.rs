@@ -28,6 +28,7 @@ pub struct Sampling {
 
 impl Sampling {
     /// The likeliest token, always.
+    #[cfg(test)]
     pub const GREEDY: Self = Self { temperature: 0, top_k: 0, top_p: PPM_ONE, seed: [0; 32] };
 
     /// Whether the values are in range.

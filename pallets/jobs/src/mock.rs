@@ -1,5 +1,7 @@
 use crate as pallet_jobs;
-use crate::{AssignmentRecordOf, HoldReason, JobRecordOf, JobState, Jobs as JobRecords, Parameters};
+use crate::{
+    AssignmentRecordOf, HoldReason, JobRecordOf, JobState, Jobs as JobRecords, Parameters,
+};
 use assay_primitives::{
     token_root, Anchor, Architecture, Balance, Finish, JobId, ListingId, ModelParts, ModelSpec,
     Price, Profile, Receipt, Sampling, TokenId,
@@ -113,6 +115,8 @@ impl pallet_providers::Config for Test {
     type MaxOperatorRanges = ConstU32<4>;
     type MaxOffersPerListing = ConstU32<8>;
     type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = Helper;
 }
 
 /// Another number for each block.
@@ -140,6 +144,8 @@ impl crate::Config for Test {
     type MaxDraws = ConstU32<4>;
     type MaxAgendaWeight = MaxAgendaWeight;
     type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = Helper;
 }
 
 pub fn parameters() -> Parameters<u64> {
@@ -191,8 +197,7 @@ impl TestExt {
         self
     }
 
-    /// Run a story from block 1 on, then check that the books are in order.
-    pub fn execute_with<R>(self, story: impl FnOnce() -> R) -> R {
+    fn build(self) -> sp_io::TestExternalities {
         let config = RuntimeGenesisConfig {
             balances: pallet_balances::GenesisConfig {
                 balances: self.balances,
@@ -209,13 +214,18 @@ impl TestExt {
             jobs: pallet_jobs::GenesisConfig { parameters: self.parameters },
             ..Default::default()
         };
+        config.build_storage().unwrap().into()
+    }
+
+    /// Run a story from block 1 on, then check that the books are in order.
+    pub fn execute_with<R>(self, story: impl FnOnce() -> R) -> R {
         MaxAgendaWeight::set(Weight::from_parts(1_000_000_000_000, u64::MAX));
         HasRandomness::set(true);
-        let mut ext = sp_io::TestExternalities::new(config.build_storage().unwrap());
-        ext.execute_with(|| {
+        let providers = self.providers.clone();
+        self.build().execute_with(|| {
             run_to(1);
             list_model();
-            for stash in self.providers {
+            for stash in providers {
                 register_provider(stash, BOND);
                 set_offer(stash, PRICE, 5);
             }
@@ -223,6 +233,54 @@ impl TestExt {
             check_books();
             result
         })
+    }
+}
+
+/// Where the benchmarks run as tests.
+#[cfg(feature = "runtime-benchmarks")]
+pub fn genesis() -> sp_io::TestExternalities {
+    HasRandomness::set(true);
+    TestExt::new().build()
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+pub struct Helper;
+
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_providers::BenchmarkHelper for Helper {
+    fn listing(_: u32) -> ListingId {
+        list_model();
+        listing()
+    }
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+impl crate::BenchmarkHelper<Test> for Helper {
+    const MAX_OFFERS: u32 = 8;
+
+    fn listing() -> ListingId {
+        list_model();
+        listing()
+    }
+
+    fn provider(index: u32, listing: ListingId, price: Price) -> (u64, u64) {
+        use frame_support::traits::fungible::Mutate;
+
+        let stash = 1_000 + 10 * u64::from(index);
+        let bond = 1_000_000_000_000;
+        Balances::set_balance(&stash, 2 * bond);
+        register_provider(stash, bond);
+        let by = RuntimeOrigin::signed(stash);
+        Providers::set_offer(by, listing, price.input, price.output, 96, 1).unwrap();
+        (stash, operator(stash))
+    }
+
+    fn sign(operator: &u64, payload: &[u8]) -> TestSignature {
+        TestSignature(*operator, payload.to_vec())
+    }
+
+    fn set_randomness() {
+        HasRandomness::set(true);
     }
 }
 
@@ -448,8 +506,6 @@ pub fn escrow(who: u64) -> Balance {
     held(HoldReason::Escrow, who)
 }
 
-pub fn provider(
-    stash: u64,
-) -> pallet_providers::ProviderRecordOf<Test> {
+pub fn provider(stash: u64) -> pallet_providers::ProviderRecordOf<Test> {
     pallet_providers::Providers::<Test>::get(stash).unwrap()
 }

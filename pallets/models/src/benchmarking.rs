@@ -97,7 +97,10 @@ mod benchmarks {
         #[extrinsic_call]
         _(RawOrigin::Signed(publisher), id);
 
-        assert_eq!(Listings::<T>::get(id).map(|record| record.status), Some(ListingStatus::Retired));
+        assert_eq!(
+            Listings::<T>::get(id).map(|record| record.status),
+            Some(ListingStatus::Retired)
+        );
         Ok(())
     }
 
@@ -141,4 +144,6 @@ mod benchmarks {
         assert_eq!(Listings::<T>::get(id).map(|record| record.status), Some(ListingStatus::Frozen));
         Ok(())
     }
+
+    impl_benchmark_test_suite!(Pallet, crate::mock::genesis(), crate::mock::Test);
 }

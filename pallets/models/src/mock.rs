@@ -83,20 +83,29 @@ impl TestExt {
         self
     }
 
-    /// Run a story, then check that the books are in order.
-    pub fn execute_with<R>(self, story: impl FnOnce() -> R) -> R {
+    fn build(self) -> sp_io::TestExternalities {
         let config = RuntimeGenesisConfig {
             balances: pallet_balances::GenesisConfig { balances: self.0, dev_accounts: None },
             ..Default::default()
         };
-        let mut ext = sp_io::TestExternalities::new(config.build_storage().unwrap());
-        ext.execute_with(|| {
+        config.build_storage().unwrap().into()
+    }
+
+    /// Run a story, then check that the books are in order.
+    pub fn execute_with<R>(self, story: impl FnOnce() -> R) -> R {
+        self.build().execute_with(|| {
             System::set_block_number(1);
             let result = story();
             check_books();
             result
         })
     }
+}
+
+/// Where the benchmarks run as tests.
+#[cfg(feature = "runtime-benchmarks")]
+pub fn genesis() -> sp_io::TestExternalities {
+    TestExt::new().build()
 }
 
 pub fn check_books() {

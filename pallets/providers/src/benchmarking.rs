@@ -263,4 +263,6 @@ mod benchmarks {
         assert_eq!(Params::<T>::get(), parameters);
         Ok(())
     }
+
+    impl_benchmark_test_suite!(Pallet, crate::mock::genesis(), crate::mock::Test);
 }

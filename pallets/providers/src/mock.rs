@@ -1,5 +1,7 @@
 use crate as pallet_providers;
-use crate::{HoldReason, OfferRecordOf, OperatorHistoryOf, Parameters, ProviderInfo, ProviderRecordOf};
+use crate::{
+    HoldReason, OfferRecordOf, OperatorHistoryOf, Parameters, ProviderInfo, ProviderRecordOf,
+};
 use assay_primitives::{
     Architecture, Assignment, Balance, DrawRequest, ListingId, Market, ModelParts, ModelSpec,
     Obligation, Price, Profile,
@@ -101,15 +103,12 @@ impl crate::Config for Test {
     type MaxOperatorRanges = ConstU32<4>;
     type MaxOffersPerListing = ConstU32<3>;
     type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = Helper;
 }
 
 pub fn parameters() -> Parameters<u64> {
-    Parameters {
-        min_bond: BOND,
-        exposure_factor: 4,
-        unbonding_blocks: 100,
-        maturing_blocks: 40,
-    }
+    Parameters { min_bond: BOND, exposure_factor: 4, unbonding_blocks: 100, maturing_blocks: 40 }
 }
 
 #[derive(Default)]
@@ -129,8 +128,7 @@ impl TestExt {
         self
     }
 
-    /// Run a story from block 1 on, then check that the books are in order.
-    pub fn execute_with<R>(self, story: impl FnOnce() -> R) -> R {
+    fn build() -> sp_io::TestExternalities {
         let rich = [PAULA, UMA, SAM, PETRA, PIUS, PAVEL, 40];
         let config = RuntimeGenesisConfig {
             balances: pallet_balances::GenesisConfig {
@@ -140,8 +138,13 @@ impl TestExt {
             providers: pallet_providers::GenesisConfig { parameters: parameters() },
             ..Default::default()
         };
+        config.build_storage().unwrap().into()
+    }
+
+    /// Run a story from block 1 on, then check that the books are in order.
+    pub fn execute_with<R>(self, story: impl FnOnce() -> R) -> R {
+        let mut ext = Self::build();
         IdleWeight::set(Weight::MAX);
-        let mut ext = sp_io::TestExternalities::new(config.build_storage().unwrap());
         ext.execute_with(|| {
             run_to(1);
             list_model(3);
@@ -153,6 +156,22 @@ impl TestExt {
             check_books();
             result
         })
+    }
+}
+
+/// Where the benchmarks run as tests.
+#[cfg(feature = "runtime-benchmarks")]
+pub fn genesis() -> sp_io::TestExternalities {
+    TestExt::build()
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+pub struct Helper;
+
+#[cfg(feature = "runtime-benchmarks")]
+impl crate::BenchmarkHelper for Helper {
+    fn listing(index: u32) -> ListingId {
+        list_model(10 + index as u8)
     }
 }
 
@@ -256,11 +275,7 @@ pub fn offer(
 }
 
 /// A job of eight tokens in and sixteen out that can pay 10,000.
-pub fn request<'a>(
-    named: Option<&'a u64>,
-    excluded: &'a [u64],
-    seed: u64,
-) -> DrawRequest<'a, u64> {
+pub fn request<'a>(named: Option<&'a u64>, excluded: &'a [u64], seed: u64) -> DrawRequest<'a, u64> {
     DrawRequest {
         listing: listing(),
         prompt_len: 8,
@@ -300,8 +315,8 @@ pub fn held(reason: HoldReason, who: u64) -> Balance {
 }
 
 pub fn provider_deposit() -> Balance {
-    let bytes = ProviderRecordOf::<Test>::max_encoded_len()
-        + OperatorHistoryOf::<Test>::max_encoded_len();
+    let bytes =
+        ProviderRecordOf::<Test>::max_encoded_len() + OperatorHistoryOf::<Test>::max_encoded_len();
     1_000 + bytes as u128
 }
 

@@ -1,10 +1,5 @@
 use crate::{mock::*, Agenda, AgendaCursor, Error, Event, JobState, Parameters, WeightInfo};
-use frame_support::{
-    assert_noop, assert_ok,
-    dispatch::Pays,
-    traits::Hooks,
-    weights::Weight,
-};
+use frame_support::{assert_noop, assert_ok, dispatch::Pays, traits::Hooks, weights::Weight};
 use sp_runtime::DispatchError;
 
 fn finalize(id: u64) -> frame_support::dispatch::DispatchResultWithPostInfo {

@@ -129,10 +129,7 @@ fn only_the_operator_of_the_assigned_provider_may_decline_and_only_in_time() {
         assert_noop!(decline(PETRA, id), Error::<Test>::NotAssigned);
         run_to(3);
         assert_noop!(decline(PIUS, id), Error::<Test>::NotYourJob);
-        assert_noop!(
-            Jobs::decline(RuntimeOrigin::signed(PETRA), id),
-            Error::<Test>::NotYourJob
-        );
+        assert_noop!(Jobs::decline(RuntimeOrigin::signed(PETRA), id), Error::<Test>::NotYourJob);
         // The chain is too busy to notice that the deadline has passed.
         MaxAgendaWeight::set(Weight::zero());
         run_to(10);

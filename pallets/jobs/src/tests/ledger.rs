@@ -188,8 +188,8 @@ impl Ledger {
         let window_end = self.now + 10;
         let job = self.jobs.get_mut(&id).unwrap();
         let provider = job.answers().unwrap();
-        let fee = job.price.input * u128::from(job.prompt_len)
-            + job.price.output * u128::from(length);
+        let fee =
+            job.price.input * u128::from(job.prompt_len) + job.price.output * u128::from(length);
         let (user, rest) = (job.user, job.escrow - fee);
         job.escrow = fee;
         job.stage = Stage::Delivered { provider, window_end };
@@ -207,12 +207,8 @@ impl Ledger {
             self.credit(stash, due);
         }
         self.now += 1;
-        let mut due: Vec<u64> = self
-            .jobs
-            .iter()
-            .filter(|(_, job)| job.due() == self.now)
-            .map(|(id, _)| *id)
-            .collect();
+        let mut due: Vec<u64> =
+            self.jobs.iter().filter(|(_, job)| job.due() == self.now).map(|(id, _)| *id).collect();
         // Jobs that are due together take their steps in the order of their keys.
         due.sort_by_key(|id| Agenda::<Test>::hashed_key_for(self.now, id));
         for id in due {

@@ -73,8 +73,7 @@ fn a_treasury_that_cannot_be_paid_leaves_its_share_to_the_provider() {
         let id = assigned();
         answer(id, 5);
         run_to(14);
-        let expected =
-            Settlement { fee: 603, provider: 576, royalty: 12, treasury: 0, burned: 15 };
+        let expected = Settlement { fee: 603, provider: 576, royalty: 12, treasury: 0, burned: 15 };
         assert_eq!(settlement(id), expected);
         assert_eq!(free(TREASURY), 0);
         assert_eq!(maturing(PETRA), 576);
@@ -83,8 +82,10 @@ fn a_treasury_that_cannot_be_paid_leaves_its_share_to_the_provider() {
 
 #[test]
 fn a_share_that_reaches_the_existential_deposit_makes_the_treasury() {
-    TestExt::new().endow(TREASURY, 0).parameters(|p| p.burned_share = Permill::zero()).execute_with(
-        || {
+    TestExt::new()
+        .endow(TREASURY, 0)
+        .parameters(|p| p.burned_share = Permill::zero())
+        .execute_with(|| {
             let id = Ask { prompt: vec![7; 30], max_fee: 100_000, ..Ask::default() }.accepted();
             set_offer(PETRA, assay_primitives::Price { input: 80, output: 1 }, 5);
             run_to(3);
@@ -92,8 +93,7 @@ fn a_share_that_reaches_the_existential_deposit_makes_the_treasury() {
             run_to(14);
             assert_eq!(settlement(id).treasury, 120);
             assert_eq!(free(TREASURY), 120);
-        },
-    );
+        });
 }
 
 #[test]
@@ -102,8 +102,7 @@ fn a_royalty_account_that_does_not_exist_leaves_its_share_to_the_provider() {
         let id = assigned();
         answer(id, 5);
         run_to(14);
-        let expected =
-            Settlement { fee: 603, provider: 573, royalty: 0, treasury: 15, burned: 15 };
+        let expected = Settlement { fee: 603, provider: 573, royalty: 0, treasury: 15, burned: 15 };
         assert_eq!(settlement(id), expected);
         assert_eq!(pot(), 0);
     });

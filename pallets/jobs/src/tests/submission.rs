@@ -177,15 +177,7 @@ fn calls_need_a_signature() {
         assert_noop!(Jobs::decline(nobody(), id), DispatchError::BadOrigin);
         assert_noop!(Jobs::finalize(nobody(), id), DispatchError::BadOrigin);
         assert_noop!(
-            Jobs::submit(
-                nobody(),
-                listing(),
-                Default::default(),
-                Sampling::GREEDY,
-                1,
-                0,
-                None
-            ),
+            Jobs::submit(nobody(), listing(), Default::default(), Sampling::GREEDY, 1, 0, None),
             DispatchError::BadOrigin
         );
     });

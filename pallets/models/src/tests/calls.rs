@@ -53,9 +53,7 @@ fn nobody_can_squat_on_a_model() {
 #[test]
 fn registering_fails_when_the_shape_contradicts_itself() {
     TestExt::new().execute_with(|| {
-        let with = |spec: ModelSpec| {
-            register(PAULA, ModelParts { spec, ..parts(3) }, percent(2)).1
-        };
+        let with = |spec: ModelSpec| register(PAULA, ModelParts { spec, ..parts(3) }, percent(2)).1;
         assert_noop!(with(ModelSpec { layers: 0, ..spec() }), Error::<Test>::DimensionOutOfBounds);
         assert_noop!(with(ModelSpec { kv_heads: 3, ..spec() }), Error::<Test>::HeadsDoNotDivide);
         let stop_tokens = vec![1024].try_into().unwrap();
@@ -96,10 +94,7 @@ fn only_the_publisher_retires_a_listing_and_only_once() {
 fn the_freeze_origin_freezes_active_and_retired_listings() {
     TestExt::new().execute_with(|| {
         let id = listed();
-        assert_noop!(
-            Models::freeze(RuntimeOrigin::signed(PAULA), id),
-            DispatchError::BadOrigin
-        );
+        assert_noop!(Models::freeze(RuntimeOrigin::signed(PAULA), id), DispatchError::BadOrigin);
         assert_noop!(
             Models::freeze(RuntimeOrigin::root(), unknown()),
             Error::<Test>::UnknownListing
@@ -107,10 +102,7 @@ fn the_freeze_origin_freezes_active_and_retired_listings() {
         assert_ok!(Models::retire(RuntimeOrigin::signed(PAULA), id));
         assert_ok!(Models::freeze(RuntimeOrigin::root(), id));
         System::assert_last_event(Event::Frozen { listing: id }.into());
-        assert_noop!(
-            Models::freeze(RuntimeOrigin::root(), id),
-            Error::<Test>::ListingNotActive
-        );
+        assert_noop!(Models::freeze(RuntimeOrigin::root(), id), Error::<Test>::ListingNotActive);
         assert_noop!(
             Models::retire(RuntimeOrigin::signed(PAULA), id),
             Error::<Test>::ListingNotActive

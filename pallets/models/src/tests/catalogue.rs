@@ -89,9 +89,8 @@ fn a_credit_fails_when_the_royalty_account_lacks_the_money() {
 fn a_pot_at_its_bound_takes_no_more() {
     TestExt::new().execute_with(|| {
         let id = listed();
-        let pot = |value| {
-            Accounts::<Test>::mutate(id, |account| account.as_mut().unwrap().pot = value)
-        };
+        let pot =
+            |value| Accounts::<Test>::mutate(id, |account| account.as_mut().unwrap().pot = value);
         pot(u128::MAX);
         assert_ok!(<Balances as Mutate<u64>>::transfer(
             &SAM,

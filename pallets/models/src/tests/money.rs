@@ -66,9 +66,7 @@ impl Ledger {
     fn register(&mut self, publisher: u64, id: ListingId, royalty: u32) -> bool {
         let deposit = listing_deposit();
         let free = self.free.get_mut(&publisher).unwrap();
-        if royalty > 20
-            || self.listings.contains_key(&id)
-            || *free < deposit + EXISTENTIAL_DEPOSIT
+        if royalty > 20 || self.listings.contains_key(&id) || *free < deposit + EXISTENTIAL_DEPOSIT
         {
             return false;
         }

@@ -102,11 +102,12 @@ fn what_stays_bonded_is_nothing_or_at_least_the_least_bond() {
 fn what_stays_bonded_covers_the_open_jobs() {
     TestExt::new().provider(PETRA, 2 * BOND).execute_with(|| {
         assert_ok!(set_offer(PETRA, Price { input: 0, output: 5 * BOND / 16 }));
-        let wanted = assay_primitives::DrawRequest {
-            budget: 5 * BOND,
-            ..request(Some(&PETRA), &[], 0)
-        };
-        assert_eq!(<Providers as Market<u64, u64>>::draw(&wanted).unwrap().worst_case_fee, 5 * BOND);
+        let wanted =
+            assay_primitives::DrawRequest { budget: 5 * BOND, ..request(Some(&PETRA), &[], 0) };
+        assert_eq!(
+            <Providers as Market<u64, u64>>::draw(&wanted).unwrap().worst_case_fee,
+            5 * BOND
+        );
         // Four times what would stay is less than five bonds.
         assert_noop!(unbond(BOND), Error::<Test>::BondNeeded);
         assert_ok!(unbond(3 * BOND / 4));

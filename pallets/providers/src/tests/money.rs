@@ -276,7 +276,9 @@ fn apply(ledger: &mut Ledger, step: &Step) {
         }
         Step::Deliver { stash } => {
             let provider = ledger.providers.get_mut(&stash);
-            let Some(worst_case) = provider.and_then(|provider| provider.open.pop()) else { return };
+            let Some(worst_case) = provider.and_then(|provider| provider.open.pop()) else {
+                return;
+            };
             let owed = owed(worst_case);
             <Providers as Market<u64, u64>>::resolve(&stash, &owed, Outcome::Delivered);
             check_books();
@@ -284,7 +286,9 @@ fn apply(ledger: &mut Ledger, step: &Step) {
         }
         Step::SendBack { stash, outcome } => {
             let provider = ledger.providers.get_mut(&stash);
-            let Some(worst_case) = provider.and_then(|provider| provider.open.pop()) else { return };
+            let Some(worst_case) = provider.and_then(|provider| provider.open.pop()) else {
+                return;
+            };
             <Providers as Market<u64, u64>>::resolve(&stash, &owed(worst_case), outcome);
         }
         Step::Earn { stash, amount } => {
@@ -310,7 +314,11 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             }
         }
         Step::Wait { blocks, idle } => {
-            IdleWeight::set(if idle { frame_support::weights::Weight::MAX } else { Default::default() });
+            IdleWeight::set(if idle {
+                frame_support::weights::Weight::MAX
+            } else {
+                Default::default()
+            });
             System::reset_events();
             run_to(now + blocks);
             if idle {

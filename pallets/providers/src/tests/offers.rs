@@ -46,10 +46,7 @@ fn an_offer_fails_for_strangers_and_for_models_that_are_not_there() {
     TestExt::new().execute_with(|| {
         assert_noop!(set_offer(PETRA, PRICE), Error::<Test>::UnknownProvider);
         assert_ok!(register(PETRA, BOND));
-        assert_noop!(
-            offer(PETRA, ListingId::zero(), PRICE, 48, 3),
-            Error::<Test>::UnknownListing
-        );
+        assert_noop!(offer(PETRA, ListingId::zero(), PRICE, 48, 3), Error::<Test>::UnknownListing);
         assert_ok!(Models::retire(RuntimeOrigin::signed(PAULA), listing()));
         assert_noop!(set_offer(PETRA, PRICE), Error::<Test>::ListingNotActive);
     });
@@ -152,6 +149,9 @@ fn one_provider_may_serve_several_listings() {
         let other = list_model(4);
         assert_ok!(offer(PETRA, other, PRICE, 48, 1));
         assert_eq!(record(PETRA).offers, 2);
-        assert_eq!(held(HoldReason::ProviderDeposit, PETRA), provider_deposit() + 2 * offer_deposit());
+        assert_eq!(
+            held(HoldReason::ProviderDeposit, PETRA),
+            provider_deposit() + 2 * offer_deposit()
+        );
     });
 }

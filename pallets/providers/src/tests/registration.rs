@@ -1,4 +1,6 @@
-use crate::{mock::*, Error, Event, HoldReason, OperatorRange, Operators, OperatorHistory, Parameters};
+use crate::{
+    mock::*, Error, Event, HoldReason, OperatorHistory, OperatorRange, Operators, Parameters,
+};
 use assay_primitives::Market;
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::{DispatchError, DispatchResult, TokenError};
@@ -32,10 +34,7 @@ fn registering_bonds_money_and_names_an_operator() {
         );
         assert_eq!(Providers::provider(PETRA), Some(record));
         assert_eq!(Providers::provider_of_operator(operator(PETRA)), Some(PETRA));
-        assert_eq!(
-            <Providers as Market<u64, u64>>::provider_of(&operator(PETRA)),
-            Some(PETRA)
-        );
+        assert_eq!(<Providers as Market<u64, u64>>::provider_of(&operator(PETRA)), Some(PETRA));
         assert_eq!(<Providers as Market<u64, u64>>::provider_of(&PETRA), None);
     });
 }

@@ -4,11 +4,13 @@
 mod daemon;
 mod market;
 mod node;
+mod scene;
 mod worker;
 
 pub use daemon::{eventually, free_port, programs, Daemon};
 pub use market::{Assay, Outcome};
 pub use node::Node;
+pub use scene::{Provider, Scene};
 pub use worker::Worker;
 
 use std::path::PathBuf;

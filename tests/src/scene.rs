@@ -1,0 +1,170 @@
+//! A chain with a publisher, providers and a user, each with money and its own keys.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{ensure, Context, Result};
+use assay_client::{
+    chain::{runtime, Job, JobState},
+    keys, AccountId32, Chain, Snapshot,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{demo_model, Assay, Node, Worker};
+
+const PUBLISHER: &str = "//Charlie";
+const USER: &str = "//Dave";
+const PATIENCE: Duration = Duration::from_secs(90);
+
+pub struct Scene {
+    pub node: Node,
+    pub chain: Chain,
+    pub publisher: Assay,
+    pub user: Assay,
+    folder: TempDir,
+}
+
+/// A provider that is registered, bonded, and has its operator paid for.
+pub struct Provider {
+    pub assay: Assay,
+    pub operator: String,
+    pub stash: AccountId32,
+}
+
+impl Scene {
+    /// A development chain with the demo model listed.
+    pub async fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let node = Node::development(folder.path())?;
+        let chain = node.chain().await?;
+        let publisher = Assay::new(&node.url(), PUBLISHER);
+        let user = publisher.with_key(USER);
+        let model = demo_model().display().to_string();
+        publisher.json(&["model", "register", &model, "--royalty", "2"])?;
+        Ok(Self { node, chain, publisher, user, folder })
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Register `key` as a provider of the listed model at these prices, in thousandths of an ASY.
+    pub fn provider(&self, key: &str, input: u32, output: u32) -> Result<Provider> {
+        let assay = self.publisher.with_key(key);
+        let operator = format!("{key}//operator");
+        let account = keys::account(&keys::load(&operator)?).to_string();
+        assay.json(&["provider", "register", "--bond", "1000 ASY", "--operator", &account])?;
+        let provider = Provider { stash: keys::account(&keys::load(key)?), assay, operator };
+        provider.offer(input, output)?;
+        provider.assay.json(&["transfer", &account, "10 ASY"])?;
+        Ok(provider)
+    }
+
+    pub fn worker(&self, provider: &Provider, name: &str) -> Result<Worker> {
+        Worker::start(self.folder(), name, &self.node.url(), &provider.operator)
+    }
+
+    /// Submit a job and return its number.
+    pub fn submit(&self, question: &str, extra: &[&str]) -> Result<u64> {
+        let model = demo_model().display().to_string();
+        let mut arguments = vec!["job", "submit", question, "--model-dir", &model];
+        arguments.extend(["--max-tokens", "32"]);
+        arguments.extend(extra);
+        let json = self.user.json(&arguments)?;
+        json["job"].as_u64().with_context(|| format!("no job in {json}"))
+    }
+
+    /// `assay run`, as JSON.
+    pub fn run(&self, question: &str, extra: &[&str]) -> Result<Value> {
+        let model = demo_model().display().to_string();
+        let mut arguments = vec!["run", question, "--model-dir", &model, "--max-tokens", "32"];
+        arguments.extend(extra);
+        self.user.json(&arguments)
+    }
+
+    /// Wait until the job's state is as asked for.
+    pub async fn wait_for<T>(
+        &self,
+        job: u64,
+        what: &str,
+        mut reached: impl FnMut(&Job) -> Option<T>,
+    ) -> Result<T> {
+        let wait = async {
+            loop {
+                if let Some(record) = self.chain.best().await?.job(job).await? {
+                    if let Some(found) = reached(&record) {
+                        return Ok(found);
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("job {job} is not {what} yet")))
+    }
+
+    pub async fn wait_assigned(&self, job: u64) -> Result<AccountId32> {
+        self.wait_for(job, "assigned", |record| match &record.state {
+            JobState::Assigned(assignment) => Some(assignment.provider),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The fee, once it is settled.
+    pub async fn wait_settled(&self, job: u64) -> Result<u128> {
+        self.wait_for(job, "settled", |record| match &record.state {
+            JobState::Settled { settlement, .. } => Some(settlement.fee),
+            _ => None,
+        })
+        .await
+    }
+
+    pub async fn wait_refunded(&self, job: u64) -> Result<()> {
+        self.wait_for(job, "refunded", |record| {
+            matches!(record.state, JobState::Refunded { .. }).then_some(())
+        })
+        .await
+    }
+
+    /// Every planck is in an account, and no job of the user holds any that is over.
+    pub async fn check_money(&self) -> Result<()> {
+        let snapshot = self.chain.best().await?;
+        let mut sum = 0;
+        for account in snapshot.accounts().await? {
+            let balances = snapshot.balances(account).await?;
+            let held: u128 = balances.holds.iter().map(|(_, amount)| amount).sum();
+            ensure!(held == balances.reserved, "{account}: holds differ from what is reserved");
+            sum += balances.free + balances.reserved;
+        }
+        ensure!(sum == snapshot.total_issuance().await?, "accounts differ from the issuance");
+        Ok(())
+    }
+
+    /// How many transactions an account has sent.
+    pub async fn nonce(&self, key: &str) -> Result<u32> {
+        let account = keys::account(&keys::load(key)?);
+        let snapshot = self.chain.best().await?;
+        let storage = snapshot.client().storage();
+        let entry = storage.fetch(runtime::storage().system().account(), (account,)).await?;
+        Ok(entry.decode()?.nonce)
+    }
+}
+
+impl Provider {
+    /// Set the prices, in thousandths of an ASY.
+    pub fn offer(&self, input: u32, output: u32) -> Result<()> {
+        let (input, output) = (format!("{input} mASY"), format!("{output} mASY"));
+        let prices = ["--input-price", &input, "--output-price", &output];
+        self.assay.json(&[&["provider", "offer"][..], &prices[..]].concat())?;
+        Ok(())
+    }
+
+    /// What the chain remembers of its work.
+    pub async fn record(&self, snapshot: &Snapshot) -> Result<(u32, u32, u32, u128)> {
+        let provider = snapshot.provider(self.stash).await?.context("the provider is registered")?;
+        let record = provider.record;
+        Ok((record.delivered, record.declined, record.missed, provider.bond))
+    }
+}

@@ -1,0 +1,268 @@
+//! Jobs from a user's command to the provider's account, with everything real: a node, workers and
+//! the command. Each test has a chain of its own.
+
+use std::time::Duration;
+
+use anyhow::{ensure, Result};
+use assay_client::{
+    chain::{runtime, JobState},
+    keys,
+    primitives::Sampling,
+    Error, Wait,
+};
+use assay_tests::Scene;
+use serde_json::Value;
+
+const ASY: u128 = 1_000_000_000_000;
+const MILLI_ASY: u128 = ASY / 1_000;
+const LOG: Duration = Duration::from_secs(60);
+
+fn planck(value: &Value) -> u128 {
+    value.as_str().and_then(|digits| digits.parse().ok()).expect("an amount in planck")
+}
+
+#[tokio::test]
+async fn a_job_is_drawn_delivered_and_settled_to_the_last_planck() -> Result<()> {
+    let scene = Scene::new().await?;
+    let provider = scene.provider("//Bob", 1, 3)?;
+    let _worker = scene.worker(&provider, "worker")?;
+
+    let result = scene.run("What is Assay?", &["--max-fee", "1 ASY"])?;
+    assert!(result["text"].as_str().is_some_and(|text| text.starts_with("Assay is")), "{result}");
+    let job = scene.chain.best().await?.job(0).await?.expect("the record is kept");
+    let JobState::Settled { settlement, delivery, .. } = job.state else {
+        panic!("`assay run` returned before the settlement")
+    };
+    let price = u128::from(job.prompt_len) + 3 * u128::from(delivery.output_len);
+    assert_eq!(settlement.fee, price * MILLI_ASY);
+    assert_eq!(
+        settlement.provider + settlement.royalty + settlement.treasury + settlement.burned,
+        settlement.fee
+    );
+    assert_eq!(planck(&result["refunded"]), ASY - settlement.fee);
+    scene.check_money().await
+}
+
+/// With two workers and two prices, everyone is paid by the price of whoever was drawn.
+#[tokio::test]
+async fn each_of_two_providers_is_paid_its_own_price() -> Result<()> {
+    let scene = Scene::new().await?;
+    let cheap = scene.provider("//Bob", 1, 3)?;
+    let dear = scene.provider("//Eve", 2, 6)?;
+    let _workers = [scene.worker(&cheap, "cheap")?, scene.worker(&dear, "dear")?];
+
+    for (provider, factor) in [(&cheap, 1), (&dear, 2)] {
+        let named = provider.stash.to_string();
+        scene.run("What is a receipt?", &["--max-fee", "1 ASY", "--provider", &named])?;
+        let id = factor as u64 - 1;
+        let job = scene.chain.best().await?.job(id).await?.expect("the record is kept");
+        let JobState::Settled { assignment, delivery, .. } = job.state else {
+            panic!("`assay run` returned before the settlement")
+        };
+        assert_eq!(assignment.provider, provider.stash);
+        let price = u128::from(job.prompt_len) + 3 * u128::from(delivery.output_len);
+        assert_eq!(delivery.fee, factor * price * MILLI_ASY);
+    }
+    scene.check_money().await
+}
+
+#[tokio::test]
+async fn a_worker_killed_between_assignment_and_delivery_delivers_once() -> Result<()> {
+    let scene = Scene::new().await?;
+    let provider = scene.provider("//Bob", 1, 3)?;
+    let mut worker = scene.worker(&provider, "worker")?;
+    worker.daemon.kill()?;
+    let job = scene.submit("What is a provider?", &[])?;
+    scene.wait_assigned(job).await?;
+
+    worker.start_again()?;
+    scene.wait_settled(job).await?;
+    let (delivered, declined, missed, _) = provider.record(&scene.chain.best().await?).await?;
+    assert_eq!((delivered, declined, missed), (1, 0, 0));
+    assert_eq!(scene.nonce(&provider.operator).await?, 1, "one transaction, for one delivery");
+    scene.check_money().await
+}
+
+#[tokio::test]
+async fn a_worker_killed_after_submitting_a_delivery_does_not_deliver_twice() -> Result<()> {
+    let scene = Scene::new().await?;
+    let provider = scene.provider("//Bob", 1, 3)?;
+    let mut worker = scene.worker(&provider, "worker")?;
+    let job = scene.submit("What is a provider?", &[])?;
+    worker.daemon.wait_for_log("delivery submitted", 0, LOG)?;
+    worker.daemon.kill()?;
+
+    worker.start_again()?;
+    scene.wait_settled(job).await?;
+    // A second delivery would be a failed transaction, and counted.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(scene.nonce(&provider.operator).await?, 1, "one transaction, for one delivery");
+    let (delivered, ..) = provider.record(&scene.chain.best().await?).await?;
+    assert_eq!(delivered, 1);
+    scene.check_money().await
+}
+
+#[tokio::test]
+async fn a_worker_survives_the_restart_of_its_node() -> Result<()> {
+    let mut scene = Scene::new().await?;
+    let provider = scene.provider("//Bob", 1, 3)?;
+    let mut worker = scene.worker(&provider, "worker")?;
+    scene.node.restart()?;
+    scene.chain = scene.node.chain().await?;
+
+    scene.run("What is Assay?", &[])?;
+    worker.daemon.check_alive()?;
+    scene.check_money().await
+}
+
+#[tokio::test]
+async fn a_silent_provider_pays_the_user_and_another_one_delivers() -> Result<()> {
+    let scene = Scene::new().await?;
+    let silent = scene.provider("//Bob", 1, 3)?;
+    let job = scene.submit("What is a validator?", &[])?;
+    assert_eq!(scene.wait_assigned(job).await?, silent.stash);
+    let user = keys::account(&keys::load(scene.user.key())?);
+    let before = scene.chain.best().await?.balances(user).await?;
+    let honest = scene.provider("//Eve", 1, 3)?;
+    let _worker = scene.worker(&honest, "honest")?;
+
+    let fee = scene.wait_settled(job).await?;
+    let snapshot = scene.chain.best().await?;
+    let (delivered, declined, missed, bond) = silent.record(&snapshot).await?;
+    assert_eq!((delivered, declined, missed), (0, 0, 1));
+    assert!(bond < 1_000 * ASY, "the missed deadline cost nothing");
+    let after = snapshot.balances(user).await?;
+    assert_eq!(
+        after.free + after.reserved + fee,
+        before.free + before.reserved + (1_000 * ASY - bond),
+        "the user has what the bond lost, less the fee"
+    );
+    assert_eq!(honest.record(&snapshot).await?.0, 1);
+    scene.check_money().await
+}
+
+#[tokio::test]
+async fn a_job_that_nobody_answers_is_refunded_whole() -> Result<()> {
+    let scene = Scene::new().await?;
+    let silent = scene.provider("//Bob", 1, 3)?;
+    let named = silent.stash.to_string();
+    let job = scene.submit("What is a validator?", &["--provider", &named])?;
+    scene.wait_refunded(job).await?;
+
+    let watched = scene.user.run(&["job", "watch", &job.to_string()])?;
+    assert_eq!(watched.code, 1, "{watched:?}");
+    let user = keys::account(&keys::load(scene.user.key())?);
+    let holds = scene.chain.best().await?.balances(user).await?.holds;
+    assert!(!holds.iter().any(|(reason, amount)| reason.contains("Escrow") && *amount > 0));
+    scene.check_money().await
+}
+
+/// The worker serves the demo model alone, and is assigned a job for another listing.
+#[tokio::test]
+async fn a_worker_declines_what_it_does_not_serve() -> Result<()> {
+    let scene = Scene::new().await?;
+    let provider = scene.provider("//Bob", 1, 3)?;
+    let _worker = scene.worker(&provider, "worker")?;
+    // The same files but for one byte of the tokenizer, so another model.
+    let other = scene.folder().join("other-model");
+    std::fs::create_dir(&other)?;
+    for entry in std::fs::read_dir(assay_tests::demo_model())? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), other.join(entry.file_name()))?;
+    }
+    let tokenizer = other.join("tokenizer.json");
+    std::fs::write(&tokenizer, std::fs::read_to_string(&tokenizer)? + "\n")?;
+    let other = other.display().to_string();
+    let listing = scene.publisher.json(&["model", "register", &other])?;
+    let listing = listing["listing"].as_str().expect("an id").to_owned();
+    let prices = ["--input-price", "1 mASY", "--output-price", "3 mASY"];
+    provider.assay.json(&[&["provider", "offer", "--model", &listing][..], &prices].concat())?;
+
+    let arguments = ["job", "submit", "Hello", "--model-dir", &other, "--model", &listing];
+    let json = scene.user.json(&[&arguments[..], &["--max-tokens", "8"]].concat())?;
+    scene.wait_refunded(json["job"].as_u64().expect("a job")).await?;
+    let (delivered, declined, missed, bond) =
+        provider.record(&scene.chain.best().await?).await?;
+    assert_eq!((delivered, declined, missed, bond), (0, 1, 0, 1_000 * ASY));
+    scene.check_money().await
+}
+
+#[tokio::test]
+async fn a_price_change_does_not_touch_an_assigned_job() -> Result<()> {
+    let scene = Scene::new().await?;
+    let provider = scene.provider("//Bob", 1, 3)?;
+    let mut worker = scene.worker(&provider, "worker")?;
+    worker.daemon.kill()?;
+    let job = scene.submit("What is a receipt?", &[])?;
+    scene.wait_assigned(job).await?;
+    provider.offer(50, 70)?;
+    worker.start_again()?;
+
+    let fee = scene.wait_settled(job).await?;
+    let record = scene.chain.best().await?.job(job).await?.expect("the record is kept");
+    let JobState::Settled { delivery, .. } = record.state else { panic!("it is settled") };
+    let price = u128::from(record.prompt_len) + 3 * u128::from(delivery.output_len);
+    assert_eq!(fee, price * MILLI_ASY);
+    scene.check_money().await
+}
+
+/// What the chain refuses is refused with its reason, and costs nothing but the fee of asking.
+#[tokio::test]
+async fn refusals_name_their_reason() -> Result<()> {
+    let scene = Scene::new().await?;
+    let provider = scene.provider("//Bob", 1, 3)?;
+    let model = assay_tests::demo_model().display().to_string();
+
+    let poor = scene.user.with_key("//Poor");
+    let account = keys::account(&keys::load("//Poor")?).to_string();
+    scene.user.json(&["transfer", &account, "100 mASY"])?;
+    let refused = poor.run(&["run", "Hello", "--model-dir", &model, "--max-fee", "5 ASY"])?;
+    ensure!(refused.code == 1, "{refused:?}");
+    ensure!(refused.stderr.contains("assay balance"), "{refused:?}");
+
+    let unknown = ["run", "Hello", "--model-dir", &model, "--model", "0xffff"];
+    let refused = scene.user.run(&unknown)?;
+    ensure!(refused.code == 2 && refused.stderr.contains("assay model list"), "{refused:?}");
+
+    provider.assay.json(&["provider", "offline"])?;
+    let named = provider.stash.to_string();
+    let offline = ["run", "Hello", "--model-dir", &model, "--provider", &named];
+    let refused = scene.user.run(&[&offline[..], &["--max-fee", "1 ASY"]].concat())?;
+    ensure!(refused.code != 0 && refused.stderr.contains("offline"), "{refused:?}");
+
+    let (listing, record) = scene.chain.best().await?.listings().await?.remove(0);
+    let vocabulary = record.parts.0.spec.vocabulary;
+    let call = runtime::tx().jobs().submit(
+        listing,
+        runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec(vec![1, vocabulary]),
+        Sampling::GREEDY.into(),
+        8,
+        ASY,
+        None,
+    );
+    let key = keys::load(scene.user.key())?;
+    let refused = scene.chain.submit(&call, &key, Wait::InBlock, LOG).await.err();
+    let name = refused.as_ref().and_then(Error::dispatch_error);
+    ensure!(name == Some("Jobs::TokenOutsideVocabulary"), "{refused:?}");
+    scene.check_money().await
+}
+
+/// A publisher without money is still credited, and nothing that it does can stop a settlement.
+#[tokio::test]
+async fn an_empty_publisher_does_not_stop_a_settlement() -> Result<()> {
+    let scene = Scene::new().await?;
+    let provider = scene.provider("//Bob", 1, 3)?;
+    let _worker = scene.worker(&provider, "worker")?;
+    let publisher = keys::account(&keys::load(scene.publisher.key())?);
+    let free = scene.chain.best().await?.balances(publisher).await?.free;
+    let rest = format!("{} planck", free - 20 * MILLI_ASY);
+    scene.publisher.json(&["transfer", &provider.stash.to_string(), &rest])?;
+
+    let result = scene.run("What is Assay?", &[])?;
+    ensure!(result["text"].is_string(), "{result}");
+    let snapshot = scene.chain.best().await?;
+    let (id, _) = snapshot.listings().await?.remove(0);
+    let pot = snapshot.listing_account(id).await?.expect("every listing has one").pot;
+    ensure!(pot > 0, "no royalty was credited");
+    scene.check_money().await
+}

@@ -148,7 +148,10 @@ struct Pages {
 /// Takes the address, so that one that is in use is found before anything else is done.
 pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
-        anyhow::anyhow!("cannot serve /health and /metrics at {address}: {error}; name another address with --http")
+        anyhow::anyhow!(
+            "cannot serve /health and /metrics at {address}: {error}; name another address with \
+             --http"
+        )
     })
 }
 

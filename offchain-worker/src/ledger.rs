@@ -169,13 +169,28 @@ pub struct Owner {
 /// Why the ledger cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    #[error("ledger {}: another process has it open; stop that worker or name another file with --ledger", .0.display())]
+    #[error(
+        "ledger {}: another process has it open; stop that worker or name another file with \
+         --ledger",
+        .0.display()
+    )]
     Locked(PathBuf),
-    #[error("ledger {}: it belongs to another provider or another chain; name another file with --ledger", .0.display())]
+    #[error(
+        "ledger {}: it belongs to another provider or another chain; name another file with \
+         --ledger",
+        .0.display()
+    )]
     Foreign(PathBuf),
-    #[error("ledger {}: it is not a ledger of this version ({problem}); restore it from a backup or name another file with --ledger", path.display())]
+    #[error(
+        "ledger {}: it is not a ledger of this version ({problem}); restore it from a backup or \
+         name another file with --ledger",
+        path.display()
+    )]
     Corrupt { path: PathBuf, problem: String },
-    #[error("ledger {}: {problem}; check the free space and the permissions of its folder", path.display())]
+    #[error(
+        "ledger {}: {problem}; check the free space and the permissions of its folder",
+        path.display()
+    )]
     Storage { path: PathBuf, problem: String },
 }
 

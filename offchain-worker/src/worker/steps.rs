@@ -1,0 +1,232 @@
+//! The steps that a duty goes through: each changes the ledger first and tells the world after.
+
+use std::{
+    sync::{atomic::AtomicBool, Arc},
+    time::Duration,
+};
+
+use assay_client::Snapshot;
+use tracing::{error, info, warn};
+
+use super::{End, Generating, Sent, Worker, LOG};
+use crate::{
+    chain::{self, Duty},
+    deliver::{self, Verdict},
+    duties::View,
+    engine::{GenerateRequest, Generation, Sampling},
+    generate::{Failure, Progress, Work},
+    ledger::{Entry, Key, Outcome, Reply, Stage, Submission},
+};
+
+impl Worker {
+    /// Gives a duty to the engine, or refuses it. Whether it was refused.
+    pub(super) async fn generate(&mut self, duty: &Duty, best: &Snapshot) -> Result<bool, End> {
+        if self.state.generating.contains_key(&duty.key) {
+            return Ok(false);
+        }
+        let Some(served) = self.models.find(best, duty.listing).await? else {
+            self.refuse(duty.key, format!("listing {:?} is not served here", duty.listing))?;
+            return Ok(true);
+        };
+        let Some(prompt) = best.prompt(duty.key.job).await? else { return Ok(false) };
+        let request = GenerateRequest {
+            prompt,
+            sampling: Sampling {
+                temperature: duty.sampling.temperature,
+                top_k: duty.sampling.top_k,
+                top_p: duty.sampling.top_p,
+                seed: duty.key.seed,
+            },
+            max_output_tokens: duty.token_limit,
+            stop_tokens: served.stop_tokens,
+        };
+        if let Err(error) = served.spec.admit(&request) {
+            self.refuse(duty.key, error.to_string())?;
+            return Ok(true);
+        }
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let work = Work {
+            key: duty.key,
+            engine: served.engine,
+            request,
+            cancelled: cancelled.clone(),
+        };
+        // A full queue is no fault: the duty is still on the chain at the next block.
+        if self.queue.try_send(work).is_ok() {
+            self.state.generating.insert(duty.key, Generating { duty: duty.clone(), cancelled });
+        }
+        Ok(false)
+    }
+
+    pub(super) fn note_progress(&mut self, step: Option<Progress>) -> Result<(), End> {
+        match step {
+            None => Err(End::Fatal(anyhow::anyhow!("the generation queue ended; restart the worker"))),
+            Some(Progress::Started(key)) => {
+                info!(target: LOG, job = key.job, "generating");
+                Ok(())
+            }
+            Some(Progress::Ended { key, result, took }) => {
+                let Some(Generating { duty, .. }) = self.state.generating.remove(&key) else {
+                    return Ok(());
+                };
+                self.note_answer(&duty, result, took)
+            }
+        }
+    }
+
+    fn note_answer(
+        &mut self,
+        duty: &Duty,
+        result: Result<Generation, Failure>,
+        took: Duration,
+    ) -> Result<(), End> {
+        let key = duty.key;
+        let generation = match result {
+            Ok(generation) => generation,
+            Err(Failure::Cancelled) => {
+                info!(target: LOG, job = key.job, "generation abandoned; the job is not ours now");
+                return Ok(());
+            }
+            Err(Failure::Request(why)) => return self.refuse(key, why),
+            Err(Failure::Machine(why)) => {
+                error!(target: LOG, job = key.job, %why, "this machine failed to answer");
+                return self.refuse(key, format!("this machine failed: {why}"));
+            }
+        };
+        let seconds = took.as_secs_f64();
+        self.metrics.generation_seconds.observe(seconds);
+        self.metrics.prompt_tokens.inc_by(duty.prompt_len.into());
+        self.metrics.output_tokens.inc_by(generation.tokens.len() as u64);
+        // The job was found at a head, so there has been one.
+        let Some(anchor) = self.state.head else { return Ok(()) };
+        let answer = match deliver::answer(duty, generation, anchor, &self.key) {
+            Ok(answer) => answer,
+            Err(why) => return self.refuse(key, why),
+        };
+        // A job that was lost and settled meanwhile has no record to go on with.
+        let Some(entry) = self.ledger.get(&key).cloned() else { return Ok(()) };
+        if entry.stage != Stage::Seen {
+            return Ok(());
+        }
+        let (output_tokens, fee) = (answer.receipt.output_len, answer.receipt.fee);
+        let finish = answer.receipt.finish;
+        self.ledger.put(key, Entry { stage: Stage::Ready(Reply::Answer(answer)), ..entry })?;
+        info!(target: LOG, job = key.job, output_tokens, ?finish, fee, seconds, "answer ready");
+        Ok(())
+    }
+
+    /// Decides to decline.
+    pub(super) fn refuse(&mut self, key: Key, why: String) -> Result<(), End> {
+        let Some(entry) = self.ledger.get(&key).cloned() else { return Ok(()) };
+        warn!(target: LOG, job = key.job, %why, "declined");
+        let stage = Stage::Ready(Reply::Refusal { reason: why });
+        self.ledger.put(key, Entry { stage, attempts: 0, ..entry })?;
+        Ok(())
+    }
+
+    /// Signs an extrinsic for the entry's reply, writes it down, and only then sends it.
+    pub(super) async fn submit(
+        &mut self,
+        key: Key,
+        entry: Entry,
+        nonce: u64,
+        view: &View,
+        best: &Snapshot,
+        finalized: &Snapshot,
+    ) -> Result<(), End> {
+        let Some(reply) = entry.reply().cloned() else { return Ok(()) };
+        let reply = match reply {
+            Reply::Answer(answer) if !view.receipt_holds => {
+                info!(
+                    target: LOG, job = key.job,
+                    "receipt signed again; a fork removed its block, or the operator is a new one"
+                );
+                Reply::Answer(deliver::reanchored(&answer, chain::anchor(best), &self.key))
+            }
+            other => other,
+        };
+        let submission = deliver::sign(finalized, key.job, &reply, nonce, &self.key)?;
+        let stage = Stage::Submitted(reply, submission.clone());
+        let entry = Entry { stage, ..entry };
+        self.ledger.put(key, entry.clone())?;
+        self.send(key, &entry, &submission, best).await
+    }
+
+    pub(super) async fn send(
+        &mut self,
+        key: Key,
+        entry: &Entry,
+        submission: &Submission,
+        best: &Snapshot,
+    ) -> Result<(), End> {
+        let refusal = match deliver::send(best, submission).await? {
+            Verdict::Taken => {
+                info!(
+                    target: LOG, job = key.job, extrinsic = ?submission.hash,
+                    nonce = submission.nonce, "{} submitted", what(entry)
+                );
+                None
+            }
+            Verdict::Occupied => None,
+            Verdict::Refused(why) => {
+                let before = self.state.sent.get(&key).and_then(|sent| sent.refusal.as_ref());
+                if before != Some(&why) {
+                    warn!(
+                        target: LOG, job = key.job, nonce = submission.nonce, %why,
+                        "the node did not take the {}; see that operator {} can pay its fee",
+                        what(entry), self.operator
+                    );
+                }
+                Some(why)
+            }
+        };
+        self.state.sent.insert(key, Sent { at: best.number(), refusal });
+        Ok(())
+    }
+
+    pub(super) fn note_in_block(&mut self, key: Key, entry: Entry, best: &Snapshot) -> Result<(), End> {
+        info!(target: LOG, job = key.job, block = best.number(), "{} in block", what(&entry));
+        if let Stage::Submitted(reply, submission) = entry.stage {
+            self.ledger.put(key, Entry { stage: Stage::InBlock(reply, submission), ..entry })?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(
+        &mut self,
+        key: Key,
+        entry: Entry,
+        outcome: Outcome,
+        finalized: &Snapshot,
+    ) -> Result<(), End> {
+        let block = finalized.number();
+        let receipt = entry.answer().map(|answer| answer.receipt.clone());
+        match (outcome, &receipt) {
+            (Outcome::Delivered, Some(receipt)) => {
+                info!(target: LOG, job = key.job, block, fee = receipt.fee, "delivery finalized");
+            }
+            (Outcome::Delivered, None) | (Outcome::Declined, _) => {
+                info!(target: LOG, job = key.job, block, "{} finalized", what(&entry));
+            }
+            (Outcome::Lost, _) => {
+                warn!(
+                    target: LOG, job = key.job, block, deadline = entry.deadline,
+                    "job lost; its deadline passed or a fork took it away"
+                );
+            }
+        }
+        let kept = receipt.filter(|_| outcome == Outcome::Delivered);
+        self.ledger.put(key, Entry { stage: Stage::Finished(outcome, kept), ..entry })?;
+        self.state.sent.remove(&key);
+        self.metrics.jobs.with_label_values(&[outcome.label()]).inc();
+        Ok(())
+    }
+}
+
+/// What an entry's extrinsic does, in the words of the log.
+fn what(entry: &Entry) -> &'static str {
+    match entry.reply() {
+        Some(Reply::Refusal { .. }) => "decline",
+        _ => "delivery",
+    }
+}

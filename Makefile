@@ -14,9 +14,10 @@ help: ## list the targets
 demo: build ## start a chain and a worker, pay for a prompt, show who was paid what
 	scripts/demo
 
+# End-to-end tests mostly wait for blocks, so that more of them fit side by side than there are cores.
 .PHONY: test
 test: build ## all unit, pallet, runtime and end-to-end tests (at most 10 minutes once built)
-	cargo test $(everything)
+	RUST_TEST_THREADS=4 cargo test $(everything)
 
 .PHONY: soak
 soak: build ## the long runs and the full lists of faults

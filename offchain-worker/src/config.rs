@@ -32,7 +32,7 @@ pub struct Config {
     pub ledger: PathBuf,
 
     /// Address at which /health and /metrics are served.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9615")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9616")]
     pub http: SocketAddr,
 
     /// How the log is written to standard error. RUST_LOG chooses what is in it.

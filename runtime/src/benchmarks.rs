@@ -1,15 +1,22 @@
 //! The pallets whose weights are measured on this chain.
 
+#![allow(clippy::expect_used)]
+
 use crate::*;
 use alloc::{string::String, vec::Vec};
 use frame_benchmarking::{
     add_benchmark, baseline, list_benchmark, BenchmarkBatch, BenchmarkConfig, BenchmarkList,
     Benchmarking,
 };
-use frame_support::traits::{StorageInfo, StorageInfoTrait, WhitelistedStorageKeys};
+use assay_primitives::{Architecture, ListingId, ModelParts, ModelSpec, Price, Profile};
+use frame_support::{
+    traits::{fungible::Mutate, StorageInfo, StorageInfoTrait, WhitelistedStorageKeys},
+    BoundedVec,
+};
 use frame_system_benchmarking::{
     extensions::Pallet as SystemExtensionsBench, Pallet as SystemBench,
 };
+use sp_runtime::Permill;
 use sp_storage::TrackedStorageKey;
 
 frame_benchmarking::define_benchmarks!(
@@ -18,6 +25,9 @@ frame_benchmarking::define_benchmarks!(
     [pallet_babe, Babe]
     [pallet_balances, Balances]
     [pallet_grandpa, Grandpa]
+    [pallet_jobs, Jobs]
+    [pallet_models, Models]
+    [pallet_providers, Providers]
     [pallet_sudo, Sudo]
     [pallet_timestamp, Timestamp]
     [pallet_transaction_payment, TransactionPayment]
@@ -27,6 +37,99 @@ frame_benchmarking::define_benchmarks!(
 impl frame_system_benchmarking::Config for Runtime {}
 impl baseline::Config for Runtime {}
 impl pallet_transaction_payment::BenchmarkConfig for Runtime {}
+
+/// Sets the market up for the benchmarks of its pallets.
+pub struct MarketHelper;
+
+const OPERATOR_KEY_TYPE: sp_core::crypto::KeyTypeId = sp_core::crypto::KeyTypeId(*b"oper");
+
+impl MarketHelper {
+    fn rich(name: &'static str, index: u32) -> AccountId {
+        let who = frame_benchmarking::account(name, index, 0);
+        Balances::set_balance(&who, 1_000_000 * ASY);
+        who
+    }
+
+    fn list(index: u32) -> ListingId {
+        let publisher = Self::rich("publisher", index);
+        Balances::set_balance(&Models::account_id(), EXISTENTIAL_DEPOSIT);
+        Balances::set_balance(&treasury_account(), EXISTENTIAL_DEPOSIT);
+        let royalty = Permill::from_percent(2);
+        let spec = ModelSpec {
+            architecture: Architecture::Llama,
+            profile: Profile::Unverified,
+            layers: 32,
+            hidden: 4_096,
+            intermediate: 14_336,
+            heads: 32,
+            kv_heads: 8,
+            head_dim: 128,
+            vocabulary: 128_256,
+            context: 131_072,
+            stop_tokens: BoundedVec::truncate_from(alloc::vec![128_001, 128_009]),
+            tied_embeddings: false,
+        };
+        let (tokenizer, template, tables, weights_root) = Default::default();
+        let parts = ModelParts { spec, tokenizer, template, tables, weights_root };
+        let id = parts.listing_id(&publisher, royalty);
+        if pallet_models::Listings::<Runtime>::contains_key(id) {
+            return id;
+        }
+        Models::register(
+            RuntimeOrigin::signed(publisher),
+            parts.spec,
+            tokenizer,
+            template,
+            tables,
+            weights_root,
+            royalty,
+            Default::default(),
+        )
+        .expect("the listing is sound");
+        id
+    }
+}
+
+impl pallet_providers::BenchmarkHelper for MarketHelper {
+    fn listing(index: u32) -> ListingId {
+        Self::list(index)
+    }
+}
+
+impl pallet_jobs::BenchmarkHelper<Runtime> for MarketHelper {
+    const MAX_OFFERS: u32 = 64;
+
+    fn listing() -> ListingId {
+        Self::list(0)
+    }
+
+    fn provider(index: u32, listing: ListingId, price: Price) -> (AccountId, AccountId) {
+        let stash = Self::rich("stash", index);
+        let seed = alloc::format!("//operator{index}").into_bytes();
+        let key = sp_io::crypto::sr25519_generate(OPERATOR_KEY_TYPE, Some(seed));
+        let operator = AccountId::from(key.0);
+        let by = || RuntimeOrigin::signed(stash.clone());
+        let info = pallet_providers::ProviderInfo {
+            endpoint: Default::default(),
+            tls_key_hash: Default::default(),
+            x25519_key: [0; 32],
+        };
+        Providers::register(by(), operator.clone(), info, 10_000 * ASY).expect("it is rich");
+        Providers::set_offer(by(), listing, price.input, price.output, 131_072, 1)
+            .expect("the listing is active");
+        (stash, operator)
+    }
+
+    fn sign(operator: &AccountId, payload: &[u8]) -> Signature {
+        let key = sp_core::sr25519::Public::from_raw(*operator.as_ref());
+        let signature = sp_io::crypto::sr25519_sign(OPERATOR_KEY_TYPE, &key, payload);
+        Signature::Sr25519(signature.expect("the key was generated here"))
+    }
+
+    fn set_randomness() {
+        pallet_babe::AuthorVrfRandomness::<Runtime>::put(Some([1; 32]));
+    }
+}
 
 pub fn metadata(extra: bool) -> (Vec<BenchmarkList>, Vec<StorageInfo>) {
     let mut list = Vec::<BenchmarkList>::new();

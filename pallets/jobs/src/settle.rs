@@ -52,7 +52,10 @@ impl<T: Config> Pallet<T> {
         let amount = parameters
             .missed_penalty
             .mul_floor(assignment.worst_case_fee)
-            .max(parameters.min_missed_penalty);
+            .max(parameters.min_missed_penalty)
+            // Never more than the job could have earned, or missing deadlines would be worth
+            // provoking.
+            .min(assignment.worst_case_fee);
         // The user's account exists: it has money on hold. Should the payment fail all the same,
         // the job goes on without it.
         with_storage_layer(|| T::Market::compensate(&assignment.provider, &job.user, amount))

@@ -39,11 +39,14 @@ impl<T: Config> Pallet<T> {
         let start = AgendaCursor::<T>::get();
         let mut cursor = start;
         'blocks: while cursor <= now {
+            // One iterator for a block: a new one would walk again over what was removed. New
+            // entries are always for later blocks.
+            let mut ids = Agenda::<T>::iter_key_prefix(cursor);
             loop {
                 if meter.try_consume(T::DbWeight::get().reads(1)).is_err() {
                     break 'blocks;
                 }
-                let Some(id) = Agenda::<T>::iter_key_prefix(cursor).next() else { break };
+                let Some(id) = ids.next() else { break };
                 let Some(job) = Jobs::<T>::get(id) else {
                     defensive!("an agenda entry without a job");
                     Agenda::<T>::remove(cursor, id);

@@ -45,7 +45,7 @@ pub struct Parameters<BlockNumber> {
     pub burned_share: Permill,
     /// What a missed deadline costs the provider, as a share of the worst-case fee.
     pub missed_penalty: Permill,
-    /// What a missed deadline costs at least, in planck.
+    /// What a missed deadline costs at least, in planck, but never more than the worst-case fee.
     pub min_missed_penalty: Balance,
 }
 
@@ -67,8 +67,7 @@ impl<BlockNumber: From<u32>> Default for Parameters<BlockNumber> {
 }
 
 impl<BlockNumber: PartialOrd + From<u32>> Parameters<BlockNumber> {
-    /// Whether every job still reaches its end, and the penalty stays within the worst-case fee
-    /// times two.
+    /// Whether every job still reaches its end.
     pub fn is_valid(&self) -> bool {
         self.challenge_blocks > 0u32.into()
             && self.retention_blocks > 0u32.into()

@@ -1,4 +1,7 @@
-use frame_support::weights::Weight;
+//! What each call costs at most. The storage accesses are counted from the code and priced for
+//! ParityDB; the computing time is an upper estimate. `make weights` replaces this with measurements.
+
+use frame_support::weights::{constants::ParityDbWeight, Weight};
 
 pub trait WeightInfo {
     fn submit(p: u32) -> Weight;
@@ -17,34 +20,41 @@ pub trait WeightInfo {
     }
 }
 
+/// Storage accesses, and microseconds of computing.
+fn cost(reads: u64, writes: u64, micros: u64) -> Weight {
+    ParityDbWeight::get()
+        .reads_writes(reads, writes)
+        .saturating_add(Weight::from_parts(micros.saturating_mul(1_000_000), reads.saturating_mul(4_096)))
+}
+
 impl WeightInfo for () {
     fn submit(p: u32) -> Weight {
-        Weight::from_parts(150_000_000, 16_000)
-            .saturating_add(Weight::from_parts(20_000, 4).saturating_mul(p.into()))
+        cost(9, 7, 80)
+            .saturating_add(Weight::from_parts(60_000, 4).saturating_mul(p.into()))
     }
     fn cancel() -> Weight {
-        Weight::from_parts(120_000_000, 16_000)
+        cost(6, 6, 90)
     }
     fn decline() -> Weight {
-        Weight::from_parts(150_000_000, 16_000)
+        cost(8, 8, 100)
     }
     fn deliver(o: u32) -> Weight {
-        Weight::from_parts(250_000_000, 16_000)
-            .saturating_add(Weight::from_parts(50_000, 4).saturating_mul(o.into()))
+        cost(10, 8, 180)
+            .saturating_add(Weight::from_parts(100_000, 4).saturating_mul(o.into()))
     }
     fn draw() -> Weight {
-        Weight::from_parts(1_500_000_000, 200_000)
+        cost(137, 8, 1000)
     }
     fn miss() -> Weight {
-        Weight::from_parts(300_000_000, 20_000)
+        cost(12, 12, 200)
     }
     fn settle() -> Weight {
-        Weight::from_parts(400_000_000, 30_000)
+        cost(17, 15, 250)
     }
     fn remove() -> Weight {
-        Weight::from_parts(150_000_000, 16_000)
+        cost(4, 6, 80)
     }
     fn set_parameters() -> Weight {
-        Weight::from_parts(20_000_000, 2_000)
+        cost(0, 1, 15)
     }
 }

@@ -1,4 +1,7 @@
-use frame_support::weights::Weight;
+//! What each call costs at most. The storage accesses are counted from the code and priced for
+//! ParityDB; the computing time is an upper estimate. `make weights` replaces this with measurements.
+
+use frame_support::weights::{constants::ParityDbWeight, Weight};
 
 pub trait WeightInfo {
     fn register() -> Weight;
@@ -8,20 +11,27 @@ pub trait WeightInfo {
     fn freeze() -> Weight;
 }
 
+/// Storage accesses, and microseconds of computing.
+fn cost(reads: u64, writes: u64, micros: u64) -> Weight {
+    ParityDbWeight::get()
+        .reads_writes(reads, writes)
+        .saturating_add(Weight::from_parts(micros.saturating_mul(1_000_000), reads.saturating_mul(4_096)))
+}
+
 impl WeightInfo for () {
     fn register() -> Weight {
-        Weight::from_parts(60_000_000, 4_000)
+        cost(3, 4, 80)
     }
     fn retire() -> Weight {
-        Weight::from_parts(20_000_000, 4_000)
+        cost(1, 1, 20)
     }
     fn claim_royalties() -> Weight {
-        Weight::from_parts(80_000_000, 8_000)
+        cost(6, 5, 90)
     }
     fn drop_retired() -> Weight {
-        Weight::from_parts(60_000_000, 4_000)
+        cost(4, 4, 60)
     }
     fn freeze() -> Weight {
-        Weight::from_parts(20_000_000, 4_000)
+        cost(1, 1, 20)
     }
 }

@@ -10,17 +10,20 @@ const LEAST_PRICE_FACTOR: u128 = 250_000;
 
 struct Candidate<AccountId> {
     assignment: Assignment<AccountId>,
+    /// The fee for all tokens that the user wants, whether the budget reaches so far or not: by
+    /// this, offers can be compared.
+    full_fee: Balance,
     free_bond: Balance,
     score: u32,
 }
 
 impl<AccountId> Candidate<AccountId> {
-    /// Weight in the draw, when `lowest` is the lowest worst-case fee among all candidates.
+    /// Weight in the draw, when `lowest` is the lowest full fee among all candidates.
     fn weight(&self, lowest: Balance) -> u128 {
         let one = u128::from(PPM_ONE);
         let price_factor = lowest
             .saturating_mul(one)
-            .checked_div(self.assignment.worst_case_fee)
+            .checked_div(self.full_fee)
             .unwrap_or(one)
             .clamp(LEAST_PRICE_FACTOR, one);
         // Parts per million are taken off before the product can leave the type.
@@ -50,6 +53,10 @@ impl<T: Config> Pallet<T> {
             .ok_or(Eligibility::Unaffordable)?;
         let worst_case_fee =
             offer.price.fee(request.prompt_len, token_limit).ok_or(Eligibility::Unaffordable)?;
+        let full_fee = offer
+            .price
+            .fee(request.prompt_len, request.max_output_tokens)
+            .ok_or(Eligibility::Unaffordable)?;
         let free_bond = record.free_bond(parameters.min_bond, parameters.exposure_factor);
         if offer.open_jobs >= offer.capacity || free_bond == 0 || worst_case_fee > free_bond {
             return Err(Eligibility::Busy);
@@ -60,7 +67,7 @@ impl<T: Config> Pallet<T> {
             token_limit,
             worst_case_fee,
         };
-        Ok(Candidate { assignment, free_bond, score: record.record.score })
+        Ok(Candidate { assignment, full_fee, free_bond, score: record.record.score })
     }
 
     pub(crate) fn check_eligibility(
@@ -87,7 +94,7 @@ impl<T: Config> Pallet<T> {
             Some(provider) => eligible(provider).into_iter().collect(),
             None => Offering::<T>::get(request.listing).iter().filter_map(eligible).collect(),
         };
-        let lowest = candidates.iter().map(|c| c.assignment.worst_case_fee).min()?;
+        let lowest = candidates.iter().map(|c| c.full_fee).min()?;
         let weights: Vec<u128> =
             candidates.iter().map(|candidate| candidate.weight(lowest).max(1)).collect();
         let total = weights.iter().fold(0u128, |sum, weight| sum.saturating_add(*weight));
@@ -114,10 +121,10 @@ mod tests {
     use super::*;
     use assay_primitives::Price;
 
-    fn candidate(free_bond: Balance, score: u32, worst_case_fee: Balance) -> Candidate<u64> {
+    fn candidate(free_bond: Balance, score: u32, full_fee: Balance) -> Candidate<u64> {
         let assignment =
-            Assignment { provider: 1, price: Price::default(), token_limit: 1, worst_case_fee };
-        Candidate { assignment, free_bond, score }
+            Assignment { provider: 1, price: Price::default(), token_limit: 1, worst_case_fee: 0 };
+        Candidate { assignment, full_fee, free_bond, score }
     }
 
     #[test]

@@ -20,9 +20,14 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    fn give_back(provider: &mut ProviderRecordOf<T>, stash: &T::AccountId, owed: &Obligation) {
+    /// The job is over for the bond.
+    fn give_back(provider: &mut ProviderRecordOf<T>, owed: &Obligation) {
         provider.exposure = provider.exposure.defensive_saturating_sub(owed.worst_case_fee);
         provider.open_jobs.defensive_saturating_dec();
+    }
+
+    /// The job is over for the worker: its place in the offer's capacity is free.
+    fn free_place(stash: &T::AccountId, owed: &Obligation) {
         Offers::<T>::mutate(owed.listing, stash, |offer| match offer {
             Some(offer) => offer.open_jobs.defensive_saturating_dec(),
             None => {
@@ -76,8 +81,9 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
                 Outcome::Declined => provider.record.note_declined(),
                 Outcome::Missed => provider.record.note_missed(),
             }
+            Self::free_place(stash, obligation);
             if outcome != Outcome::Delivered {
-                Self::give_back(provider, stash, obligation);
+                Self::give_back(provider, obligation);
             }
             let score = provider.record.score;
             Self::deposit_event(Event::Resolved { provider: stash.clone(), outcome, score });
@@ -90,7 +96,7 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
                 defensive!("a provider with open jobs was deregistered");
                 return;
             };
-            Self::give_back(provider, stash, obligation);
+            Self::give_back(provider, obligation);
             provider.record.earned = provider.record.earned.saturating_add(earned);
         });
     }

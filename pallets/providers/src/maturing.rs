@@ -71,7 +71,8 @@ impl<T: Config> Pallet<T> {
             if meter.try_consume(T::DbWeight::get().reads(1)).is_err() {
                 break;
             }
-            while let Some(stash) = Maturing::<T>::iter_key_prefix(cursor).next() {
+            // One iterator for a block: a new one would walk again over what was removed.
+            for stash in Maturing::<T>::iter_key_prefix(cursor) {
                 if meter.try_consume(release_weight).is_err() {
                     break 'blocks;
                 }

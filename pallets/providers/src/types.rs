@@ -180,6 +180,7 @@ pub struct ProviderRecord<AccountId, BlockNumber, Info, Chunks, Ticket> {
     pub unbonding: Chunks,
     /// Worst-case fees of open jobs, in planck.
     pub exposure: Balance,
+    /// Assigned and not settled.
     pub open_jobs: u32,
     pub offers: u32,
     /// Earnings on hold, in planck.
@@ -210,6 +211,7 @@ pub struct OfferRecord<Ticket> {
     pub context: u32,
     /// The most jobs at once.
     pub capacity: u32,
+    /// Assigned and not delivered.
     pub open_jobs: u32,
     /// The deposit for this record.
     pub ticket: Ticket,

@@ -1,4 +1,7 @@
-use frame_support::weights::Weight;
+//! What each call costs at most. The storage accesses are counted from the code and priced for
+//! ParityDB; the computing time is an upper estimate. `make weights` replaces this with measurements.
+
+use frame_support::weights::{constants::ParityDbWeight, Weight};
 
 pub trait WeightInfo {
     fn register() -> Weight;
@@ -15,41 +18,48 @@ pub trait WeightInfo {
     fn set_parameters() -> Weight;
 }
 
+/// Storage accesses, and microseconds of computing.
+fn cost(reads: u64, writes: u64, micros: u64) -> Weight {
+    ParityDbWeight::get()
+        .reads_writes(reads, writes)
+        .saturating_add(Weight::from_parts(micros.saturating_mul(1_000_000), reads.saturating_mul(4_096)))
+}
+
 impl WeightInfo for () {
     fn register() -> Weight {
-        Weight::from_parts(80_000_000, 8_000)
+        cost(6, 5, 100)
     }
     fn update_info() -> Weight {
-        Weight::from_parts(80_000_000, 8_000)
+        cost(1, 1, 25)
     }
     fn rotate_operator() -> Weight {
-        Weight::from_parts(80_000_000, 8_000)
+        cost(4, 4, 50)
     }
     fn bond_extra() -> Weight {
-        Weight::from_parts(80_000_000, 8_000)
+        cost(4, 3, 60)
     }
     fn unbond() -> Weight {
-        Weight::from_parts(80_000_000, 8_000)
+        cost(2, 1, 30)
     }
     fn withdraw_unbonded() -> Weight {
-        Weight::from_parts(80_000_000, 8_000)
+        cost(3, 3, 60)
     }
     fn set_offer() -> Weight {
-        Weight::from_parts(80_000_000, 8_000)
+        cost(7, 6, 90)
     }
     fn remove_offer() -> Weight {
-        Weight::from_parts(80_000_000, 8_000)
+        cost(5, 6, 80)
     }
     fn set_online() -> Weight {
-        Weight::from_parts(80_000_000, 8_000)
+        cost(2, 1, 25)
     }
     fn deregister() -> Weight {
-        Weight::from_parts(80_000_000, 8_000)
+        cost(4, 5, 70)
     }
     fn release_earnings() -> Weight {
-        Weight::from_parts(80_000_000, 8_000)
+        cost(4, 4, 70)
     }
     fn set_parameters() -> Weight {
-        Weight::from_parts(80_000_000, 8_000)
+        cost(0, 1, 15)
     }
 }

@@ -124,6 +124,12 @@ impl Ledger {
         self.open(stash).map(|job| job.worst_case).sum()
     }
 
+    /// Jobs that take a place in the offer's capacity.
+    fn assigned(&self, stash: u64) -> usize {
+        let assigned = |job: &&Job| matches!(job.stage, Stage::Assigned { .. });
+        self.open(stash).filter(assigned).count()
+    }
+
     pub fn open(&self, stash: u64) -> impl Iterator<Item = &Job> {
         self.jobs.values().filter(move |job| job.answers() == Some(stash))
     }
@@ -136,7 +142,7 @@ impl Ledger {
             && job.prompt_len + job.output_limit <= CONTEXT
             && !job.excluded.contains(&stash)
             && job.named.is_none_or(|named| named == stash)
-            && self.open(stash).count() < CAPACITY as usize
+            && self.assigned(stash) < CAPACITY as usize
             && self.exposure(stash) < 4 * provider.bond
             && self.exposure(stash) + worst_case <= 4 * provider.bond
     }
@@ -250,7 +256,7 @@ impl Ledger {
     fn miss(&mut self, id: u64, stash: u64) {
         let (user, worst_case) = (self.jobs[&id].user, self.jobs[&id].worst_case);
         let provider = self.providers.get_mut(&stash).unwrap();
-        let mut left = (worst_case / 5).max(500);
+        let mut left = (worst_case / 5).max(500).min(worst_case);
         let mut paid = 0;
         let chunks = provider.unbonding.iter_mut().map(|(_, amount)| amount);
         for purse in std::iter::once(&mut provider.bond).chain(chunks) {

@@ -1,5 +1,5 @@
 use crate::{mock::*, Error, Event, HoldReason, UnbondingChunk};
-use assay_primitives::{Balance, Market, Price};
+use assay_primitives::{Balance, Market, Outcome, Price};
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::{DispatchError, DispatchResult, TokenError};
 
@@ -120,6 +120,7 @@ fn a_bond_stays_while_even_a_free_job_is_open() {
         assert_ok!(set_offer(PETRA, Price::default()));
         assert_eq!(assign(PETRA).unwrap().worst_case_fee, 0);
         assert_noop!(unbond(BOND), Error::<Test>::BondNeeded);
+        <Providers as Market<u64, u64>>::resolve(&PETRA, &obligation(0), Outcome::Delivered);
         <Providers as Market<u64, u64>>::close(&PETRA, &obligation(0), 0);
         assert_ok!(unbond(BOND));
     });

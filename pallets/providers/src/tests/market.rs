@@ -176,6 +176,7 @@ fn a_delivered_job_stays_an_obligation_until_it_is_closed() {
         );
         let provider = record(PETRA);
         assert_eq!((provider.exposure, provider.open_jobs), (WORST_CASE, 1));
+        assert_eq!(Offers::<Test>::get(listing(), PETRA).unwrap().open_jobs, 0, "a free place");
         assert_eq!((provider.record.delivered, provider.record.score), (1, score));
         close(PETRA, 600);
         let provider = record(PETRA);
@@ -204,6 +205,7 @@ fn a_price_change_leaves_open_obligations_as_they_are() {
         let assignment = assign(PETRA).unwrap();
         assert_ok!(set_offer(PETRA, Price { input: 1, output: 1 }));
         assert_eq!(record(PETRA).exposure, assignment.worst_case_fee);
+        resolve(PETRA, Outcome::Delivered);
         close(PETRA, 0);
         assert_eq!(record(PETRA).exposure, 0);
     });

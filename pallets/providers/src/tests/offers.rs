@@ -1,5 +1,5 @@
 use crate::{mock::*, Error, Event, HoldReason, Offering, Offers};
-use assay_primitives::{ListingId, Market, Price};
+use assay_primitives::{ListingId, Market, Outcome, Price};
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::{DispatchResult, TokenError};
 
@@ -127,6 +127,7 @@ fn an_offer_with_open_jobs_stays() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
         let worst = assign(PETRA).unwrap().worst_case_fee;
         assert_noop!(remove(PETRA), Error::<Test>::OfferBusy);
+        <Providers as Market<u64, u64>>::resolve(&PETRA, &obligation(worst), Outcome::Delivered);
         <Providers as Market<u64, u64>>::close(&PETRA, &obligation(worst), 0);
         assert_ok!(remove(PETRA));
     });

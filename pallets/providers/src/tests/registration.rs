@@ -1,7 +1,7 @@
 use crate::{
     mock::*, Error, Event, HoldReason, OperatorHistory, OperatorRange, Operators, Parameters,
 };
-use assay_primitives::Market;
+use assay_primitives::{Market, Outcome};
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::{DispatchError, DispatchResult, TokenError};
 
@@ -177,6 +177,7 @@ fn nobody_leaves_with_jobs_offers_or_earnings_open() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
         let worst = assign(PETRA).unwrap().worst_case_fee;
         assert_noop!(deregister(PETRA), Error::<Test>::JobsRemain);
+        <Providers as Market<u64, u64>>::resolve(&PETRA, &obligation(worst), Outcome::Delivered);
         <Providers as Market<u64, u64>>::close(&PETRA, &obligation(worst), 0);
         assert_noop!(deregister(PETRA), Error::<Test>::OffersRemain);
         assert_ok!(Providers::remove_offer(RuntimeOrigin::signed(PETRA), listing()));

@@ -1,0 +1,64 @@
+//! What a job weighs, beside a transfer: the committed weights, not a measurement.
+
+use assay_runtime::{AccountId, Runtime, RuntimeCall};
+use frame_support::{
+    dispatch::{DispatchClass, GetDispatchInfo},
+    weights::{constants::WEIGHT_REF_TIME_PER_MILLIS, Weight},
+};
+use pallet_jobs::WeightInfo;
+
+/// Prompt and answer, in tokens.
+const SIZES: [(u32, u32); 2] = [(128, 128), (4096, 4096)];
+/// What a job may weigh in all, in milliseconds.
+const BAR: f64 = 2.5;
+
+type Weights = <Runtime as pallet_jobs::Config>::WeightInfo;
+
+fn millis(weight: Weight) -> f64 {
+    weight.ref_time() as f64 / WEIGHT_REF_TIME_PER_MILLIS as f64
+}
+
+fn transfer() -> Weight {
+    let nobody = AccountId::new([0; 32]);
+    let call = pallet_balances::Call::transfer_keep_alive {
+        dest: nobody.into(),
+        value: 1,
+    };
+    RuntimeCall::Balances(call).get_dispatch_info().call_weight
+}
+
+fn main() {
+    let base = <Runtime as frame_system::Config>::BlockWeights::get()
+        .get(DispatchClass::Normal)
+        .base_extrinsic;
+    let transfer = transfer();
+    let line = |name: &str, weight: Weight| {
+        let times = millis(weight) / millis(transfer);
+        println!("  {name:<44}{:>9.3} ms{times:>9.1} x", millis(weight));
+    };
+    println!("committed weights as time, the database included; the last column counts transfers");
+    line("balances.transfer_keep_alive", transfer);
+    for (prompt, answer) in SIZES {
+        let submit = Weights::submit(prompt);
+        let deliver = Weights::deliver(answer);
+        let settle = Weights::settle();
+        let sum = submit.saturating_add(deliver).saturating_add(settle);
+        let step = Weights::draw().saturating_add(Weights::remove());
+        println!("a job of {prompt} tokens in and {answer} out");
+        line("submit", submit);
+        line("deliver", deliver);
+        line("settle", settle);
+        line("submit + deliver + settle", sum);
+        let verdict = if millis(sum) <= BAR {
+            "within"
+        } else {
+            "above"
+        };
+        println!("  {verdict} the bar of {BAR} ms");
+        line("beyond the bar: draw (64 offers) + remove", step);
+        line(
+            "beyond the bar: 2 transactions around it",
+            base.saturating_mul(2),
+        );
+    }
+}

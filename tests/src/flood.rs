@@ -52,7 +52,10 @@ async fn main() -> Result<()> {
         None => DEFAULT_TRANSFERS,
     };
     let folder = tempfile::tempdir()?;
-    let node = Node::development(folder.path())?;
+    // A tenth of the pool is for transactions whose nonce is not next, which most of a flood are for
+    // a moment; beyond that the node forgets them without a word.
+    let pool = format!("--pool-limit={}", count.saturating_mul(20).max(8_192));
+    let node = Node::start(folder.path(), "node", &["--dev", &pool])?;
     let chain = node.chain().await?;
 
     let signed = sign_all(&chain, count).await?;

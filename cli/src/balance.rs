@@ -38,7 +38,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         named.push((text.clone(), keys::parse_account(text)?));
     }
     if args.accounts.is_empty() && !args.all {
-        named.extend(context.key_if_given()?.map(|key| ("key".to_owned(), keys::account(&key))));
+        named.extend(
+            context
+                .key_if_given()?
+                .map(|key| ("key".to_owned(), keys::account(&key))),
+        );
     }
     let chain = context.chain().await?;
     let snapshot = chain.best().await?;
@@ -79,7 +83,11 @@ async fn read(
 ) -> Result<Vec<Line>, Failure> {
     let mut lines = Vec::with_capacity(named.len());
     for (name, account) in named {
-        lines.push(Line { name, account, balances: snapshot.balances(account).await? });
+        lines.push(Line {
+            name,
+            account,
+            balances: snapshot.balances(account).await?,
+        });
     }
     Ok(lines)
 }
@@ -92,9 +100,15 @@ fn text(lines: &[Line], total_issuance: u128) -> String {
             name if name == line.account.to_string() => name.to_owned(),
             name => format!("{name} {}", line.account),
         };
-        text.push_str(&format!("{name}\n  free      {}\n", Amount(line.balances.free)));
+        text.push_str(&format!(
+            "{name}\n  free      {}\n",
+            Amount(line.balances.free)
+        ));
         if line.balances.frozen > 0 {
-            text.push_str(&format!("  of it not to be spent {}\n", Amount(line.balances.frozen)));
+            text.push_str(&format!(
+                "  of it not to be spent {}\n",
+                Amount(line.balances.frozen)
+            ));
         }
         for (reason, amount) in &line.balances.holds {
             text.push_str(&format!("  on hold   {} for {reason}\n", Amount(*amount)));

@@ -20,7 +20,12 @@ const SUBMIT_TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Args)]
 pub struct Globals {
     /// Node to talk to.
-    #[arg(long, global = true, env = "ASSAY_CHAIN", default_value = "ws://127.0.0.1:9944")]
+    #[arg(
+        long,
+        global = true,
+        env = "ASSAY_CHAIN",
+        default_value = "ws://127.0.0.1:9944"
+    )]
     chain: String,
 
     /// Key to sign with: a secret URI such as //Alice, or a file with one or with a polkadot-js
@@ -88,7 +93,9 @@ impl Context {
     ) -> Result<Included, Failure> {
         let key = self.key()?;
         progress.wait("waiting for the transaction's block");
-        Ok(chain.submit(call, &key, Wait::InBlock, SUBMIT_TIMEOUT).await?)
+        Ok(chain
+            .submit(call, &key, Wait::InBlock, SUBMIT_TIMEOUT)
+            .await?)
     }
 
     pub fn is_json(&self) -> bool {
@@ -171,24 +178,37 @@ pub async fn choose_listing(
         .map(|(id, listing)| (*id, matches!(listing.status, ListingStatus::Active)))
         .collect();
     let chosen = choose_id(&ids, wanted)?;
-    listings.into_iter().find(|(id, _)| *id == chosen).ok_or_else(|| {
-        Failure::Request(format!("listing {chosen:?} is gone; look at `assay model list`"))
-    })
+    listings
+        .into_iter()
+        .find(|(id, _)| *id == chosen)
+        .ok_or_else(|| {
+            Failure::Request(format!(
+                "listing {chosen:?} is gone; look at `assay model list`"
+            ))
+        })
 }
 
 fn choose_id(listings: &[(H256, bool)], wanted: Option<&str>) -> Result<H256, Failure> {
     let matching: Vec<H256> = match wanted {
         Some(wanted) => {
-            let digits = wanted.strip_prefix("0x").unwrap_or(wanted).to_ascii_lowercase();
+            let digits = wanted
+                .strip_prefix("0x")
+                .unwrap_or(wanted)
+                .to_ascii_lowercase();
             if digits.is_empty() || !digits.chars().all(|digit| digit.is_ascii_hexdigit()) {
                 return Err(Failure::Usage(format!(
                     "{wanted:?} is no listing id; copy one from `assay model list`"
                 )));
             }
             let all = listings.iter().map(|(id, _)| *id);
-            all.filter(|id| hex::encode(id).starts_with(&digits)).collect()
+            all.filter(|id| hex::encode(id).starts_with(&digits))
+                .collect()
         }
-        None => listings.iter().filter(|(_, active)| *active).map(|(id, _)| *id).collect(),
+        None => listings
+            .iter()
+            .filter(|(_, active)| *active)
+            .map(|(id, _)| *id)
+            .collect(),
     };
     match (matching.as_slice(), wanted) {
         ([only], _) => Ok(*only),
@@ -217,8 +237,9 @@ pub fn decimal(text: &str, places: usize) -> Result<u32, String> {
     if !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
         return Err("write a number such as 0.7".into());
     }
-    let missing =
-        places.checked_sub(fraction.len()).ok_or(format!("at most {places} decimal places count"))?;
+    let missing = places
+        .checked_sub(fraction.len())
+        .ok_or(format!("at most {places} decimal places count"))?;
     let scaled = format!("{whole}{fraction}{}", "0".repeat(missing));
     scaled.parse().map_err(|_| "the number is too large".into())
 }
@@ -245,7 +266,11 @@ mod tests {
 
     #[test]
     fn a_listing_is_chosen_by_its_first_digits_or_because_it_is_the_only_one() {
-        let (a, b, old) = (H256::repeat_byte(0xa1), H256::repeat_byte(0xab), H256::repeat_byte(0x0c));
+        let (a, b, old) = (
+            H256::repeat_byte(0xa1),
+            H256::repeat_byte(0xab),
+            H256::repeat_byte(0x0c),
+        );
         let all = [(a, true), (b, true), (old, false)];
         assert_eq!(choose_id(&all, Some("0xab")).unwrap(), b);
         assert_eq!(choose_id(&all, Some("A1")).unwrap(), a);

@@ -17,11 +17,19 @@ struct Report(Vec<Check>);
 
 impl Report {
     fn fine(&mut self, name: &'static str, found: impl Into<String>) {
-        self.0.push(Check { name, found: found.into(), next: None });
+        self.0.push(Check {
+            name,
+            found: found.into(),
+            next: None,
+        });
     }
 
     fn problem(&mut self, name: &'static str, found: impl Into<String>, next: impl Into<String>) {
-        self.0.push(Check { name, found: found.into(), next: Some(next.into()) });
+        self.0.push(Check {
+            name,
+            found: found.into(),
+            next: Some(next.into()),
+        });
     }
 }
 
@@ -53,7 +61,9 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
     }
     match checks.iter().filter(|check| check.next.is_some()).count() {
         0 => Ok(()),
-        count => Err(Failure::Request(format!("{count} problems found; solve the first one first"))),
+        count => Err(Failure::Request(format!(
+            "{count} problems found; solve the first one first"
+        ))),
     }
 }
 
@@ -65,7 +75,11 @@ async fn examine(context: &Context, report: &mut Report) -> Result<(), Failure> 
         report.fine("runtime", "is the one that this program was built for");
     } else {
         let next = "what still fits works; update this program for the rest";
-        report.problem("runtime", "differs from the one that this program was built for", next);
+        report.problem(
+            "runtime",
+            "differs from the one that this program was built for",
+            next,
+        );
     }
     key(context, &best, report).await?;
     market(&best, report).await?;
@@ -76,11 +90,23 @@ async fn node(chain: &Chain, report: &mut Report) -> Result<Snapshot, Error> {
     let health = chain.health().await?;
     let best = chain.best().await?;
     let finalized = chain.finalized().await?;
-    let blocks = format!("best block {}, finalized {}", best.number(), finalized.number());
+    let blocks = format!(
+        "best block {}, finalized {}",
+        best.number(),
+        finalized.number()
+    );
     if health.is_syncing {
-        report.problem("blocks", format!("{blocks}, syncing from {} peers", health.peers), "wait until it has caught up");
+        report.problem(
+            "blocks",
+            format!("{blocks}, syncing from {} peers", health.peers),
+            "wait until it has caught up",
+        );
     } else if best.number() == 0 {
-        report.problem("blocks", blocks, "start a validator, for example with `assay-node --dev`");
+        report.problem(
+            "blocks",
+            blocks,
+            "start a validator, for example with `assay-node --dev`",
+        );
     } else {
         report.fine("blocks", blocks);
     }
@@ -91,7 +117,11 @@ async fn key(context: &Context, best: &Snapshot, report: &mut Report) -> Result<
     let key = match context.key_if_given() {
         Ok(Some(key)) => key,
         Ok(None) => {
-            report.problem("key", "none is given", "name one with --key or in ASSAY_KEY");
+            report.problem(
+                "key",
+                "none is given",
+                "name one with --key or in ASSAY_KEY",
+            );
             return Ok(());
         }
         Err(failure) => {
@@ -123,26 +153,39 @@ async fn market(best: &Snapshot, report: &mut Report) -> Result<(), Error> {
         report.problem("models", "none is listed and active", next);
         return Ok(());
     }
-    report.fine("models", format!("{} active of {} listed", active.len(), listings.len()));
+    report.fine(
+        "models",
+        format!("{} active of {} listed", active.len(), listings.len()),
+    );
     let parameters = best.provider_parameters().await?;
     for id in active {
         let offers = best.offers(id).await?;
         let mut serving = 0u32;
         for (stash, offer) in &offers {
-            let Some(provider) = best.provider(*stash).await? else { continue };
+            let Some(provider) = best.provider(*stash).await? else {
+                continue;
+            };
             let bonded = provider.bond >= parameters.min_bond;
             if provider.online && bonded && offer.open_jobs < offer.capacity {
                 serving = serving.saturating_add(1);
             }
         }
-        let found = format!("{serving} of {} offers for {id:?} can take a job now", offers.len());
+        let found = format!(
+            "{serving} of {} offers for {id:?} can take a job now",
+            offers.len()
+        );
         if serving > 0 {
             report.fine("offers", found);
         } else if offers.is_empty() {
             report.problem("offers", found, "make one with `assay provider offer`");
         } else {
-            let next = "a provider goes online with `assay provider online`, with a bond of at least";
-            report.problem("offers", found, format!("{next} {}", Amount(parameters.min_bond)));
+            let next =
+                "a provider goes online with `assay provider online`, with a bond of at least";
+            report.problem(
+                "offers",
+                found,
+                format!("{next} {}", Amount(parameters.min_bond)),
+            );
         }
     }
     Ok(())

@@ -59,7 +59,10 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Watch(args) => {
             let chain = context.chain().await?;
             let progress = context.progress();
-            let seen = follow(&chain, args.job, Goal::Settled, &progress, &mut |_, _| Ok(())).await?;
+            let seen = follow(&chain, args.job, Goal::Settled, &progress, &mut |_, _| {
+                Ok(())
+            })
+            .await?;
             drop(progress);
             let refunded = matches!(seen.job.state, JobState::Refunded { .. });
             let description = records::describe(args.job, &seen.job);
@@ -69,21 +72,31 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             if context.is_json() {
                 println!("{:#}", records::job(args.job, &seen.job));
             }
-            Err(Failure::Request(format!("{description}; submit it again, or name a --provider")))
+            Err(Failure::Request(format!(
+                "{description}; submit it again, or name a --provider"
+            )))
         }
         Command::Cancel { job } => {
             let chain = context.chain().await?;
-            let included = context.submit(&chain, &runtime::tx().jobs().cancel(job)).await?;
+            let included = context
+                .submit(&chain, &runtime::tx().jobs().cancel(job))
+                .await?;
             let record = read(&included.block, job).await?;
-            context.show(records::job(job, &record), || records::describe(job, &record));
+            context.show(records::job(job, &record), || {
+                records::describe(job, &record)
+            });
             Ok(())
         }
         Command::Finalize { job } => {
             let chain = context.chain().await?;
-            let included = context.submit(&chain, &runtime::tx().jobs().finalize(job)).await?;
+            let included = context
+                .submit(&chain, &runtime::tx().jobs().finalize(job))
+                .await?;
             match included.block.job(job).await? {
                 Some(record) => {
-                    context.show(records::job(job, &record), || records::describe(job, &record));
+                    context.show(records::job(job, &record), || {
+                        records::describe(job, &record)
+                    });
                 }
                 None => context.show(json!({ "job": job, "state": "Removed" }), || {
                     format!("the record of job {job} is removed and its deposit returned")
@@ -103,7 +116,10 @@ async fn submit(context: &Context, args: RequestArgs) -> Result<(), Failure> {
     drop(progress);
     let job = read(&chain.best().await?, id).await?;
     context.show(records::job(id, &job), || {
-        format!("{}\nfollow it with `assay job watch {id}`", records::describe(id, &job))
+        format!(
+            "{}\nfollow it with `assay job watch {id}`",
+            records::describe(id, &job)
+        )
     });
     Ok(())
 }
@@ -130,7 +146,9 @@ async fn show(
         match (text, output) {
             (Some(text), _) => lines.push(text),
             (None, Some(output)) => {
-                lines.push(format!("output tokens {output:?}; --model-dir shows them as text"));
+                lines.push(format!(
+                    "output tokens {output:?}; --model-dir shows them as text"
+                ));
             }
             (None, None) => {}
         }

@@ -58,24 +58,41 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Show { model } => show(context, model).await,
         Command::Retire { model } => {
             let (chain, id) = find(context, model).await?;
-            context.submit(&chain, &runtime::tx().models().retire(id)).await?;
-            done(context, id, "is retired: offers and jobs that name it run out");
+            context
+                .submit(&chain, &runtime::tx().models().retire(id))
+                .await?;
+            done(
+                context,
+                id,
+                "is retired: offers and jobs that name it run out",
+            );
             Ok(())
         }
         Command::Claim { model } => {
             let (chain, id) = find(context, model).await?;
-            let included = context.submit(&chain, &runtime::tx().models().claim_royalties(id)).await?;
-            let claimed = included.events.find_first::<runtime::models::events::RoyaltiesClaimed>();
-            let amount = claimed.and_then(Result::ok).map(|event| Amount(event.amount));
+            let included = context
+                .submit(&chain, &runtime::tx().models().claim_royalties(id))
+                .await?;
+            let claimed = included
+                .events
+                .find_first::<runtime::models::events::RoyaltiesClaimed>();
+            let amount = claimed
+                .and_then(Result::ok)
+                .map(|event| Amount(event.amount));
             let json = json!({ "listing": records::hash(&id), "amount": amount });
             context.show(json, || {
-                format!("{} went to the publisher of {id:?}", amount.unwrap_or_default())
+                format!(
+                    "{} went to the publisher of {id:?}",
+                    amount.unwrap_or_default()
+                )
             });
             Ok(())
         }
         Command::Drop { model } => {
             let (chain, id) = find(context, Some(model)).await?;
-            context.submit(&chain, &runtime::tx().models().drop_retired(id)).await?;
+            context
+                .submit(&chain, &runtime::tx().models().drop_retired(id))
+                .await?;
             done(context, id, "is dropped and its deposit returned");
             Ok(())
         }
@@ -83,7 +100,9 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
 }
 
 fn done(context: &Context, id: H256, what: &str) {
-    context.show(json!({ "listing": records::hash(&id) }), || format!("listing {id:?} {what}"));
+    context.show(json!({ "listing": records::hash(&id) }), || {
+        format!("listing {id:?} {what}")
+    });
 }
 
 async fn find(context: &Context, model: Option<String>) -> Result<(Chain, H256), Failure> {
@@ -114,12 +133,19 @@ async fn register(
         runtime_types::bounded_collections::bounded_vec::BoundedVec(uri.into_bytes()),
     );
     let included = context.submit(&chain, &call).await?;
-    let registered = included.events.find_first::<runtime::models::events::Registered>();
-    let unknown = || Failure::Chain("the chain does not say how it filed the model; update this program".into());
+    let registered = included
+        .events
+        .find_first::<runtime::models::events::Registered>();
+    let unknown = || {
+        Failure::Chain("the chain does not say how it filed the model; update this program".into())
+    };
     let id = registered.and_then(Result::ok).ok_or_else(unknown)?.listing;
     let listing = included.block.listing(id).await?.ok_or_else(unknown)?;
     context.show(records::listing(&id, &listing, None), || {
-        format!("{}\noffer it with `assay provider offer`", line(&id, &listing, None))
+        format!(
+            "{}\noffer it with `assay provider offer`",
+            line(&id, &listing, None)
+        )
     });
     Ok(())
 }
@@ -147,7 +173,9 @@ async fn show(context: &Context, model: Option<String>) -> Result<(), Failure> {
     let offers = snapshot.offers(id).await?;
     let mut json = records::listing(&id, &listing, account.as_ref());
     if let Value::Object(fields) = &mut json {
-        let offers = offers.iter().map(|(stash, offer)| records::offer(stash, &id, offer));
+        let offers = offers
+            .iter()
+            .map(|(stash, offer)| records::offer(stash, &id, offer));
         fields.insert("offers".into(), offers.collect());
     }
     context.show(json, || {
@@ -190,7 +218,11 @@ fn line(id: &H256, listing: &Listing, account: Option<&ListingAccount>) -> Strin
         records::percent(listing.royalty.0),
     );
     if let Some(account) = account {
-        line.push_str(&format!(", {} uses, pot {}", account.uses, Amount(account.pot)));
+        line.push_str(&format!(
+            ", {} uses, pot {}",
+            account.uses,
+            Amount(account.pot)
+        ));
     }
     let uri = String::from_utf8_lossy(&listing.uri.0);
     if !uri.is_empty() {

@@ -104,11 +104,14 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         }
         Command::Offer(args) => {
             let chain = context.chain().await?;
-            let (id, listing) =
-                choose_listing(&chain.best().await?, args.model.as_deref()).await?;
+            let (id, listing) = choose_listing(&chain.best().await?, args.model.as_deref()).await?;
             let tokens = args.context.unwrap_or(listing.parts.0.spec.context);
             let (input, output) = (args.input_price.0, args.output_price.0);
-            send(context, &calls.set_offer(id, input, output, tokens, args.capacity)).await
+            send(
+                context,
+                &calls.set_offer(id, input, output, tokens, args.capacity),
+            )
+            .await
         }
         Command::Unoffer { model } => {
             let snapshot = context.chain().await?.best().await?;
@@ -123,7 +126,11 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             show(context, &snapshot, account).await
         }
         Command::Rotate { operator } => {
-            send(context, &calls.rotate_operator(keys::parse_account(&operator)?)).await
+            send(
+                context,
+                &calls.rotate_operator(keys::parse_account(&operator)?),
+            )
+            .await
         }
         Command::Bond { amount } => send(context, &calls.bond_extra(amount.0)).await,
         Command::Unbond { amount } => send(context, &calls.unbond(amount.0)).await,
@@ -148,15 +155,21 @@ async fn find(
     if let Some(provider) = snapshot.provider(account).await? {
         return Ok(Some((account, provider)));
     }
-    let Some(stash) = snapshot.provider_of(account).await? else { return Ok(None) };
-    Ok(snapshot.provider(stash).await?.map(|provider| (stash, provider)))
+    let Some(stash) = snapshot.provider_of(account).await? else {
+        return Ok(None);
+    };
+    Ok(snapshot
+        .provider(stash)
+        .await?
+        .map(|provider| (stash, provider)))
 }
 
 async fn show(context: &Context, snapshot: &Snapshot, account: AccountId32) -> Result<(), Failure> {
     let Some((stash, provider)) = find(snapshot, account).await? else {
-        context.show(json!({ "provider": null, "account": records::account(&account) }), || {
-            format!("{account} is no provider; become one with `assay provider register`")
-        });
+        context.show(
+            json!({ "provider": null, "account": records::account(&account) }),
+            || format!("{account} is no provider; become one with `assay provider register`"),
+        );
         return Ok(());
     };
     let mut offers: Vec<(H256, Offer)> = Vec::new();
@@ -188,10 +201,18 @@ fn text(stash: &AccountId32, provider: &Provider, offers: &[(H256, Offer)]) -> S
             record.missed,
             records::percent(record.score),
         ),
-        format!("  {} earned, {} maturing", Amount(record.earned), Amount(provider.maturing)),
+        format!(
+            "  {} earned, {} maturing",
+            Amount(record.earned),
+            Amount(provider.maturing)
+        ),
     ];
     for chunk in &provider.unbonding.0 {
-        lines.push(format!("  unbonding {}, due in block {}", Amount(chunk.amount), chunk.due));
+        lines.push(format!(
+            "  unbonding {}, due in block {}",
+            Amount(chunk.amount),
+            chunk.due
+        ));
     }
     for (id, offer) in offers {
         lines.push(format!(

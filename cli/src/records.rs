@@ -130,7 +130,10 @@ pub struct StateParts<'a> {
 
 pub fn state(job: &Job) -> StateParts<'_> {
     match &job.state {
-        JobState::Waiting { .. } => StateParts { name: "Waiting", ..Default::default() },
+        JobState::Waiting { .. } => StateParts {
+            name: "Waiting",
+            ..Default::default()
+        },
         JobState::Assigned(assignment) => StateParts {
             name: "Assigned",
             assignment: Some(assignment),
@@ -142,18 +145,31 @@ pub fn state(job: &Job) -> StateParts<'_> {
             delivery: Some(delivery),
             settlement: None,
         },
-        JobState::Settled { assignment, delivery, settlement, .. } => StateParts {
+        JobState::Settled {
+            assignment,
+            delivery,
+            settlement,
+            ..
+        } => StateParts {
             name: "Settled",
             assignment: Some(assignment),
             delivery: Some(delivery),
             settlement: Some(settlement),
         },
-        JobState::Refunded { .. } => StateParts { name: "Refunded", ..Default::default() },
+        JobState::Refunded { .. } => StateParts {
+            name: "Refunded",
+            ..Default::default()
+        },
     }
 }
 
 pub fn job(id: u64, job: &Job) -> Value {
-    let StateParts { name, assignment, delivery, settlement } = state(job);
+    let StateParts {
+        name,
+        assignment,
+        delivery,
+        settlement,
+    } = state(job);
     let (draw_at, reason, removed_at) = match &job.state {
         JobState::Waiting { draw_at } => (Some(*draw_at), None, None),
         JobState::Settled { removed_at, .. } => (None, None, Some(*removed_at)),
@@ -266,7 +282,12 @@ mod tests {
 
     #[test]
     fn percentages_are_exact() {
-        for (ppm, text) in [(0, "0 %"), (25_000, "2.5 %"), (1_000_000, "100 %"), (1, "0.0001 %")] {
+        for (ppm, text) in [
+            (0, "0 %"),
+            (25_000, "2.5 %"),
+            (1_000_000, "100 %"),
+            (1, "0.0001 %"),
+        ] {
             assert_eq!(percent(ppm), text);
         }
     }

@@ -95,7 +95,11 @@ impl Request {
         sampling.validate().map_err(|_| {
             Failure::Usage("sampling is out of range; use a --temperature up to 10 and a --top-p above 0, up to 1".into())
         })?;
-        let provider = args.provider.as_deref().map(keys::parse_account).transpose()?;
+        let provider = args
+            .provider
+            .as_deref()
+            .map(keys::parse_account)
+            .transpose()?;
         let snapshot = chain.best().await?;
         let (listing_id, listing) = choose_listing(&snapshot, args.model.as_deref()).await?;
         let text = Text::open(&args.model_dir, &listing.parts.0)?;
@@ -114,13 +118,30 @@ impl Request {
             Some(max_fee) => max_fee,
             None => {
                 let provider = provider.as_ref();
-                let (stash, fee) =
-                    cheapest(&snapshot, listing_id, prompt_len, max_output_tokens, provider).await?;
-                progress.say(&format!("paying at most {fee}: the worst case of {stash}'s offer"));
+                let (stash, fee) = cheapest(
+                    &snapshot,
+                    listing_id,
+                    prompt_len,
+                    max_output_tokens,
+                    provider,
+                )
+                .await?;
+                progress.say(&format!(
+                    "paying at most {fee}: the worst case of {stash}'s offer"
+                ));
                 fee
             }
         };
-        Ok(Self { listing_id, listing, text, prompt, sampling, max_output_tokens, max_fee, provider })
+        Ok(Self {
+            listing_id,
+            listing,
+            text,
+            prompt,
+            sampling,
+            max_output_tokens,
+            max_fee,
+            provider,
+        })
     }
 
     /// Submit the job; returns its id.
@@ -132,14 +153,18 @@ impl Request {
     ) -> Result<u64, Failure> {
         let call = runtime::tx().jobs().submit(
             self.listing_id,
-            runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec(self.prompt.clone()),
+            runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec(
+                self.prompt.clone(),
+            ),
             self.sampling.into(),
             self.max_output_tokens,
             self.max_fee.0,
             self.provider,
         );
         let included = context.submit_under(progress, chain, &call).await?;
-        let submitted = included.events.find_first::<runtime::jobs::events::Submitted>();
+        let submitted = included
+            .events
+            .find_first::<runtime::jobs::events::Submitted>();
         match submitted {
             Some(Ok(event)) => Ok(event.job),
             _ => Err(Failure::Chain(
@@ -186,20 +211,34 @@ async fn cheapest(
         if !long_enough || !meant || offer.capacity == 0 {
             continue;
         }
-        let online = snapshot.provider(stash).await?.is_some_and(|provider| provider.online);
-        let fee = offer.price.0.fee(prompt_len, max_output_tokens).filter(|_| online);
+        let online = snapshot
+            .provider(stash)
+            .await?
+            .is_some_and(|provider| provider.online);
+        let fee = offer
+            .price
+            .0
+            .fee(prompt_len, max_output_tokens)
+            .filter(|_| online);
         if let Some(fee) = fee.filter(|fee| best.is_none_or(|(_, lowest)| *fee < lowest)) {
             best = Some((stash, fee));
         }
     }
-    best.map(|(stash, fee)| (stash, Amount(fee))).ok_or_else(|| {
-        let who = only.map_or("no provider".to_owned(), |only| format!("{only} is not a provider that"));
-        let verb = if only.is_some() { "is online and offers" } else { "that is online offers" };
-        Failure::Request(format!(
+    best.map(|(stash, fee)| (stash, Amount(fee)))
+        .ok_or_else(|| {
+            let who = only.map_or("no provider".to_owned(), |only| {
+                format!("{only} is not a provider that")
+            });
+            let verb = if only.is_some() {
+                "is online and offers"
+            } else {
+                "that is online offers"
+            };
+            Failure::Request(format!(
             "{who} {verb} listing {listing:?} for {prompt_len} + {max_output_tokens} tokens; lower \
              --max-tokens, or look at `assay doctor`"
         ))
-    })
+        })
 }
 
 #[cfg(test)]
@@ -211,8 +250,17 @@ mod tests {
         assert_eq!(output_limit(10, 512, 2048, None).unwrap(), 256);
         assert_eq!(output_limit(500, 512, 2048, None).unwrap(), 12);
         assert_eq!(output_limit(10, 512, 100, Some(100)).unwrap(), 100);
-        for (prompt_len, wanted) in [(0, None), (512, None), (2049, None), (500, Some(13)), (1, Some(0))] {
-            assert!(output_limit(prompt_len, 512, 2048, wanted).is_err(), "{prompt_len} {wanted:?}");
+        for (prompt_len, wanted) in [
+            (0, None),
+            (512, None),
+            (2049, None),
+            (500, Some(13)),
+            (1, Some(0)),
+        ] {
+            assert!(
+                output_limit(prompt_len, 512, 2048, wanted).is_err(),
+                "{prompt_len} {wanted:?}"
+            );
         }
     }
 }

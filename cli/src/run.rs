@@ -31,7 +31,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let id = request.submit(context, &progress, &chain).await?;
     progress.say(&format!("job {id} is submitted"));
 
-    let goal = if args.no_wait_settled { Goal::Delivered } else { Goal::Settled };
+    let goal = if args.no_wait_settled {
+        Goal::Delivered
+    } else {
+        Goal::Settled
+    };
     let stop_tokens = request.listing.parts.0.spec.stop_tokens.to_vec();
     let mut answer = None;
     let seen = follow(&chain, id, goal, &progress, &mut |_, tokens| {
@@ -47,7 +51,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         if let Value::Object(fields) = &mut json {
             fields.insert("output".into(), seen.output.into());
             fields.insert("text".into(), answer.clone().into());
-            fields.insert("refunded".into(), Amount(refunded(&seen.job)).0.to_string().into());
+            fields.insert(
+                "refunded".into(),
+                Amount(refunded(&seen.job)).0.to_string().into(),
+            );
         }
         println!("{json:#}");
     } else if let Some(bill) = bill(&seen.job) {

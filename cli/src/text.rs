@@ -24,15 +24,29 @@ impl Text {
     pub fn open(folder: &Path, parts: &ModelParts) -> Result<Self, Failure> {
         let bytes = folder::tokenizer(folder)?;
         let template = folder::template(folder)?;
-        check("tokenizer.json", folder, folder::hash(&bytes), parts.tokenizer)?;
-        check("chat template", folder, folder::hash(template.as_bytes()), parts.template)?;
+        check(
+            "tokenizer.json",
+            folder,
+            folder::hash(&bytes),
+            parts.tokenizer,
+        )?;
+        check(
+            "chat template",
+            folder,
+            folder::hash(template.as_bytes()),
+            parts.template,
+        )?;
         let tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| {
             Failure::Usage(format!(
                 "{}: tokenizer.json is not a tokenizer: {error}; ask the model's publisher",
                 folder.display()
             ))
         })?;
-        Ok(Self { tokenizer, template, special: folder::special_tokens(folder)? })
+        Ok(Self {
+            tokenizer,
+            template,
+            special: folder::special_tokens(folder)?,
+        })
     }
 
     /// Tokens of a prompt in the model's chat format.
@@ -41,7 +55,9 @@ impl Text {
             return self.raw(prompt);
         }
         let text = render(&self.template, system, prompt, &self.special).map_err(|error| {
-            Failure::Usage(format!("the chat template cannot be filled in: {error}; try --raw"))
+            Failure::Usage(format!(
+                "the chat template cannot be filled in: {error}; try --raw"
+            ))
         })?;
         // The template has put in the special tokens itself.
         self.encode(&text, false)
@@ -54,7 +70,9 @@ impl Text {
 
     fn encode(&self, text: &str, special: bool) -> Result<Vec<TokenId>, Failure> {
         let encoding = self.tokenizer.encode(text, special).map_err(|error| {
-            Failure::Usage(format!("the prompt cannot be tokenised: {error}; write it differently"))
+            Failure::Usage(format!(
+                "the prompt cannot be tokenised: {error}; write it differently"
+            ))
         })?;
         Ok(encoding.get_ids().to_vec())
     }
@@ -66,7 +84,9 @@ impl Text {
             _ => output,
         };
         self.tokenizer.decode(output, true).map_err(|error| {
-            Failure::Request(format!("the answer's tokens have no text: {error}; see --output json"))
+            Failure::Request(format!(
+                "the answer's tokens have no text: {error}; see --output json"
+            ))
         })
     }
 }
@@ -91,7 +111,10 @@ fn render(
     special: &SpecialTokens,
 ) -> Result<String, String> {
     let mut environment = Environment::new();
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build();
     environment.set_syntax(syntax.map_err(|error| error.to_string())?);
     environment.set_unknown_method_callback(pycompat::unknown_method_callback);
     environment.add_function("raise_exception", |message: String| -> Result<Value, _> {
@@ -107,7 +130,9 @@ fn render(
         bos_token => special.bos_token.as_deref().unwrap_or_default(),
         eos_token => special.eos_token.as_deref().unwrap_or_default(),
     };
-    environment.render_str(template, variables).map_err(|error| error.to_string())
+    environment
+        .render_str(template, variables)
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -115,7 +140,10 @@ mod tests {
     use super::*;
 
     fn special() -> SpecialTokens {
-        SpecialTokens { bos_token: Some("<s>".into()), eos_token: Some("</s>".into()) }
+        SpecialTokens {
+            bos_token: Some("<s>".into()),
+            eos_token: Some("</s>".into()),
+        }
     }
 
     fn rendered(template: &str) -> Result<String, String> {
@@ -142,7 +170,8 @@ mod tests {
 
     #[test]
     fn pythons_methods_work() {
-        let template = "{{ messages[-1].content.strip() }}|{{ messages[0]['content'].split(' ')[0] }}\
+        let template =
+            "{{ messages[-1].content.strip() }}|{{ messages[0]['content'].split(' ')[0] }}\
                         {% set rest = messages[1:] %}|{{ rest | length }}";
         assert_eq!(rendered(template).unwrap(), "Hello|Be|1");
     }
@@ -150,7 +179,9 @@ mod tests {
     #[test]
     fn a_template_may_refuse() {
         let template = "{% if messages[0].role == 'system' %}{{ raise_exception('no system message') }}{% endif %}";
-        assert!(rendered(template).unwrap_err().contains("no system message"));
+        assert!(rendered(template)
+            .unwrap_err()
+            .contains("no system message"));
         assert_eq!(render(template, None, "x", &special()).unwrap(), "");
     }
 
@@ -166,7 +197,9 @@ mod tests {
         let (found, listed) = (H256::repeat_byte(1), H256::repeat_byte(2));
         let error = check("tokenizer.json", Path::new("folder"), found, listed).unwrap_err();
         let message = error.to_string();
-        assert!(message.contains(&format!("{found:?}")) && message.contains(&format!("{listed:?}")));
+        assert!(
+            message.contains(&format!("{found:?}")) && message.contains(&format!("{listed:?}"))
+        );
         assert!(check("tokenizer.json", Path::new("folder"), found, found).is_ok());
     }
 }

@@ -18,7 +18,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let from = context.account(None)?;
     let to = keys::parse_account(&args.to)?;
     let chain = context.chain().await?;
-    let call = runtime::tx().balances().transfer_keep_alive(MultiAddress::Id(to), args.amount.0);
+    let call = runtime::tx()
+        .balances()
+        .transfer_keep_alive(MultiAddress::Id(to), args.amount.0);
     let included = context.submit(&chain, &call).await?;
     let json = json!({
         "from": records::account(&from),

@@ -43,14 +43,20 @@ pub async fn follow(
             progress.say(&now);
             said = now;
         }
-        let answered = matches!(job.state, JobState::Delivered(..) | JobState::Settled { .. });
+        let answered = matches!(
+            job.state,
+            JobState::Delivered(..) | JobState::Settled { .. }
+        );
         if answered && output.is_none() {
             output = snapshot.output(id).await?;
             if let Some(tokens) = &output {
                 on_output(&job, tokens)?;
             }
         }
-        let over = matches!(job.state, JobState::Settled { .. } | JobState::Refunded { .. });
+        let over = matches!(
+            job.state,
+            JobState::Settled { .. } | JobState::Refunded { .. }
+        );
         if over || (answered && goal == Goal::Delivered) {
             return Ok(Seen { job, output });
         }

@@ -37,7 +37,13 @@ impl FromStr for Amount {
             "" => 12,
             // Two code points look like this letter: the micro sign and the Greek letter.
             "µASY" | "μASY" => 6,
-            unit => UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(format)?.1,
+            unit => {
+                UNITS
+                    .iter()
+                    .find(|(name, _)| *name == unit)
+                    .ok_or_else(format)?
+                    .1
+            }
         };
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
@@ -53,7 +59,10 @@ impl FromStr for Amount {
             return Ok(Self(0));
         }
         // Only digits are left, so the one way to fail is to be too large.
-        digits.parse().map(Self).map_err(|_| AmountError::TooLarge(text.into()))
+        digits
+            .parse()
+            .map(Self)
+            .map_err(|_| AmountError::TooLarge(text.into()))
     }
 }
 
@@ -63,9 +72,15 @@ impl fmt::Display for Amount {
         if self.0 == 0 {
             return f.pad("0 ASY");
         }
-        let fits = |places: u32| 10u128.checked_pow(places).is_some_and(|unit| self.0 >= unit);
-        let (name, places) =
-            UNITS.into_iter().find(|(_, places)| fits(*places)).unwrap_or(("planck", 0));
+        let fits = |places: u32| {
+            10u128
+                .checked_pow(places)
+                .is_some_and(|unit| self.0 >= unit)
+        };
+        let (name, places) = UNITS
+            .into_iter()
+            .find(|(_, places)| fits(*places))
+            .unwrap_or(("planck", 0));
         let unit = 10u128.checked_pow(places).unwrap_or(1);
         let whole = self.0.checked_div(unit).unwrap_or(0);
         let rest = self.0.checked_rem(unit).unwrap_or(0);
@@ -117,7 +132,9 @@ mod tests {
 
     #[test]
     fn what_is_no_amount_is_refused() {
-        for text in ["", ".", "ASY", "-1", "1,5", "1.2.3", "1e3", "1 DOT", "1 asy", "0x10", "１"] {
+        for text in [
+            "", ".", "ASY", "-1", "1,5", "1.2.3", "1e3", "1 DOT", "1 asy", "0x10", "１",
+        ] {
             assert_eq!(parse(text), Err(AmountError::Format(text.into())), "{text}");
         }
     }
@@ -128,13 +145,19 @@ mod tests {
             parse("0.0000000000001"),
             Err(AmountError::TooFine("0.0000000000001".into(), 12))
         );
-        assert_eq!(parse("0.5 planck"), Err(AmountError::TooFine("0.5 planck".into(), 0)));
+        assert_eq!(
+            parse("0.5 planck"),
+            Err(AmountError::TooFine("0.5 planck".into(), 0))
+        );
     }
 
     #[test]
     fn what_does_not_fit_is_refused() {
         assert_eq!(parse(&format!("{} planck", u128::MAX)), Ok(u128::MAX));
-        for text in ["340282366920938463463374607431768211456 planck", "340282366920938463463374608"] {
+        for text in [
+            "340282366920938463463374607431768211456 planck",
+            "340282366920938463463374608",
+        ] {
             assert_eq!(parse(text), Err(AmountError::TooLarge(text.into())));
         }
     }

@@ -102,16 +102,25 @@ impl Chain {
     /// Only the first connection has to succeed.
     pub async fn connect_for_long(url: &str) -> Result<Self, Error> {
         let backoff = ExponentialBackoff::from_millis(10).max_delay(MAX_RECONNECT_DELAY);
-        let client = ReconnectingRpcClient::builder().retry_policy(backoff).build(url);
+        let client = ReconnectingRpcClient::builder()
+            .retry_policy(backoff)
+            .build(url);
         Self::over(url, RpcClient::new(within(url, client).await?)).await
     }
 
     async fn over(url: &str, client: RpcClient) -> Result<Self, Error> {
         let rpc = LegacyRpcMethods::<RpcConfigFor<PolkadotConfig>>::new(client.clone());
         let version = within(url, rpc.state_get_runtime_version(None)).await?;
-        let found = version.other.get("specName").and_then(|name| name.as_str()).unwrap_or("");
+        let found = version
+            .other
+            .get("specName")
+            .and_then(|name| name.as_str())
+            .unwrap_or("");
         if found != SPEC_NAME {
-            return Err(Error::WrongChain { url: url.into(), found: found.into() });
+            return Err(Error::WrongChain {
+                url: url.into(),
+                found: found.into(),
+            });
         }
         let backend = LegacyBackend::<PolkadotConfig>::builder().build(client);
         // Blocks from before the current metadata format do not exist on this chain.
@@ -119,7 +128,11 @@ impl Chain {
         let api = OnlineClient::from_backend_with_config(config, Arc::new(backend))
             .await
             .map_err(Error::node)?;
-        let chain = Self { api, rpc, url: url.into() };
+        let chain = Self {
+            api,
+            rpc,
+            url: url.into(),
+        };
         chain.best().await?.check_metadata()?;
         Ok(chain)
     }
@@ -140,37 +153,65 @@ impl Chain {
 
     /// The storage at the best block.
     pub async fn best(&self) -> Result<Snapshot, Error> {
-        let hash = self.rpc.chain_get_block_hash(None).await.map_err(Error::node)?;
+        let hash = self
+            .rpc
+            .chain_get_block_hash(None)
+            .await
+            .map_err(Error::node)?;
         let hash = hash.ok_or_else(|| Error::Node("it has no best block".into()))?;
         self.at(hash).await
     }
 
     /// The storage at the last finalized block.
     pub async fn finalized(&self) -> Result<Snapshot, Error> {
-        self.api.at_current_block().await.map(Snapshot).map_err(Error::node)
+        self.api
+            .at_current_block()
+            .await
+            .map(Snapshot)
+            .map_err(Error::node)
     }
 
     /// The storage at any block that the node still has.
     pub async fn at(&self, block: H256) -> Result<Snapshot, Error> {
-        self.api.at_block(block).await.map(Snapshot).map_err(Error::node)
+        self.api
+            .at_block(block)
+            .await
+            .map(Snapshot)
+            .map_err(Error::node)
     }
 
     /// Blocks as they become the best, from the next one on.
     pub async fn best_blocks(&self) -> Result<BestBlocks, Error> {
-        self.api.stream_best_blocks().await.map(BestBlocks).map_err(Error::node)
+        self.api
+            .stream_best_blocks()
+            .await
+            .map(BestBlocks)
+            .map_err(Error::node)
     }
 
     pub async fn health(&self) -> Result<Health, Error> {
         let health = self.rpc.system_health().await.map_err(Error::node)?;
-        Ok(Health { peers: health.peers, is_syncing: health.is_syncing })
+        Ok(Health {
+            peers: health.peers,
+            is_syncing: health.is_syncing,
+        })
     }
 }
 
 impl BestBlocks {
     /// The storage at the next block. An error if the connection is lost for good.
     pub async fn next(&mut self) -> Result<Snapshot, Error> {
-        let block = self.0.next().await.ok_or_else(|| Error::Node("it sends no more blocks".into()))?;
-        block.map_err(Error::node)?.at().await.map(Snapshot).map_err(Error::node)
+        let block = self
+            .0
+            .next()
+            .await
+            .ok_or_else(|| Error::Node("it sends no more blocks".into()))?;
+        block
+            .map_err(Error::node)?
+            .at()
+            .await
+            .map(Snapshot)
+            .map_err(Error::node)
     }
 }
 
@@ -180,12 +221,22 @@ async fn within<T, E: std::fmt::Display>(
 ) -> Result<T, Error> {
     let unreachable = |reason: String| {
         // Each layer that passes the error on says that it is an error.
-        let reason = reason.rsplit("client error: ").next().unwrap_or_default().to_owned();
-        Error::Unreachable { url: url.into(), reason }
+        let reason = reason
+            .rsplit("client error: ")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        Error::Unreachable {
+            url: url.into(),
+            reason,
+        }
     };
     match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(unreachable(error.to_string())),
-        Err(_) => Err(unreachable(format!("no answer for {} s", CONNECT_TIMEOUT.as_secs()))),
+        Err(_) => Err(unreachable(format!(
+            "no answer for {} s",
+            CONNECT_TIMEOUT.as_secs()
+        ))),
     }
 }

@@ -8,7 +8,9 @@ use subxt::error::{
 /// What can go wrong between here and the chain, each in one line that says what to do next.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("no node answers at {url}: {reason}; start one (`make demo`) or name another with --chain")]
+    #[error(
+        "no node answers at {url}: {reason}; start one (`make demo`) or name another with --chain"
+    )]
     Unreachable { url: String, reason: String },
 
     #[error("the node at {url} runs the chain {found:?} and not assay; name another with --chain")]
@@ -56,13 +58,21 @@ pub enum Error {
 
     /// A file cannot be used.
     #[error("{}: {problem}; {next}", path.display())]
-    File { path: PathBuf, problem: String, next: String },
+    File {
+        path: PathBuf,
+        problem: String,
+        next: String,
+    },
 }
 
 impl Error {
     /// An error about a file: what is wrong with it and what to do next.
     pub(crate) fn file(path: &Path, problem: impl Into<String>, next: impl Into<String>) -> Self {
-        Self::File { path: path.into(), problem: problem.into(), next: next.into() }
+        Self::File {
+            path: path.into(),
+            problem: problem.into(),
+            next: next.into(),
+        }
     }
 
     /// Any error of subxt's outside of sending a transaction.
@@ -83,10 +93,14 @@ impl Error {
             ExtrinsicError::IncompatibleCodegen
             | ExtrinsicError::PalletNameNotFound(_)
             | ExtrinsicError::CallNameNotFound { .. } => Self::Incompatible,
-            ExtrinsicError::ErrorSubmittingTransaction(BackendError::Rpc(RpcError::ClientError(
-                subxt::rpcs::Error::User(refusal),
-            ))) => {
-                let data = refusal.data.as_ref().map(|data| data.get()).unwrap_or_default();
+            ExtrinsicError::ErrorSubmittingTransaction(BackendError::Rpc(
+                RpcError::ClientError(subxt::rpcs::Error::User(refusal)),
+            )) => {
+                let data = refusal
+                    .data
+                    .as_ref()
+                    .map(|data| data.get())
+                    .unwrap_or_default();
                 let message = format!("{} {}", refusal.message, data.trim_matches('"'));
                 Self::not_accepted_because(call, &message)
             }
@@ -97,20 +111,40 @@ impl Error {
 
     pub(crate) fn not_accepted_because(call: &str, message: &str) -> Self {
         let known = [
-            ("Inability to pay some fees", "the account cannot pay the transaction's fee; send it ASY first"),
-            ("Transaction is outdated", "another transaction of this account overtook it; try again"),
-            ("Priority is too low", "another transaction of this account is under way; wait for its block"),
-            ("Already Imported", "the same transaction is under way; wait for its block"),
-            ("temporarily banned", "the same transaction failed a moment ago; wait a minute"),
+            (
+                "Inability to pay some fees",
+                "the account cannot pay the transaction's fee; send it ASY first",
+            ),
+            (
+                "Transaction is outdated",
+                "another transaction of this account overtook it; try again",
+            ),
+            (
+                "Priority is too low",
+                "another transaction of this account is under way; wait for its block",
+            ),
+            (
+                "Already Imported",
+                "the same transaction is under way; wait for its block",
+            ),
+            (
+                "temporarily banned",
+                "the same transaction failed a moment ago; wait a minute",
+            ),
         ];
         let found = known.iter().find(|(text, _)| {
-            message.to_ascii_lowercase().contains(&text.to_ascii_lowercase())
+            message
+                .to_ascii_lowercase()
+                .contains(&text.to_ascii_lowercase())
         });
         let reason = match found {
             Some((_, reason)) => (*reason).to_owned(),
             None => one_line(message),
         };
-        Self::NotAccepted { call: call.into(), reason }
+        Self::NotAccepted {
+            call: call.into(),
+            reason,
+        }
     }
 
     /// An error of a transaction that is in a block.
@@ -137,8 +171,16 @@ impl Error {
             ),
             other => (format!("{other:?}"), other.to_string()),
         };
-        let reason = if reason.is_empty() { name.clone() } else { one_line(&reason) };
-        Self::Dispatch { call: call.into(), error: name, reason }
+        let reason = if reason.is_empty() {
+            name.clone()
+        } else {
+            one_line(&reason)
+        };
+        Self::Dispatch {
+            call: call.into(),
+            error: name,
+            reason,
+        }
     }
 
     /// The failed call's error as `Pallet::Variant`, if that is what this is.
@@ -161,5 +203,10 @@ impl Error {
 
 /// A message from elsewhere, on one line.
 fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
+    message
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .trim_end_matches('.')
+        .to_owned()
 }

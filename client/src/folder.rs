@@ -95,7 +95,10 @@ pub fn special_tokens(folder: &Path) -> Result<SpecialTokens, Error> {
             SpecialToken::Text(text) | SpecialToken::Record { content: text } => text,
         })
     };
-    Ok(SpecialTokens { bos_token: text(config.bos_token), eos_token: text(config.eos_token) })
+    Ok(SpecialTokens {
+        bos_token: text(config.bos_token),
+        eos_token: text(config.eos_token),
+    })
 }
 
 /// The shape that `config.json` gives, with the stop tokens of `generation_config.json` as well.
@@ -116,9 +119,10 @@ pub fn spec(folder: &Path) -> Result<ModelSpec, Error> {
     let narrow = |value: u32, what| u16::try_from(value).map_err(|_| wrong(what));
     let heads = config.num_attention_heads;
     let head_dim = match architecture {
-        Architecture::Llama | Architecture::Qwen2 => {
-            config.hidden_size.checked_div(heads).ok_or_else(|| wrong("num_attention_heads"))?
-        }
+        Architecture::Llama | Architecture::Qwen2 => config
+            .hidden_size
+            .checked_div(heads)
+            .ok_or_else(|| wrong("num_attention_heads"))?,
         // What the publisher's own code takes where the file is silent.
         Architecture::Qwen3 => config.head_dim.unwrap_or(128),
     };
@@ -131,13 +135,20 @@ pub fn spec(folder: &Path) -> Result<ModelSpec, Error> {
         hidden: config.hidden_size,
         intermediate: config.intermediate_size,
         heads: narrow(heads, "num_attention_heads")?,
-        kv_heads: narrow(config.num_key_value_heads.unwrap_or(heads), "num_key_value_heads")?,
+        kv_heads: narrow(
+            config.num_key_value_heads.unwrap_or(heads),
+            "num_key_value_heads",
+        )?,
         head_dim: narrow(head_dim, "head_dim")?,
         vocabulary: config.vocab_size,
         context: config.max_position_embeddings,
         stop_tokens: stop_tokens.try_into().map_err(|_| {
             let problem = format!("with {GENERATION_CONFIG} names {found} stop tokens");
-            Error::file(&path, problem, format!("keep the {MAX_STOP_TOKENS} that end an answer"))
+            Error::file(
+                &path,
+                problem,
+                format!("keep the {MAX_STOP_TOKENS} that end an answer"),
+            )
         })?,
         tied_embeddings: config.tie_word_embeddings.unwrap_or(false),
     };
@@ -165,7 +176,11 @@ pub fn weights(folder: &Path) -> Result<H256, Error> {
     for name in &names {
         // The index comes with the download and must not lead out of the folder.
         if Path::new(name).file_name() != Some(name.as_ref()) {
-            return Err(Error::file(&index_path, format!("names the file {name:?}"), FROM_PUBLISHER));
+            return Err(Error::file(
+                &index_path,
+                format!("names the file {name:?}"),
+                FROM_PUBLISHER,
+            ));
         }
         let path = folder.join(name);
         let (length, hash) = hash_file(&path).map_err(|error| unreadable(&path, &error))?;
@@ -198,8 +213,11 @@ fn stop_tokens(folder: &Path, config: Option<TokenIds>) -> Result<Vec<TokenId>, 
         true => parse::<GenerationConfig>(&path)?.eos_token_id,
         false => None,
     };
-    let ids: BTreeSet<TokenId> =
-        config.into_iter().chain(generation).flat_map(TokenIds::into_vec).collect();
+    let ids: BTreeSet<TokenId> = config
+        .into_iter()
+        .chain(generation)
+        .flat_map(TokenIds::into_vec)
+        .collect();
     Ok(ids.into_iter().collect())
 }
 
@@ -218,13 +236,21 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 fn unreadable(path: &Path, error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => Error::file(path, "is missing", FROM_PUBLISHER),
-        _ => Error::file(path, format!("cannot be read: {error}"), "check the file and its permissions"),
+        _ => Error::file(
+            path,
+            format!("cannot be read: {error}"),
+            "check the file and its permissions",
+        ),
     }
 }
 
 fn parse<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
     serde_json::from_slice(&read(path)?).map_err(|error| {
-        Error::file(path, format!("is not the JSON expected here: {error}"), FROM_PUBLISHER)
+        Error::file(
+            path,
+            format!("is not the JSON expected here: {error}"),
+            FROM_PUBLISHER,
+        )
     })
 }
 
@@ -359,7 +385,10 @@ mod tests {
         assert!(parts.spec.tied_embeddings);
         assert_eq!(parts.tokenizer, hash(b"{}"));
         assert_eq!(parts.template, hash(b"{{ messages }}"));
-        assert_eq!(parts.weights_root, weights_root([(WEIGHTS, 7, hash(b"weights"))]));
+        assert_eq!(
+            parts.weights_root,
+            weights_root([(WEIGHTS, 7, hash(b"weights"))])
+        );
     }
 
     #[test]
@@ -388,8 +417,10 @@ mod tests {
                 WEIGHTS_INDEX,
                 r#"{"weight_map": {"x": "b.safetensors", "y": "a.safetensors", "z": "a.safetensors"}}"#,
             );
-        let expected =
-            weights_root([("a.safetensors", 1, hash(b"a")), ("b.safetensors", 2, hash(b"bb"))]);
+        let expected = weights_root([
+            ("a.safetensors", 1, hash(b"a")),
+            ("b.safetensors", 2, hash(b"bb")),
+        ]);
         assert_eq!(weights(&folder.path()).unwrap(), expected);
     }
 
@@ -398,14 +429,22 @@ mod tests {
         let folder = Folder::new()
             .without(WEIGHTS)
             .with(WEIGHTS_INDEX, r#"{"weight_map": {"x": "../secret"}}"#);
-        assert!(weights(&folder.path()).unwrap_err().to_string().contains("../secret"));
+        assert!(weights(&folder.path())
+            .unwrap_err()
+            .to_string()
+            .contains("../secret"));
     }
 
     #[test]
     fn what_is_missing_or_broken_is_named() {
         for name in [CONFIG, TOKENIZER, WEIGHTS] {
-            let error = parts(&Folder::new().without(name).path()).unwrap_err().to_string();
-            assert!(error.contains(name) && error.contains("is missing"), "{error}");
+            let error = parts(&Folder::new().without(name).path())
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains(name) && error.contains("is missing"),
+                "{error}"
+            );
         }
         for content in ["", "[]", r#"{"model_type": "gpt2"}"#] {
             let error = spec(&Folder::new().with(CONFIG, content).path()).unwrap_err();

@@ -24,11 +24,16 @@ pub fn load(key: &str) -> Result<Keypair, Error> {
     }
     from_uri(key).map_err(|problem| {
         // What could be a secret is never repeated in a message.
-        let looks_like_a_path = !key.contains(' ') && !key.starts_with("//") && !key.starts_with("0x");
+        let looks_like_a_path =
+            !key.contains(' ') && !key.starts_with("//") && !key.starts_with("0x");
         if looks_like_a_path {
-            Error::Key { problem: format!("there is no key file {key:?}") }
+            Error::Key {
+                problem: format!("there is no key file {key:?}"),
+            }
         } else {
-            Error::Key { problem: format!("the key is not a secret URI: {problem}") }
+            Error::Key {
+                problem: format!("the key is not a secret URI: {problem}"),
+            }
         }
     })
 }
@@ -53,19 +58,30 @@ fn from_uri(uri: &str) -> Result<Keypair, String> {
 
 fn from_file(path: &Path) -> Result<Keypair, Error> {
     let content = fs::read_to_string(path).map_err(|error| {
-        Error::file(path, format!("cannot be read: {error}"), "check the file and its permissions")
+        Error::file(
+            path,
+            format!("cannot be read: {error}"),
+            "check the file and its permissions",
+        )
     })?;
     let content = content.trim();
     if !content.starts_with('{') {
         return from_uri(content).map_err(|problem| {
-            Error::file(path, format!("holds no secret URI: {problem}"), "write one line, the secret URI")
+            Error::file(
+                path,
+                format!("holds no secret URI: {problem}"),
+                "write one line, the secret URI",
+            )
         });
     }
     let next = "export the account again from polkadot-js";
     let json: serde_json::Value = serde_json::from_str(content)
         .map_err(|error| Error::file(path, format!("is not JSON: {error}"), next))?;
     // The library slices this field before it has looked at its length.
-    let encoded = json.get("encoded").and_then(|field| field.as_str()).unwrap_or_default();
+    let encoded = json
+        .get("encoded")
+        .and_then(|field| field.as_str())
+        .unwrap_or_default();
     if encoded.len() < MIN_ENCODED_LEN {
         return Err(Error::file(path, "holds no encrypted key", next));
     }
@@ -92,18 +108,26 @@ pub fn parse_account(text: &str) -> Result<AccountId32, Error> {
     if is_development(text) {
         return match from_uri(text) {
             Ok(key) => Ok(account(&key)),
-            Err(problem) => Err(Error::Address { text: text.into(), problem }),
+            Err(problem) => Err(Error::Address {
+                text: text.into(),
+                problem,
+            }),
         };
     }
-    AccountId32::from_str(text)
-        .map_err(|error| Error::Address { text: text.into(), problem: error.to_string() })
+    AccountId32::from_str(text).map_err(|error| Error::Address {
+        text: text.into(),
+        problem: error.to_string(),
+    })
 }
 
 /// The account, without any key, that belongs to a pallet: `modl`, the pallet's id, zeros.
 pub fn pallet_account(pallet_id: [u8; 8]) -> AccountId32 {
     let mut account = [0; 32];
     let parts = b"modl".iter().chain(&pallet_id);
-    account.iter_mut().zip(parts).for_each(|(to, from)| *to = *from);
+    account
+        .iter_mut()
+        .zip(parts)
+        .for_each(|(to, from)| *to = *from);
     AccountId32(account)
 }
 
@@ -134,7 +158,10 @@ mod tests {
     #[test]
     fn development_keys_have_their_known_addresses() {
         assert_eq!(account(&load("//Alice").unwrap()).to_string(), ALICE);
-        assert_eq!(parse_account("//Alice").unwrap(), parse_account(ALICE).unwrap());
+        assert_eq!(
+            parse_account("//Alice").unwrap(),
+            parse_account(ALICE).unwrap()
+        );
     }
 
     #[test]
@@ -145,9 +172,15 @@ mod tests {
     // One test, because the password is in the environment of the whole process.
     #[test]
     fn an_exported_account_opens_with_its_password_only() {
-        assert!(load_file(EXPORTED).unwrap_err().to_string().contains(PASSWORD_VARIABLE));
+        assert!(load_file(EXPORTED)
+            .unwrap_err()
+            .to_string()
+            .contains(PASSWORD_VARIABLE));
         env::set_var(PASSWORD_VARIABLE, "wrong");
-        assert!(load_file(EXPORTED).unwrap_err().to_string().contains("does not open"));
+        assert!(load_file(EXPORTED)
+            .unwrap_err()
+            .to_string()
+            .contains("does not open"));
         env::set_var(PASSWORD_VARIABLE, "whoisalice");
         assert_eq!(account(&load_file(EXPORTED).unwrap()).to_string(), ALICE);
         env::remove_var(PASSWORD_VARIABLE);
@@ -155,7 +188,15 @@ mod tests {
 
     #[test]
     fn broken_key_files_are_refused() {
-        for content in ["", "\n", "/etc/key", "not a key", "{", "{}", r#"{"encoded": "AAAA"}"#] {
+        for content in [
+            "",
+            "\n",
+            "/etc/key",
+            "not a key",
+            "{",
+            "{}",
+            r#"{"encoded": "AAAA"}"#,
+        ] {
             assert!(load_file(content).is_err(), "{content:?}");
         }
     }
@@ -164,7 +205,10 @@ mod tests {
     fn a_wrong_secret_is_not_repeated() {
         let error = load("bottom drive obey lake curtain smoke basket hold race lonely fit fit");
         let message = error.unwrap_err().to_string();
-        assert!(!message.contains("bottom") && !message.contains("lonely"), "{message}");
+        assert!(
+            !message.contains("bottom") && !message.contains("lonely"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -29,13 +29,18 @@ pub struct Duty {
 impl Duty {
     /// The duty that `job` is for `provider`; `None` if it is none.
     pub fn of(genesis: H256, id: JobId, job: &Job, provider: &AccountId32) -> Option<Self> {
-        let JobState::Assigned(assignment) = &job.state else { return None };
+        let JobState::Assigned(assignment) = &job.state else {
+            return None;
+        };
         if assignment.provider != *provider {
             return None;
         }
         let header = job_header(genesis, id, job, assignment).hash();
         Some(Self {
-            key: Key { job: id, seed: seed(&header, &assignment.randomness) },
+            key: Key {
+                job: id,
+                seed: seed(&header, &assignment.randomness),
+            },
             header,
             listing: job.listing,
             prompt_len: job.prompt_len,
@@ -55,7 +60,9 @@ pub fn standing(
     answer: Option<&Answer>,
     job: Option<&Job>,
 ) -> Standing {
-    let Some(job) = job else { return Standing::Elsewhere };
+    let Some(job) = job else {
+        return Standing::Elsewhere;
+    };
     if Duty::of(genesis, key.job, job, provider).is_some_and(|duty| duty.key == *key) {
         return Standing::Open;
     }
@@ -73,7 +80,11 @@ pub fn standing(
 fn delivered(job: &Job) -> Option<(&Assignment, &Delivery)> {
     match &job.state {
         JobState::Delivered(assignment, delivery)
-        | JobState::Settled { assignment, delivery, .. } => Some((assignment, delivery)),
+        | JobState::Settled {
+            assignment,
+            delivery,
+            ..
+        } => Some((assignment, delivery)),
         JobState::Waiting { .. } | JobState::Assigned(_) | JobState::Refunded { .. } => None,
     }
 }
@@ -85,7 +96,10 @@ pub fn receipt_hash(receipt: &Receipt) -> H256 {
 
 /// The block of a snapshot, for a receipt to build on.
 pub fn anchor(snapshot: &Snapshot) -> Anchor {
-    Anchor { number: snapshot.number(), hash: snapshot.hash() }
+    Anchor {
+        number: snapshot.number(),
+        hash: snapshot.hash(),
+    }
 }
 
 /// Whether `anchor` is a block of the chain that `best` is the head of, and one that it still
@@ -95,14 +109,27 @@ pub async fn anchor_holds(best: &Snapshot, anchor: &Anchor) -> Result<bool, Erro
         return Ok(anchor.hash == best.hash());
     }
     let address = runtime::storage().system().block_hash();
-    let found = best.client().storage().try_fetch(address, (anchor.number,)).await;
-    let found = found.map_err(node)?.map(|value| value.decode()).transpose().map_err(node)?;
+    let found = best
+        .client()
+        .storage()
+        .try_fetch(address, (anchor.number,))
+        .await;
+    let found = found
+        .map_err(node)?
+        .map(|value| value.decode())
+        .transpose()
+        .map_err(node)?;
     Ok(found == Some(anchor.hash))
 }
 
 /// The next nonce of an account.
 pub async fn nonce(snapshot: &Snapshot, account: &AccountId32) -> Result<u64, Error> {
-    snapshot.client().transactions().account_nonce(account).await.map_err(node)
+    snapshot
+        .client()
+        .transactions()
+        .account_nonce(account)
+        .await
+        .map_err(node)
 }
 
 fn node(error: impl std::fmt::Display) -> Error {

@@ -9,12 +9,22 @@ use clap::{Parser, ValueEnum};
 #[command(name = "assay-worker", version)]
 pub struct Config {
     /// WebSocket address of the node.
-    #[arg(long, value_name = "URL", env = "ASSAY_CHAIN", default_value = "ws://127.0.0.1:9944")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "ASSAY_CHAIN",
+        default_value = "ws://127.0.0.1:9944"
+    )]
     pub chain: String,
 
     /// The operator's key: a secret URI, or the file that holds one or a polkadot-js account. It
     /// signs receipts and pays the fees of deliveries.
-    #[arg(long, value_name = "SURI|FILE", env = "ASSAY_OPERATOR_KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "SURI|FILE",
+        env = "ASSAY_OPERATOR_KEY",
+        hide_env_values = true
+    )]
     pub operator_key: String,
 
     /// Folder of a model to serve, as Hugging Face lays it out. May be given several times; each
@@ -66,13 +76,25 @@ mod tests {
         let command = Config::command();
         command.clone().debug_assert();
         for argument in command.get_arguments() {
-            assert!(argument.get_help().is_some(), "{} has no help", argument.get_id());
+            assert!(
+                argument.get_help().is_some(),
+                "{} has no help",
+                argument.get_id()
+            );
         }
     }
 
     #[test]
     fn models_may_be_given_several_times() {
-        let line = ["assay-worker", "--operator-key", "//Bob", "--model", "a", "--model", "b"];
+        let line = [
+            "assay-worker",
+            "--operator-key",
+            "//Bob",
+            "--model",
+            "a",
+            "--model",
+            "b",
+        ];
         let config = Config::try_parse_from(line).unwrap();
         assert_eq!(config.model, [PathBuf::from("a"), PathBuf::from("b")]);
         assert!(Config::try_parse_from(["assay-worker", "--operator-key", "//Bob"]).is_err());

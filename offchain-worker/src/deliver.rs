@@ -63,12 +63,24 @@ pub fn answer(
 
 /// The same answer, with a receipt that builds on another block.
 pub fn reanchored(answer: &Answer, anchor: Anchor, key: &Keypair) -> Answer {
-    signed(Receipt { anchor, ..answer.receipt.clone() }, answer.output.clone(), key)
+    signed(
+        Receipt {
+            anchor,
+            ..answer.receipt.clone()
+        },
+        answer.output.clone(),
+        key,
+    )
 }
 
 fn signed(receipt: Receipt, output: Vec<TokenId>, key: &Keypair) -> Answer {
     let signature = key.sign(&receipt.signing_payload()).0;
-    Answer { receipt, signer: key.public_key().0, signature, output }
+    Answer {
+        receipt,
+        signer: key.public_key().0,
+        signature,
+        output,
+    }
 }
 
 /// The extrinsic that tells the chain `reply`. Its mortality starts at the finalised block `from`,
@@ -83,9 +95,8 @@ pub fn sign(
     let jobs = runtime::tx().jobs();
     match reply {
         Reply::Answer(answer) => {
-            let signature = runtime::runtime_types::sp_runtime::MultiSignature::Sr25519(
-                answer.signature,
-            );
+            let signature =
+                runtime::runtime_types::sp_runtime::MultiSignature::Sr25519(answer.signature);
             let output = runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec(
                 answer.output.clone(),
             );
@@ -142,7 +153,10 @@ pub enum Verdict {
 
 /// Sends an extrinsic to the node. An error if the node could not be asked.
 pub async fn send(via: &Snapshot, submission: &Submission) -> Result<Verdict, Error> {
-    let extrinsic = via.client().transactions().from_bytes(submission.extrinsic.clone());
+    let extrinsic = via
+        .client()
+        .transactions()
+        .from_bytes(submission.extrinsic.clone());
     match tokio::time::timeout(VERDICT, extrinsic.submit()).await {
         Err(_) | Ok(Ok(_)) => Ok(Verdict::Taken),
         Ok(Err(error)) => verdict(error),
@@ -176,13 +190,19 @@ mod tests {
 
     fn duty() -> Duty {
         Duty {
-            key: Key { job: 1, seed: [0; 32] },
+            key: Key {
+                job: 1,
+                seed: [0; 32],
+            },
             header: H256::repeat_byte(5),
             listing: H256::zero(),
             prompt_len: 10,
             sampling: Sampling::GREEDY,
             token_limit: 8,
-            price: Price { input: 2, output: 3 },
+            price: Price {
+                input: 2,
+                output: 3,
+            },
             deadline: 50,
         }
     }
@@ -192,11 +212,17 @@ mod tests {
     }
 
     fn at(number: u32) -> Anchor {
-        Anchor { number, hash: H256::repeat_byte(number as u8) }
+        Anchor {
+            number,
+            hash: H256::repeat_byte(number as u8),
+        }
     }
 
     fn generation(finish: Finish) -> Generation {
-        Generation { tokens: vec![4, 9, 2], finish }
+        Generation {
+            tokens: vec![4, 9, 2],
+            finish,
+        }
     }
 
     #[test]
@@ -208,7 +234,11 @@ mod tests {
         assert_eq!(receipt.anchor, at(7));
         let signature = subxt_signer::sr25519::Signature(answer.signature);
         let payload = receipt.signing_payload();
-        assert!(subxt_signer::sr25519::verify(&signature, &payload, &key().public_key()));
+        assert!(subxt_signer::sr25519::verify(
+            &signature,
+            &payload,
+            &key().public_key()
+        ));
     }
 
     #[test]
@@ -216,16 +246,32 @@ mod tests {
         let first = answer(&duty(), generation(Finish::Length), at(7), &key()).unwrap();
         let second = reanchored(&first, at(8), &key());
         assert_eq!(second.output, first.output);
-        assert_eq!(Receipt { anchor: at(7), ..second.receipt.clone() }, first.receipt);
+        assert_eq!(
+            Receipt {
+                anchor: at(7),
+                ..second.receipt.clone()
+            },
+            first.receipt
+        );
         let signature = subxt_signer::sr25519::Signature(second.signature);
         let payload = second.receipt.signing_payload();
-        assert!(subxt_signer::sr25519::verify(&signature, &payload, &key().public_key()));
+        assert!(subxt_signer::sr25519::verify(
+            &signature,
+            &payload,
+            &key().public_key()
+        ));
     }
 
     #[test]
     fn answers_that_the_chain_would_refuse_are_not_signed() {
         assert!(answer(&duty(), generation(Finish::Caller), at(7), &key()).is_err());
-        let dear = Duty { price: Price { input: u128::MAX, output: 1 }, ..duty() };
+        let dear = Duty {
+            price: Price {
+                input: u128::MAX,
+                output: 1,
+            },
+            ..duty()
+        };
         assert!(answer(&dear, generation(Finish::Eos), at(7), &key()).is_err());
     }
 }

@@ -50,7 +50,9 @@ pub enum Action {
     /// Sign an extrinsic with the next free nonce, write it down, send it.
     Submit,
     /// Sign another extrinsic with the nonce of the last one, write it down, send it.
-    Replace { nonce: u64 },
+    Replace {
+        nonce: u64,
+    },
     /// Send the extrinsic that the ledger holds, byte for byte; the node may have forgotten it.
     SendAgain,
     /// Delivering has failed often enough: decline instead.
@@ -63,7 +65,9 @@ pub enum Action {
 
 /// How the duty ended, by the chain whose standing and nonce are given; `None` if it has not.
 fn outcome(entry: &Entry, standing: Standing, nonce: u64) -> Option<Outcome> {
-    let used = entry.submission().is_some_and(|submission| nonce > submission.nonce);
+    let used = entry
+        .submission()
+        .is_some_and(|submission| nonce > submission.nonce);
     match (standing, entry.reply()) {
         (Standing::Open, _) => None,
         (Standing::Answered, Some(Reply::Answer(_))) => Some(Outcome::Delivered),
@@ -121,7 +125,10 @@ fn submit(entry: &Entry, reply: &Reply) -> Action {
 
 /// The nonce for a new extrinsic: after the account's, and after those that are on their way.
 pub fn next_nonce(at_best: u64, on_their_way: impl IntoIterator<Item = u64>) -> u64 {
-    on_their_way.into_iter().map(|nonce| nonce.saturating_add(1)).fold(at_best, u64::max)
+    on_their_way
+        .into_iter()
+        .map(|nonce| nonce.saturating_add(1))
+        .fold(at_best, u64::max)
 }
 
 /// The nonce that nothing on its way will use although something waits behind it.
@@ -143,29 +150,49 @@ mod tests {
     fn answer() -> Reply {
         let receipt = Receipt {
             header: H256::zero(),
-            anchor: Anchor { number: 10, hash: H256::zero() },
+            anchor: Anchor {
+                number: 10,
+                hash: H256::zero(),
+            },
             output_len: 1,
             output_root: H256::zero(),
             finish: Finish::Eos,
             fee: 1,
         };
         let (signer, signature) = ([0; 32], [0; 64]);
-        Reply::Answer(Answer { receipt, signer, signature, output: vec![1] })
+        Reply::Answer(Answer {
+            receipt,
+            signer,
+            signature,
+            output: vec![1],
+        })
     }
 
     fn refusal() -> Reply {
-        Reply::Refusal { reason: "no".into() }
+        Reply::Refusal {
+            reason: "no".into(),
+        }
     }
 
     fn last() -> Submission {
         let (signer, hash) = ([0; 32], H256::zero());
-        Submission { signer, nonce: NONCE, hash, valid_until: 28, extrinsic: vec![] }
+        Submission {
+            signer,
+            nonce: NONCE,
+            hash,
+            valid_until: 28,
+            extrinsic: vec![],
+        }
     }
 
     /// A duty found at block 10 that is of use until block 30.
     fn entry(stage: Stage) -> Entry {
         let attempts = u32::from(!matches!(stage, Stage::Seen | Stage::Ready(_)));
-        Entry { attempts, stage, ..Entry::new(10, 30) }
+        Entry {
+            attempts,
+            stage,
+            ..Entry::new(10, 30)
+        }
     }
 
     /// The duty is open on both chains, and none of our extrinsics is in.
@@ -192,31 +219,77 @@ mod tests {
         let included = || entry(Stage::InBlock(answer(), last()));
         let declining = || entry(Stage::Submitted(refusal(), last()));
         let used = NONCE + 1;
-        let in_best = View { nonce_at_best: used, ..view() };
-        let in_final = View { nonce_at_finalized: used, ..in_best };
-        let gone = View { at_best: Elsewhere, ..view() };
-        let gone_for_good = View { at_finalized: Elsewhere, ..gone };
-        let answered = View { at_best: Answered, ..in_best };
-        let answered_for_good = View { at_finalized: Answered, ..in_final };
-        let answered_for_good = View { at_best: Answered, ..answered_for_good };
-        let declined = View { at_best: Elsewhere, ..in_best };
-        let declined_for_good = View { at_best: Elsewhere, at_finalized: Elsewhere, ..in_final };
+        let in_best = View {
+            nonce_at_best: used,
+            ..view()
+        };
+        let in_final = View {
+            nonce_at_finalized: used,
+            ..in_best
+        };
+        let gone = View {
+            at_best: Elsewhere,
+            ..view()
+        };
+        let gone_for_good = View {
+            at_finalized: Elsewhere,
+            ..gone
+        };
+        let answered = View {
+            at_best: Answered,
+            ..in_best
+        };
+        let answered_for_good = View {
+            at_finalized: Answered,
+            ..in_final
+        };
+        let answered_for_good = View {
+            at_best: Answered,
+            ..answered_for_good
+        };
+        let declined = View {
+            at_best: Elsewhere,
+            ..in_best
+        };
+        let declined_for_good = View {
+            at_best: Elsewhere,
+            at_finalized: Elsewhere,
+            ..in_final
+        };
         let late = View { best: 30, ..view() };
         let rows: Vec<(&str, Entry, View, Action)> = vec![
             ("killed while generating", seen(), view(), Action::Generate),
             ("too late to generate", seen(), late, Action::Wait),
             ("reassigned on this fork", seen(), gone, Action::Wait),
-            ("reassigned for good", seen(), gone_for_good, Action::Finish(Outcome::Lost)),
+            (
+                "reassigned for good",
+                seen(),
+                gone_for_good,
+                Action::Finish(Outcome::Lost),
+            ),
             (
                 "the finalised chain is too old to tell",
                 seen(),
-                View { finalized: 9, ..gone_for_good },
+                View {
+                    finalized: 9,
+                    ..gone_for_good
+                },
                 Action::Wait,
             ),
             ("killed before signing", ready(), view(), Action::Submit),
             ("too late to deliver", ready(), late, Action::Wait),
-            ("missed for good", ready(), gone_for_good, Action::Finish(Outcome::Lost)),
-            ("killed before or after sending", sent(), view(), Action::SendAgain),
+            (
+                "missed for good",
+                ready(),
+                gone_for_good,
+                Action::Finish(Outcome::Lost),
+            ),
+            (
+                "killed before or after sending",
+                sent(),
+                view(),
+                Action::SendAgain,
+            ),
             (
                 "its era is over",
                 sent(),
@@ -226,47 +299,84 @@ mod tests {
             (
                 "its anchor is on another fork",
                 sent(),
-                View { receipt_holds: false, ..view() },
+                View {
+                    receipt_holds: false,
+                    ..view()
+                },
                 Action::Replace { nonce: NONCE },
             ),
             (
                 "the node refuses it",
                 sent(),
-                View { refused: true, ..view() },
+                View {
+                    refused: true,
+                    ..view()
+                },
                 Action::Replace { nonce: NONCE },
             ),
             ("it failed on this fork", sent(), in_best, Action::Wait),
             ("it failed for good", sent(), in_final, Action::Submit),
             (
                 "it failed for good, and too often",
-                Entry { attempts: MAX_ATTEMPTS, ..sent() },
+                Entry {
+                    attempts: MAX_ATTEMPTS,
+                    ..sent()
+                },
                 in_final,
                 Action::GiveUp,
             ),
             (
                 "the refusal failed too often",
-                Entry { attempts: MAX_ATTEMPTS, ..declining() },
+                Entry {
+                    attempts: MAX_ATTEMPTS,
+                    ..declining()
+                },
                 in_final,
                 Action::Wait,
             ),
-            ("killed before inclusion was noted", sent(), answered, Action::NoteInBlock),
+            (
+                "killed before inclusion was noted",
+                sent(),
+                answered,
+                Action::NoteInBlock,
+            ),
             ("included, not final", included(), answered, Action::Wait),
-            ("a fork removed the delivery", included(), view(), Action::SendAgain),
+            (
+                "a fork removed the delivery",
+                included(),
+                view(),
+                Action::SendAgain,
+            ),
             (
                 "finalised while the worker was down",
                 sent(),
                 answered_for_good,
                 Action::Finish(Outcome::Delivered),
             ),
-            ("finalised", included(), answered_for_good, Action::Finish(Outcome::Delivered)),
+            (
+                "finalised",
+                included(),
+                answered_for_good,
+                Action::Finish(Outcome::Delivered),
+            ),
             (
                 "missed although it was sent",
                 sent(),
                 gone_for_good,
                 Action::Finish(Outcome::Lost),
             ),
-            ("killed before declining", entry(Stage::Ready(refusal())), view(), Action::Submit),
-            ("the refusal is in a block", declining(), declined, Action::NoteInBlock),
+            (
+                "killed before declining",
+                entry(Stage::Ready(refusal())),
+                view(),
+                Action::Submit,
+            ),
+            (
+                "the refusal is in a block",
+                declining(),
+                declined,
+                Action::NoteInBlock,
+            ),
             (
                 "declined for good",
                 declining(),
@@ -305,13 +415,15 @@ mod tests {
         let flags = [false, true];
         let mut combinations = 0;
         for stage in &stages {
-            for (at_best, at_finalized) in
-                standings.iter().flat_map(|a| standings.iter().map(move |b| (*a, *b)))
+            for (at_best, at_finalized) in standings
+                .iter()
+                .flat_map(|a| standings.iter().map(move |b| (*a, *b)))
             {
                 for nonce_at_best in [NONCE, NONCE + 1] {
                     for best in [12, 28, 30, 31] {
-                        for (receipt_holds, refused) in
-                            flags.iter().flat_map(|a| flags.iter().map(move |b| (*a, *b)))
+                        for (receipt_holds, refused) in flags
+                            .iter()
+                            .flat_map(|a| flags.iter().map(move |b| (*a, *b)))
                         {
                             let view = View {
                                 best,

@@ -94,7 +94,11 @@ pub trait Engine: Send {
 pub enum EngineError {
     /// A file of the model folder cannot be used.
     #[error("{}: {problem}; {next}", file.display())]
-    Model { file: PathBuf, problem: String, next: String },
+    Model {
+        file: PathBuf,
+        problem: String,
+        next: String,
+    },
 
     #[error("the prompt is empty; send at least one token")]
     EmptyPrompt,
@@ -103,13 +107,21 @@ pub enum EngineError {
         "token {token} at position {position} of the prompt is outside the vocabulary of \
          {vocabulary}; tokenise with this model's own tokenizer.json"
     )]
-    OutsideVocabulary { token: u32, position: usize, vocabulary: u32 },
+    OutsideVocabulary {
+        token: u32,
+        position: usize,
+        vocabulary: u32,
+    },
 
     #[error(
         "a prompt of {prompt} tokens and an answer of up to {max_output_tokens} exceed the context \
          of {context}; shorten the prompt or ask for fewer tokens"
     )]
-    Context { prompt: usize, max_output_tokens: u32, context: u32 },
+    Context {
+        prompt: usize,
+        max_output_tokens: u32,
+        context: u32,
+    },
 
     #[error("a top_p of {top_p} parts per million is more than all; use at most {PPM_ONE}")]
     TopP { top_p: u32 },
@@ -143,15 +155,26 @@ impl EngineSpec {
         if request.prompt.is_empty() {
             return Err(EngineError::EmptyPrompt);
         }
-        let outside = request.prompt.iter().position(|token| *token >= self.vocabulary);
+        let outside = request
+            .prompt
+            .iter()
+            .position(|token| *token >= self.vocabulary);
         if let Some((position, token)) = outside.and_then(|p| Some((p, *request.prompt.get(p)?))) {
             let vocabulary = self.vocabulary;
-            return Err(EngineError::OutsideVocabulary { token, position, vocabulary });
+            return Err(EngineError::OutsideVocabulary {
+                token,
+                position,
+                vocabulary,
+            });
         }
         let prompt = request.prompt.len();
         let max_output_tokens = request.max_output_tokens;
         if prompt.saturating_add(max_output_tokens as usize) > self.context as usize {
-            return Err(EngineError::Context { prompt, max_output_tokens, context: self.context });
+            return Err(EngineError::Context {
+                prompt,
+                max_output_tokens,
+                context: self.context,
+            });
         }
         request.sampling.validate()
     }

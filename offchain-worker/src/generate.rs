@@ -47,7 +47,11 @@ pub enum Failure {
 #[derive(Debug)]
 pub enum Progress {
     Started(Key),
-    Ended { key: Key, result: Result<Generation, Failure>, took: Duration },
+    Ended {
+        key: Key,
+        result: Result<Generation, Failure>,
+        took: Duration,
+    },
 }
 
 /// Starts the queue; it ends when the sender is dropped.
@@ -59,15 +63,22 @@ pub fn start() -> (mpsc::Sender<Work>, mpsc::UnboundedReceiver<Progress>) {
             let key = work.key;
             if work.cancelled.load(Ordering::Relaxed) {
                 let result = Err(Failure::Cancelled);
-                let _ = progress.send(Progress::Ended { key, result, took: Duration::ZERO });
+                let _ = progress.send(Progress::Ended {
+                    key,
+                    result,
+                    took: Duration::ZERO,
+                });
                 continue;
             }
             let _ = progress.send(Progress::Started(key));
             let start = Instant::now();
             let result = tokio::task::spawn_blocking(move || compute(&work)).await;
-            let result =
-                result.unwrap_or_else(|error| Err(Failure::Machine(error.to_string())));
-            let _ = progress.send(Progress::Ended { key, result, took: start.elapsed() });
+            let result = result.unwrap_or_else(|error| Err(Failure::Machine(error.to_string())));
+            let _ = progress.send(Progress::Ended {
+                key,
+                result,
+                took: start.elapsed(),
+            });
         }
     });
     (sender, receiver)
@@ -121,7 +132,10 @@ mod tests {
                 Some(0) => panic!("a fault of the engine"),
                 Some(1) => {
                     let problem = "out of memory".into();
-                    return Err(EngineError::Compute { position: 1, problem });
+                    return Err(EngineError::Compute {
+                        position: 1,
+                        problem,
+                    });
                 }
                 Some(_) => {}
             }
@@ -129,10 +143,16 @@ mod tests {
             for token in &request.prompt {
                 tokens.push(*token);
                 if on_token(*token).is_break() {
-                    return Ok(Generation { tokens, finish: Finish::Caller });
+                    return Ok(Generation {
+                        tokens,
+                        finish: Finish::Caller,
+                    });
                 }
             }
-            Ok(Generation { tokens, finish: Finish::Length })
+            Ok(Generation {
+                tokens,
+                finish: Finish::Length,
+            })
         }
     }
 
@@ -160,14 +180,22 @@ mod tests {
             stop_tokens: vec![],
         };
         let cancelled = Arc::default();
-        Work { key: Key { job, seed: [0; 32] }, engine: engine.clone(), request, cancelled }
+        Work {
+            key: Key { job, seed: [0; 32] },
+            engine: engine.clone(),
+            request,
+            cancelled,
+        }
     }
 
     #[tokio::test]
     async fn failures_are_told_apart_and_do_not_stop_the_queue() {
         let engine = echo();
         let (queue, mut progress) = start();
-        for (job, prompt) in [vec![], vec![0], vec![1], vec![5, 6]].into_iter().enumerate() {
+        for (job, prompt) in [vec![], vec![0], vec![1], vec![5, 6]]
+            .into_iter()
+            .enumerate()
+        {
             queue.send(work(&engine, job as u64, prompt)).await.unwrap();
         }
         let unwanted = work(&engine, 4, vec![7]);
@@ -182,9 +210,18 @@ mod tests {
                 results.push(result);
             }
         }
-        assert!(matches!(&results[0], Err(Failure::Request(_))), "{results:?}");
-        assert!(matches!(&results[1], Err(Failure::Machine(_))), "{results:?}");
-        assert!(matches!(&results[2], Err(Failure::Machine(_))), "{results:?}");
+        assert!(
+            matches!(&results[0], Err(Failure::Request(_))),
+            "{results:?}"
+        );
+        assert!(
+            matches!(&results[1], Err(Failure::Machine(_))),
+            "{results:?}"
+        );
+        assert!(
+            matches!(&results[2], Err(Failure::Machine(_))),
+            "{results:?}"
+        );
         assert_eq!(results[3].as_ref().unwrap().tokens, [5, 6]);
         assert_eq!(results[4], Err(Failure::Cancelled));
     }

@@ -11,8 +11,8 @@ use axum::{
     Json, Router,
 };
 use prometheus::{
-    core::Collector, Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec,
-    IntGauge, Opts, Registry, TextEncoder,
+    core::Collector, Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge,
+    Opts, Registry, TextEncoder,
 };
 use serde::Serialize;
 use tokio::{net::TcpListener, sync::watch};
@@ -72,7 +72,10 @@ pub struct Metrics {
 impl Metrics {
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let jobs = Opts::new("assay_worker_jobs_total", "Jobs by how they ended for this worker.");
+        let jobs = Opts::new(
+            "assay_worker_jobs_total",
+            "Jobs by how they ended for this worker.",
+        );
         let jobs = registered(&registry, IntCounterVec::new(jobs, &["outcome"])?)?;
         // A series that appears with its first event hides that event from a rate.
         for outcome in ["assigned", "delivered", "declined", "lost"] {
@@ -82,7 +85,9 @@ impl Metrics {
             "assay_worker_generation_seconds",
             "Seconds that the engine took for an answer.",
         )
-        .buckets(vec![0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0]);
+        .buckets(vec![
+            0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0,
+        ]);
         let counter = |name: &str, help: &str| registered(&registry, IntCounter::new(name, help)?);
         let gauge = |name: &str, help: &str| registered(&registry, IntGauge::new(name, help)?);
         Ok(Self {
@@ -108,7 +113,10 @@ impl Metrics {
                 "assay_worker_chain_connected",
                 "1 while the node answers, else 0.",
             )?,
-            best_block: gauge("assay_worker_best_block", "The best block that was looked at.")?,
+            best_block: gauge(
+                "assay_worker_best_block",
+                "The best block that was looked at.",
+            )?,
             finalized_block: gauge(
                 "assay_worker_finalized_block",
                 "The last finalised block that was looked at.",
@@ -206,8 +214,11 @@ mod tests {
     async fn page(address: SocketAddr, path: &'static str) -> String {
         let ask = move || {
             let mut stream = TcpStream::connect(address).unwrap();
-            write!(stream, "GET {path} HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n")
-                .unwrap();
+            write!(
+                stream,
+                "GET {path} HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n"
+            )
+            .unwrap();
             let mut answer = String::new();
             stream.read_to_string(&mut answer).unwrap();
             answer
@@ -236,8 +247,14 @@ mod tests {
         metrics.jobs.with_label_values(&["delivered"]).inc();
         metrics.set_operator_balance(1_500_000_000_000);
         let answer = page(address, "/metrics").await;
-        assert!(answer.contains(r#"assay_worker_jobs_total{outcome="delivered"} 1"#), "{answer}");
-        assert!(answer.contains("assay_worker_operator_balance_asy 1.5"), "{answer}");
+        assert!(
+            answer.contains(r#"assay_worker_jobs_total{outcome="delivered"} 1"#),
+            "{answer}"
+        );
+        assert!(
+            answer.contains("assay_worker_operator_balance_asy 1.5"),
+            "{answer}"
+        );
 
         stop.send(true).unwrap();
         server.await.unwrap().unwrap();
@@ -248,6 +265,9 @@ mod tests {
         let taken = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let address = taken.local_addr().unwrap();
         let error = bind(address).await.unwrap_err().to_string();
-        assert!(error.contains(&address.to_string()) && error.contains("--http"), "{error}");
+        assert!(
+            error.contains(&address.to_string()) && error.contains("--http"),
+            "{error}"
+        );
     }
 }

@@ -39,7 +39,10 @@ impl Key {
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (job, seed) = bytes.split_first_chunk::<8>()?;
-        Some(Self { job: JobId::from_be_bytes(*job), seed: seed.try_into().ok()? })
+        Some(Self {
+            job: JobId::from_be_bytes(*job),
+            seed: seed.try_into().ok()?,
+        })
     }
 }
 
@@ -132,7 +135,12 @@ pub struct Entry {
 
 impl Entry {
     pub fn new(seen_at: u32, deadline: u32) -> Self {
-        Self { seen_at, deadline, attempts: 0, stage: Stage::Seen }
+        Self {
+            seen_at,
+            deadline,
+            attempts: 0,
+            stage: Stage::Seen,
+        }
     }
 
     pub fn reply(&self) -> Option<&Reply> {
@@ -209,7 +217,10 @@ impl Ledger {
             path: path.into(),
             problem: error.to_string(),
         };
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        if let Some(folder) = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
             match fs::create_dir_all(folder) {
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                     return Err(storage(&error));
@@ -224,20 +235,33 @@ impl Ledger {
             {
                 storage(&error)
             }
-            other => LedgerError::Corrupt { path: path.into(), problem: other.to_string() },
+            other => LedgerError::Corrupt {
+                path: path.into(),
+                problem: other.to_string(),
+            },
         })?;
-        let mut ledger = Self { path: path.into(), database, active: BTreeMap::new() };
+        let mut ledger = Self {
+            path: path.into(),
+            database,
+            active: BTreeMap::new(),
+        };
         ledger.claim(owner)?;
         ledger.load()?;
         Ok(ledger)
     }
 
     fn storage(&self, error: impl std::fmt::Display) -> LedgerError {
-        LedgerError::Storage { path: self.path.clone(), problem: error.to_string() }
+        LedgerError::Storage {
+            path: self.path.clone(),
+            problem: error.to_string(),
+        }
     }
 
     fn corrupt(&self, problem: impl std::fmt::Display) -> LedgerError {
-        LedgerError::Corrupt { path: self.path.clone(), problem: problem.to_string() }
+        LedgerError::Corrupt {
+            path: self.path.clone(),
+            problem: problem.to_string(),
+        }
     }
 
     /// Makes sure that the ledger is `owner`'s; a new one becomes it.
@@ -251,7 +275,8 @@ impl Ledger {
                 .map_err(|e| self.storage(e))?
                 .map(|value| value.value().to_vec());
             if found.is_none() {
-                meta.insert(OWNER, owner.encode().as_slice()).map_err(|e| self.storage(e))?;
+                meta.insert(OWNER, owner.encode().as_slice())
+                    .map_err(|e| self.storage(e))?;
             }
             found
         };
@@ -288,7 +313,9 @@ impl Ledger {
             {
                 let mut duties = write.open_table(DUTIES).map_err(|e| self.corrupt(e))?;
                 for key in finished.iter().take(surplus) {
-                    duties.remove(key.bytes().as_slice()).map_err(|e| self.storage(e))?;
+                    duties
+                        .remove(key.bytes().as_slice())
+                        .map_err(|e| self.storage(e))?;
                 }
             }
             write.commit().map_err(|e| self.storage(e))?;
@@ -306,10 +333,18 @@ impl Ledger {
             .filter(|(_, entry)| foreign(entry))
             .filter_map(|(key, entry)| {
                 let stage = Stage::Ready(entry.reply()?.clone());
-                Some((*key, Entry { stage, ..entry.clone() }))
+                Some((
+                    *key,
+                    Entry {
+                        stage,
+                        ..entry.clone()
+                    },
+                ))
             })
             .collect();
-        entries.into_iter().try_for_each(|(key, entry)| self.put(key, entry))
+        entries
+            .into_iter()
+            .try_for_each(|(key, entry)| self.put(key, entry))
     }
 
     /// The unfinished records, in the order of job ids.
@@ -328,7 +363,9 @@ impl Ledger {
         }
         let read = self.database.begin_read().map_err(|e| self.storage(e))?;
         let duties = read.open_table(DUTIES).map_err(|e| self.corrupt(e))?;
-        let found = duties.get(key.bytes().as_slice()).map_err(|e| self.storage(e))?;
+        let found = duties
+            .get(key.bytes().as_slice())
+            .map_err(|e| self.storage(e))?;
         Ok(found.is_some())
     }
 
@@ -356,7 +393,10 @@ mod tests {
     use assay_primitives::{Anchor, Finish};
 
     fn owner(provider: u8) -> Owner {
-        Owner { genesis: H256::repeat_byte(9), provider: [provider; 32] }
+        Owner {
+            genesis: H256::repeat_byte(9),
+            provider: [provider; 32],
+        }
     }
 
     fn key(job: JobId) -> Key {
@@ -366,7 +406,10 @@ mod tests {
     fn receipt() -> Receipt {
         Receipt {
             header: H256::repeat_byte(1),
-            anchor: Anchor { number: 5, hash: H256::repeat_byte(2) },
+            anchor: Anchor {
+                number: 5,
+                hash: H256::repeat_byte(2),
+            },
             output_len: 2,
             output_root: H256::repeat_byte(3),
             finish: Finish::Eos,
@@ -391,7 +434,9 @@ mod tests {
         };
         vec![
             Stage::Seen,
-            Stage::Ready(Reply::Refusal { reason: "no such model here".into() }),
+            Stage::Ready(Reply::Refusal {
+                reason: "no such model here".into(),
+            }),
             Stage::Ready(reply.clone()),
             Stage::Submitted(reply.clone(), submission.clone()),
             Stage::InBlock(reply, submission),
@@ -406,7 +451,14 @@ mod tests {
             .into_iter()
             .enumerate()
             .map(|(job, stage)| {
-                (key(job as JobId), Entry { stage, attempts: 2, ..Entry::new(5, 15) })
+                (
+                    key(job as JobId),
+                    Entry {
+                        stage,
+                        attempts: 2,
+                        ..Entry::new(5, 15)
+                    },
+                )
             })
             .collect();
         let mut ledger = Ledger::open(&path, &owner(1)).unwrap();
@@ -416,8 +468,10 @@ mod tests {
         drop(ledger);
 
         let ledger = Ledger::open(&path, &owner(1)).unwrap();
-        let found: Vec<(Key, Entry)> =
-            ledger.active().map(|(key, entry)| (*key, entry.clone())).collect();
+        let found: Vec<(Key, Entry)> = ledger
+            .active()
+            .map(|(key, entry)| (*key, entry.clone()))
+            .collect();
         assert_eq!(found, entries);
     }
 
@@ -428,7 +482,15 @@ mod tests {
         let mut ledger = Ledger::open(&path, &owner(1)).unwrap();
         ledger.put(key(1), Entry::new(5, 15)).unwrap();
         let stage = Stage::Finished(Outcome::Delivered, Some(receipt()));
-        ledger.put(key(1), Entry { stage, ..Entry::new(5, 15) }).unwrap();
+        ledger
+            .put(
+                key(1),
+                Entry {
+                    stage,
+                    ..Entry::new(5, 15)
+                },
+            )
+            .unwrap();
         assert_eq!(ledger.active().count(), 0);
         drop(ledger);
 
@@ -436,7 +498,12 @@ mod tests {
         assert_eq!(ledger.active().count(), 0);
         assert!(ledger.knows(&key(1)).unwrap());
         assert!(!ledger.knows(&key(2)).unwrap());
-        assert!(!ledger.knows(&Key { job: 1, seed: [8; 32] }).unwrap());
+        assert!(!ledger
+            .knows(&Key {
+                job: 1,
+                seed: [8; 32]
+            })
+            .unwrap());
     }
 
     #[test]
@@ -445,7 +512,15 @@ mod tests {
         let path = folder.path().join("ledger.redb");
         let mut ledger = Ledger::open(&path, &owner(1)).unwrap();
         for (job, stage) in stages().into_iter().enumerate() {
-            ledger.put(key(job as JobId), Entry { stage, ..Entry::new(5, 15) }).unwrap();
+            ledger
+                .put(
+                    key(job as JobId),
+                    Entry {
+                        stage,
+                        ..Entry::new(5, 15)
+                    },
+                )
+                .unwrap();
         }
         let before: Vec<Entry> = ledger.active().map(|(_, entry)| entry.clone()).collect();
         ledger.take_over(&[1; 32]).unwrap();
@@ -462,9 +537,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.redb");
         let open = Ledger::open(&path, &owner(1)).unwrap();
-        assert!(matches!(Ledger::open(&path, &owner(1)), Err(LedgerError::Locked(_))));
+        assert!(matches!(
+            Ledger::open(&path, &owner(1)),
+            Err(LedgerError::Locked(_))
+        ));
         drop(open);
-        assert!(matches!(Ledger::open(&path, &owner(2)), Err(LedgerError::Foreign(_))));
+        assert!(matches!(
+            Ledger::open(&path, &owner(2)),
+            Err(LedgerError::Foreign(_))
+        ));
         assert!(Ledger::open(&path, &owner(1)).is_ok());
     }
 
@@ -475,7 +556,10 @@ mod tests {
         let text = b"not a database, but somebody's notes\n".repeat(1000);
         fs::write(&path, &text).unwrap();
         let error = Ledger::open(&path, &owner(1)).err().unwrap().to_string();
-        assert!(error.contains("notes.txt") && !error.contains('\n'), "{error}");
+        assert!(
+            error.contains("notes.txt") && !error.contains('\n'),
+            "{error}"
+        );
         assert_eq!(fs::read(&path).unwrap(), text);
     }
 }

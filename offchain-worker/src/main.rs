@@ -52,7 +52,10 @@ fn main() -> ExitCode {
 
 /// Says on one line what went wrong.
 fn fail(error: &anyhow::Error) -> ExitCode {
-    let line = format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = format!("{error:#}")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     eprintln!("assay-worker: {line}");
     ExitCode::FAILURE
 }
@@ -83,10 +86,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
 
 /// Everything that can be wrong with the command line, the models and the chain is found here,
 /// before the first job is touched.
-async fn prepare(
-    config: Config,
-    stop: watch::Receiver<bool>,
-) -> anyhow::Result<(Worker, Chain)> {
+async fn prepare(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<(Worker, Chain)> {
     match config.device {
         Device::Cpu => {}
     }
@@ -103,7 +103,13 @@ async fn prepare(
              provider register`, or give the key of its operator"
         )
     })?;
-    let mut ledger = Ledger::open(&config.ledger, &Owner { genesis, provider: provider.0 })?;
+    let mut ledger = Ledger::open(
+        &config.ledger,
+        &Owner {
+            genesis,
+            provider: provider.0,
+        },
+    )?;
     ledger.take_over(&operator.0)?;
 
     let metrics = Arc::new(Metrics::new().context("the metrics contradict each other")?);
@@ -112,11 +118,19 @@ async fn prepare(
         operator: operator.to_string(),
         ..Health::default()
     });
-    tokio::spawn(http::serve(listener, metrics.clone(), health_seen, stop.clone()));
+    tokio::spawn(http::serve(
+        listener,
+        metrics.clone(),
+        health_seen,
+        stop.clone(),
+    ));
 
     let folders = config.model.clone();
     let opened = tokio::task::spawn_blocking(move || {
-        folders.iter().map(|folder| Opened::open(folder)).collect::<anyhow::Result<Vec<_>>>()
+        folders
+            .iter()
+            .map(|folder| Opened::open(folder))
+            .collect::<anyhow::Result<Vec<_>>>()
     });
     let opened = opened.await.context("reading a model failed")??;
     // Hashing may have taken minutes; the listings are those of now.

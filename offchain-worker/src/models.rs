@@ -67,10 +67,15 @@ impl Models {
                 offered.push((id, listing.parts.0));
             }
         }
-        let mut models = Self { models: Vec::new(), served: BTreeMap::new() };
+        let mut models = Self {
+            models: Vec::new(),
+            served: BTreeMap::new(),
+        };
         for Opened { folder, parts } in folders {
-            let fitting: Vec<_> =
-                offered.iter().filter(|(_, listed)| mismatch(&parts, listed).is_none()).collect();
+            let fitting: Vec<_> = offered
+                .iter()
+                .filter(|(_, listed)| mismatch(&parts, listed).is_none())
+                .collect();
             if fitting.is_empty() {
                 bail!("{}", no_listing(folder.path(), &parts, &offered, &provider));
             }
@@ -110,10 +115,17 @@ impl Models {
         if let Some(served) = self.served.get(&listing) {
             return Ok(Some(served.clone()));
         }
-        let Some(listed) = best.listing(listing).await? else { return Ok(None) };
+        let Some(listed) = best.listing(listing).await? else {
+            return Ok(None);
+        };
         let listed = listed.parts.0;
-        let model = self.models.iter().find(|model| mismatch(&model.parts, &listed).is_none());
-        let Some(served) = model.map(|model| model.serve(&listed.spec)) else { return Ok(None) };
+        let model = self
+            .models
+            .iter()
+            .find(|model| mismatch(&model.parts, &listed).is_none());
+        let Some(served) = model.map(|model| model.serve(&listed.spec)) else {
+            return Ok(None);
+        };
         self.served.insert(listing, served.clone());
         Ok(Some(served))
     }
@@ -137,7 +149,9 @@ fn mismatch(ours: &ModelParts, listed: &ModelParts) -> Option<String> {
         ("chat template", ours.template, listed.template),
     ];
     if let Some((what, here, there)) = hashes.iter().find(|(_, here, there)| here != there) {
-        return Some(format!("the {what} has hash {here:?}, the listing says {there:?}"));
+        return Some(format!(
+            "the {what} has hash {here:?}, the listing says {there:?}"
+        ));
     }
     // A publisher may list a shorter context, and other stop tokens, than the files have.
     let spec = ModelSpec {
@@ -163,7 +177,9 @@ fn no_listing(
     provider: &AccountId32,
 ) -> String {
     let path = path.display();
-    let closest = offered.iter().max_by_key(|(_, listed)| likeness(parts, listed));
+    let closest = offered
+        .iter()
+        .max_by_key(|(_, listed)| likeness(parts, listed));
     match closest.and_then(|(id, listed)| Some((id, mismatch(parts, listed)?))) {
         Some((id, difference)) => format!(
             "model {path}: it is none that provider {provider} offers; closest is listing {id:?}, but \
@@ -217,9 +233,18 @@ mod tests {
     fn a_folder_serves_listings_of_its_files_alone() {
         assert_eq!(mismatch(&parts(), &parts()), None);
         let others = [
-            ModelParts { tokenizer: H256::zero(), ..parts() },
-            ModelParts { template: H256::zero(), ..parts() },
-            ModelParts { weights_root: H256::zero(), ..parts() },
+            ModelParts {
+                tokenizer: H256::zero(),
+                ..parts()
+            },
+            ModelParts {
+                template: H256::zero(),
+                ..parts()
+            },
+            ModelParts {
+                weights_root: H256::zero(),
+                ..parts()
+            },
             with_spec(|spec| spec.layers = 5),
             with_spec(|spec| spec.context = 513),
         ];
@@ -230,20 +255,29 @@ mod tests {
 
     #[test]
     fn a_listing_may_promise_less_context_and_other_stop_tokens() {
-        assert_eq!(mismatch(&parts(), &with_spec(|spec| spec.context = 100)), None);
+        assert_eq!(
+            mismatch(&parts(), &with_spec(|spec| spec.context = 100)),
+            None
+        );
         let stop = with_spec(|spec| spec.stop_tokens = vec![7].try_into().unwrap());
         assert_eq!(mismatch(&parts(), &stop), None);
     }
 
     #[test]
     fn a_wrong_file_is_named_with_both_hashes() {
-        let listed = ModelParts { tokenizer: H256::repeat_byte(0xab), ..parts() };
+        let listed = ModelParts {
+            tokenizer: H256::repeat_byte(0xab),
+            ..parts()
+        };
         let unrelated = ModelParts {
             tokenizer: H256::zero(),
             weights_root: H256::zero(),
             ..parts()
         };
-        let offered = [(H256::repeat_byte(8), unrelated), (H256::repeat_byte(9), listed)];
+        let offered = [
+            (H256::repeat_byte(8), unrelated),
+            (H256::repeat_byte(9), listed),
+        ];
         let provider = AccountId32([0; 32]);
         let message = no_listing(Path::new("/m"), &parts(), &offered, &provider);
         for part in ["/m", "tokenizer.json", "0x0101", "0xabab", "0x0909"] {

@@ -145,7 +145,8 @@ impl Worker {
                 connected = false;
                 pause = RECONNECT.0;
                 self.metrics.chain_connected.set(0);
-                self.health.send_modify(|health| health.status = Status::Degraded);
+                self.health
+                    .send_modify(|health| health.status = Status::Degraded);
             }
             match self.rest(pause).await {
                 Ok(()) => pause = pause.saturating_mul(2).min(RECONNECT.1),
@@ -153,7 +154,8 @@ impl Worker {
                 Err(_) => break,
             }
         }
-        self.health.send_modify(|health| health.status = Status::Stopping);
+        self.health
+            .send_modify(|health| health.status = Status::Stopping);
         for generating in self.state.generating.values() {
             generating.cancelled.store(true, Ordering::Relaxed);
         }
@@ -280,7 +282,9 @@ impl Worker {
                     generating.cancelled.store(true, Ordering::Relaxed);
                 }
             }
-            let Some(entry) = self.ledger.get(&key).cloned() else { continue };
+            let Some(entry) = self.ledger.get(&key).cloned() else {
+                continue;
+            };
             match duties::decide(&entry, &view) {
                 Action::Wait => {}
                 Action::Generate => {
@@ -291,13 +295,18 @@ impl Worker {
                 Action::Submit => {
                     let nonce = duties::next_nonce(nonce_at_best, nonces.iter().copied());
                     nonces.insert(nonce);
-                    let entry = Entry { attempts: entry.attempts.saturating_add(1), ..entry };
-                    self.submit(key, entry, nonce, &view, best, finalized).await?;
+                    let entry = Entry {
+                        attempts: entry.attempts.saturating_add(1),
+                        ..entry
+                    };
+                    self.submit(key, entry, nonce, &view, best, finalized)
+                        .await?;
                 }
                 Action::Replace { nonce } => {
                     let due = |sent: &Sent| best.number() >= sent.at.saturating_add(REPLACE);
                     if self.state.sent.get(&key).is_none_or(due) {
-                        self.submit(key, entry, nonce, &view, best, finalized).await?;
+                        self.submit(key, entry, nonce, &view, best, finalized)
+                            .await?;
                     }
                 }
                 Action::SendAgain => {
@@ -345,10 +354,15 @@ impl Worker {
     async fn find_duties(&mut self, best: &Snapshot) -> Result<HashMap<Key, Duty>, End> {
         let mut open = HashMap::new();
         for id in best.duties(self.provider).await? {
-            let Some(job) = best.job(id).await? else { continue };
-            let Some(duty) = Duty::of(self.genesis, id, &job, &self.provider) else { continue };
+            let Some(job) = best.job(id).await? else {
+                continue;
+            };
+            let Some(duty) = Duty::of(self.genesis, id, &job, &self.provider) else {
+                continue;
+            };
             if !self.ledger.knows(&duty.key)? {
-                self.ledger.put(duty.key, Entry::new(best.number(), duty.deadline))?;
+                self.ledger
+                    .put(duty.key, Entry::new(best.number(), duty.deadline))?;
                 self.metrics.jobs.with_label_values(&["assigned"]).inc();
                 info!(
                     target: LOG, job = id, listing = ?duty.listing, prompt_tokens = duty.prompt_len,
@@ -393,7 +407,11 @@ impl Worker {
             nonce_at_best,
             nonce_at_finalized,
             receipt_holds,
-            refused: self.state.sent.get(key).is_some_and(|sent| sent.refusal.is_some()),
+            refused: self
+                .state
+                .sent
+                .get(key)
+                .is_some_and(|sent| sent.refusal.is_some()),
         })
     }
 
@@ -433,7 +451,9 @@ struct AbortOnDrop(tokio::task::JoinHandle<String>);
 
 impl AbortOnDrop {
     async fn join(mut self) -> String {
-        (&mut self.0).await.unwrap_or_else(|error| error.to_string())
+        (&mut self.0)
+            .await
+            .unwrap_or_else(|error| error.to_string())
     }
 }
 

@@ -188,7 +188,10 @@ mod tests {
 
     #[test]
     fn affordable_is_the_largest_limit_within_the_budget() {
-        let price = Price { input: 3, output: 7 };
+        let price = Price {
+            input: 3,
+            output: 7,
+        };
         for budget in 0..200 {
             match price.affordable(budget, 10, 16) {
                 Some(limit) => {
@@ -207,7 +210,10 @@ mod tests {
 
     #[test]
     fn fees_that_do_not_fit_are_refused() {
-        let price = Price { input: u128::MAX, output: 1 };
+        let price = Price {
+            input: u128::MAX,
+            output: 1,
+        };
         assert_eq!(price.fee(2, 0), None);
         assert_eq!(price.affordable(u128::MAX, 2, 1), None);
     }

@@ -68,15 +68,7 @@ pub enum Profile {
 /// The shape of a model: everything about it that the chain needs to price, bound and check a
 /// request without reading the weights.
 #[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Debug,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
+    Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct ModelSpec {
     pub architecture: Architecture,
@@ -137,7 +129,12 @@ impl ModelSpec {
             [a, b] => a < b,
             _ => true,
         });
-        if !ascending || self.stop_tokens.iter().any(|token| *token >= self.vocabulary) {
+        if !ascending
+            || self
+                .stop_tokens
+                .iter()
+                .any(|token| *token >= self.vocabulary)
+        {
             return Err(SpecError::StopTokens);
         }
         Ok(())
@@ -146,15 +143,7 @@ impl ModelSpec {
 
 /// The parts of a model, by hash. The root binds them, so a listing cannot lie about any of them.
 #[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Debug,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
+    Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct ModelParts {
     pub spec: ModelSpec,
@@ -219,7 +208,10 @@ mod tests {
             spec.validate()
         };
         assert_eq!(broken(|s| s.layers = 0), Err(SpecError::Dimension));
-        assert_eq!(broken(|s| s.hidden = MAX_WIDTH + 1), Err(SpecError::Dimension));
+        assert_eq!(
+            broken(|s| s.hidden = MAX_WIDTH + 1),
+            Err(SpecError::Dimension)
+        );
         assert_eq!(broken(|s| s.kv_heads = 0), Err(SpecError::Dimension));
         assert_eq!(broken(|s| s.kv_heads = 3), Err(SpecError::Heads));
         assert_eq!(broken(|s| s.head_dim = 33), Err(SpecError::Heads));
@@ -243,11 +235,29 @@ mod tests {
             weights_root: H256::repeat_byte(3),
         };
         let changed = [
-            ModelParts { spec: ModelSpec { context: 513, ..spec() }, ..parts.clone() },
-            ModelParts { tokenizer: H256::zero(), ..parts.clone() },
-            ModelParts { template: H256::zero(), ..parts.clone() },
-            ModelParts { tables: H256::repeat_byte(9), ..parts.clone() },
-            ModelParts { weights_root: H256::zero(), ..parts.clone() },
+            ModelParts {
+                spec: ModelSpec {
+                    context: 513,
+                    ..spec()
+                },
+                ..parts.clone()
+            },
+            ModelParts {
+                tokenizer: H256::zero(),
+                ..parts.clone()
+            },
+            ModelParts {
+                template: H256::zero(),
+                ..parts.clone()
+            },
+            ModelParts {
+                tables: H256::repeat_byte(9),
+                ..parts.clone()
+            },
+            ModelParts {
+                weights_root: H256::zero(),
+                ..parts.clone()
+            },
         ];
         for other in changed {
             assert_ne!(parts.root(), other.root());

@@ -51,7 +51,12 @@ pub struct Sampling {
 
 impl Sampling {
     /// The likeliest token, always.
-    pub const GREEDY: Self = Self { temperature: 0, top_k: 0, top_p: PPM_ONE, nonce: 0 };
+    pub const GREEDY: Self = Self {
+        temperature: 0,
+        top_k: 0,
+        top_p: PPM_ONE,
+        nonce: 0,
+    };
 
     /// Whether the values are in range.
     pub fn validate(&self) -> Result<(), SamplingError> {
@@ -96,15 +101,7 @@ pub enum Claim {
 /// What a user asked for, of whom and at which price. For a job the user's extrinsic and the
 /// chain's assignment together are the header; both sides derive the same bytes from storage.
 #[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Debug,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
+    Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct RequestHeader<AccountId> {
     pub version: u16,
@@ -184,15 +181,7 @@ pub struct Anchor {
 /// "This model, on these tokens, with this seed, gives these tokens": the statement that an operator
 /// signs and a provider's bond answers for.
 #[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Debug,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
+    Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct Receipt {
     /// Hash of the [`RequestHeader`].
@@ -220,10 +209,16 @@ mod tests {
     #[test]
     fn sampling_out_of_range_is_refused() {
         assert_eq!(Sampling::GREEDY.validate(), Ok(()));
-        let hot = Sampling { temperature: MAX_TEMPERATURE + 1, ..Sampling::GREEDY };
+        let hot = Sampling {
+            temperature: MAX_TEMPERATURE + 1,
+            ..Sampling::GREEDY
+        };
         assert_eq!(hot.validate(), Err(SamplingError::Temperature));
         for top_p in [0, PPM_ONE + 1] {
-            let sampling = Sampling { top_p, ..Sampling::GREEDY };
+            let sampling = Sampling {
+                top_p,
+                ..Sampling::GREEDY
+            };
             assert_eq!(sampling.validate(), Err(SamplingError::TopP));
         }
     }
@@ -233,7 +228,10 @@ mod tests {
     fn the_signing_payload_is_pinned() {
         let receipt = Receipt {
             header: H256::repeat_byte(0x11),
-            anchor: Anchor { number: 7, hash: H256::repeat_byte(0x22) },
+            anchor: Anchor {
+                number: 7,
+                hash: H256::repeat_byte(0x22),
+            },
             output_len: 3,
             output_root: H256::repeat_byte(0x33),
             finish: Finish::Length,

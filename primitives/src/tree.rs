@@ -50,7 +50,9 @@ pub fn root_of(mut level: Vec<H256>) -> H256 {
             })
             .collect();
     }
-    level.pop().unwrap_or_else(|| blake2_256(EMPTY_DOMAIN).into())
+    level
+        .pop()
+        .unwrap_or_else(|| blake2_256(EMPTY_DOMAIN).into())
 }
 
 /// Root of a token list: leaves of [`LEAF_TOKENS`] tokens, each token four bytes little-endian; the
@@ -103,7 +105,11 @@ mod tests {
     fn level_by_level_is_the_recursive_definition() {
         for count in 0..70u64 {
             let leaves: Vec<H256> = (0..count).map(H256::from_low_u64_be).collect();
-            assert_eq!(root_of(leaves.clone()), recursive(&leaves), "{count} leaves");
+            assert_eq!(
+                root_of(leaves.clone()),
+                recursive(&leaves),
+                "{count} leaves"
+            );
         }
     }
 

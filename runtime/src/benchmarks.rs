@@ -4,11 +4,8 @@
 
 use crate::*;
 use alloc::{string::String, vec::Vec};
-use frame_benchmarking::{
-    add_benchmark, baseline, list_benchmark, BenchmarkBatch, BenchmarkConfig, BenchmarkList,
-    Benchmarking,
-};
 use assay_primitives::{Architecture, ListingId, ModelParts, ModelSpec, Price, Profile};
+use frame_benchmarking::{baseline, BenchmarkBatch, BenchmarkConfig, BenchmarkList};
 use frame_support::{
     traits::{fungible::Mutate, StorageInfo, StorageInfoTrait, WhitelistedStorageKeys},
     BoundedVec,
@@ -70,7 +67,13 @@ impl MarketHelper {
             tied_embeddings: false,
         };
         let (tokenizer, template, tables, weights_root) = Default::default();
-        let parts = ModelParts { spec, tokenizer, template, tables, weights_root };
+        let parts = ModelParts {
+            spec,
+            tokenizer,
+            template,
+            tables,
+            weights_root,
+        };
         let id = parts.listing_id(&publisher, royalty);
         if pallet_models::Listings::<Runtime>::contains_key(id) {
             return id;

@@ -41,7 +41,11 @@ pub fn eventually<T>(
         if let Some(answer) = ask().with_context(|| format!("waiting until {what}"))? {
             return Ok(answer);
         }
-        ensure!(start.elapsed() < limit, "after {} s not yet: {what}", limit.as_secs());
+        ensure!(
+            start.elapsed() < limit,
+            "after {} s not yet: {what}",
+            limit.as_secs()
+        );
         sleep(Duration::from_millis(100));
     }
 }
@@ -57,7 +61,11 @@ impl Daemon {
     /// Start `program` of this build. Its output is added to `log`.
     pub fn start(program: &str, arguments: &[String], log: &Path) -> Result<Self> {
         let path = programs()?.join(program);
-        ensure!(path.exists(), "{} is not built: run `make build`", path.display());
+        ensure!(
+            path.exists(),
+            "{} is not built: run `make build`",
+            path.display()
+        );
         let output = File::options().create(true).append(true).open(log)?;
         let child = Command::new(&path)
             .args(arguments)
@@ -67,7 +75,11 @@ impl Daemon {
             .stderr(output)
             .spawn()
             .with_context(|| format!("starting {}", path.display()))?;
-        Ok(Self { name: program.into(), child, log: log.into() })
+        Ok(Self {
+            name: program.into(),
+            child,
+            log: log.into(),
+        })
     }
 
     pub fn id(&self) -> u32 {
@@ -99,7 +111,10 @@ impl Daemon {
         let waited = eventually(&what, limit, || {
             self.check_alive()?;
             let log = self.log()?;
-            Ok(log.get(from..).is_some_and(|new| new.contains(text)).then_some(()))
+            Ok(log
+                .get(from..)
+                .is_some_and(|new| new.contains(text))
+                .then_some(()))
         });
         waited.map_err(|error| anyhow!("{error:#}\n{}", self.log_tail()))
     }
@@ -113,7 +128,10 @@ impl Daemon {
 
     /// Stop the process without ending it, or let it go on.
     pub fn signal(&self, signal: &str) -> Result<()> {
-        let status = Command::new("kill").arg(signal).arg(self.id().to_string()).status()?;
+        let status = Command::new("kill")
+            .arg(signal)
+            .arg(self.id().to_string())
+            .status()?;
         ensure!(status.success(), "kill {signal} {} failed", self.id());
         Ok(())
     }

@@ -39,20 +39,43 @@ async fn demo() -> Result<()> {
     let chain = node.chain().await?;
 
     say("Charlie publishes a model for 2 % of what it earns. The chain keeps its hashes.")?;
-    typed(&assay, &["model", "register", &model_folder(), "--royalty", "2"])?;
+    typed(
+        &assay,
+        &["model", "register", &model_folder(), "--royalty", "2"],
+    )?;
 
     say("Bob bonds 1,000 ASY, lets an operator key speak for him, and offers the model.")?;
     let provider = assay.with_key(PROVIDER);
     let operator = keys::account(&keys::load(OPERATOR)?).to_string();
-    typed(&provider, &["provider", "register", "--bond", "1000 ASY", "--operator", &operator])?;
     typed(
         &provider,
-        &["provider", "offer", "--input-price", "1 mASY", "--output-price", "3 mASY"],
+        &[
+            "provider",
+            "register",
+            "--bond",
+            "1000 ASY",
+            "--operator",
+            &operator,
+        ],
+    )?;
+    typed(
+        &provider,
+        &[
+            "provider",
+            "offer",
+            "--input-price",
+            "1 mASY",
+            "--output-price",
+            "3 mASY",
+        ],
     )?;
     typed(&provider, &["transfer", &operator, "10 ASY"])?;
 
     say("His worker loads the model and waits for jobs.")?;
-    println!("$ assay-worker --operator-key {OPERATOR} --model {}", shown(&demo_model()));
+    println!(
+        "$ assay-worker --operator-key {OPERATOR} --model {}",
+        shown(&demo_model())
+    );
     let _worker = Worker::start(folder, "worker", &node.url(), OPERATOR)?;
 
     let people = People::new(&chain.best().await?)?;
@@ -61,7 +84,17 @@ async fn demo() -> Result<()> {
     say("Dave asks. What he may owe at most is on hold until the answer is settled.")?;
     let user = assay.with_key(USER);
     let model_dir = model_folder();
-    typed(&user, &["run", QUESTION, "--model-dir", &model_dir, "--max-tokens", "64"])?;
+    typed(
+        &user,
+        &[
+            "run",
+            QUESTION,
+            "--model-dir",
+            &model_dir,
+            "--max-tokens",
+            "64",
+        ],
+    )?;
 
     say("The receipt: the answer that Bob's operator signed and his bond answers for.")?;
     typed(&user, &["job", "status", "0"])?;
@@ -143,26 +176,50 @@ impl People {
                 others += total(snapshot.balances(account).await?);
             }
         }
-        Ok(Balances { each, others, issuance: snapshot.total_issuance().await? })
+        Ok(Balances {
+            each,
+            others,
+            issuance: snapshot.total_issuance().await?,
+        })
     }
 }
 
 fn table(people: &People, before: &Balances, after: &Balances) -> Result<()> {
-    println!("{:<22} {:>24} {:>24} {:>20}", "", "before", "after", "change");
+    println!(
+        "{:<22} {:>24} {:>24} {:>20}",
+        "", "before", "after", "change"
+    );
     let row = |name: &str, before: u128, after: u128| {
-        println!("{name:<22} {:>24} {:>24} {:>20}", fixed(before), fixed(after), change(before, after));
+        println!(
+            "{name:<22} {:>24} {:>24} {:>20}",
+            fixed(before),
+            fixed(after),
+            change(before, after)
+        );
     };
     for (index, (name, _)) in people.0.iter().enumerate() {
         row(name, before.each[index], after.each[index]);
     }
     row("all others", before.others, after.others);
-    let burned = before.issuance.checked_sub(after.issuance).context("money was created")?;
+    let burned = before
+        .issuance
+        .checked_sub(after.issuance)
+        .context("money was created")?;
     row("burned", 0, burned);
     let sum = |balances: &Balances| balances.each.iter().sum::<u128>() + balances.others;
     row("sum", sum(before), sum(after) + burned);
-    ensure!(sum(before) == before.issuance, "before, the accounts do not add up to the issuance");
-    ensure!(sum(after) == after.issuance, "after, the accounts do not add up to the issuance");
-    ensure!(sum(before) == sum(after) + burned, "the changes do not add up to zero");
+    ensure!(
+        sum(before) == before.issuance,
+        "before, the accounts do not add up to the issuance"
+    );
+    ensure!(
+        sum(after) == after.issuance,
+        "after, the accounts do not add up to the issuance"
+    );
+    ensure!(
+        sum(before) == sum(after) + burned,
+        "the changes do not add up to zero"
+    );
     println!("It adds up, to the last planck.");
     Ok(())
 }

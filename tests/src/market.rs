@@ -25,7 +25,12 @@ pub struct Outcome {
 impl Outcome {
     /// The printed JSON of a command that succeeded.
     pub fn json(&self) -> Result<Value> {
-        ensure!(self.code == 0, "it ended with {}: {}", self.code, self.stderr.trim());
+        ensure!(
+            self.code == 0,
+            "it ended with {}: {}",
+            self.code,
+            self.stderr.trim()
+        );
         serde_json::from_str(&self.stdout)
             .with_context(|| format!("this is no JSON: {}", self.stdout))
     }
@@ -33,7 +38,10 @@ impl Outcome {
 
 impl Assay {
     pub fn new(chain: &str, key: &str) -> Self {
-        Self { chain: chain.into(), key: key.into() }
+        Self {
+            chain: chain.into(),
+            key: key.into(),
+        }
     }
 
     /// The same chain with another key.
@@ -61,7 +69,10 @@ impl Assay {
 
     /// Run and keep what it prints.
     pub fn run(&self, arguments: &[&str]) -> Result<Outcome> {
-        let output = self.command(arguments)?.output().context("starting assay")?;
+        let output = self
+            .command(arguments)?
+            .output()
+            .context("starting assay")?;
         Ok(Outcome {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -73,13 +84,22 @@ impl Assay {
     pub fn json(&self, arguments: &[&str]) -> Result<Value> {
         let mut all = vec!["--output", "json"];
         all.extend(arguments);
-        self.run(&all)?.json().with_context(|| format!("assay {}", arguments.join(" ")))
+        self.run(&all)?
+            .json()
+            .with_context(|| format!("assay {}", arguments.join(" ")))
     }
 
     /// Run with its output going where ours goes; a failure is an error.
     pub fn show(&self, arguments: &[&str]) -> Result<()> {
-        let status = self.command(arguments)?.status().context("starting assay")?;
-        ensure!(status.success(), "assay {} ended with {status}", arguments.join(" "));
+        let status = self
+            .command(arguments)?
+            .status()
+            .context("starting assay")?;
+        ensure!(
+            status.success(),
+            "assay {} ended with {status}",
+            arguments.join(" ")
+        );
         Ok(())
     }
 }

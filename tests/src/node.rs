@@ -47,7 +47,13 @@ impl Node {
         ]);
         let log = folder.join(format!("{name}.log"));
         let daemon = Daemon::start("assay-node", &arguments, &log)?;
-        let mut node = Self { daemon, arguments, log, rpc_port, p2p_port };
+        let mut node = Self {
+            daemon,
+            arguments,
+            log,
+            rpc_port,
+            p2p_port,
+        };
         node.wait_until_up()?;
         Ok(node)
     }

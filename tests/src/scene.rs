@@ -41,7 +41,13 @@ impl Scene {
         let user = publisher.with_key(USER);
         let model = demo_model().display().to_string();
         publisher.json(&["model", "register", &model, "--royalty", "2"])?;
-        Ok(Self { node, chain, publisher, user, folder })
+        Ok(Self {
+            node,
+            chain,
+            publisher,
+            user,
+            folder,
+        })
     }
 
     pub fn folder(&self) -> &Path {
@@ -53,8 +59,19 @@ impl Scene {
         let assay = self.publisher.with_key(key);
         let operator = format!("{key}//operator");
         let account = keys::account(&keys::load(&operator)?).to_string();
-        assay.json(&["provider", "register", "--bond", "1000 ASY", "--operator", &account])?;
-        let provider = Provider { stash: keys::account(&keys::load(key)?), assay, operator };
+        assay.json(&[
+            "provider",
+            "register",
+            "--bond",
+            "1000 ASY",
+            "--operator",
+            &account,
+        ])?;
+        let provider = Provider {
+            stash: keys::account(&keys::load(key)?),
+            assay,
+            operator,
+        };
         provider.offer(input, output)?;
         provider.assay.json(&["transfer", &account, "10 ASY"])?;
         Ok(provider)
@@ -71,7 +88,9 @@ impl Scene {
         arguments.extend(["--max-tokens", "32"]);
         arguments.extend(extra);
         let json = self.user.json(&arguments)?;
-        json["job"].as_u64().with_context(|| format!("no job in {json}"))
+        json["job"]
+            .as_u64()
+            .with_context(|| format!("no job in {json}"))
     }
 
     /// `assay run`, as JSON.
@@ -135,10 +154,16 @@ impl Scene {
         for account in snapshot.accounts().await? {
             let balances = snapshot.balances(account).await?;
             let held: u128 = balances.holds.iter().map(|(_, amount)| amount).sum();
-            ensure!(held == balances.reserved, "{account}: holds differ from what is reserved");
+            ensure!(
+                held == balances.reserved,
+                "{account}: holds differ from what is reserved"
+            );
             sum += balances.free + balances.reserved;
         }
-        ensure!(sum == snapshot.total_issuance().await?, "accounts differ from the issuance");
+        ensure!(
+            sum == snapshot.total_issuance().await?,
+            "accounts differ from the issuance"
+        );
         Ok(())
     }
 
@@ -147,7 +172,9 @@ impl Scene {
         let account = keys::account(&keys::load(key)?);
         let snapshot = self.chain.best().await?;
         let storage = snapshot.client().storage();
-        let entry = storage.fetch(runtime::storage().system().account(), (account,)).await?;
+        let entry = storage
+            .fetch(runtime::storage().system().account(), (account,))
+            .await?;
         Ok(entry.decode()?.nonce)
     }
 }
@@ -157,14 +184,23 @@ impl Provider {
     pub fn offer(&self, input: u32, output: u32) -> Result<()> {
         let (input, output) = (format!("{input} mASY"), format!("{output} mASY"));
         let prices = ["--input-price", &input, "--output-price", &output];
-        self.assay.json(&[&["provider", "offer"][..], &prices[..]].concat())?;
+        self.assay
+            .json(&[&["provider", "offer"][..], &prices[..]].concat())?;
         Ok(())
     }
 
     /// What the chain remembers of its work.
     pub async fn record(&self, snapshot: &Snapshot) -> Result<(u32, u32, u32, u128)> {
-        let provider = snapshot.provider(self.stash).await?.context("the provider is registered")?;
+        let provider = snapshot
+            .provider(self.stash)
+            .await?
+            .context("the provider is registered")?;
         let record = provider.record;
-        Ok((record.delivered, record.declined, record.missed, provider.bond))
+        Ok((
+            record.delivered,
+            record.declined,
+            record.missed,
+            provider.bond,
+        ))
     }
 }

@@ -32,7 +32,12 @@ impl Worker {
         ];
         let log = folder.join(format!("{name}.log"));
         let daemon = Daemon::start("assay-worker", &arguments, &log)?;
-        let mut worker = Self { daemon, arguments, log, http_port };
+        let mut worker = Self {
+            daemon,
+            arguments,
+            log,
+            http_port,
+        };
         worker.wait_until_serving(0)?;
         Ok(worker)
     }

@@ -18,7 +18,10 @@ const MILLI_ASY: u128 = ASY / 1_000;
 const LOG: Duration = Duration::from_secs(60);
 
 fn planck(value: &Value) -> u128 {
-    value.as_str().and_then(|digits| digits.parse().ok()).expect("an amount in planck")
+    value
+        .as_str()
+        .and_then(|digits| digits.parse().ok())
+        .expect("an amount in planck")
 }
 
 #[tokio::test]
@@ -28,9 +31,25 @@ async fn a_job_is_drawn_delivered_and_settled_to_the_last_planck() -> Result<()>
     let _worker = scene.worker(&provider, "worker")?;
 
     let result = scene.run("What is Assay?", &["--max-fee", "1 ASY"])?;
-    assert!(result["text"].as_str().is_some_and(|text| text.starts_with("Assay is")), "{result}");
-    let job = scene.chain.best().await?.job(0).await?.expect("the record is kept");
-    let JobState::Settled { settlement, delivery, .. } = job.state else {
+    assert!(
+        result["text"]
+            .as_str()
+            .is_some_and(|text| text.starts_with("Assay is")),
+        "{result}"
+    );
+    let job = scene
+        .chain
+        .best()
+        .await?
+        .job(0)
+        .await?
+        .expect("the record is kept");
+    let JobState::Settled {
+        settlement,
+        delivery,
+        ..
+    } = job.state
+    else {
         panic!("`assay run` returned before the settlement")
     };
     let price = u128::from(job.prompt_len) + 3 * u128::from(delivery.output_len);
@@ -53,10 +72,24 @@ async fn each_of_two_providers_is_paid_its_own_price() -> Result<()> {
 
     for (provider, factor) in [(&cheap, 1), (&dear, 2)] {
         let named = provider.stash.to_string();
-        scene.run("What is a receipt?", &["--max-fee", "1 ASY", "--provider", &named])?;
+        scene.run(
+            "What is a receipt?",
+            &["--max-fee", "1 ASY", "--provider", &named],
+        )?;
         let id = factor as u64 - 1;
-        let job = scene.chain.best().await?.job(id).await?.expect("the record is kept");
-        let JobState::Settled { assignment, delivery, .. } = job.state else {
+        let job = scene
+            .chain
+            .best()
+            .await?
+            .job(id)
+            .await?
+            .expect("the record is kept");
+        let JobState::Settled {
+            assignment,
+            delivery,
+            ..
+        } = job.state
+        else {
             panic!("`assay run` returned before the settlement")
         };
         assert_eq!(assignment.provider, provider.stash);
@@ -79,7 +112,11 @@ async fn a_worker_killed_between_assignment_and_delivery_delivers_once() -> Resu
     scene.wait_settled(job).await?;
     let (delivered, declined, missed, _) = provider.record(&scene.chain.best().await?).await?;
     assert_eq!((delivered, declined, missed), (1, 0, 0));
-    assert_eq!(scene.nonce(&provider.operator).await?, 1, "one transaction, for one delivery");
+    assert_eq!(
+        scene.nonce(&provider.operator).await?,
+        1,
+        "one transaction, for one delivery"
+    );
     scene.check_money().await
 }
 
@@ -96,7 +133,11 @@ async fn a_worker_killed_after_submitting_a_delivery_does_not_deliver_twice() ->
     scene.wait_settled(job).await?;
     // A second delivery would be a failed transaction, and counted.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(scene.nonce(&provider.operator).await?, 1, "one transaction, for one delivery");
+    assert_eq!(
+        scene.nonce(&provider.operator).await?,
+        1,
+        "one transaction, for one delivery"
+    );
     let (delivered, ..) = provider.record(&scene.chain.best().await?).await?;
     assert_eq!(delivered, 1);
     scene.check_money().await
@@ -153,7 +194,9 @@ async fn a_job_that_nobody_answers_is_refunded_whole() -> Result<()> {
     assert_eq!(watched.code, 1, "{watched:?}");
     let user = keys::account(&keys::load(scene.user.key())?);
     let holds = scene.chain.best().await?.balances(user).await?.holds;
-    assert!(!holds.iter().any(|(reason, amount)| reason.contains("Escrow") && *amount > 0));
+    assert!(!holds
+        .iter()
+        .any(|(reason, amount)| reason.contains("Escrow") && *amount > 0));
     scene.check_money().await
 }
 
@@ -176,13 +219,26 @@ async fn a_worker_declines_what_it_does_not_serve() -> Result<()> {
     let listing = scene.publisher.json(&["model", "register", &other])?;
     let listing = listing["listing"].as_str().expect("an id").to_owned();
     let prices = ["--input-price", "1 mASY", "--output-price", "3 mASY"];
-    provider.assay.json(&[&["provider", "offer", "--model", &listing][..], &prices].concat())?;
+    provider
+        .assay
+        .json(&[&["provider", "offer", "--model", &listing][..], &prices].concat())?;
 
-    let arguments = ["job", "submit", "Hello", "--model-dir", &other, "--model", &listing];
-    let json = scene.user.json(&[&arguments[..], &["--max-tokens", "8"]].concat())?;
-    scene.wait_refunded(json["job"].as_u64().expect("a job")).await?;
-    let (delivered, declined, missed, bond) =
-        provider.record(&scene.chain.best().await?).await?;
+    let arguments = [
+        "job",
+        "submit",
+        "Hello",
+        "--model-dir",
+        &other,
+        "--model",
+        &listing,
+    ];
+    let json = scene
+        .user
+        .json(&[&arguments[..], &["--max-tokens", "8"]].concat())?;
+    scene
+        .wait_refunded(json["job"].as_u64().expect("a job"))
+        .await?;
+    let (delivered, declined, missed, bond) = provider.record(&scene.chain.best().await?).await?;
     assert_eq!((delivered, declined, missed, bond), (0, 1, 0, 1_000 * ASY));
     scene.check_money().await
 }
@@ -199,8 +255,16 @@ async fn a_price_change_does_not_touch_an_assigned_job() -> Result<()> {
     worker.start_again()?;
 
     let fee = scene.wait_settled(job).await?;
-    let record = scene.chain.best().await?.job(job).await?.expect("the record is kept");
-    let JobState::Settled { delivery, .. } = record.state else { panic!("it is settled") };
+    let record = scene
+        .chain
+        .best()
+        .await?
+        .job(job)
+        .await?
+        .expect("the record is kept");
+    let JobState::Settled { delivery, .. } = record.state else {
+        panic!("it is settled")
+    };
     let price = u128::from(record.prompt_len) + 3 * u128::from(delivery.output_len);
     assert_eq!(fee, price * MILLI_ASY);
     scene.check_money().await
@@ -222,13 +286,21 @@ async fn refusals_name_their_reason() -> Result<()> {
 
     let unknown = ["run", "Hello", "--model-dir", &model, "--model", "0xffff"];
     let refused = scene.user.run(&unknown)?;
-    ensure!(refused.code == 2 && refused.stderr.contains("assay model list"), "{refused:?}");
+    ensure!(
+        refused.code == 2 && refused.stderr.contains("assay model list"),
+        "{refused:?}"
+    );
 
     provider.assay.json(&["provider", "offline"])?;
     let named = provider.stash.to_string();
     let offline = ["run", "Hello", "--model-dir", &model, "--provider", &named];
-    let refused = scene.user.run(&[&offline[..], &["--max-fee", "1 ASY"]].concat())?;
-    ensure!(refused.code != 0 && refused.stderr.contains("offline"), "{refused:?}");
+    let refused = scene
+        .user
+        .run(&[&offline[..], &["--max-fee", "1 ASY"]].concat())?;
+    ensure!(
+        refused.code != 0 && refused.stderr.contains("offline"),
+        "{refused:?}"
+    );
 
     let (listing, record) = scene.chain.best().await?.listings().await?.remove(0);
     let vocabulary = record.parts.0.spec.vocabulary;
@@ -241,7 +313,11 @@ async fn refusals_name_their_reason() -> Result<()> {
         None,
     );
     let key = keys::load(scene.user.key())?;
-    let refused = scene.chain.submit(&call, &key, Wait::InBlock, LOG).await.err();
+    let refused = scene
+        .chain
+        .submit(&call, &key, Wait::InBlock, LOG)
+        .await
+        .err();
     let name = refused.as_ref().and_then(Error::dispatch_error);
     ensure!(name == Some("Jobs::TokenOutsideVocabulary"), "{refused:?}");
     scene.check_money().await
@@ -256,13 +332,19 @@ async fn an_empty_publisher_does_not_stop_a_settlement() -> Result<()> {
     let publisher = keys::account(&keys::load(scene.publisher.key())?);
     let free = scene.chain.best().await?.balances(publisher).await?.free;
     let rest = format!("{} planck", free - 20 * MILLI_ASY);
-    scene.publisher.json(&["transfer", &provider.stash.to_string(), &rest])?;
+    scene
+        .publisher
+        .json(&["transfer", &provider.stash.to_string(), &rest])?;
 
     let result = scene.run("What is Assay?", &[])?;
     ensure!(result["text"].is_string(), "{result}");
     let snapshot = scene.chain.best().await?;
     let (id, _) = snapshot.listings().await?.remove(0);
-    let pot = snapshot.listing_account(id).await?.expect("every listing has one").pot;
+    let pot = snapshot
+        .listing_account(id)
+        .await?
+        .expect("every listing has one")
+        .pot;
     ensure!(pot > 0, "no royalty was credited");
     scene.check_money().await
 }

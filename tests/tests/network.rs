@@ -36,7 +36,11 @@ async fn of_four_validators_three_finalise_and_two_do_not() -> Result<()> {
         let key = format!("--{name}");
         // A real validator keeps one network identity; here nobody has met it before.
         let new_identity = "--unsafe-force-node-key-generation";
-        let arguments = [&local[..], &[key.as_str(), bootnodes.as_str(), new_identity]].concat();
+        let arguments = [
+            &local[..],
+            &[key.as_str(), bootnodes.as_str(), new_identity],
+        ]
+        .concat();
         others.push(Node::start(folder.path(), name, &arguments)?);
     }
     let chain = alice.chain().await?;
@@ -52,7 +56,13 @@ async fn of_four_validators_three_finalise_and_two_do_not() -> Result<()> {
     let stuck = finalized(&chain).await?;
     let best = chain.best().await?.number();
     tokio::time::sleep(Duration::from_secs(15)).await;
-    ensure!(finalized(&chain).await? == stuck, "two of four validators finalised a block");
-    ensure!(chain.best().await?.number() > best, "two of four validators made no block");
+    ensure!(
+        finalized(&chain).await? == stuck,
+        "two of four validators finalised a block"
+    );
+    ensure!(
+        chain.best().await?.number() > best,
+        "two of four validators made no block"
+    );
     Ok(())
 }

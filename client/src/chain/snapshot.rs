@@ -1,6 +1,4 @@
-use assay_primitives::{
-    Claim, JobId, ListingId, RequestHeader, Sampling, TokenId, FORMAT_VERSION,
-};
+use assay_primitives::{Claim, JobId, ListingId, RequestHeader, Sampling, TokenId, FORMAT_VERSION};
 use subxt::{
     storage::Address,
     utils::{AccountId32, H256},
@@ -64,54 +62,93 @@ impl Snapshot {
     pub(super) fn check_metadata(&self) -> Result<(), Error> {
         let storage = self.0.storage();
         let of = runtime::storage();
-        storage.validate(of.models().listings()).map_err(Error::node)?;
-        storage.validate(of.providers().providers()).map_err(Error::node)?;
-        storage.validate(of.providers().offers()).map_err(Error::node)?;
+        storage
+            .validate(of.models().listings())
+            .map_err(Error::node)?;
+        storage
+            .validate(of.providers().providers())
+            .map_err(Error::node)?;
+        storage
+            .validate(of.providers().offers())
+            .map_err(Error::node)?;
         storage.validate(of.jobs().jobs()).map_err(Error::node)
     }
 
-    async fn get<A: Address>(&self, address: A, key: A::KeyParts) -> Result<Option<A::Value>, Error> {
-        let value = self.0.storage().try_fetch(address, key).await.map_err(Error::node)?;
-        value.map(|value| value.decode().map_err(Error::node)).transpose()
+    async fn get<A: Address>(
+        &self,
+        address: A,
+        key: A::KeyParts,
+    ) -> Result<Option<A::Value>, Error> {
+        let value = self
+            .0
+            .storage()
+            .try_fetch(address, key)
+            .await
+            .map_err(Error::node)?;
+        value
+            .map(|value| value.decode().map_err(Error::node))
+            .transpose()
     }
 
-    async fn get_or_default<A: Address>(&self, address: A, key: A::KeyParts) -> Result<A::Value, Error> {
-        let value = self.0.storage().fetch(address, key).await.map_err(Error::node)?;
+    async fn get_or_default<A: Address>(
+        &self,
+        address: A,
+        key: A::KeyParts,
+    ) -> Result<A::Value, Error> {
+        let value = self
+            .0
+            .storage()
+            .fetch(address, key)
+            .await
+            .map_err(Error::node)?;
         value.decode().map_err(Error::node)
     }
 
     /// All listings, active or not.
     pub async fn listings(&self) -> Result<Vec<(ListingId, Listing)>, Error> {
         let storage = self.0.storage();
-        let mut entries =
-            storage.iter(runtime::storage().models().listings(), ()).await.map_err(Error::node)?;
+        let mut entries = storage
+            .iter(runtime::storage().models().listings(), ())
+            .await
+            .map_err(Error::node)?;
         let mut listings = Vec::new();
         while let Some(entry) = entries.next().await {
             let entry = entry.map_err(Error::node)?;
-            let (id,) = entry.key().and_then(|key| key.decode()).map_err(Error::node)?;
+            let (id,) = entry
+                .key()
+                .and_then(|key| key.decode())
+                .map_err(Error::node)?;
             listings.push((id, entry.value().decode().map_err(Error::node)?));
         }
         Ok(listings)
     }
 
     pub async fn listing(&self, id: ListingId) -> Result<Option<Listing>, Error> {
-        self.get(runtime::storage().models().listings(), (id,)).await
+        self.get(runtime::storage().models().listings(), (id,))
+            .await
     }
 
     /// Uses and pot of a listing.
     pub async fn listing_account(&self, id: ListingId) -> Result<Option<ListingAccount>, Error> {
-        self.get(runtime::storage().models().accounts(), (id,)).await
+        self.get(runtime::storage().models().accounts(), (id,))
+            .await
     }
 
     /// All offers for a listing, with the stash of each.
     pub async fn offers(&self, listing: ListingId) -> Result<Vec<(AccountId32, Offer)>, Error> {
         let storage = self.0.storage();
         let address = runtime::storage().providers().offers();
-        let mut entries = storage.iter(address, (listing,)).await.map_err(Error::node)?;
+        let mut entries = storage
+            .iter(address, (listing,))
+            .await
+            .map_err(Error::node)?;
         let mut offers = Vec::new();
         while let Some(entry) = entries.next().await {
             let entry = entry.map_err(Error::node)?;
-            let (_, stash) = entry.key().and_then(|key| key.decode()).map_err(Error::node)?;
+            let (_, stash) = entry
+                .key()
+                .and_then(|key| key.decode())
+                .map_err(Error::node)?;
             offers.push((stash, entry.value().decode().map_err(Error::node)?));
         }
         Ok(offers)
@@ -122,17 +159,20 @@ impl Snapshot {
         listing: ListingId,
         stash: AccountId32,
     ) -> Result<Option<Offer>, Error> {
-        self.get(runtime::storage().providers().offers(), (listing, stash)).await
+        self.get(runtime::storage().providers().offers(), (listing, stash))
+            .await
     }
 
     /// The provider with this stash.
     pub async fn provider(&self, stash: AccountId32) -> Result<Option<Provider>, Error> {
-        self.get(runtime::storage().providers().providers(), (stash,)).await
+        self.get(runtime::storage().providers().providers(), (stash,))
+            .await
     }
 
     /// The stash that this operator speaks for.
     pub async fn provider_of(&self, operator: AccountId32) -> Result<Option<AccountId32>, Error> {
-        self.get(runtime::storage().providers().operators(), (operator,)).await
+        self.get(runtime::storage().providers().operators(), (operator,))
+            .await
     }
 
     /// A job, as long as its record is kept.
@@ -158,7 +198,10 @@ impl Snapshot {
         let mut duties = Vec::new();
         while let Some(entry) = entries.next().await {
             let entry = entry.map_err(Error::node)?;
-            let (_, job) = entry.key().and_then(|key| key.decode()).map_err(Error::node)?;
+            let (_, job) = entry
+                .key()
+                .and_then(|key| key.decode())
+                .map_err(Error::node)?;
             duties.push(job);
         }
         duties.sort_unstable();
@@ -166,16 +209,21 @@ impl Snapshot {
     }
 
     pub async fn job_parameters(&self) -> Result<JobParameters, Error> {
-        self.get_or_default(runtime::storage().jobs().params(), ()).await
+        self.get_or_default(runtime::storage().jobs().params(), ())
+            .await
     }
 
     pub async fn provider_parameters(&self) -> Result<ProviderParameters, Error> {
-        self.get_or_default(runtime::storage().providers().params(), ()).await
+        self.get_or_default(runtime::storage().providers().params(), ())
+            .await
     }
 
     /// The most tokens of a prompt, and of an answer, in a job.
     pub fn max_tokens(&self) -> Result<u32, Error> {
-        self.0.constants().entry(runtime::constants().jobs().max_tokens()).map_err(Error::node)
+        self.0
+            .constants()
+            .entry(runtime::constants().jobs().max_tokens())
+            .map_err(Error::node)
     }
 
     /// Least balance of an account that exists.
@@ -194,9 +242,20 @@ impl Snapshot {
     pub async fn balances(&self, account: AccountId32) -> Result<Balances, Error> {
         let system = runtime::storage().system().account();
         let data = self.get_or_default(system, (account,)).await?.data;
-        let holds = self.get_or_default(runtime::storage().balances().holds(), (account,)).await?;
-        let holds = holds.0.into_iter().map(|hold| (hold_name(&hold.id), hold.amount)).collect();
-        Ok(Balances { free: data.free, reserved: data.reserved, frozen: data.frozen, holds })
+        let holds = self
+            .get_or_default(runtime::storage().balances().holds(), (account,))
+            .await?;
+        let holds = holds
+            .0
+            .into_iter()
+            .map(|hold| (hold_name(&hold.id), hold.amount))
+            .collect();
+        Ok(Balances {
+            free: data.free,
+            reserved: data.reserved,
+            frozen: data.frozen,
+            holds,
+        })
     }
 
     /// Every account that exists: their balances add up to the total issuance.
@@ -206,7 +265,10 @@ impl Snapshot {
         let mut entries = storage.iter(address, ()).await.map_err(Error::node)?;
         let mut accounts = Vec::new();
         while let Some(entry) = entries.next().await {
-            let key = entry.map_err(Error::node)?.key().and_then(|key| key.decode());
+            let key = entry
+                .map_err(Error::node)?
+                .key()
+                .and_then(|key| key.decode());
             accounts.push(key.map_err(Error::node)?.0);
         }
         Ok(accounts)
@@ -214,7 +276,8 @@ impl Snapshot {
 
     /// All money that exists, in planck.
     pub async fn total_issuance(&self) -> Result<u128, Error> {
-        self.get_or_default(runtime::storage().balances().total_issuance(), ()).await
+        self.get_or_default(runtime::storage().balances().total_issuance(), ())
+            .await
     }
 }
 

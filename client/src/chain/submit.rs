@@ -44,8 +44,14 @@ impl Chain {
     ) -> Result<Included, Error> {
         let name = format!("{}.{}", call.pallet_name(), call.call_name());
         let account = keys::account(signer);
-        let nonce = self.rpc.system_account_next_index(&account).await.map_err(Error::node)?;
-        let params = PolkadotExtrinsicParamsBuilder::<PolkadotConfig>::new().nonce(nonce).build();
+        let nonce = self
+            .rpc
+            .system_account_next_index(&account)
+            .await
+            .map_err(Error::node)?;
+        let params = PolkadotExtrinsicParamsBuilder::<PolkadotConfig>::new()
+            .nonce(nonce)
+            .build();
         // The transaction's mortality starts at a finalized block, which every fork has.
         let at = self.api.at_current_block().await.map_err(Error::node)?;
         let progress = at
@@ -55,7 +61,10 @@ impl Chain {
             .map_err(|error| Error::not_accepted(&name, error))?;
         match tokio::time::timeout(timeout, follow(&name, progress, wait)).await {
             Ok(included) => included,
-            Err(_) => Err(Error::Timeout { call: name, seconds: timeout.as_secs() }),
+            Err(_) => Err(Error::Timeout {
+                call: name,
+                seconds: timeout.as_secs(),
+            }),
         }
     }
 }
@@ -74,9 +83,15 @@ async fn follow(call: &str, mut progress: Progress, wait: Wait) -> Result<Includ
             }
             _ => continue,
         };
-        let events = block.wait_for_success().await.map_err(|error| Error::in_block(call, error))?;
+        let events = block
+            .wait_for_success()
+            .await
+            .map_err(|error| Error::in_block(call, error))?;
         let block = block.at().await.map(Snapshot).map_err(Error::node)?;
         return Ok(Included { block, events });
     }
-    Err(Error::not_accepted_because(call, "the node stopped reporting on it; look before sending it again"))
+    Err(Error::not_accepted_because(
+        call,
+        "the node stopped reporting on it; look before sending it again",
+    ))
 }

@@ -38,21 +38,32 @@ impl CandleEngine {
     pub fn load(folder: &ModelFolder) -> Result<Self, EngineError> {
         let tensors = folder.read_tensors()?;
         let network = Network::build(folder.config(), tensors).map_err(|error| {
-            let problem =
-                format!("no model can be built from it: {}", one_line(&error.to_string()));
+            let problem = format!(
+                "no model can be built from it: {}",
+                one_line(&error.to_string())
+            );
             let next = "check that all its files are of one model";
-            EngineError::Model { file: folder.path().into(), problem, next: next.into() }
+            EngineError::Model {
+                file: folder.path().into(),
+                problem,
+                next: next.into(),
+            }
         })?;
-        Ok(Self { spec: folder.spec().clone(), network })
+        Ok(Self {
+            spec: folder.spec().clone(),
+            network,
+        })
     }
 
     /// The logits of the token after `tokens`, of which the first has the given position. The
     /// earlier positions are those of previous calls since the last reset.
     fn logits(&mut self, tokens: &[u32], position: usize) -> Result<Vec<f32>, EngineError> {
-        self.network.forward(tokens, position).map_err(|error| EngineError::Compute {
-            position: position.saturating_add(tokens.len()),
-            problem: one_line(&error.to_string()),
-        })
+        self.network
+            .forward(tokens, position)
+            .map_err(|error| EngineError::Compute {
+                position: position.saturating_add(tokens.len()),
+                problem: one_line(&error.to_string()),
+            })
     }
 
     /// The logits of the token after `prompt`, in one forward pass and with an empty cache.
@@ -71,8 +82,9 @@ impl CandleEngine {
         let mut position = request.prompt.len();
         let mut logits = self.prefill(&request.prompt)?;
         loop {
-            let token =
-                sampler.next(&logits).map_err(|found| EngineError::Logits { position, found })?;
+            let token = sampler
+                .next(&logits)
+                .map_err(|found| EngineError::Logits { position, found })?;
             tokens.push(token);
             let stopped = on_token(token).is_break();
             if let Some(finish) = finish(request, token, tokens.len(), stopped) {
@@ -107,7 +119,10 @@ impl Engine for CandleEngine {
     ) -> Result<Generation, EngineError> {
         self.spec.admit(request)?;
         if request.max_output_tokens == 0 {
-            return Ok(Generation { tokens: Vec::new(), finish: Finish::Length });
+            return Ok(Generation {
+                tokens: Vec::new(),
+                finish: Finish::Length,
+            });
         }
         let generation = self.decode(request, on_token);
         // Prefill resets too; this gives the memory back while the worker is idle.
@@ -124,7 +139,11 @@ impl Network {
                 let config = llama_config(config);
                 let empty = llama::Cache::new(true, DType::F32, &config, &Device::Cpu)?;
                 let model = llama::Llama::load(weights, &config)?;
-                Self::Llama(Box::new(Llama { model, cache: empty.clone(), empty }))
+                Self::Llama(Box::new(Llama {
+                    model,
+                    cache: empty.clone(),
+                    empty,
+                }))
             }
             Architecture::Qwen2 => {
                 let model = qwen2::ModelForCausalLM::new(&qwen2_config(config), weights)?;

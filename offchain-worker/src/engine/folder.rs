@@ -70,7 +70,13 @@ impl ModelFolder {
             stop_tokens,
             tied_embeddings: config.tied_embeddings,
         };
-        Ok(Self { path, config, spec, weights, names })
+        Ok(Self {
+            path,
+            config,
+            spec,
+            weights,
+            names,
+        })
     }
 
     pub fn path(&self) -> &Path {
@@ -87,26 +93,42 @@ impl ModelFolder {
 
     /// Every tensor of the model by its name in the files, widened to f32.
     pub(super) fn read_tensors(&self) -> Result<HashMap<String, Tensor>, EngineError> {
-        self.names.iter().map(|name| Ok((name.clone(), self.weights.read(name)?))).collect()
+        self.names
+            .iter()
+            .map(|name| Ok((name.clone(), self.weights.read(name)?)))
+            .collect()
     }
 }
 
 /// An error about `file`: what is wrong with it and what to do next.
 fn fault(file: &Path, problem: impl Into<String>, next: impl Into<String>) -> EngineError {
-    EngineError::Model { file: file.into(), problem: problem.into(), next: next.into() }
+    EngineError::Model {
+        file: file.into(),
+        problem: problem.into(),
+        next: next.into(),
+    }
 }
 
 /// The content of a file that has to be there.
 fn read(file: &Path) -> Result<Vec<u8>, EngineError> {
     fs::read(file).map_err(|error| match error.kind() {
         ErrorKind::NotFound => fault(file, "is missing", "copy it from the model's publisher"),
-        _ => fault(file, format!("cannot be read: {error}"), "check the file and its permissions"),
+        _ => fault(
+            file,
+            format!("cannot be read: {error}"),
+            "check the file and its permissions",
+        ),
     })
 }
 
 fn parse<T: DeserializeOwned>(file: &Path, content: &[u8]) -> Result<T, EngineError> {
-    serde_json::from_slice(content)
-        .map_err(|error| fault(file, format!("is not the JSON expected here: {error}"), AGAIN))
+    serde_json::from_slice(content).map_err(|error| {
+        fault(
+            file,
+            format!("is not the JSON expected here: {error}"),
+            AGAIN,
+        )
+    })
 }
 
 /// The ids that end an answer by either file. Fine-tunes often name the end of a turn in one of
@@ -114,12 +136,21 @@ fn parse<T: DeserializeOwned>(file: &Path, content: &[u8]) -> Result<T, EngineEr
 fn stop_tokens(path: &Path, config: &Config) -> Result<Vec<u32>, EngineError> {
     let config_file = path.join("config.json");
     let generation_file = path.join("generation_config.json");
-    let mut named: Vec<(&Path, u32)> =
-        config.stop_tokens.iter().map(|token| (config_file.as_path(), *token)).collect();
+    let mut named: Vec<(&Path, u32)> = config
+        .stop_tokens
+        .iter()
+        .map(|token| (config_file.as_path(), *token))
+        .collect();
     if generation_file.exists() {
         let generation: GenerationConfig = parse(&generation_file, &read(&generation_file)?)?;
-        let ids = generation.eos_token_id.map(TokenIds::into_vec).unwrap_or_default();
-        named.extend(ids.into_iter().map(|token| (generation_file.as_path(), token)));
+        let ids = generation
+            .eos_token_id
+            .map(TokenIds::into_vec)
+            .unwrap_or_default();
+        named.extend(
+            ids.into_iter()
+                .map(|token| (generation_file.as_path(), token)),
+        );
     }
     if let Some((file, token)) = named.iter().find(|(_, token)| *token >= config.vocabulary) {
         let vocabulary = config.vocabulary;

@@ -29,7 +29,12 @@ pub struct Sampling {
 impl Sampling {
     /// The likeliest token, always.
     #[cfg(test)]
-    pub const GREEDY: Self = Self { temperature: 0, top_k: 0, top_p: PPM_ONE, seed: [0; 32] };
+    pub const GREEDY: Self = Self {
+        temperature: 0,
+        top_k: 0,
+        top_p: PPM_ONE,
+        seed: [0; 32],
+    };
 
     /// Whether the values are in range.
     pub fn validate(&self) -> Result<(), EngineError> {
@@ -48,7 +53,10 @@ pub(super) struct Sampler {
 
 impl Sampler {
     pub(super) fn new(sampling: Sampling) -> Self {
-        Self { sampling, stream: ChaCha20Rng::from_seed(sampling.seed) }
+        Self {
+            sampling,
+            stream: ChaCha20Rng::from_seed(sampling.seed),
+        }
     }
 
     /// The next token, given the logit of every id. The error says what was found in `logits`
@@ -116,19 +124,25 @@ pub(super) fn argmax(logits: &[f32]) -> Result<u32, String> {
             best = Some((id, logit));
         }
     }
-    best.map(|(id, _)| id).ok_or_else(|| "no finite value".into())
+    best.map(|(id, _)| id)
+        .ok_or_else(|| "no finite value".into())
 }
 
 fn likelier_first(a: &(u32, f32), b: &(u32, f32)) -> Ordering {
     // Not total_cmp, which would put a negative zero behind a positive one of a higher id.
-    b.1.partial_cmp(&a.1).unwrap_or(Ordering::Equal).then(a.0.cmp(&b.0))
+    b.1.partial_cmp(&a.1)
+        .unwrap_or(Ordering::Equal)
+        .then(a.0.cmp(&b.0))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const WARM: Sampling = Sampling { temperature: PPM_ONE, ..Sampling::GREEDY };
+    const WARM: Sampling = Sampling {
+        temperature: PPM_ONE,
+        ..Sampling::GREEDY
+    };
 
     fn draws(sampling: Sampling, logits: &[f32], count: usize) -> Vec<u32> {
         let mut sampler = Sampler::new(sampling);
@@ -144,7 +158,10 @@ mod tests {
     #[test]
     fn a_seed_fixes_the_draws_and_another_seed_changes_them() {
         let logits: Vec<f32> = (0..50).map(|id| (id % 7) as f32 * 0.3).collect();
-        let other = Sampling { seed: [1; 32], ..WARM };
+        let other = Sampling {
+            seed: [1; 32],
+            ..WARM
+        };
         assert_eq!(draws(WARM, &logits, 40), draws(WARM, &logits, 40));
         assert_ne!(draws(WARM, &logits, 40), draws(other, &logits, 40));
     }
@@ -161,13 +178,22 @@ mod tests {
     fn draws_follow_the_softmax_at_the_temperature() {
         let logits = [3.0f32.ln(), 0.0];
         let share = |sampling| {
-            let ones = draws(sampling, &logits, 20_000).iter().filter(|t| **t == 1).count();
+            let ones = draws(sampling, &logits, 20_000)
+                .iter()
+                .filter(|t| **t == 1)
+                .count();
             ones as f64 / 20_000.0
         };
         assert!((share(WARM) - 0.25).abs() < 0.01);
-        let cold = Sampling { temperature: PPM_ONE / 2, ..WARM };
+        let cold = Sampling {
+            temperature: PPM_ONE / 2,
+            ..WARM
+        };
         assert!((share(cold) - 0.1).abs() < 0.01);
-        let frozen = Sampling { temperature: 1, ..WARM };
+        let frozen = Sampling {
+            temperature: 1,
+            ..WARM
+        };
         assert_eq!(share(frozen), 0.0);
     }
 
@@ -188,7 +214,10 @@ mod tests {
 
     #[test]
     fn top_p_keeps_the_smallest_set_that_reaches_it() {
-        let logits: Vec<f32> = [0.5f32, 0.25, 0.125, 0.125].iter().map(|p| p.ln()).collect();
+        let logits: Vec<f32> = [0.5f32, 0.25, 0.125, 0.125]
+            .iter()
+            .map(|p| p.ln())
+            .collect();
         let seen = |top_p| {
             let mut seen = draws(Sampling { top_p, ..WARM }, &logits, 2_000);
             seen.sort_unstable();
@@ -205,8 +234,14 @@ mod tests {
     #[test]
     fn logits_that_are_no_numbers_are_an_error_and_excluded_tokens_are_not() {
         let mut sampler = Sampler::new(WARM);
-        assert!(sampler.next(&[0.0, f32::NAN]).unwrap_err().contains("NaN for token 1"));
-        assert!(sampler.next(&[f32::INFINITY, 0.0]).unwrap_err().contains("inf for token 0"));
+        assert!(sampler
+            .next(&[0.0, f32::NAN])
+            .unwrap_err()
+            .contains("NaN for token 1"));
+        assert!(sampler
+            .next(&[f32::INFINITY, 0.0])
+            .unwrap_err()
+            .contains("inf for token 0"));
         assert!(sampler.next(&[f32::NEG_INFINITY; 2]).is_err());
         assert!(sampler.next(&[]).is_err());
         assert_eq!(draws(WARM, &[f32::NEG_INFINITY, 0.0], 100), [1; 100]);

@@ -12,8 +12,11 @@ use super::{sampling::argmax, *};
 mod naive;
 mod tiny;
 
-const ARCHITECTURES: [Architecture; 3] =
-    [Architecture::Llama, Architecture::Qwen2, Architecture::Qwen3];
+const ARCHITECTURES: [Architecture; 3] = [
+    Architecture::Llama,
+    Architecture::Qwen2,
+    Architecture::Qwen3,
+];
 const DTYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 const PROMPT: [u32; 7] = [5, 17, 40, 2, 33, 17, 9];
 
@@ -22,7 +25,12 @@ fn load(folder: &Path) -> CandleEngine {
 }
 
 fn request(sampling: Sampling, max_output_tokens: u32) -> GenerateRequest {
-    GenerateRequest { prompt: PROMPT.to_vec(), sampling, max_output_tokens, stop_tokens: vec![] }
+    GenerateRequest {
+        prompt: PROMPT.to_vec(),
+        sampling,
+        max_output_tokens,
+        stop_tokens: vec![],
+    }
 }
 
 fn generate(engine: &mut CandleEngine, request: &GenerateRequest) -> Generation {
@@ -43,7 +51,10 @@ fn refusal(folder: &Path) -> String {
         Err(error) => error.to_string(),
     };
     assert!(!message.contains('\n'), "{message}");
-    assert!(message.starts_with(&folder.display().to_string()), "{message}");
+    assert!(
+        message.starts_with(&folder.display().to_string()),
+        "{message}"
+    );
     message
 }
 
@@ -73,9 +84,18 @@ fn an_engine_can_move_to_a_blocking_thread() {
 fn every_architecture_type_and_layout_answers_the_same_way_twice() {
     for architecture in ARCHITECTURES {
         for dtype in DTYPES {
-            let single = TinyModel { dtype, ..TinyModel::new(architecture) };
-            let sharded = TinyModel { shards: 3, ..single.clone() };
-            let first = generate(&mut load(single.write().path()), &request(Sampling::GREEDY, 12));
+            let single = TinyModel {
+                dtype,
+                ..TinyModel::new(architecture)
+            };
+            let sharded = TinyModel {
+                shards: 3,
+                ..single.clone()
+            };
+            let first = generate(
+                &mut load(single.write().path()),
+                &request(Sampling::GREEDY, 12),
+            );
             let mut engine = load(sharded.write().path());
             assert_eq!(generate(&mut engine, &request(Sampling::GREEDY, 12)), first);
             assert_eq!(generate(&mut engine, &request(Sampling::GREEDY, 12)), first);
@@ -87,9 +107,16 @@ fn every_architecture_type_and_layout_answers_the_same_way_twice() {
 
 #[test]
 fn the_spec_says_what_the_files_say() {
-    let model = TinyModel { tied: true, ..TinyModel::new(Architecture::Qwen3) };
+    let model = TinyModel {
+        tied: true,
+        ..TinyModel::new(Architecture::Qwen3)
+    };
     let folder = model.write();
-    fs::write(folder.path().join("generation_config.json"), r#"{"eos_token_id": [7, 1]}"#).unwrap();
+    fs::write(
+        folder.path().join("generation_config.json"),
+        r#"{"eos_token_id": [7, 1]}"#,
+    )
+    .unwrap();
     let engine = load(folder.path());
     let expected = EngineSpec {
         architecture: Architecture::Qwen3,
@@ -116,13 +143,25 @@ fn logits_equal_those_of_plain_loops() {
     let mut models = Vec::new();
     for architecture in ARCHITECTURES {
         let model = TinyModel::new(architecture);
-        models.push(TinyModel { tied: true, ..model.clone() });
-        models.extend(DTYPES.map(|dtype| TinyModel { dtype, ..model.clone() }));
+        models.push(TinyModel {
+            tied: true,
+            ..model.clone()
+        });
+        models.extend(DTYPES.map(|dtype| TinyModel {
+            dtype,
+            ..model.clone()
+        }));
     }
     let llama = TinyModel::new(Architecture::Llama);
-    models.push(TinyModel { rope_scaling: Some(llama3), ..llama });
+    models.push(TinyModel {
+        rope_scaling: Some(llama3),
+        ..llama
+    });
     let qwen3 = TinyModel::new(Architecture::Qwen3);
-    models.push(TinyModel { attention_bias: true, ..qwen3 });
+    models.push(TinyModel {
+        attention_bias: true,
+        ..qwen3
+    });
 
     for model in models {
         let folder = model.write();
@@ -132,10 +171,18 @@ fn logits_equal_those_of_plain_loops() {
             let expected = naive::logits(folder.path(), prompt);
             let found = engine.prefill(prompt).unwrap();
             assert_eq!(found.len(), expected.len());
-            let widest = expected.iter().fold(0f32, |widest, logit| widest.max(logit.abs()));
-            assert!(widest > 0.5, "the logits of {model:?} say too little: {widest}");
+            let widest = expected
+                .iter()
+                .fold(0f32, |widest, logit| widest.max(logit.abs()));
+            assert!(
+                widest > 0.5,
+                "the logits of {model:?} say too little: {widest}"
+            );
             for (found, expected) in found.iter().zip(&expected) {
-                assert!((found - expected).abs() < 2e-4, "{model:?}: {found} {expected}");
+                assert!(
+                    (found - expected).abs() < 2e-4,
+                    "{model:?}: {found} {expected}"
+                );
             }
         }
     }
@@ -148,7 +195,11 @@ fn decoding_with_the_cache_equals_prefilling_every_prefix() {
         let tokens = generate(&mut engine, &request(Sampling::GREEDY, 30)).tokens;
         let mut prefix = PROMPT.to_vec();
         for token in tokens {
-            assert_eq!(argmax(&engine.prefill(&prefix).unwrap()), Ok(token), "{architecture}");
+            assert_eq!(
+                argmax(&engine.prefill(&prefix).unwrap()),
+                Ok(token),
+                "{architecture}"
+            );
             prefix.push(token);
         }
     }
@@ -160,9 +211,14 @@ fn requests_leave_nothing_behind() {
         let mut engine = load(TinyModel::new(architecture).write().path());
         let asked = request(Sampling::GREEDY, 10);
         let first = generate(&mut engine, &asked);
-        let other = GenerateRequest { prompt: vec![60, 61, 62], ..asked.clone() };
+        let other = GenerateRequest {
+            prompt: vec![60, 61, 62],
+            ..asked.clone()
+        };
         generate(&mut engine, &other);
-        engine.generate(&other, &mut |_| ControlFlow::Break(())).unwrap();
+        engine
+            .generate(&other, &mut |_| ControlFlow::Break(()))
+            .unwrap();
         assert_eq!(generate(&mut engine, &asked), first);
     }
 }
@@ -170,10 +226,18 @@ fn requests_leave_nothing_behind() {
 #[test]
 fn a_seed_fixes_the_answer_and_another_seed_changes_it() {
     let mut engine = load(TinyModel::new(Architecture::Llama).write().path());
-    let warm = Sampling { temperature: PPM_ONE, top_k: 40, top_p: 950_000, seed: [7; 32] };
+    let warm = Sampling {
+        temperature: PPM_ONE,
+        top_k: 40,
+        top_p: 950_000,
+        seed: [7; 32],
+    };
     let first = generate(&mut engine, &request(warm, 20));
     assert_eq!(generate(&mut engine, &request(warm, 20)), first);
-    let other = Sampling { seed: [8; 32], ..warm };
+    let other = Sampling {
+        seed: [8; 32],
+        ..warm
+    };
     assert_ne!(generate(&mut engine, &request(other, 20)), first);
     let one = Sampling { top_k: 1, ..warm };
     let greedy = generate(&mut engine, &request(Sampling::GREEDY, 20));
@@ -183,7 +247,10 @@ fn a_seed_fixes_the_answer_and_another_seed_changes_it() {
 #[test]
 fn a_stop_token_is_the_last_of_its_answer() {
     let mut engine = load(TinyModel::new(Architecture::Llama).write().path());
-    let warm = Sampling { temperature: 2 * PPM_ONE, ..Sampling::GREEDY };
+    let warm = Sampling {
+        temperature: 2 * PPM_ONE,
+        ..Sampling::GREEDY
+    };
     let free = generate(&mut engine, &request(warm, 20)).tokens;
     let stop = free[6];
     let at = free.iter().position(|token| *token == stop).unwrap();
@@ -211,8 +278,16 @@ fn the_caller_can_end_an_answer() {
             ControlFlow::Continue(())
         }
     };
-    let ended = engine.generate(&request(Sampling::GREEDY, 10), &mut third).unwrap();
-    assert_eq!(ended, Generation { tokens: whole[..3].to_vec(), finish: Finish::Caller });
+    let ended = engine
+        .generate(&request(Sampling::GREEDY, 10), &mut third)
+        .unwrap();
+    assert_eq!(
+        ended,
+        Generation {
+            tokens: whole[..3].to_vec(),
+            finish: Finish::Caller
+        }
+    );
 }
 
 #[test]
@@ -223,58 +298,116 @@ fn the_context_is_filled_to_the_last_token_and_not_beyond() {
         let full = generate(&mut engine, &request(Sampling::GREEDY, room));
         assert_eq!(full.tokens.len(), room as usize);
         let error = engine
-            .generate(&request(Sampling::GREEDY, room + 1), &mut |_| panic!("a token came"))
+            .generate(&request(Sampling::GREEDY, room + 1), &mut |_| {
+                panic!("a token came")
+            })
             .unwrap_err();
         assert!(error.is_request());
-        assert!(error.to_string().contains("exceed the context of 48"), "{error}");
-        assert!(engine.generate(&request(Sampling::GREEDY, u32::MAX), &mut |_| panic!()).is_err());
+        assert!(
+            error.to_string().contains("exceed the context of 48"),
+            "{error}"
+        );
+        assert!(engine
+            .generate(&request(Sampling::GREEDY, u32::MAX), &mut |_| panic!())
+            .is_err());
     }
 }
 
 #[test]
 fn a_context_shorter_than_the_number_of_heads_loses_nothing() {
-    let model =
-        TinyModel { context: 3, heads: 16, kv_heads: 16, ..TinyModel::new(Architecture::Llama) };
+    let model = TinyModel {
+        context: 3,
+        heads: 16,
+        kv_heads: 16,
+        ..TinyModel::new(Architecture::Llama)
+    };
     let mut engine = load(model.write().path());
-    let asked = GenerateRequest { prompt: vec![5], ..request(Sampling::GREEDY, 2) };
+    let asked = GenerateRequest {
+        prompt: vec![5],
+        ..request(Sampling::GREEDY, 2)
+    };
     let tokens = generate(&mut engine, &asked).tokens;
-    assert_eq!(argmax(&engine.prefill(&[5, tokens[0]]).unwrap()), Ok(tokens[1]));
+    assert_eq!(
+        argmax(&engine.prefill(&[5, tokens[0]]).unwrap()),
+        Ok(tokens[1])
+    );
 }
 
 #[test]
 fn requests_that_make_no_sense_are_refused_before_any_work() {
     let mut engine = load(TinyModel::new(Architecture::Llama).write().path());
     let sound = request(Sampling::GREEDY, 4);
-    let top_p = Sampling { top_p: PPM_ONE + 1, ..Sampling::GREEDY };
+    let top_p = Sampling {
+        top_p: PPM_ONE + 1,
+        ..Sampling::GREEDY
+    };
     let cases = [
-        (GenerateRequest { prompt: vec![], ..sound.clone() }, "the prompt is empty"),
-        (GenerateRequest { prompt: vec![1, 64], ..sound.clone() }, "token 64 at position 1"),
-        (GenerateRequest { sampling: top_p, ..sound.clone() }, "top_p of 1000001"),
+        (
+            GenerateRequest {
+                prompt: vec![],
+                ..sound.clone()
+            },
+            "the prompt is empty",
+        ),
+        (
+            GenerateRequest {
+                prompt: vec![1, 64],
+                ..sound.clone()
+            },
+            "token 64 at position 1",
+        ),
+        (
+            GenerateRequest {
+                sampling: top_p,
+                ..sound.clone()
+            },
+            "top_p of 1000001",
+        ),
     ];
     for (asked, expected) in cases {
-        let error = engine.generate(&asked, &mut |_| panic!("a token came")).unwrap_err();
+        let error = engine
+            .generate(&asked, &mut |_| panic!("a token came"))
+            .unwrap_err();
         assert!(error.is_request());
         assert!(error.to_string().contains(expected), "{error}");
     }
-    let nothing = GenerateRequest { max_output_tokens: 0, ..sound };
-    let none = Generation { tokens: vec![], finish: Finish::Length };
+    let nothing = GenerateRequest {
+        max_output_tokens: 0,
+        ..sound
+    };
+    let none = Generation {
+        tokens: vec![],
+        finish: Finish::Length,
+    };
     assert_eq!(generate(&mut engine, &nothing), none);
 }
 
 #[test]
 fn weights_that_are_not_numbers_are_an_error() {
-    let model = TinyModel { poison: true, ..TinyModel::new(Architecture::Llama) };
+    let model = TinyModel {
+        poison: true,
+        ..TinyModel::new(Architecture::Llama)
+    };
     let mut engine = load(model.write().path());
     let asked = request(Sampling::GREEDY, 4);
-    let error = engine.generate(&asked, &mut |_| panic!("a token came")).unwrap_err();
+    let error = engine
+        .generate(&asked, &mut |_| panic!("a token came"))
+        .unwrap_err();
     assert!(!error.is_request());
-    assert!(error.to_string().contains("after 7 tokens holds NaN"), "{error}");
+    assert!(
+        error.to_string().contains("after 7 tokens holds NaN"),
+        "{error}"
+    );
 }
 
 #[test]
 fn missing_files_are_named() {
     let missing = |name: &str, shards| {
-        let folder = TinyModel { shards, ..TinyModel::new(Architecture::Llama) }.write();
+        let folder = TinyModel {
+            shards,
+            ..TinyModel::new(Architecture::Llama)
+        }
+        .write();
         fs::remove_file(folder.path().join(name)).unwrap();
         assert_refused(folder.path(), &[name, "missing", "; "]);
     };
@@ -293,7 +426,10 @@ fn weights_cut_off_anywhere_are_refused() {
     let whole = fs::read(&path).unwrap();
     for length in [0, 7, 8, 100, whole.len() / 2, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
-        assert_refused(folder.path(), &["model.safetensors: is truncated", "download it again"]);
+        assert_refused(
+            folder.path(),
+            &["model.safetensors: is truncated", "download it again"],
+        );
     }
     fs::write(&path, [&whole[..], b"x"].concat()).unwrap();
     assert_refused(folder.path(), &["1 bytes after its last tensor"]);
@@ -312,21 +448,39 @@ fn weights_that_shrink_after_the_check_are_an_error() {
     let folder = TinyModel::new(Architecture::Llama).write();
     let opened = ModelFolder::open(folder.path()).unwrap();
     let path = folder.path().join("model.safetensors");
-    fs::OpenOptions::new().write(true).open(path).unwrap().set_len(4_000).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_len(4_000)
+        .unwrap();
     let error = CandleEngine::load(&opened).err().unwrap().to_string();
-    assert!(error.contains("model.safetensors: ") && error.contains("cannot be read"), "{error}");
+    assert!(
+        error.contains("model.safetensors: ") && error.contains("cannot be read"),
+        "{error}"
+    );
 }
 
 #[test]
 fn unsupported_models_are_named_with_what_is_supported() {
     let folder = TinyModel::new(Architecture::Llama).write();
-    configure(folder.path(), "architectures", json!(["LlamaForSequenceClassification"]));
-    assert_refused(folder.path(), &["unsupported architecture LlamaForSequenceClassification"]);
+    configure(
+        folder.path(),
+        "architectures",
+        json!(["LlamaForSequenceClassification"]),
+    );
+    assert_refused(
+        folder.path(),
+        &["unsupported architecture LlamaForSequenceClassification"],
+    );
     configure(folder.path(), "model_type", json!("gpt2"));
     configure(folder.path(), "architectures", json!(["GPT2LMHeadModel"]));
     assert_refused(
         folder.path(),
-        &["config.json: unsupported architecture GPT2LMHeadModel", "LlamaForCausalLM, Qwen2"],
+        &[
+            "config.json: unsupported architecture GPT2LMHeadModel",
+            "LlamaForCausalLM, Qwen2",
+        ],
     );
     fs::write(folder.path().join("config.json"), "{}").unwrap();
     assert_refused(folder.path(), &["unsupported architecture none"]);
@@ -338,26 +492,74 @@ fn unsupported_models_are_named_with_what_is_supported() {
 fn configurations_that_would_be_computed_wrongly_are_refused() {
     let cases = [
         ("hidden_act", json!("gelu"), "hidden_act gelu"),
-        ("attention_bias", json!(true), "attention_bias is not supported"),
+        (
+            "attention_bias",
+            json!(true),
+            "attention_bias is not supported",
+        ),
         ("mlp_bias", json!(true), "mlp_bias"),
         ("use_sliding_window", json!(true), "use_sliding_window"),
-        ("layer_types", json!(["sliding_attention"]), "layer type sliding_attention"),
-        ("quantization_config", json!({"bits": 4}), "quantization_config"),
-        ("rope_scaling", json!({"type": "yarn", "factor": 4.0}), "RoPE scaling yarn"),
-        ("rope_scaling", json!({"rope_type": "llama3", "factor": 4.0}), "lacks a factor"),
+        (
+            "layer_types",
+            json!(["sliding_attention"]),
+            "layer type sliding_attention",
+        ),
+        (
+            "quantization_config",
+            json!({"bits": 4}),
+            "quantization_config",
+        ),
+        (
+            "rope_scaling",
+            json!({"type": "yarn", "factor": 4.0}),
+            "RoPE scaling yarn",
+        ),
+        (
+            "rope_scaling",
+            json!({"rope_type": "llama3", "factor": 4.0}),
+            "lacks a factor",
+        ),
         ("num_hidden_layers", json!(0), "num_hidden_layers is zero"),
-        ("num_hidden_layers", json!(4_000_000_000u32), "lacks tensor model.layers.2."),
-        ("num_hidden_layers", json!(1), "holds tensor model.layers.1."),
+        (
+            "num_hidden_layers",
+            json!(4_000_000_000u32),
+            "lacks tensor model.layers.2.",
+        ),
+        (
+            "num_hidden_layers",
+            json!(1),
+            "holds tensor model.layers.1.",
+        ),
         ("num_hidden_layers", json!(-1), "is not the JSON expected"),
         ("num_attention_heads", json!(0), "is zero"),
         ("num_attention_heads", json!(5), "does not divide"),
-        ("num_key_value_heads", json!(3), "does not divide num_attention_heads 4"),
-        ("num_key_value_heads", json!(1), "self_attn.k_proj.weight with shape [16, 32]"),
+        (
+            "num_key_value_heads",
+            json!(3),
+            "does not divide num_attention_heads 4",
+        ),
+        (
+            "num_key_value_heads",
+            json!(1),
+            "self_attn.k_proj.weight with shape [16, 32]",
+        ),
         ("head_dim", json!(10), "head_dim 10"),
-        ("hidden_size", json!(64), "shape [64, 32], but config.json asks for [64, 64]"),
-        ("vocab_size", json!(65), "model.embed_tokens.weight with shape [64, 32]"),
+        (
+            "hidden_size",
+            json!(64),
+            "shape [64, 32], but config.json asks for [64, 64]",
+        ),
+        (
+            "vocab_size",
+            json!(65),
+            "model.embed_tokens.weight with shape [64, 32]",
+        ),
         ("vocab_size", json!(63), "tokenizer.json: holds token 63"),
-        ("max_position_embeddings", json!(u32::MAX), "max_position_embeddings 4294967295"),
+        (
+            "max_position_embeddings",
+            json!(u32::MAX),
+            "max_position_embeddings 4294967295",
+        ),
         ("eos_token_id", json!([3, 64]), "names stop token 64"),
         ("rms_norm_eps", json!(-1.0), "out of range"),
     ];
@@ -370,12 +572,22 @@ fn configurations_that_would_be_computed_wrongly_are_refused() {
 
 #[test]
 fn other_files_that_do_not_fit_are_refused() {
-    let folder = TinyModel { shards: 2, ..TinyModel::new(Architecture::Llama) }.write();
+    let folder = TinyModel {
+        shards: 2,
+        ..TinyModel::new(Architecture::Llama)
+    }
+    .write();
     let write = |name: &str, content: &str| fs::write(folder.path().join(name), content).unwrap();
     write("generation_config.json", "[]");
-    assert_refused(folder.path(), &["generation_config.json: is not the JSON expected"]);
+    assert_refused(
+        folder.path(),
+        &["generation_config.json: is not the JSON expected"],
+    );
     write("generation_config.json", r#"{"eos_token_id": 4000}"#);
-    assert_refused(folder.path(), &["generation_config.json: names stop token 4000"]);
+    assert_refused(
+        folder.path(),
+        &["generation_config.json: names stop token 4000"],
+    );
     write("generation_config.json", "{}");
     let shard = "model-00001-of-00002.safetensors";
     for (tensor, file, expected) in [
@@ -383,7 +595,10 @@ fn other_files_that_do_not_fit_are_refused() {
         ("x", "..", "index.json: names the file"),
         ("x", shard, "00001-of-00002.safetensors: lacks tensor x"),
     ] {
-        write("model.safetensors.index.json", &json!({"weight_map": {tensor: file}}).to_string());
+        write(
+            "model.safetensors.index.json",
+            &json!({"weight_map": {tensor: file}}).to_string(),
+        );
         assert_refused(folder.path(), &[expected]);
     }
     write("tokenizer.json", r#"{"version": "1.0"}"#);
@@ -392,6 +607,12 @@ fn other_files_that_do_not_fit_are_refused() {
 
 #[test]
 fn a_tensor_of_another_type_is_refused() {
-    let model = TinyModel { dtype: DType::F64, ..TinyModel::new(Architecture::Llama) };
-    assert_refused(model.write().path(), &["as F64; use weights in BF16, F16 or F32"]);
+    let model = TinyModel {
+        dtype: DType::F64,
+        ..TinyModel::new(Architecture::Llama)
+    };
+    assert_refused(
+        model.write().path(),
+        &["as F64; use weights in BF16, F16 or F32"],
+    );
 }

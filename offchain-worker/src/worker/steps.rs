@@ -25,10 +25,15 @@ impl Worker {
             return Ok(false);
         }
         let Some(served) = self.models.find(best, duty.listing).await? else {
-            self.refuse(duty.key, format!("listing {:?} is not served here", duty.listing))?;
+            self.refuse(
+                duty.key,
+                format!("listing {:?} is not served here", duty.listing),
+            )?;
             return Ok(true);
         };
-        let Some(prompt) = best.prompt(duty.key.job).await? else { return Ok(false) };
+        let Some(prompt) = best.prompt(duty.key.job).await? else {
+            return Ok(false);
+        };
         let request = GenerateRequest {
             prompt,
             sampling: Sampling {
@@ -53,14 +58,22 @@ impl Worker {
         };
         // A full queue is no fault: the duty is still on the chain at the next block.
         if self.queue.try_send(work).is_ok() {
-            self.state.generating.insert(duty.key, Generating { duty: duty.clone(), cancelled });
+            self.state.generating.insert(
+                duty.key,
+                Generating {
+                    duty: duty.clone(),
+                    cancelled,
+                },
+            );
         }
         Ok(false)
     }
 
     pub(super) fn note_progress(&mut self, step: Option<Progress>) -> Result<(), End> {
         match step {
-            None => Err(End::Fatal(anyhow::anyhow!("the generation queue ended; restart the worker"))),
+            None => Err(End::Fatal(anyhow::anyhow!(
+                "the generation queue ended; restart the worker"
+            ))),
             Some(Progress::Started(key)) => {
                 info!(target: LOG, job = key.job, "generating");
                 Ok(())
@@ -96,31 +109,52 @@ impl Worker {
         let seconds = took.as_secs_f64();
         self.metrics.generation_seconds.observe(seconds);
         self.metrics.prompt_tokens.inc_by(duty.prompt_len.into());
-        self.metrics.output_tokens.inc_by(generation.tokens.len() as u64);
+        self.metrics
+            .output_tokens
+            .inc_by(generation.tokens.len() as u64);
         // The job was found at a head, so there has been one.
-        let Some(anchor) = self.state.head else { return Ok(()) };
+        let Some(anchor) = self.state.head else {
+            return Ok(());
+        };
         let answer = match deliver::answer(duty, generation, anchor, &self.key) {
             Ok(answer) => answer,
             Err(why) => return self.refuse(key, why),
         };
         // A job that was lost and settled meanwhile has no record to go on with.
-        let Some(entry) = self.ledger.get(&key).cloned() else { return Ok(()) };
+        let Some(entry) = self.ledger.get(&key).cloned() else {
+            return Ok(());
+        };
         if entry.stage != Stage::Seen {
             return Ok(());
         }
         let (output_tokens, fee) = (answer.receipt.output_len, answer.receipt.fee);
         let finish = answer.receipt.finish;
-        self.ledger.put(key, Entry { stage: Stage::Ready(Reply::Answer(answer)), ..entry })?;
+        self.ledger.put(
+            key,
+            Entry {
+                stage: Stage::Ready(Reply::Answer(answer)),
+                ..entry
+            },
+        )?;
         info!(target: LOG, job = key.job, output_tokens, ?finish, fee, seconds, "answer ready");
         Ok(())
     }
 
     /// Decides to decline.
     pub(super) fn refuse(&mut self, key: Key, why: String) -> Result<(), End> {
-        let Some(entry) = self.ledger.get(&key).cloned() else { return Ok(()) };
+        let Some(entry) = self.ledger.get(&key).cloned() else {
+            return Ok(());
+        };
         warn!(target: LOG, job = key.job, %why, "declined");
         let stage = Stage::Ready(Reply::Refusal { reason: why });
-        self.ledger.put(key, Entry { stage, attempts: 0, ..entry })?;
+        self.ledger.put(
+            key,
+            Entry {
+                stage,
+                attempts: 0,
+                ..entry
+            },
+        )?;
         Ok(())
     }
 
@@ -134,7 +168,9 @@ impl Worker {
         best: &Snapshot,
         finalized: &Snapshot,
     ) -> Result<(), End> {
-        let Some(reply) = entry.reply().cloned() else { return Ok(()) };
+        let Some(reply) = entry.reply().cloned() else {
+            return Ok(());
+        };
         let reply = match reply {
             Reply::Answer(answer) if !view.receipt_holds => {
                 info!(
@@ -169,7 +205,11 @@ impl Worker {
             }
             Verdict::Occupied => None,
             Verdict::Refused(why) => {
-                let before = self.state.sent.get(&key).and_then(|sent| sent.refusal.as_ref());
+                let before = self
+                    .state
+                    .sent
+                    .get(&key)
+                    .and_then(|sent| sent.refusal.as_ref());
                 if before != Some(&why) {
                     warn!(
                         target: LOG, job = key.job, nonce = submission.nonce, %why,
@@ -180,14 +220,31 @@ impl Worker {
                 Some(why)
             }
         };
-        self.state.sent.insert(key, Sent { at: best.number(), refusal });
+        self.state.sent.insert(
+            key,
+            Sent {
+                at: best.number(),
+                refusal,
+            },
+        );
         Ok(())
     }
 
-    pub(super) fn note_in_block(&mut self, key: Key, entry: Entry, best: &Snapshot) -> Result<(), End> {
+    pub(super) fn note_in_block(
+        &mut self,
+        key: Key,
+        entry: Entry,
+        best: &Snapshot,
+    ) -> Result<(), End> {
         info!(target: LOG, job = key.job, block = best.number(), "{} in block", what(&entry));
         if let Stage::Submitted(reply, submission) = entry.stage {
-            self.ledger.put(key, Entry { stage: Stage::InBlock(reply, submission), ..entry })?;
+            self.ledger.put(
+                key,
+                Entry {
+                    stage: Stage::InBlock(reply, submission),
+                    ..entry
+                },
+            )?;
         }
         Ok(())
     }
@@ -216,9 +273,18 @@ impl Worker {
             }
         }
         let kept = receipt.filter(|_| outcome == Outcome::Delivered);
-        self.ledger.put(key, Entry { stage: Stage::Finished(outcome, kept), ..entry })?;
+        self.ledger.put(
+            key,
+            Entry {
+                stage: Stage::Finished(outcome, kept),
+                ..entry
+            },
+        )?;
         self.state.sent.remove(&key);
-        self.metrics.jobs.with_label_values(&[outcome.label()]).inc();
+        self.metrics
+            .jobs
+            .with_label_values(&[outcome.label()])
+            .inc();
         Ok(())
     }
 }

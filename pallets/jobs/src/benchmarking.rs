@@ -45,7 +45,10 @@ pub trait BenchmarkHelper<T: Config> {
 }
 
 /// Shares of a fee at this price are above any existential deposit.
-const PRICE: Price = Price { input: 1_000_000_000, output: 1_000_000_000 };
+const PRICE: Price = Price {
+    input: 1_000_000_000,
+    output: 1_000_000_000,
+};
 const RICH: Balance = 1_000_000_000_000_000_000;
 
 fn rich<T: Config>(name: &'static str) -> T::AccountId {
@@ -67,7 +70,9 @@ fn token<T: Config>(listing: &ListingId) -> TokenId {
 }
 
 fn tokens<T: Config>(listing: &ListingId, length: u32) -> TokensOf<T> {
-    vec![token::<T>(listing); length as usize].try_into().expect("no longer than it may be")
+    vec![token::<T>(listing); length as usize]
+        .try_into()
+        .expect("no longer than it may be")
 }
 
 /// The cast of a job: who asks, what, and who answers.
@@ -86,7 +91,12 @@ fn cast<T: Config>() -> Cast<T> {
     T::Currency::set_balance(&T::Catalogue::royalty_account(), RICH);
     let listing = T::BenchmarkHelper::listing();
     let (stash, operator) = T::BenchmarkHelper::provider(0, listing, PRICE);
-    Cast { user: rich::<T>("user"), listing, stash, operator }
+    Cast {
+        user: rich::<T>("user"),
+        listing,
+        stash,
+        operator,
+    }
 }
 
 fn submitted<T: Config>(
@@ -207,7 +217,10 @@ mod benchmarks {
         #[extrinsic_call]
         _(RawOrigin::Signed(cast.operator.clone()), id);
 
-        assert!(matches!(job::<T>(id).state, JobState::Waiting { .. } | JobState::Refunded { .. }));
+        assert!(matches!(
+            job::<T>(id).state,
+            JobState::Waiting { .. } | JobState::Refunded { .. }
+        ));
         Ok(())
     }
 
@@ -218,9 +231,18 @@ mod benchmarks {
         let (receipt, signature, output) = answer::<T>(&cast, id)?;
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(cast.operator.clone()), id, receipt, signature, output);
+        _(
+            RawOrigin::Signed(cast.operator.clone()),
+            id,
+            receipt,
+            signature,
+            output,
+        );
 
-        assert_eq!(Outputs::<T>::get(id).map(|output| output.len() as u32), Some(o));
+        assert_eq!(
+            Outputs::<T>::get(id).map(|output| output.len() as u32),
+            Some(o)
+        );
         Ok(())
     }
 
@@ -232,8 +254,9 @@ mod benchmarks {
             T::BenchmarkHelper::provider(index, cast.listing, PRICE);
         }
         let id = submitted::<T>(&cast, T::MaxTokens::get(), 1)?;
-        let strangers: Vec<T::AccountId> =
-            (1..T::MaxDraws::get()).map(|index| account("stranger", index, 0)).collect();
+        let strangers: Vec<T::AccountId> = (1..T::MaxDraws::get())
+            .map(|index| account("stranger", index, 0))
+            .collect();
         let strangers: BoundedVec<_, T::MaxDraws> = strangers.try_into().expect("fewer than draws");
         Jobs::<T>::mutate(id, |job| {
             if let Some(job) = job {

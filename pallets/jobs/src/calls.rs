@@ -14,7 +14,7 @@ use sp_runtime::traits::{Hash, Saturating, UniqueSaturatedInto, Verify, Zero};
 
 use crate::{
     Assignments, Config, DeliveryRecord, Error, Event, HoldReason, JobRecord, JobRecordOf,
-    JobState, Jobs, NextJobId, Outputs, Pallet, Params, ParametersOf, Prompts, RefundReason,
+    JobState, Jobs, NextJobId, Outputs, Pallet, ParametersOf, Params, Prompts, RefundReason,
     TokensOf,
 };
 
@@ -80,7 +80,9 @@ impl<T: Config> Pallet<T> {
             excluded: Default::default(),
             draws: 0,
             escrow: max_fee,
-            state: JobState::Waiting { draw_at: submitted_at.saturating_add(BLOCKS_TO_DRAW.into()) },
+            state: JobState::Waiting {
+                draw_at: submitted_at.saturating_add(BLOCKS_TO_DRAW.into()),
+            },
             submitted_at,
             ticket,
         };
@@ -101,14 +103,22 @@ impl<T: Config> Pallet<T> {
         })?;
         Prompts::<T>::insert(id, prompt);
         Self::file(id, job);
-        Self::deposit_event(Event::Submitted { job: id, user, listing, max_fee });
+        Self::deposit_event(Event::Submitted {
+            job: id,
+            user,
+            listing,
+            max_fee,
+        });
         Ok(())
     }
 
     pub(crate) fn do_cancel(user: T::AccountId, id: JobId) -> DispatchResult {
         let job = Jobs::<T>::get(id).ok_or(Error::<T>::UnknownJob)?;
         ensure!(job.user == user, Error::<T>::NotUser);
-        ensure!(matches!(job.state, JobState::Waiting { .. }), Error::<T>::NotWaiting);
+        ensure!(
+            matches!(job.state, JobState::Waiting { .. }),
+            Error::<T>::NotWaiting
+        );
         Self::unfile(id, &job);
         Self::refund(id, job, RefundReason::Cancelled)
     }
@@ -119,9 +129,15 @@ impl<T: Config> Pallet<T> {
             return Err(Error::<T>::NotAssigned.into());
         };
         let provider = T::Market::provider_of(&operator);
-        ensure!(provider.as_ref() == Some(&assignment.provider), Error::<T>::NotYourJob);
+        ensure!(
+            provider.as_ref() == Some(&assignment.provider),
+            Error::<T>::NotYourJob
+        );
         // After the deadline a refusal comes too late, also where the chain has not noticed yet.
-        ensure!(Self::now() <= assignment.deadline, Error::<T>::DeadlinePassed);
+        ensure!(
+            Self::now() <= assignment.deadline,
+            Error::<T>::DeadlinePassed
+        );
         Self::unfile(id, &job);
         Self::send_back(id, job, assignment, Outcome::Declined)
     }
@@ -138,7 +154,10 @@ impl<T: Config> Pallet<T> {
             return Err(Error::<T>::NotAssigned.into());
         };
         let provider = T::Market::provider_of(&operator);
-        ensure!(provider.as_ref() == Some(&assignment.provider), Error::<T>::NotYourJob);
+        ensure!(
+            provider.as_ref() == Some(&assignment.provider),
+            Error::<T>::NotYourJob
+        );
         let now = Self::now();
         ensure!(now <= assignment.deadline, Error::<T>::DeadlinePassed);
 
@@ -155,7 +174,10 @@ impl<T: Config> Pallet<T> {
         let signer = T::Market::operator_at(&assignment.provider, anchor)
             .ok_or(Error::<T>::InvalidSignature)?;
         let payload = receipt.signing_payload();
-        ensure!(signature.verify(&payload[..], &signer), Error::<T>::InvalidSignature);
+        ensure!(
+            signature.verify(&payload[..], &signer),
+            Error::<T>::InvalidSignature
+        );
 
         let model = T::Catalogue::listing(&job.listing).ok_or(Error::<T>::UnknownListing)?;
         Self::check_output(&model.spec, &output, receipt.finish, assignment.token_limit)?;
@@ -169,7 +191,12 @@ impl<T: Config> Pallet<T> {
 
         Self::unfile(id, &job);
         let rest = job.escrow.saturating_sub(receipt.fee);
-        T::Currency::release(&HoldReason::Escrow.into(), &job.user, rest, Precision::Exact)?;
+        T::Currency::release(
+            &HoldReason::Escrow.into(),
+            &job.user,
+            rest,
+            Precision::Exact,
+        )?;
         job.escrow = receipt.fee;
         let window_end = now.saturating_add(Params::<T>::get().challenge_blocks);
         let delivery = DeliveryRecord {
@@ -182,13 +209,23 @@ impl<T: Config> Pallet<T> {
             window_end,
         };
         let provider = assignment.provider.clone();
-        T::Market::resolve(&provider, &Self::obligation(&job, &assignment), Outcome::Delivered);
+        T::Market::resolve(
+            &provider,
+            &Self::obligation(&job, &assignment),
+            Outcome::Delivered,
+        );
         Assignments::<T>::remove(&provider, id);
         Outputs::<T>::insert(id, output);
         job.state = JobState::Delivered(assignment, delivery);
         Self::file(id, job);
         let fee = receipt.fee;
-        Self::deposit_event(Event::Delivered { job: id, provider, output_len, fee, window_end });
+        Self::deposit_event(Event::Delivered {
+            job: id,
+            provider,
+            output_len,
+            fee,
+            window_end,
+        });
         Ok(())
     }
 
@@ -200,8 +237,13 @@ impl<T: Config> Pallet<T> {
         finish: Finish,
         token_limit: u32,
     ) -> Result<(), Error<T>> {
-        let (last, before) = output.split_last().ok_or(Error::<T>::OutputLengthOutOfBounds)?;
-        ensure!(output.len() as u64 <= token_limit.into(), Error::<T>::OutputLengthOutOfBounds);
+        let (last, before) = output
+            .split_last()
+            .ok_or(Error::<T>::OutputLengthOutOfBounds)?;
+        ensure!(
+            output.len() as u64 <= token_limit.into(),
+            Error::<T>::OutputLengthOutOfBounds
+        );
         ensure!(
             output.iter().all(|token| *token < spec.vocabulary),
             Error::<T>::TokenOutsideVocabulary
@@ -251,6 +293,8 @@ impl<T: Config> Pallet<T> {
         let parameters = Params::<T>::get();
         let for_tokens = tokens.div_ceil(parameters.tokens_per_deadline_block.max(1));
         let for_tokens: BlockNumberFor<T> = UniqueSaturatedInto::unique_saturated_into(for_tokens);
-        Self::now().saturating_add(parameters.base_deadline_blocks).saturating_add(for_tokens)
+        Self::now()
+            .saturating_add(parameters.base_deadline_blocks)
+            .saturating_add(for_tokens)
     }
 }

@@ -18,7 +18,10 @@ impl<T: crate::Config> crate::Pallet<T> {
                 Agenda::<T>::contains_key(job.state.due(), id),
                 "jobs 2: a job without an agenda entry at its next step"
             );
-            ensure!(Prompts::<T>::contains_key(id), "jobs 3: a job without its prompt");
+            ensure!(
+                Prompts::<T>::contains_key(id),
+                "jobs 3: a job without its prompt"
+            );
             let answered = match &job.state {
                 JobState::Waiting { .. } => false,
                 JobState::Assigned(assignment) => {
@@ -30,7 +33,10 @@ impl<T: crate::Config> crate::Pallet<T> {
                     false
                 }
                 JobState::Delivered(_, delivery) => {
-                    ensure!(job.escrow == delivery.fee, "jobs 5: the escrow is not the fee");
+                    ensure!(
+                        job.escrow == delivery.fee,
+                        "jobs 5: the escrow is not the fee"
+                    );
                     true
                 }
                 JobState::Settled { .. } => {
@@ -55,9 +61,18 @@ impl<T: crate::Config> crate::Pallet<T> {
             );
         }
         let count = |entries: usize| u64::try_from(entries).unwrap_or(u64::MAX);
-        ensure!(count(Agenda::<T>::iter_keys().count()) == jobs, "jobs 2: a stray agenda entry");
-        ensure!(count(Prompts::<T>::iter_keys().count()) == jobs, "jobs 3: a stray prompt");
-        ensure!(count(Outputs::<T>::iter_keys().count()) == outputs, "jobs 3: a stray output");
+        ensure!(
+            count(Agenda::<T>::iter_keys().count()) == jobs,
+            "jobs 2: a stray agenda entry"
+        );
+        ensure!(
+            count(Prompts::<T>::iter_keys().count()) == jobs,
+            "jobs 3: a stray prompt"
+        );
+        ensure!(
+            count(Outputs::<T>::iter_keys().count()) == outputs,
+            "jobs 3: a stray output"
+        );
         ensure!(
             count(Assignments::<T>::iter_keys().count()) == assigned,
             "jobs 4: a stray assignment"

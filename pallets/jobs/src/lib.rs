@@ -349,7 +349,15 @@ pub mod pallet {
             provider: Option<T::AccountId>,
         ) -> DispatchResult {
             let user = ensure_signed(origin)?;
-            Self::do_submit(user, listing, prompt, sampling, max_output_tokens, max_fee, provider)
+            Self::do_submit(
+                user,
+                listing,
+                prompt,
+                sampling,
+                max_output_tokens,
+                max_fee,
+                provider,
+            )
         }
 
         /// Take back a job that is not assigned.
@@ -397,10 +405,7 @@ pub mod pallet {
         /// Set the parameters.
         #[pallet::call_index(5)]
         #[pallet::weight(T::WeightInfo::set_parameters())]
-        pub fn set_parameters(
-            origin: OriginFor<T>,
-            parameters: ParametersOf<T>,
-        ) -> DispatchResult {
+        pub fn set_parameters(origin: OriginFor<T>, parameters: ParametersOf<T>) -> DispatchResult {
             T::AdminOrigin::ensure_origin(origin)?;
             ensure!(Self::accepts(&parameters), Error::<T>::InvalidParameters);
             Params::<T>::put(parameters);

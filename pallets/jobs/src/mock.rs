@@ -38,7 +38,10 @@ pub const PIUS: u64 = 20;
 pub const PAVEL: u64 = 30;
 pub const TREASURY: u64 = 90;
 
-pub const PRICE: Price = Price { input: 11, output: 103 };
+pub const PRICE: Price = Price {
+    input: 11,
+    output: 103,
+};
 pub const PROMPT: [TokenId; 8] = [5, 6, 7, 8, 9, 10, 11, 12];
 pub const OUTPUT_LIMIT: u32 = 16;
 pub const MAX_FEE: Balance = 10_000;
@@ -176,7 +179,11 @@ impl TestExt {
         let mut balances: Vec<_> = rich.into_iter().map(|who| (who, ENDOWMENT)).collect();
         balances.push((TREASURY, EXISTENTIAL_DEPOSIT));
         balances.push((Models::account_id(), EXISTENTIAL_DEPOSIT));
-        Self { balances, providers: vec![PETRA], parameters: parameters() }
+        Self {
+            balances,
+            providers: vec![PETRA],
+            parameters: parameters(),
+        }
     }
 
     pub fn providers(mut self, providers: &[u64]) -> Self {
@@ -211,7 +218,9 @@ impl TestExt {
                     maturing_blocks: 40,
                 },
             },
-            jobs: pallet_jobs::GenesisConfig { parameters: self.parameters },
+            jobs: pallet_jobs::GenesisConfig {
+                parameters: self.parameters,
+            },
             ..Default::default()
         };
         config.build_storage().unwrap().into()
@@ -291,7 +300,11 @@ pub fn check_books() {
     let sum: Balance = frame_system::Account::<Test>::iter_values()
         .map(|account| account.data.free + account.data.reserved)
         .sum();
-    assert_eq!(sum, Balances::total_issuance(), "money came from nowhere or went there");
+    assert_eq!(
+        sum,
+        Balances::total_issuance(),
+        "money came from nowhere or went there"
+    );
     for (stash, provider) in pallet_providers::Providers::<Test>::iter() {
         let open: Vec<Balance> = JobRecords::<Test>::iter_values()
             .filter_map(|job| match job.state {
@@ -301,8 +314,16 @@ pub fn check_books() {
                 _ => None,
             })
             .collect();
-        assert_eq!(provider.exposure, open.iter().sum::<Balance>(), "exposure of {stash}");
-        assert_eq!(provider.open_jobs as usize, open.len(), "open jobs of {stash}");
+        assert_eq!(
+            provider.exposure,
+            open.iter().sum::<Balance>(),
+            "exposure of {stash}"
+        );
+        assert_eq!(
+            provider.open_jobs as usize,
+            open.len(),
+            "open jobs of {stash}"
+        );
     }
 }
 
@@ -353,10 +374,26 @@ pub fn listing() -> ListingId {
 }
 
 fn list_model() {
-    let ModelParts { spec, tokenizer, template, tables, weights_root } = parts();
+    let ModelParts {
+        spec,
+        tokenizer,
+        template,
+        tables,
+        weights_root,
+    } = parts();
     let uri = Default::default();
     let by = RuntimeOrigin::signed(PAULA);
-    Models::register(by, spec, tokenizer, template, tables, weights_root, ROYALTY, uri).unwrap();
+    Models::register(
+        by,
+        spec,
+        tokenizer,
+        template,
+        tables,
+        weights_root,
+        ROYALTY,
+        uri,
+    )
+    .unwrap();
 }
 
 pub fn operator(stash: u64) -> u64 {
@@ -465,17 +502,31 @@ impl Answer {
         let output_len = output.len() as u32;
         let receipt = Receipt {
             header: job(id).header(hash_of(0), id, &assignment).hash(),
-            anchor: Anchor { number: anchor as u32, hash: hash_of(anchor) },
+            anchor: Anchor {
+                number: anchor as u32,
+                hash: hash_of(anchor),
+            },
             output_len,
             output_root: token_root(&output),
             finish,
-            fee: assignment.price.fee(job(id).prompt_len, output_len).unwrap(),
+            fee: assignment
+                .price
+                .fee(job(id).prompt_len, output_len)
+                .unwrap(),
         };
-        Self { id, receipt, signer: operator(assignment.provider), output }
+        Self {
+            id,
+            receipt,
+            signer: operator(assignment.provider),
+            output,
+        }
     }
 
     pub fn anchored_at(mut self, block: u64) -> Self {
-        self.receipt.anchor = Anchor { number: block as u32, hash: hash_of(block) };
+        self.receipt.anchor = Anchor {
+            number: block as u32,
+            hash: hash_of(block),
+        };
         self
     }
 
@@ -483,7 +534,13 @@ impl Answer {
     pub fn deliver(self, by: u64) -> DispatchResult {
         let signature = TestSignature(self.signer, self.receipt.signing_payload());
         let output = self.output.try_into().unwrap();
-        Jobs::deliver(RuntimeOrigin::signed(by), self.id, self.receipt, signature, output)
+        Jobs::deliver(
+            RuntimeOrigin::signed(by),
+            self.id,
+            self.receipt,
+            signature,
+            output,
+        )
     }
 }
 
@@ -491,7 +548,9 @@ impl Answer {
 pub fn answer(id: JobId, length: usize) {
     run_to(System::block_number() + 1);
     let by = operator(assignment(id).provider);
-    Answer::to(id, stopped(length), Finish::Eos).deliver(by).unwrap();
+    Answer::to(id, stopped(length), Finish::Eos)
+        .deliver(by)
+        .unwrap();
 }
 
 pub fn free(who: u64) -> Balance {

@@ -23,7 +23,10 @@ impl<T: Config> Pallet<T> {
         job: &JobRecordOf<T>,
         assignment: &AssignmentRecordOf<T>,
     ) -> Obligation {
-        Obligation { listing: job.listing, worst_case_fee: assignment.worst_case_fee }
+        Obligation {
+            listing: job.listing,
+            worst_case_fee: assignment.worst_case_fee,
+        }
     }
 
     /// An assignment ended without an answer: draw again, or refund.
@@ -43,7 +46,12 @@ impl<T: Config> Pallet<T> {
         if job.excluded.try_push(provider.clone()).is_err() {
             defensive!("more providers were drawn than draws are allowed");
         }
-        Self::deposit_event(Event::SentBack { job: id, provider, outcome, compensation });
+        Self::deposit_event(Event::SentBack {
+            job: id,
+            provider,
+            outcome,
+            compensation,
+        });
         Self::draw_again(id, job)
     }
 
@@ -68,7 +76,10 @@ impl<T: Config> Pallet<T> {
     /// Wait for another draw if there may be one, and refund otherwise.
     pub(crate) fn draw_again(id: JobId, mut job: JobRecordOf<T>) -> DispatchResult {
         let exhausted = job.draws >= Params::<T>::get().max_draws;
-        let named_failed = job.named.as_ref().is_some_and(|named| job.excluded.contains(named));
+        let named_failed = job
+            .named
+            .as_ref()
+            .is_some_and(|named| job.excluded.contains(named));
         if exhausted || named_failed {
             return Self::refund(id, job, RefundReason::Exhausted);
         }
@@ -78,7 +89,9 @@ impl<T: Config> Pallet<T> {
         if T::Currency::hold(&HoldReason::Escrow.into(), &job.user, missing).is_ok() {
             job.escrow = job.max_fee;
         }
-        job.state = JobState::Waiting { draw_at: Self::next_draw() };
+        job.state = JobState::Waiting {
+            draw_at: Self::next_draw(),
+        };
         Self::file(id, job);
         Ok(())
     }
@@ -90,13 +103,23 @@ impl<T: Config> Pallet<T> {
         reason: RefundReason,
     ) -> DispatchResult {
         let amount = core::mem::take(&mut job.escrow);
-        T::Currency::release(&HoldReason::Escrow.into(), &job.user, amount, Precision::Exact)?;
+        T::Currency::release(
+            &HoldReason::Escrow.into(),
+            &job.user,
+            amount,
+            Precision::Exact,
+        )?;
         T::Catalogue::release(&job.listing);
         let removed_at = Self::now().saturating_add(Params::<T>::get().retention_blocks);
         job.state = JobState::Refunded { reason, removed_at };
         let user = job.user.clone();
         Self::file(id, job);
-        Self::deposit_event(Event::Refunded { job: id, user, amount, reason });
+        Self::deposit_event(Event::Refunded {
+            job: id,
+            user,
+            amount,
+            reason,
+        });
         Ok(())
     }
 
@@ -108,16 +131,25 @@ impl<T: Config> Pallet<T> {
         delivery: DeliveryRecordOf<T>,
     ) -> DispatchResult {
         let parameters = Params::<T>::get();
-        let royalty =
-            T::Catalogue::listing(&job.listing).map(|model| model.royalty).unwrap_or_default();
+        let royalty = T::Catalogue::listing(&job.listing)
+            .map(|model| model.royalty)
+            .unwrap_or_default();
         let fee = core::mem::take(&mut job.escrow);
-        let mut settlement =
-            Settlement::divide(fee, royalty, parameters.protocol_fee, parameters.burned_share);
+        let mut settlement = Settlement::divide(
+            fee,
+            royalty,
+            parameters.protocol_fee,
+            parameters.burned_share,
+        );
 
         // A share whose recipient cannot be paid goes to the provider, so that no recipient can
         // make a settlement fail.
         let royalty_paid = with_storage_layer(|| {
-            Self::pay(&job.user, &T::Catalogue::royalty_account(), settlement.royalty)?;
+            Self::pay(
+                &job.user,
+                &T::Catalogue::royalty_account(),
+                settlement.royalty,
+            )?;
             T::Catalogue::credit_royalty(&job.listing, settlement.royalty)
         });
         if royalty_paid.is_err() {
@@ -145,9 +177,18 @@ impl<T: Config> Pallet<T> {
 
         let provider = assignment.provider.clone();
         let removed_at = Self::now().saturating_add(parameters.retention_blocks);
-        job.state = JobState::Settled { assignment, delivery, settlement, removed_at };
+        job.state = JobState::Settled {
+            assignment,
+            delivery,
+            settlement,
+            removed_at,
+        };
         Self::file(id, job);
-        Self::deposit_event(Event::Settled { job: id, provider, settlement });
+        Self::deposit_event(Event::Settled {
+            job: id,
+            provider,
+            settlement,
+        });
         Ok(())
     }
 

@@ -3,11 +3,7 @@
 use assay_primitives::{JobId, Market, Outcome};
 use codec::Encode;
 use frame_support::{
-    defensive,
-    pallet_prelude::*,
-    storage::with_storage_layer,
-    traits::Get,
-    weights::WeightMeter,
+    defensive, pallet_prelude::*, storage::with_storage_layer, traits::Get, weights::WeightMeter,
 };
 use frame_system::pallet_prelude::BlockNumberFor;
 use sp_core::H256;
@@ -33,7 +29,10 @@ impl<T: Config> Pallet<T> {
     /// Take the steps of all blocks up to now, oldest first, for as long as the meter allows. What
     /// is left is taken in the next block.
     pub(crate) fn work_agenda(now: BlockNumberFor<T>, meter: &mut WeightMeter) {
-        if meter.try_consume(T::DbWeight::get().reads_writes(1, 1)).is_err() {
+        if meter
+            .try_consume(T::DbWeight::get().reads_writes(1, 1))
+            .is_err()
+        {
             return;
         }
         let start = AgendaCursor::<T>::get();
@@ -82,9 +81,7 @@ impl<T: Config> Pallet<T> {
         Self::unfile(id, &job);
         match job.state.clone() {
             JobState::Waiting { .. } => Self::draw(id, job),
-            JobState::Assigned(assignment) => {
-                Self::send_back(id, job, assignment, Outcome::Missed)
-            }
+            JobState::Assigned(assignment) => Self::send_back(id, job, assignment, Outcome::Missed),
             JobState::Delivered(assignment, delivery) => {
                 Self::settle(id, job, assignment, delivery)
             }
@@ -100,7 +97,10 @@ impl<T: Config> Pallet<T> {
             Some((assignment, randomness))
         });
         let Some((assignment, randomness)) = drawn else {
-            Self::deposit_event(Event::NobodyEligible { job: id, draws: job.draws });
+            Self::deposit_event(Event::NobodyEligible {
+                job: id,
+                draws: job.draws,
+            });
             return Self::draw_again(id, job);
         };
         Self::trim_escrow(&mut job, assignment.worst_case_fee);

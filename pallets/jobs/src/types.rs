@@ -102,8 +102,21 @@ impl<AccountId, BlockNumber> AssignmentRecord<AccountId, BlockNumber> {
         assigned_at: BlockNumber,
         deadline: BlockNumber,
     ) -> Self {
-        let Assignment { provider, price, token_limit, worst_case_fee } = assignment;
-        Self { provider, price, token_limit, worst_case_fee, randomness, assigned_at, deadline }
+        let Assignment {
+            provider,
+            price,
+            token_limit,
+            worst_case_fee,
+        } = assignment;
+        Self {
+            provider,
+            price,
+            token_limit,
+            worst_case_fee,
+            randomness,
+            assigned_at,
+            deadline,
+        }
     }
 }
 
@@ -199,7 +212,10 @@ pub enum JobState<AccountId, BlockNumber> {
         draw_at: BlockNumber,
     },
     Assigned(AssignmentRecord<AccountId, BlockNumber>),
-    Delivered(AssignmentRecord<AccountId, BlockNumber>, DeliveryRecord<BlockNumber>),
+    Delivered(
+        AssignmentRecord<AccountId, BlockNumber>,
+        DeliveryRecord<BlockNumber>,
+    ),
     /// Paid; the record is kept until `removed_at`.
     Settled {
         assignment: AssignmentRecord<AccountId, BlockNumber>,
@@ -326,7 +342,13 @@ mod tests {
         let s = Settlement::divide(199, percent(1), percent(5), percent(50));
         assert_eq!(
             s,
-            Settlement { fee: 199, provider: 189, royalty: 1, treasury: 5, burned: 4 }
+            Settlement {
+                fee: 199,
+                provider: 189,
+                royalty: 1,
+                treasury: 5,
+                burned: 4
+            }
         );
     }
 }

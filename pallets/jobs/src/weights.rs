@@ -16,7 +16,10 @@ pub trait WeightInfo {
 
     /// The heaviest step that `finalize` may take.
     fn heaviest_step() -> Weight {
-        Self::draw().max(Self::miss()).max(Self::settle()).max(Self::remove())
+        Self::draw()
+            .max(Self::miss())
+            .max(Self::settle())
+            .max(Self::remove())
     }
 }
 
@@ -24,13 +27,15 @@ pub trait WeightInfo {
 fn cost(reads: u64, writes: u64, micros: u64) -> Weight {
     ParityDbWeight::get()
         .reads_writes(reads, writes)
-        .saturating_add(Weight::from_parts(micros.saturating_mul(1_000_000), reads.saturating_mul(4_096)))
+        .saturating_add(Weight::from_parts(
+            micros.saturating_mul(1_000_000),
+            reads.saturating_mul(4_096),
+        ))
 }
 
 impl WeightInfo for () {
     fn submit(p: u32) -> Weight {
-        cost(9, 7, 80)
-            .saturating_add(Weight::from_parts(60_000, 4).saturating_mul(p.into()))
+        cost(9, 7, 80).saturating_add(Weight::from_parts(60_000, 4).saturating_mul(p.into()))
     }
     fn cancel() -> Weight {
         cost(6, 6, 90)
@@ -39,8 +44,7 @@ impl WeightInfo for () {
         cost(8, 8, 100)
     }
     fn deliver(o: u32) -> Weight {
-        cost(10, 8, 180)
-            .saturating_add(Weight::from_parts(100_000, 4).saturating_mul(o.into()))
+        cost(10, 8, 180).saturating_add(Weight::from_parts(100_000, 4).saturating_mul(o.into()))
     }
     fn draw() -> Weight {
         cost(137, 8, 1000)

@@ -54,12 +54,19 @@ fn parts() -> ModelParts {
 }
 
 fn longest_uri<T: Config>() -> UriOf<T> {
-    vec![b'a'; T::MaxUriLength::get() as usize].try_into().expect("as long as it may be")
+    vec![b'a'; T::MaxUriLength::get() as usize]
+        .try_into()
+        .expect("as long as it may be")
 }
 
 fn listed<T: Config>(publisher: &T::AccountId) -> Result<ListingId, BenchmarkError> {
     let id = parts().listing_id(publisher, T::MaxRoyalty::get());
-    Pallet::<T>::do_register(publisher.clone(), parts(), T::MaxRoyalty::get(), longest_uri::<T>())?;
+    Pallet::<T>::do_register(
+        publisher.clone(),
+        parts(),
+        T::MaxRoyalty::get(),
+        longest_uri::<T>(),
+    )?;
     Ok(id)
 }
 
@@ -71,7 +78,13 @@ mod benchmarks {
     fn register() -> Result<(), BenchmarkError> {
         let publisher = rich::<T>("publisher");
         let id = parts().listing_id(&publisher, T::MaxRoyalty::get());
-        let ModelParts { spec, tokenizer, template, tables, weights_root } = parts();
+        let ModelParts {
+            spec,
+            tokenizer,
+            template,
+            tables,
+            weights_root,
+        } = parts();
 
         #[extrinsic_call]
         _(
@@ -141,7 +154,10 @@ mod benchmarks {
         #[extrinsic_call]
         _(origin as T::RuntimeOrigin, id);
 
-        assert_eq!(Listings::<T>::get(id).map(|record| record.status), Some(ListingStatus::Frozen));
+        assert_eq!(
+            Listings::<T>::get(id).map(|record| record.status),
+            Some(ListingStatus::Frozen)
+        );
         Ok(())
     }
 

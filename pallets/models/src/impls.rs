@@ -34,15 +34,30 @@ impl<T: Config> Pallet<T> {
         ensure!(royalty <= T::MaxRoyalty::get(), Error::<T>::RoyaltyTooHigh);
         let root = parts.root();
         let id = parts.listing_id(&publisher, royalty);
-        ensure!(!Listings::<T>::contains_key(id), Error::<T>::AlreadyRegistered);
+        ensure!(
+            !Listings::<T>::contains_key(id),
+            Error::<T>::AlreadyRegistered
+        );
 
-        let ticket = T::Consideration::new(&publisher, Footprint::from_mel::<ListingRecordOf<T>>())?;
+        let ticket =
+            T::Consideration::new(&publisher, Footprint::from_mel::<ListingRecordOf<T>>())?;
         let status = ListingStatus::Active;
-        let record =
-            ListingRecord { publisher: publisher.clone(), parts, royalty, uri, status, ticket };
+        let record = ListingRecord {
+            publisher: publisher.clone(),
+            parts,
+            royalty,
+            uri,
+            status,
+            ticket,
+        };
         Listings::<T>::insert(id, record);
         Accounts::<T>::insert(id, ListingAccount::default());
-        Self::deposit_event(Event::Registered { listing: id, root, publisher, royalty });
+        Self::deposit_event(Event::Registered {
+            listing: id,
+            root,
+            publisher,
+            royalty,
+        });
         Ok(())
     }
 
@@ -50,7 +65,10 @@ impl<T: Config> Pallet<T> {
         Listings::<T>::try_mutate(id, |record| {
             let record = record.as_mut().ok_or(Error::<T>::UnknownListing)?;
             ensure!(record.publisher == publisher, Error::<T>::NotPublisher);
-            ensure!(record.status == ListingStatus::Active, Error::<T>::ListingNotActive);
+            ensure!(
+                record.status == ListingStatus::Active,
+                Error::<T>::ListingNotActive
+            );
             record.status = ListingStatus::Retired;
             Self::deposit_event(Event::Retired { listing: id });
             Ok(())
@@ -60,7 +78,10 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn do_freeze(id: ListingId) -> DispatchResult {
         Listings::<T>::try_mutate(id, |record| {
             let record = record.as_mut().ok_or(Error::<T>::UnknownListing)?;
-            ensure!(record.status != ListingStatus::Frozen, Error::<T>::ListingNotActive);
+            ensure!(
+                record.status != ListingStatus::Frozen,
+                Error::<T>::ListingNotActive
+            );
             record.status = ListingStatus::Frozen;
             Self::deposit_event(Event::Frozen { listing: id });
             Ok(())
@@ -68,7 +89,9 @@ impl<T: Config> Pallet<T> {
     }
 
     pub(crate) fn do_claim_royalties(id: ListingId) -> DispatchResult {
-        let publisher = Listings::<T>::get(id).ok_or(Error::<T>::UnknownListing)?.publisher;
+        let publisher = Listings::<T>::get(id)
+            .ok_or(Error::<T>::UnknownListing)?
+            .publisher;
         Accounts::<T>::try_mutate(id, |account| {
             let account = account.as_mut().ok_or(Error::<T>::UnknownListing)?;
             ensure!(account.pot > 0, Error::<T>::NothingToClaim);
@@ -82,7 +105,11 @@ impl<T: Config> Pallet<T> {
                 Restriction::Free,
                 Fortitude::Force,
             )?;
-            Self::deposit_event(Event::RoyaltiesClaimed { listing: id, publisher, amount });
+            Self::deposit_event(Event::RoyaltiesClaimed {
+                listing: id,
+                publisher,
+                amount,
+            });
             Ok(())
         })
     }
@@ -90,7 +117,10 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn do_drop_retired(id: ListingId) -> DispatchResult {
         let record = Listings::<T>::get(id).ok_or(Error::<T>::UnknownListing)?;
         let account = Accounts::<T>::get(id).unwrap_or_default();
-        ensure!(record.status != ListingStatus::Active, Error::<T>::ListingActive);
+        ensure!(
+            record.status != ListingStatus::Active,
+            Error::<T>::ListingActive
+        );
         ensure!(account.uses == 0, Error::<T>::ListingInUse);
         ensure!(account.pot == 0, Error::<T>::PotNotEmpty);
         record.ticket.drop(&record.publisher)?;
@@ -107,15 +137,26 @@ impl<T: Config> Pallet<T> {
 
         let pots: Balance = Accounts::<T>::iter_values()
             .fold(0, |sum: Balance, account| sum.saturating_add(account.pot));
-        let held =
-            T::Currency::balance_on_hold(&HoldReason::Royalty.into(), &Self::account_id());
-        ensure!(pots == held, "models 1: pots differ from the royalties on hold");
+        let held = T::Currency::balance_on_hold(&HoldReason::Royalty.into(), &Self::account_id());
+        ensure!(
+            pots == held,
+            "models 1: pots differ from the royalties on hold"
+        );
         for id in Accounts::<T>::iter_keys() {
-            ensure!(Listings::<T>::contains_key(id), "models 2: an account without a listing");
+            ensure!(
+                Listings::<T>::contains_key(id),
+                "models 2: an account without a listing"
+            );
         }
         for (id, record) in Listings::<T>::iter() {
-            ensure!(Accounts::<T>::contains_key(id), "models 2: a listing without an account");
-            ensure!(record.royalty <= T::MaxRoyalty::get(), "models 3: a royalty above the cap");
+            ensure!(
+                Accounts::<T>::contains_key(id),
+                "models 2: a listing without an account"
+            );
+            ensure!(
+                record.royalty <= T::MaxRoyalty::get(),
+                "models 3: a royalty above the cap"
+            );
             ensure!(record.id() == id, "models 3: a listing under a wrong id");
         }
         Ok(())
@@ -135,7 +176,10 @@ impl<T: Config> ModelCatalogue<T::AccountId> for Pallet<T> {
     fn acquire(id: &ListingId) -> DispatchResult {
         Accounts::<T>::try_mutate(id, |account| {
             let account = account.as_mut().ok_or(Error::<T>::UnknownListing)?;
-            account.uses = account.uses.checked_add(1).ok_or(Error::<T>::CounterOverflow)?;
+            account.uses = account
+                .uses
+                .checked_add(1)
+                .ok_or(Error::<T>::CounterOverflow)?;
             Ok(())
         })
     }
@@ -156,7 +200,10 @@ impl<T: Config> ModelCatalogue<T::AccountId> for Pallet<T> {
     fn credit_royalty(id: &ListingId, amount: Balance) -> DispatchResult {
         Accounts::<T>::try_mutate(id, |account| {
             let account = account.as_mut().ok_or(Error::<T>::UnknownListing)?;
-            account.pot = account.pot.checked_add(amount).ok_or(Error::<T>::CounterOverflow)?;
+            account.pot = account
+                .pot
+                .checked_add(amount)
+                .ok_or(Error::<T>::CounterOverflow)?;
             T::Currency::hold(&HoldReason::Royalty.into(), &Self::account_id(), amount)
         })
     }

@@ -190,7 +190,13 @@ pub mod pallet {
             uri: UriOf<T>,
         ) -> DispatchResult {
             let publisher = ensure_signed(origin)?;
-            let parts = ModelParts { spec, tokenizer, template, tables, weights_root };
+            let parts = ModelParts {
+                spec,
+                tokenizer,
+                template,
+                tables,
+                weights_root,
+            };
             Self::do_register(publisher, parts, royalty, uri)
         }
 

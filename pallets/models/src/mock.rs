@@ -85,7 +85,10 @@ impl TestExt {
 
     fn build(self) -> sp_io::TestExternalities {
         let config = RuntimeGenesisConfig {
-            balances: pallet_balances::GenesisConfig { balances: self.0, dev_accounts: None },
+            balances: pallet_balances::GenesisConfig {
+                balances: self.0,
+                dev_accounts: None,
+            },
             ..Default::default()
         };
         config.build_storage().unwrap().into()
@@ -113,7 +116,11 @@ pub fn check_books() {
     let sum: Balance = frame_system::Account::<Test>::iter_values()
         .map(|account| account.data.free + account.data.reserved)
         .sum();
-    assert_eq!(sum, Balances::total_issuance(), "money came from nowhere or went there");
+    assert_eq!(
+        sum,
+        Balances::total_issuance(),
+        "money came from nowhere or went there"
+    );
 }
 
 pub fn spec() -> ModelSpec {
@@ -155,7 +162,13 @@ pub fn register(
     royalty: Permill,
 ) -> (ListingId, sp_runtime::DispatchResult) {
     let id = parts.listing_id(&publisher, royalty);
-    let ModelParts { spec, tokenizer, template, tables, weights_root } = parts;
+    let ModelParts {
+        spec,
+        tokenizer,
+        template,
+        tables,
+        weights_root,
+    } = parts;
     let result = Models::register(
         RuntimeOrigin::signed(publisher),
         spec,

@@ -52,11 +52,8 @@ pub struct ListingAccount {
 }
 
 pub type UriOf<T> = BoundedVec<u8, <T as Config>::MaxUriLength>;
-pub type ListingRecordOf<T> = ListingRecord<
-    <T as frame_system::Config>::AccountId,
-    UriOf<T>,
-    <T as Config>::Consideration,
->;
+pub type ListingRecordOf<T> =
+    ListingRecord<<T as frame_system::Config>::AccountId, UriOf<T>, <T as Config>::Consideration>;
 
 impl<AccountId: Encode, Uri, Ticket> ListingRecord<AccountId, Uri, Ticket> {
     pub fn id(&self) -> ListingId {

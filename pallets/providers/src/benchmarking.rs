@@ -30,7 +30,10 @@ pub trait BenchmarkHelper {
 fn rich<T: Config>(name: &'static str, index: u32) -> T::AccountId {
     let who = account(name, index, 0);
     // A thousand bonds and any deposit.
-    let amount = Params::<T>::get().min_bond.saturating_mul(1_000).max(1 << 60);
+    let amount = Params::<T>::get()
+        .min_bond
+        .saturating_mul(1_000)
+        .max(1 << 60);
     T::Currency::set_balance(&who, amount);
     who
 }
@@ -61,8 +64,9 @@ fn registered<T: Config>() -> Result<T::AccountId, BenchmarkError> {
 /// All places of a listing but one taken by others.
 fn crowded<T: Config>() -> ListingId {
     let listing = T::BenchmarkHelper::listing(0);
-    let others: Vec<T::AccountId> =
-        (1..T::MaxOffersPerListing::get()).map(|index| account("other", index, 0)).collect();
+    let others: Vec<T::AccountId> = (1..T::MaxOffersPerListing::get())
+        .map(|index| account("other", index, 0))
+        .collect();
     let others: BoundedVec<_, T::MaxOffersPerListing> =
         others.try_into().expect("fewer than there may be");
     Offering::<T>::insert(listing, others);
@@ -71,7 +75,10 @@ fn crowded<T: Config>() -> ListingId {
 
 fn offered<T: Config>(stash: &T::AccountId) -> Result<ListingId, BenchmarkError> {
     let listing = crowded::<T>();
-    let price = Price { input: 1, output: 1 };
+    let price = Price {
+        input: 1,
+        output: 1,
+    };
     let context = context::<T>(&listing);
     Pallet::<T>::do_set_offer(stash.clone(), listing, price, context, 1)?;
     Ok(listing)
@@ -108,7 +115,12 @@ mod benchmarks {
         let bond = Params::<T>::get().min_bond;
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(stash.clone()), operator::<T>(0), longest_info::<T>(), bond);
+        _(
+            RawOrigin::Signed(stash.clone()),
+            operator::<T>(0),
+            longest_info::<T>(),
+            bond,
+        );
 
         assert!(Providers::<T>::contains_key(stash));
     }
@@ -116,12 +128,18 @@ mod benchmarks {
     #[benchmark]
     fn update_info() -> Result<(), BenchmarkError> {
         let stash = registered::<T>()?;
-        let info = ProviderInfo { x25519_key: [3; 32], ..longest_info::<T>() };
+        let info = ProviderInfo {
+            x25519_key: [3; 32],
+            ..longest_info::<T>()
+        };
 
         #[extrinsic_call]
         _(RawOrigin::Signed(stash.clone()), info.clone());
 
-        assert_eq!(Providers::<T>::get(stash).map(|provider| provider.info), Some(info));
+        assert_eq!(
+            Providers::<T>::get(stash).map(|provider| provider.info),
+            Some(info)
+        );
         Ok(())
     }
 
@@ -245,7 +263,11 @@ mod benchmarks {
         frame_system::Pallet::<T>::set_block_number(due);
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(rich::<T>("anyone", 0)), due, stash.clone());
+        _(
+            RawOrigin::Signed(rich::<T>("anyone", 0)),
+            due,
+            stash.clone(),
+        );
 
         assert!(Providers::<T>::get(&stash).is_some_and(|provider| provider.maturing == 0));
         Ok(())

@@ -11,9 +11,9 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::traits::Saturating;
 
 use crate::{
-    Config, Error, Event, HoldReason, OfferRecord, OfferRecordOf, Offering, Offers, OperatorHistory,
-    OperatorHistoryOf, OperatorRange, Operators, Pallet, Params, ProviderInfoOf, ProviderRecord,
-    ProviderRecordOf, Providers, TrackRecord, UnbondingChunk,
+    Config, Error, Event, HoldReason, OfferRecord, OfferRecordOf, Offering, Offers,
+    OperatorHistory, OperatorHistoryOf, OperatorRange, Operators, Pallet, Params, ProviderInfoOf,
+    ProviderRecord, ProviderRecordOf, Providers, TrackRecord, UnbondingChunk,
 };
 
 impl<T: Config> Pallet<T> {
@@ -23,14 +23,29 @@ impl<T: Config> Pallet<T> {
         info: ProviderInfoOf<T>,
         bond: Balance,
     ) -> DispatchResult {
-        ensure!(!Providers::<T>::contains_key(&stash), Error::<T>::AlreadyRegistered);
-        ensure!(!Operators::<T>::contains_key(&operator), Error::<T>::OperatorTaken);
-        ensure!(bond >= Params::<T>::get().min_bond, Error::<T>::BondTooSmall);
+        ensure!(
+            !Providers::<T>::contains_key(&stash),
+            Error::<T>::AlreadyRegistered
+        );
+        ensure!(
+            !Operators::<T>::contains_key(&operator),
+            Error::<T>::OperatorTaken
+        );
+        ensure!(
+            bond >= Params::<T>::get().min_bond,
+            Error::<T>::BondTooSmall
+        );
 
         let registered_at = Self::now();
-        let range = OperatorRange { operator: operator.clone(), from: registered_at, until: None };
+        let range = OperatorRange {
+            operator: operator.clone(),
+            from: registered_at,
+            until: None,
+        };
         let mut history = OperatorHistory::<T>::get(&stash);
-        history.try_push(range).map_err(|_| Error::<T>::TooManyRotations)?;
+        history
+            .try_push(range)
+            .map_err(|_| Error::<T>::TooManyRotations)?;
         let footprint = Footprint::from_parts(
             1,
             ProviderRecordOf::<T>::max_encoded_len()
@@ -56,7 +71,11 @@ impl<T: Config> Pallet<T> {
             ticket,
         };
         Providers::<T>::insert(&stash, provider);
-        Self::deposit_event(Event::Registered { provider: stash, operator, bond });
+        Self::deposit_event(Event::Registered {
+            provider: stash,
+            operator,
+            bond,
+        });
         Ok(())
     }
 
@@ -73,7 +92,10 @@ impl<T: Config> Pallet<T> {
         stash: T::AccountId,
         operator: T::AccountId,
     ) -> DispatchResult {
-        ensure!(!Operators::<T>::contains_key(&operator), Error::<T>::OperatorTaken);
+        ensure!(
+            !Operators::<T>::contains_key(&operator),
+            Error::<T>::OperatorTaken
+        );
         let now = Self::now();
         let retention = Params::<T>::get().unbonding_blocks;
         Self::try_mutate_provider(&stash, |provider| {
@@ -85,28 +107,43 @@ impl<T: Config> Pallet<T> {
                 if let Some(current) = history.last_mut() {
                     current.until = Some(now);
                 }
-                let range = OperatorRange { operator: operator.clone(), from: now, until: None };
-                history.try_push(range).map_err(|_| Error::<T>::TooManyRotations)
+                let range = OperatorRange {
+                    operator: operator.clone(),
+                    from: now,
+                    until: None,
+                };
+                history
+                    .try_push(range)
+                    .map_err(|_| Error::<T>::TooManyRotations)
             })?;
             Operators::<T>::remove(&provider.operator);
             Operators::<T>::insert(&operator, &stash);
             provider.operator = operator.clone();
             Ok(())
         })?;
-        Self::deposit_event(Event::OperatorRotated { provider: stash, operator });
+        Self::deposit_event(Event::OperatorRotated {
+            provider: stash,
+            operator,
+        });
         Ok(())
     }
 
     pub(crate) fn do_bond_extra(stash: T::AccountId, amount: Balance) -> DispatchResult {
         let min_bond = Params::<T>::get().min_bond;
         Self::try_mutate_provider(&stash, |provider| {
-            let bond = provider.bond.checked_add(amount).ok_or(Error::<T>::Overflow)?;
+            let bond = provider
+                .bond
+                .checked_add(amount)
+                .ok_or(Error::<T>::Overflow)?;
             ensure!(bond >= min_bond, Error::<T>::BondTooSmall);
             T::Currency::hold(&HoldReason::Bond.into(), &stash, amount)?;
             provider.bond = bond;
             Ok(())
         })?;
-        Self::deposit_event(Event::Bonded { provider: stash, amount });
+        Self::deposit_event(Event::Bonded {
+            provider: stash,
+            amount,
+        });
         Ok(())
     }
 
@@ -114,8 +151,14 @@ impl<T: Config> Pallet<T> {
         let parameters = Params::<T>::get();
         let due = Self::now().saturating_add(parameters.unbonding_blocks);
         Self::try_mutate_provider(&stash, |provider| {
-            let rest = provider.bond.checked_sub(amount).ok_or(Error::<T>::BondTooSmall)?;
-            ensure!(rest == 0 || rest >= parameters.min_bond, Error::<T>::BondTooSmall);
+            let rest = provider
+                .bond
+                .checked_sub(amount)
+                .ok_or(Error::<T>::BondTooSmall)?;
+            ensure!(
+                rest == 0 || rest >= parameters.min_bond,
+                Error::<T>::BondTooSmall
+            );
             let covered = rest.saturating_mul(parameters.exposure_factor.into());
             ensure!(
                 covered >= provider.exposure && (rest > 0 || provider.open_jobs == 0),
@@ -134,7 +177,11 @@ impl<T: Config> Pallet<T> {
             provider.bond = rest;
             Ok(())
         })?;
-        Self::deposit_event(Event::Unbonded { provider: stash, amount, due });
+        Self::deposit_event(Event::Unbonded {
+            provider: stash,
+            amount,
+            due,
+        });
         Ok(())
     }
 
@@ -147,13 +194,19 @@ impl<T: Config> Pallet<T> {
                 .iter()
                 .filter(|chunk| due(chunk))
                 .fold(0, |sum: Balance, chunk| sum.saturating_add(chunk.amount));
-            ensure!(provider.unbonding.iter().any(due), Error::<T>::NothingToWithdraw);
+            ensure!(
+                provider.unbonding.iter().any(due),
+                Error::<T>::NothingToWithdraw
+            );
             provider.unbonding.retain(|chunk| !due(chunk));
             let reason = HoldReason::Bond.into();
             T::Currency::release(&reason, &stash, amount, Precision::Exact)?;
             Ok(amount)
         })?;
-        Self::deposit_event(Event::Withdrawn { provider: stash, amount });
+        Self::deposit_event(Event::Withdrawn {
+            provider: stash,
+            amount,
+        });
         Ok(())
     }
 
@@ -166,8 +219,14 @@ impl<T: Config> Pallet<T> {
     ) -> DispatchResult {
         let model = T::Catalogue::listing(&listing).ok_or(Error::<T>::UnknownListing)?;
         ensure!(model.active, Error::<T>::ListingNotActive);
-        ensure!(context > 0 && context <= model.spec.context, Error::<T>::ContextOutOfBounds);
-        ensure!(price.fee(context, context).is_some(), Error::<T>::PriceTooHigh);
+        ensure!(
+            context > 0 && context <= model.spec.context,
+            Error::<T>::ContextOutOfBounds
+        );
+        ensure!(
+            price.fee(context, context).is_some(),
+            Error::<T>::PriceTooHigh
+        );
         Self::try_mutate_provider(&stash, |provider| {
             Offers::<T>::try_mutate(listing, &stash, |slot| -> DispatchResult {
                 if let Some(offer) = slot {
@@ -181,12 +240,22 @@ impl<T: Config> Pallet<T> {
                 T::Catalogue::acquire(&listing)?;
                 let footprint = Footprint::from_mel::<OfferRecordOf<T>>();
                 let ticket = T::Consideration::new(&stash, footprint)?;
-                *slot = Some(OfferRecord { price, context, capacity, open_jobs: 0, ticket });
+                *slot = Some(OfferRecord {
+                    price,
+                    context,
+                    capacity,
+                    open_jobs: 0,
+                    ticket,
+                });
                 provider.offers.defensive_saturating_inc();
                 Ok(())
             })
         })?;
-        Self::deposit_event(Event::OfferSet { provider: stash, listing, price });
+        Self::deposit_event(Event::OfferSet {
+            provider: stash,
+            listing,
+            price,
+        });
         Ok(())
     }
 
@@ -206,7 +275,10 @@ impl<T: Config> Pallet<T> {
             provider.offers.defensive_saturating_dec();
             offer.ticket.drop(&stash)
         })?;
-        Self::deposit_event(Event::OfferRemoved { provider: stash, listing });
+        Self::deposit_event(Event::OfferRemoved {
+            provider: stash,
+            listing,
+        });
         Ok(())
     }
 
@@ -220,7 +292,10 @@ impl<T: Config> Pallet<T> {
             provider.online = online;
             Ok(())
         })?;
-        Self::deposit_event(Event::OnlineSet { provider: stash, online });
+        Self::deposit_event(Event::OnlineSet {
+            provider: stash,
+            online,
+        });
         Ok(())
     }
 
@@ -229,7 +304,10 @@ impl<T: Config> Pallet<T> {
         ensure!(provider.open_jobs == 0, Error::<T>::JobsRemain);
         ensure!(provider.offers == 0, Error::<T>::OffersRemain);
         ensure!(provider.maturing == 0, Error::<T>::EarningsRemain);
-        ensure!(provider.bond == 0 && provider.unbonding.is_empty(), Error::<T>::BondRemains);
+        ensure!(
+            provider.bond == 0 && provider.unbonding.is_empty(),
+            Error::<T>::BondRemains
+        );
         provider.ticket.drop(&stash)?;
         Operators::<T>::remove(&provider.operator);
         OperatorHistory::<T>::remove(&stash);

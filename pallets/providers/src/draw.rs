@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::{Config, Offering, Offers, Pallet, ParametersOf, Params, Providers};
 use assay_primitives::{Assignment, Balance, DrawRequest, Eligibility, PPM_ONE};
-use crate::{Config, Offering, Offers, Pallet, Params, ParametersOf, Providers};
 
 /// The price factor of the dearest offer, in parts per million.
 const LEAST_PRICE_FACTOR: u128 = 250_000;
@@ -49,10 +49,16 @@ impl<T: Config> Pallet<T> {
         }
         let token_limit = offer
             .price
-            .affordable(request.budget, request.prompt_len, request.max_output_tokens)
+            .affordable(
+                request.budget,
+                request.prompt_len,
+                request.max_output_tokens,
+            )
             .ok_or(Eligibility::Unaffordable)?;
-        let worst_case_fee =
-            offer.price.fee(request.prompt_len, token_limit).ok_or(Eligibility::Unaffordable)?;
+        let worst_case_fee = offer
+            .price
+            .fee(request.prompt_len, token_limit)
+            .ok_or(Eligibility::Unaffordable)?;
         let full_fee = offer
             .price
             .fee(request.prompt_len, request.max_output_tokens)
@@ -67,7 +73,12 @@ impl<T: Config> Pallet<T> {
             token_limit,
             worst_case_fee,
         };
-        Ok(Candidate { assignment, full_fee, free_bond, score: record.record.score })
+        Ok(Candidate {
+            assignment,
+            full_fee,
+            free_bond,
+            score: record.record.score,
+        })
     }
 
     pub(crate) fn check_eligibility(
@@ -81,9 +92,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Draw one of the eligible offers; changes nothing.
-    pub(crate) fn choose(
-        request: &DrawRequest<T::AccountId>,
-    ) -> Option<Assignment<T::AccountId>> {
+    pub(crate) fn choose(request: &DrawRequest<T::AccountId>) -> Option<Assignment<T::AccountId>> {
         let parameters = Params::<T>::get();
         let eligible = |provider: &T::AccountId| {
             (!request.excluded.contains(provider))
@@ -92,12 +101,19 @@ impl<T: Config> Pallet<T> {
         };
         let candidates: Vec<_> = match request.named {
             Some(provider) => eligible(provider).into_iter().collect(),
-            None => Offering::<T>::get(request.listing).iter().filter_map(eligible).collect(),
+            None => Offering::<T>::get(request.listing)
+                .iter()
+                .filter_map(eligible)
+                .collect(),
         };
         let lowest = candidates.iter().map(|c| c.full_fee).min()?;
-        let weights: Vec<u128> =
-            candidates.iter().map(|candidate| candidate.weight(lowest).max(1)).collect();
-        let total = weights.iter().fold(0u128, |sum, weight| sum.saturating_add(*weight));
+        let weights: Vec<u128> = candidates
+            .iter()
+            .map(|candidate| candidate.weight(lowest).max(1))
+            .collect();
+        let total = weights
+            .iter()
+            .fold(0u128, |sum, weight| sum.saturating_add(*weight));
         let mut point = uniform(&request.randomness.0).checked_rem(total)?;
         for (candidate, weight) in candidates.into_iter().zip(weights) {
             if point < weight {
@@ -122,9 +138,18 @@ mod tests {
     use assay_primitives::Price;
 
     fn candidate(free_bond: Balance, score: u32, full_fee: Balance) -> Candidate<u64> {
-        let assignment =
-            Assignment { provider: 1, price: Price::default(), token_limit: 1, worst_case_fee: 0 };
-        Candidate { assignment, full_fee, free_bond, score }
+        let assignment = Assignment {
+            provider: 1,
+            price: Price::default(),
+            token_limit: 1,
+            worst_case_fee: 0,
+        };
+        Candidate {
+            assignment,
+            full_fee,
+            free_bond,
+            score,
+        }
     }
 
     #[test]

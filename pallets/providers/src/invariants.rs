@@ -73,9 +73,11 @@ impl<T: crate::Config> crate::Pallet<T> {
                 "providers 5: an operator that does not point to its provider"
             );
             ensure!(
-                OperatorHistory::<T>::get(&stash).last().is_some_and(|range| {
-                    range.operator == provider.operator && range.until.is_none()
-                }),
+                OperatorHistory::<T>::get(&stash)
+                    .last()
+                    .is_some_and(|range| {
+                        range.operator == provider.operator && range.until.is_none()
+                    }),
                 "providers 5: the operator is not the last open range"
             );
         }

@@ -112,14 +112,8 @@ pub mod pallet {
 
     /// Offers by listing and stash.
     #[pallet::storage]
-    pub type Offers<T: Config> = StorageDoubleMap<
-        _,
-        Identity,
-        ListingId,
-        Blake2_128Concat,
-        T::AccountId,
-        OfferRecordOf<T>,
-    >;
+    pub type Offers<T: Config> =
+        StorageDoubleMap<_, Identity, ListingId, Blake2_128Concat, T::AccountId, OfferRecordOf<T>>;
 
     /// Who offers a listing: the candidates of a draw.
     #[pallet::storage]
@@ -165,7 +159,10 @@ pub mod pallet {
     #[pallet::genesis_build]
     impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
         fn build(&self) {
-            assert!(self.parameters.is_valid(), "providers: the genesis parameters contradict each other");
+            assert!(
+                self.parameters.is_valid(),
+                "providers: the genesis parameters contradict each other"
+            );
             Params::<T>::put(&self.parameters);
         }
     }
@@ -410,7 +407,10 @@ pub mod pallet {
             capacity: u32,
         ) -> DispatchResult {
             let stash = ensure_signed(origin)?;
-            let price = Price { input: input_price, output: output_price };
+            let price = Price {
+                input: input_price,
+                output: output_price,
+            };
             Self::do_set_offer(stash, listing, price, context, capacity)
         }
 
@@ -452,10 +452,7 @@ pub mod pallet {
 
         /// Set the parameters.
         #[pallet::call_index(11)]
-        pub fn set_parameters(
-            origin: OriginFor<T>,
-            parameters: ParametersOf<T>,
-        ) -> DispatchResult {
+        pub fn set_parameters(origin: OriginFor<T>, parameters: ParametersOf<T>) -> DispatchResult {
             T::AdminOrigin::ensure_origin(origin)?;
             ensure!(parameters.is_valid(), Error::<T>::InvalidParameters);
             Params::<T>::put(parameters);

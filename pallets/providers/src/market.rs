@@ -22,7 +22,9 @@ use crate::{
 impl<T: Config> Pallet<T> {
     /// The job is over for the bond.
     fn give_back(provider: &mut ProviderRecordOf<T>, owed: &Obligation) {
-        provider.exposure = provider.exposure.defensive_saturating_sub(owed.worst_case_fee);
+        provider.exposure = provider
+            .exposure
+            .defensive_saturating_sub(owed.worst_case_fee);
         provider.open_jobs.defensive_saturating_dec();
     }
 
@@ -86,7 +88,11 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
                 Self::give_back(provider, obligation);
             }
             let score = provider.record.score;
-            Self::deposit_event(Event::Resolved { provider: stash.clone(), outcome, score });
+            Self::deposit_event(Event::Resolved {
+                provider: stash.clone(),
+                outcome,
+                score,
+            });
         });
     }
 
@@ -135,7 +141,11 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
                 Fortitude::Force,
             )?;
             let (provider, beneficiary) = (stash.clone(), beneficiary.clone());
-            Self::deposit_event(Event::Compensated { provider, beneficiary, amount });
+            Self::deposit_event(Event::Compensated {
+                provider,
+                beneficiary,
+                amount,
+            });
             Ok(amount)
         })
     }

@@ -34,12 +34,19 @@ impl<T: Config> Pallet<T> {
         }
         let due = Self::due_block(Self::now());
         Self::try_mutate_provider(stash, |provider| {
-            provider.maturing = provider.maturing.checked_add(amount).ok_or(Error::<T>::Overflow)?;
+            provider.maturing = provider
+                .maturing
+                .checked_add(amount)
+                .ok_or(Error::<T>::Overflow)?;
             T::Currency::hold(&HoldReason::Maturing.into(), stash, amount)?;
             Maturing::<T>::mutate(due, stash, |entry| *entry = entry.saturating_add(amount));
             Ok(())
         })?;
-        Self::deposit_event(Event::EarningsHeld { provider: stash.clone(), amount, due });
+        Self::deposit_event(Event::EarningsHeld {
+            provider: stash.clone(),
+            amount,
+            due,
+        });
         Ok(())
     }
 
@@ -51,10 +58,18 @@ impl<T: Config> Pallet<T> {
         ensure!(amount > 0, Error::<T>::NotMatured);
         Self::try_mutate_provider(stash, |provider| {
             provider.maturing = provider.maturing.defensive_saturating_sub(amount);
-            T::Currency::release(&HoldReason::Maturing.into(), stash, amount, Precision::Exact)?;
+            T::Currency::release(
+                &HoldReason::Maturing.into(),
+                stash,
+                amount,
+                Precision::Exact,
+            )?;
             Ok(())
         })?;
-        Self::deposit_event(Event::EarningsReleased { provider: stash.clone(), amount });
+        Self::deposit_event(Event::EarningsReleased {
+            provider: stash.clone(),
+            amount,
+        });
         Ok(())
     }
 

@@ -36,7 +36,10 @@ pub const PETRA: u64 = 10;
 pub const PIUS: u64 = 20;
 pub const PAVEL: u64 = 30;
 
-pub const PRICE: Price = Price { input: 11, output: 103 };
+pub const PRICE: Price = Price {
+    input: 11,
+    output: 103,
+};
 /// Eight tokens in and sixteen out, at [`PRICE`].
 pub const WORST_CASE: Balance = 1_736;
 
@@ -108,7 +111,12 @@ impl crate::Config for Test {
 }
 
 pub fn parameters() -> Parameters<u64> {
-    Parameters { min_bond: BOND, exposure_factor: 4, unbonding_blocks: 100, maturing_blocks: 40 }
+    Parameters {
+        min_bond: BOND,
+        exposure_factor: 4,
+        unbonding_blocks: 100,
+        maturing_blocks: 40,
+    }
 }
 
 #[derive(Default)]
@@ -135,7 +143,9 @@ impl TestExt {
                 balances: rich.into_iter().map(|who| (who, ENDOWMENT)).collect(),
                 dev_accounts: None,
             },
-            providers: pallet_providers::GenesisConfig { parameters: parameters() },
+            providers: pallet_providers::GenesisConfig {
+                parameters: parameters(),
+            },
             ..Default::default()
         };
         config.build_storage().unwrap().into()
@@ -181,7 +191,11 @@ pub fn check_books() {
     let sum: Balance = frame_system::Account::<Test>::iter_values()
         .map(|account| account.data.free + account.data.reserved)
         .sum();
-    assert_eq!(sum, Balances::total_issuance(), "money came from nowhere or went there");
+    assert_eq!(
+        sum,
+        Balances::total_issuance(),
+        "money came from nowhere or went there"
+    );
 }
 
 /// Go on to this block, through the hooks of every block between.
@@ -223,7 +237,13 @@ fn parts(seed: u8) -> ModelParts {
 
 pub fn list_model(seed: u8) -> ListingId {
     let id = parts(seed).listing_id(&PAULA, Permill::zero());
-    let ModelParts { spec, tokenizer, template, tables, weights_root } = parts(seed);
+    let ModelParts {
+        spec,
+        tokenizer,
+        template,
+        tables,
+        weights_root,
+    } = parts(seed);
     Models::register(
         RuntimeOrigin::signed(PAULA),
         spec,
@@ -293,7 +313,10 @@ pub fn assign(stash: u64) -> Option<Assignment<u64>> {
 }
 
 pub fn obligation(worst_case_fee: Balance) -> Obligation {
-    Obligation { listing: listing(), worst_case_fee }
+    Obligation {
+        listing: listing(),
+        worst_case_fee,
+    }
 }
 
 /// What a settlement does: pay the stash, then let it mature.

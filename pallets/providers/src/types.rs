@@ -57,15 +57,7 @@ impl<BlockNumber: PartialOrd + From<u32>> Parameters<BlockNumber> {
 
 /// How to reach a provider.
 #[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Debug,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
+    Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct ProviderInfo<Endpoint> {
     /// URL of the worker's server; may be empty for a provider of jobs alone.
@@ -78,15 +70,7 @@ pub struct ProviderInfo<Endpoint> {
 
 /// Money that is on its way out and still answers for past work.
 #[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Debug,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
+    Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct UnbondingChunk<BlockNumber> {
     pub amount: Balance,
@@ -97,15 +81,7 @@ pub struct UnbondingChunk<BlockNumber> {
 /// The blocks in which an operator key speaks for its provider: from `from`, up to and without
 /// `until`.
 #[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Debug,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
+    Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub struct OperatorRange<AccountId, BlockNumber> {
     pub operator: AccountId,
@@ -135,7 +111,14 @@ pub struct TrackRecord {
 impl Default for TrackRecord {
     fn default() -> Self {
         let score = PPM_ONE / 2;
-        Self { assigned: 0, delivered: 0, declined: 0, missed: 0, earned: 0, score }
+        Self {
+            assigned: 0,
+            delivered: 0,
+            declined: 0,
+            missed: 0,
+            earned: 0,
+            score,
+        }
     }
 }
 
@@ -199,7 +182,9 @@ impl<AccountId, BlockNumber, Info, Chunks, Ticket>
         if self.bond < min_bond {
             return 0;
         }
-        self.bond.saturating_mul(exposure_factor.into()).saturating_sub(self.exposure)
+        self.bond
+            .saturating_mul(exposure_factor.into())
+            .saturating_sub(self.exposure)
     }
 }
 
@@ -259,9 +244,20 @@ mod tests {
 
     #[test]
     fn an_operator_range_ends_before_its_until() {
-        let range = OperatorRange { operator: 1u64, from: 5u32, until: Some(8) };
-        assert_eq!([4, 5, 7, 8].map(|block| range.contains(&block)), [false, true, true, false]);
-        let open = OperatorRange { operator: 1u64, from: 5u32, until: None };
+        let range = OperatorRange {
+            operator: 1u64,
+            from: 5u32,
+            until: Some(8),
+        };
+        assert_eq!(
+            [4, 5, 7, 8].map(|block| range.contains(&block)),
+            [false, true, true, false]
+        );
+        let open = OperatorRange {
+            operator: 1u64,
+            from: 5u32,
+            until: None,
+        };
         assert!(open.contains(&u32::MAX));
     }
 }

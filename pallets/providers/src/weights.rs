@@ -22,7 +22,10 @@ pub trait WeightInfo {
 fn cost(reads: u64, writes: u64, micros: u64) -> Weight {
     ParityDbWeight::get()
         .reads_writes(reads, writes)
-        .saturating_add(Weight::from_parts(micros.saturating_mul(1_000_000), reads.saturating_mul(4_096)))
+        .saturating_add(Weight::from_parts(
+            micros.saturating_mul(1_000_000),
+            reads.saturating_mul(4_096),
+        ))
 }
 
 impl WeightInfo for () {

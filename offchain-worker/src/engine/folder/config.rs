@@ -36,16 +36,18 @@ impl Architecture {
     }
 
     fn find(kind: &Kind) -> Option<Self> {
-        [Self::Llama, Self::Qwen2, Self::Qwen3].into_iter().find(|architecture| {
-            let (model_type, class) = architecture.names();
-            // A model of the right type may still have another head on it, such as a classifier.
-            let classes = kind.architectures.as_ref().filter(|all| !all.is_empty());
-            let class_fits = classes.map(|all| all.iter().any(|found| found == class));
-            match &kind.model_type {
-                Some(found) => found == model_type && class_fits != Some(false),
-                None => class_fits == Some(true),
-            }
-        })
+        [Self::Llama, Self::Qwen2, Self::Qwen3]
+            .into_iter()
+            .find(|architecture| {
+                let (model_type, class) = architecture.names();
+                // A model of the right type may still have another head on it, such as a classifier.
+                let classes = kind.architectures.as_ref().filter(|all| !all.is_empty());
+                let class_fits = classes.map(|all| all.iter().any(|found| found == class));
+                match &kind.model_type {
+                    Some(found) => found == model_type && class_fits != Some(false),
+                    None => class_fits == Some(true),
+                }
+            })
     }
 }
 
@@ -149,7 +151,9 @@ impl Config {
         let kind: Kind = parse(path, &content)?;
         let Some(architecture) = Architecture::find(&kind) else {
             let class = kind.architectures.as_ref().and_then(|all| all.first());
-            let found = class.or(kind.model_type.as_ref()).map_or("none", String::as_str);
+            let found = class
+                .or(kind.model_type.as_ref())
+                .map_or("none", String::as_str);
             let problem = format!("unsupported architecture {found}");
             return Err(fault(path, problem, SUPPORTED));
         };
@@ -186,7 +190,10 @@ impl Config {
             head_dim,
             vocabulary: file.vocab_size,
             context: file.max_position_embeddings,
-            stop_tokens: file.eos_token_id.map(TokenIds::into_vec).unwrap_or_default(),
+            stop_tokens: file
+                .eos_token_id
+                .map(TokenIds::into_vec)
+                .unwrap_or_default(),
             tied_embeddings: file.tie_word_embeddings.unwrap_or(false),
             attention_bias: file.attention_bias.unwrap_or(false),
             norm_epsilon: file.rms_norm_eps.unwrap_or(1e-6),
@@ -248,14 +255,19 @@ impl Config {
     pub(super) fn tensors(&self) -> impl Iterator<Item = (String, Vec<usize>)> + '_ {
         let hidden = self.hidden as usize;
         let vocabulary = self.vocabulary as usize;
-        let embedding = ("model.embed_tokens.weight".to_owned(), vec![vocabulary, hidden]);
+        let embedding = (
+            "model.embed_tokens.weight".to_owned(),
+            vec![vocabulary, hidden],
+        );
         let norm = ("model.norm.weight".to_owned(), vec![hidden]);
         let head = (!self.tied_embeddings)
             .then(|| ("lm_head.weight".to_owned(), vec![vocabulary, hidden]));
         // Lazily: the number of layers is only a claim until their tensors are found.
         let layers = (0..self.layers).flat_map(|layer| {
             let name = move |part| format!("model.layers.{layer}.{part}");
-            self.layer_tensors().into_iter().map(move |(part, shape)| (name(part), shape))
+            self.layer_tensors()
+                .into_iter()
+                .map(move |(part, shape)| (name(part), shape))
         });
         [embedding, norm].into_iter().chain(head).chain(layers)
     }
@@ -307,13 +319,19 @@ struct Unusable {
 impl Unusable {
     /// The file contradicts itself, or says something that cannot be.
     fn contradiction(problem: String) -> Self {
-        Self { problem, next: AGAIN }
+        Self {
+            problem,
+            next: AGAIN,
+        }
     }
 
     /// The file is right, and the engine cannot do what it says.
     fn unsupported(what: String) -> Self {
         let next = "choose a variant of the model without it";
-        Self { problem: format!("{what} is not supported"), next }
+        Self {
+            problem: format!("{what} is not supported"),
+            next,
+        }
     }
 }
 
@@ -344,8 +362,13 @@ fn refuse_what_is_not_computed(architecture: Architecture, file: &File) -> Resul
 
 fn rope(architecture: Architecture, file: &File) -> Result<(f64, Option<Llama3Scaling>), Unusable> {
     let rope = file.rope_parameters.as_ref().or(file.rope_scaling.as_ref());
-    let theta = rope.and_then(|rope| rope.rope_theta).or(file.rope_theta).unwrap_or(10_000.0);
-    let Some(rope) = rope else { return Ok((theta, None)) };
+    let theta = rope
+        .and_then(|rope| rope.rope_theta)
+        .or(file.rope_theta)
+        .unwrap_or(10_000.0);
+    let Some(rope) = rope else {
+        return Ok((theta, None));
+    };
     let kind = rope.rope_type.as_deref().unwrap_or("default");
     match (kind, architecture) {
         ("default", _) => Ok((theta, None)),
@@ -373,6 +396,8 @@ fn rope(architecture: Architecture, file: &File) -> Result<(f64, Option<Llama3Sc
                 )),
             }
         }
-        _ => Err(Unusable::unsupported(format!("RoPE scaling {kind} of {architecture}"))),
+        _ => Err(Unusable::unsupported(format!(
+            "RoPE scaling {kind} of {architecture}"
+        ))),
     }
 }

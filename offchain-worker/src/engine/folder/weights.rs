@@ -55,7 +55,10 @@ struct Index {
 impl Weights {
     /// Opens the weights in `folder` and reads their headers.
     pub(super) fn open(folder: &Path) -> Result<Self, EngineError> {
-        let mut weights = Self { shards: Vec::new(), tensors: BTreeMap::new() };
+        let mut weights = Self {
+            shards: Vec::new(),
+            tensors: BTreeMap::new(),
+        };
         let single = folder.join(SINGLE);
         let index_file = folder.join(INDEX);
         if single.exists() {
@@ -73,7 +76,11 @@ impl Weights {
             if let Entry::Vacant(vacant) = shard_of.entry(name.as_str()) {
                 // The index comes with the download and must not lead out of the folder.
                 if Path::new(name).file_name() != Some(name.as_ref()) {
-                    return Err(fault(&index_file, format!("names the file {name:?}"), AGAIN));
+                    return Err(fault(
+                        &index_file,
+                        format!("names the file {name:?}"),
+                        AGAIN,
+                    ));
                 }
                 vacant.insert(weights.shards.len());
                 weights.add(folder.join(name))?;
@@ -193,13 +200,22 @@ impl Weights {
         let found = stored.and_then(|stored| Some((stored, self.shards.get(stored.shard)?)));
         found.ok_or_else(|| {
             // With several files none of them is to blame, so the first stands for their set.
-            let path = self.shards.first().map_or(Path::new(SINGLE), |shard| &shard.path);
-            fault(path, format!("lacks tensor {name}, which config.json asks for"), SAME_MODEL)
+            let path = self
+                .shards
+                .first()
+                .map_or(Path::new(SINGLE), |shard| &shard.path);
+            fault(
+                path,
+                format!("lacks tensor {name}, which config.json asks for"),
+                SAME_MODEL,
+            )
         })
     }
 
     fn path_of(&self, stored: &Stored) -> Option<&Path> {
-        self.shards.get(stored.shard).map(|shard| shard.path.as_path())
+        self.shards
+            .get(stored.shard)
+            .map(|shard| shard.path.as_path())
     }
 }
 

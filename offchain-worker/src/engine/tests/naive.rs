@@ -46,8 +46,10 @@ impl Model {
             .collect();
         for layer in 0..self.size("num_hidden_layers") {
             let prefix = format!("model.layers.{layer}");
-            let normed: Matrix =
-                rows.iter().map(|r| self.norm(r, &format!("{prefix}.input_layernorm"))).collect();
+            let normed: Matrix = rows
+                .iter()
+                .map(|r| self.norm(r, &format!("{prefix}.input_layernorm")))
+                .collect();
             let attended = self.attention(&normed, &format!("{prefix}.self_attn"));
             for (row, change) in rows.iter_mut().zip(attended) {
                 add(row, &change);
@@ -57,7 +59,14 @@ impl Model {
         }
         let last = self.norm(rows.last().unwrap(), "model.norm");
         let tied = self.config["tie_word_embeddings"] == true;
-        self.linear(&last, if tied { "model.embed_tokens" } else { "lm_head" })
+        self.linear(
+            &last,
+            if tied {
+                "model.embed_tokens"
+            } else {
+                "lm_head"
+            },
+        )
     }
 
     fn norm(&self, row: &[f32], name: &str) -> Vec<f32> {
@@ -70,8 +79,10 @@ impl Model {
 
     fn linear(&self, row: &[f32], name: &str) -> Vec<f32> {
         let weight = &self.tensors[&format!("{name}.weight")];
-        let mut out: Vec<f32> =
-            weight.chunks(row.len()).map(|w| w.iter().zip(row).map(|(w, x)| w * x).sum()).collect();
+        let mut out: Vec<f32> = weight
+            .chunks(row.len())
+            .map(|w| w.iter().zip(row).map(|(w, x)| w * x).sum())
+            .collect();
         if let Some(bias) = self.tensors.get(&format!("{name}.bias")) {
             add(&mut out, bias);
         }
@@ -81,8 +92,11 @@ impl Model {
     fn feed_forward(&self, row: &[f32], prefix: &str) -> Vec<f32> {
         let gate = self.linear(row, &format!("{prefix}.gate_proj"));
         let up = self.linear(row, &format!("{prefix}.up_proj"));
-        let mixed: Vec<f32> =
-            gate.iter().zip(up).map(|(g, u)| g / (1.0 + (-g).exp()) * u).collect();
+        let mixed: Vec<f32> = gate
+            .iter()
+            .zip(up)
+            .map(|(g, u)| g / (1.0 + (-g).exp()) * u)
+            .collect();
         self.linear(&mixed, &format!("{prefix}.down_proj"))
     }
 
@@ -94,7 +108,11 @@ impl Model {
             let norm = format!("{prefix}.{part}_norm");
             let has_norm = self.tensors.contains_key(&format!("{norm}.weight"));
             let turn = |head: &[f32]| {
-                let head = if has_norm { self.norm(head, &norm) } else { head.to_vec() };
+                let head = if has_norm {
+                    self.norm(head, &norm)
+                } else {
+                    head.to_vec()
+                };
                 if part == "v" {
                     head
                 } else {
@@ -104,7 +122,10 @@ impl Model {
             projected.chunks(dim).map(turn).collect()
         };
         let all = |part| -> Vec<Matrix> {
-            rows.iter().enumerate().map(|(position, row)| heads(part, position, row)).collect()
+            rows.iter()
+                .enumerate()
+                .map(|(position, row)| heads(part, position, row))
+                .collect()
         };
         let (queries, keys, values) = (all("q"), all("k"), all("v"));
         let mut out = Vec::new();
@@ -112,13 +133,20 @@ impl Model {
             let mut row = Vec::new();
             for (head, query) in query.iter().enumerate() {
                 let score = |key: &Matrix| {
-                    let dot: f32 = query.iter().zip(&key[head / group]).map(|(q, k)| q * k).sum();
+                    let dot: f32 = query
+                        .iter()
+                        .zip(&key[head / group])
+                        .map(|(q, k)| q * k)
+                        .sum();
                     (dot / (dim as f32).sqrt()).exp()
                 };
                 let scores: Vec<f32> = keys[..=position].iter().map(score).collect();
                 let total: f32 = scores.iter().sum();
                 for i in 0..dim {
-                    let terms = scores.iter().zip(&values).map(|(s, v)| s * v[head / group][i]);
+                    let terms = scores
+                        .iter()
+                        .zip(&values)
+                        .map(|(s, v)| s * v[head / group][i]);
                     row.push(terms.sum::<f32>() / total);
                 }
             }
@@ -144,7 +172,9 @@ impl Model {
         let theta = self.config["rope_theta"].as_f64().unwrap();
         let frequency = theta.powf(-(pair as f64) / half as f64);
         let scaling = &self.config["rope_scaling"];
-        let Some(factor) = scaling["factor"].as_f64() else { return frequency as f32 };
+        let Some(factor) = scaling["factor"].as_f64() else {
+            return frequency as f32;
+        };
         let field = |name: &str| scaling[name].as_f64().unwrap();
         // How often the pair turns within the context that the model was first trained on.
         let turns =

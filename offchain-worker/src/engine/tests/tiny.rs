@@ -117,19 +117,30 @@ impl TinyModel {
         let mut weight_map = Map::new();
         for shard in 0..self.shards {
             let name = format!("model-{:05}-of-{:05}.safetensors", shard + 1, self.shards);
-            let of_shard: HashMap<String, Tensor> =
-                tensors.iter().skip(shard).step_by(self.shards).cloned().collect();
+            let of_shard: HashMap<String, Tensor> = tensors
+                .iter()
+                .skip(shard)
+                .step_by(self.shards)
+                .cloned()
+                .collect();
             weight_map.extend(of_shard.keys().map(|tensor| (tensor.clone(), json!(name))));
             safetensors::save(&of_shard, folder.join(name)).unwrap();
         }
         let index = json!({"metadata": {"total_size": 1}, "weight_map": weight_map});
-        fs::write(folder.join("model.safetensors.index.json"), index.to_string()).unwrap();
+        fs::write(
+            folder.join("model.safetensors.index.json"),
+            index.to_string(),
+        )
+        .unwrap();
     }
 
     fn tensors(&self) -> Vec<(String, Tensor)> {
         let query = self.heads * self.head_dim();
         let key = self.kv_heads * self.head_dim();
-        let mut shapes = vec![("model.embed_tokens.weight".to_owned(), vec![VOCABULARY, HIDDEN])];
+        let mut shapes = vec![(
+            "model.embed_tokens.weight".to_owned(),
+            vec![VOCABULARY, HIDDEN],
+        )];
         for layer in 0..LAYERS {
             let mut add = |part: &str, shape: &[usize]| {
                 shapes.push((format!("model.layers.{layer}.{part}"), shape.to_vec()));
@@ -191,8 +202,9 @@ impl TinyModel {
 }
 
 fn tokenizer() -> Value {
-    let vocab: Map<String, Value> =
-        (0..VOCABULARY).map(|id| (format!("w{id}"), json!(id))).collect();
+    let vocab: Map<String, Value> = (0..VOCABULARY)
+        .map(|id| (format!("w{id}"), json!(id)))
+        .collect();
     json!({
         "version": "1.0",
         "truncation": null,

@@ -97,7 +97,13 @@ fn a_chain_that_was_busy_catches_up() {
         assert!(matches!(job(id).state, JobState::Delivered(..)));
         MaxAgendaWeight::set(Weight::MAX);
         run_to(81);
-        assert!(matches!(job(id).state, JobState::Settled { removed_at: 101, .. }));
+        assert!(matches!(
+            job(id).state,
+            JobState::Settled {
+                removed_at: 101,
+                ..
+            }
+        ));
         run_to(101);
         assert_noop!(finalize(id), Error::<Test>::UnknownJob);
     });
@@ -139,7 +145,10 @@ fn the_admin_sets_parameters_that_let_every_job_reach_its_end() {
             change(&mut changed);
             assert_noop!(set(changed), Error::<Test>::InvalidParameters);
         }
-        let changed = Parameters { max_draws: 4, ..parameters() };
+        let changed = Parameters {
+            max_draws: 4,
+            ..parameters()
+        };
         assert_ok!(set(changed.clone()));
         assert_eq!(crate::Params::<Test>::get(), changed);
         System::assert_last_event(Event::ParametersSet.into());
@@ -152,7 +161,10 @@ fn fewer_draws_end_jobs_that_have_had_more() {
         let id = Ask::default().accepted();
         run_to(5);
         assert_eq!(job(id).draws, 2);
-        let fewer = Parameters { max_draws: 1, ..parameters() };
+        let fewer = Parameters {
+            max_draws: 1,
+            ..parameters()
+        };
         assert_ok!(Jobs::set_parameters(RuntimeOrigin::root(), fewer));
         run_to(7);
         assert!(matches!(job(id).state, JobState::Refunded { .. }));

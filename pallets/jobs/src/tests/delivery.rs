@@ -33,17 +33,31 @@ fn an_answer_is_kept_and_what_it_did_not_cost_is_released() {
         assert_eq!(Outputs::<Test>::get(id).unwrap().to_vec(), stopped(5));
         assert_eq!(Jobs::output(id), Some(stopped(5)));
         assert!(Jobs::duties(PETRA).is_empty());
-        let JobState::Delivered(kept, delivery) = job(id).state else { panic!("not delivered") };
+        let JobState::Delivered(kept, delivery) = job(id).state else {
+            panic!("not delivered")
+        };
         assert_eq!(kept, assignment);
-        assert_eq!(delivery.receipt_hash, BlakeTwo256::hash(&receipt.signing_payload()));
+        assert_eq!(
+            delivery.receipt_hash,
+            BlakeTwo256::hash(&receipt.signing_payload())
+        );
         assert_eq!((delivery.delivered_at, delivery.window_end), (4, 14));
         assert_eq!((delivery.output_len, delivery.fee), (5, fee));
         System::assert_last_event(
-            Event::Delivered { job: id, provider: PETRA, output_len: 5, fee, window_end: 14 }
-                .into(),
+            Event::Delivered {
+                job: id,
+                provider: PETRA,
+                output_len: 5,
+                fee,
+                window_end: 14,
+            }
+            .into(),
         );
         // The bond answers until the window is over.
-        assert_eq!((provider(PETRA).exposure, provider(PETRA).open_jobs), (WORST_CASE, 1));
+        assert_eq!(
+            (provider(PETRA).exposure, provider(PETRA).open_jobs),
+            (WORST_CASE, 1)
+        );
         assert_eq!(provider(PETRA).record.delivered, 1);
         System::assert_has_event(
             pallet_providers::Event::Resolved {
@@ -73,7 +87,10 @@ fn an_answer_after_the_deadline_fails_even_if_the_chain_has_not_noticed() {
         let id = ready();
         MaxAgendaWeight::set(Weight::zero());
         run_to(10);
-        assert_noop!(good(id).deliver(PETRAS_OPERATOR), Error::<Test>::DeadlinePassed);
+        assert_noop!(
+            good(id).deliver(PETRAS_OPERATOR),
+            Error::<Test>::DeadlinePassed
+        );
     });
 }
 
@@ -96,7 +113,11 @@ fn delivering_fails_when_the_job_is_not_assigned_to_the_caller() {
 #[test]
 fn a_receipt_for_another_request_is_refused() {
     TestExt::new().execute_with(|| {
-        let other = Ask { max_fee: MAX_FEE - 1, ..Ask::default() }.accepted();
+        let other = Ask {
+            max_fee: MAX_FEE - 1,
+            ..Ask::default()
+        }
+        .accepted();
         let id = ready();
         let mut answer = good(id);
         answer.receipt.header = good(other).receipt.header;
@@ -110,7 +131,10 @@ fn the_anchor_must_be_a_block_of_this_chain_since_the_assignment() {
         let id = ready();
         run_to(6);
         let refused = |answer: Answer| {
-            assert_noop!(answer.deliver(PETRAS_OPERATOR), Error::<Test>::InvalidAnchor);
+            assert_noop!(
+                answer.deliver(PETRAS_OPERATOR),
+                Error::<Test>::InvalidAnchor
+            );
         };
         refused(good(id).anchored_at(2));
         refused(good(id).anchored_at(6));
@@ -129,7 +153,10 @@ fn only_the_operator_key_makes_a_receipt() {
         let id = ready();
         for signer in [PETRA, SAM, operator(PIUS)] {
             let forged = Answer { signer, ..good(id) };
-            assert_noop!(forged.deliver(PETRAS_OPERATOR), Error::<Test>::InvalidSignature);
+            assert_noop!(
+                forged.deliver(PETRAS_OPERATOR),
+                Error::<Test>::InvalidSignature
+            );
         }
     });
 }
@@ -140,11 +167,29 @@ fn a_receipt_is_judged_by_the_key_that_was_valid_at_its_anchor() {
         let id = ready();
         let (old, new) = (PETRAS_OPERATOR, 77);
         run_to(5);
-        assert_ok!(Providers::rotate_operator(RuntimeOrigin::signed(PETRA), new));
+        assert_ok!(Providers::rotate_operator(
+            RuntimeOrigin::signed(PETRA),
+            new
+        ));
         run_to(7);
-        assert_noop!(good(id).anchored_at(4).deliver(old), Error::<Test>::NotYourJob);
-        let by_new = |anchor| Answer { signer: new, ..good(id) }.anchored_at(anchor);
-        let by_old = |anchor| Answer { signer: old, ..good(id) }.anchored_at(anchor);
+        assert_noop!(
+            good(id).anchored_at(4).deliver(old),
+            Error::<Test>::NotYourJob
+        );
+        let by_new = |anchor| {
+            Answer {
+                signer: new,
+                ..good(id)
+            }
+            .anchored_at(anchor)
+        };
+        let by_old = |anchor| {
+            Answer {
+                signer: old,
+                ..good(id)
+            }
+            .anchored_at(anchor)
+        };
         assert_noop!(by_new(4).deliver(new), Error::<Test>::InvalidSignature);
         assert_noop!(by_old(5).deliver(new), Error::<Test>::InvalidSignature);
         // The old key's receipt still counts; the new key hands it in.
@@ -159,7 +204,11 @@ fn a_new_operator_key_may_answer_from_its_block_on() {
         run_to(5);
         assert_ok!(Providers::rotate_operator(RuntimeOrigin::signed(PETRA), 77));
         run_to(6);
-        let answer = Answer { signer: 77, ..good(id) }.anchored_at(5);
+        let answer = Answer {
+            signer: 77,
+            ..good(id)
+        }
+        .anchored_at(5);
         assert_ok!(answer.deliver(77));
     });
 }
@@ -169,11 +218,20 @@ fn the_output_has_at_least_one_token_and_at_most_the_limit() {
     TestExt::new().execute_with(|| {
         let id = ready();
         let none = Answer::to(id, vec![], Finish::Eos);
-        assert_noop!(none.deliver(PETRAS_OPERATOR), Error::<Test>::OutputLengthOutOfBounds);
+        assert_noop!(
+            none.deliver(PETRAS_OPERATOR),
+            Error::<Test>::OutputLengthOutOfBounds
+        );
         let long = Answer::to(id, stopped(17), Finish::Eos);
-        assert_noop!(long.deliver(PETRAS_OPERATOR), Error::<Test>::OutputLengthOutOfBounds);
+        assert_noop!(
+            long.deliver(PETRAS_OPERATOR),
+            Error::<Test>::OutputLengthOutOfBounds
+        );
         let outside = Answer::to(id, vec![1024, STOP], Finish::Eos);
-        assert_noop!(outside.deliver(PETRAS_OPERATOR), Error::<Test>::TokenOutsideVocabulary);
+        assert_noop!(
+            outside.deliver(PETRAS_OPERATOR),
+            Error::<Test>::TokenOutsideVocabulary
+        );
     });
 }
 
@@ -183,10 +241,16 @@ fn the_receipt_must_describe_the_output() {
         let id = ready();
         let mut answer = good(id);
         answer.output[0] = 41;
-        assert_noop!(answer.deliver(PETRAS_OPERATOR), Error::<Test>::OutputMismatch);
+        assert_noop!(
+            answer.deliver(PETRAS_OPERATOR),
+            Error::<Test>::OutputMismatch
+        );
         let mut answer = good(id);
         answer.receipt.output_len = 4;
-        assert_noop!(answer.deliver(PETRAS_OPERATOR), Error::<Test>::OutputMismatch);
+        assert_noop!(
+            answer.deliver(PETRAS_OPERATOR),
+            Error::<Test>::OutputMismatch
+        );
         for fee in [good(id).receipt.fee - 1, good(id).receipt.fee + 1, 0] {
             let mut answer = good(id);
             answer.receipt.fee = fee;
@@ -201,7 +265,10 @@ fn the_finish_must_say_the_truth_about_the_output() {
         let id = ready();
         let refused = |output, finish| {
             let answer = Answer::to(id, output, finish);
-            assert_noop!(answer.deliver(PETRAS_OPERATOR), Error::<Test>::InvalidFinish);
+            assert_noop!(
+                answer.deliver(PETRAS_OPERATOR),
+                Error::<Test>::InvalidFinish
+            );
         };
         // An end without a stop token, and with one in the middle.
         refused(vec![40; 5], Finish::Eos);
@@ -231,7 +298,14 @@ fn the_last_token_of_the_limit_may_be_the_stop() {
 fn an_answer_to_a_retired_listing_still_counts() {
     TestExt::new().execute_with(|| {
         let id = ready();
-        set_offer(PETRA, Price { input: 1, output: 1 }, 0);
+        set_offer(
+            PETRA,
+            Price {
+                input: 1,
+                output: 1,
+            },
+            0,
+        );
         assert_ok!(Models::retire(RuntimeOrigin::signed(PAULA), listing()));
         assert_ok!(good(id).deliver(PETRAS_OPERATOR));
         run_to(14);

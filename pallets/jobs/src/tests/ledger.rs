@@ -15,10 +15,22 @@ const MAX_DRAWS: u8 = 3;
 
 #[derive(Clone, Debug)]
 pub enum Stage {
-    Waiting { draw_at: u64 },
-    Assigned { provider: u64, limit: u32, at: u64, deadline: u64 },
-    Delivered { provider: u64, window_end: u64 },
-    Over { removed_at: u64 },
+    Waiting {
+        draw_at: u64,
+    },
+    Assigned {
+        provider: u64,
+        limit: u32,
+        at: u64,
+        deadline: u64,
+    },
+    Delivered {
+        provider: u64,
+        window_end: u64,
+    },
+    Over {
+        removed_at: u64,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -105,7 +117,10 @@ impl Ledger {
             now: System::block_number(),
             free: accounts.map(|who| (who, free(who))).collect(),
             jobs: BTreeMap::new(),
-            providers: STASHES.into_iter().map(|stash| (stash, provider())).collect(),
+            providers: STASHES
+                .into_iter()
+                .map(|stash| (stash, provider()))
+                .collect(),
             pot: 0,
             next_id: 0,
             issuance: Balances::total_issuance(),
@@ -131,12 +146,16 @@ impl Ledger {
     }
 
     pub fn open(&self, stash: u64) -> impl Iterator<Item = &Job> {
-        self.jobs.values().filter(move |job| job.answers() == Some(stash))
+        self.jobs
+            .values()
+            .filter(move |job| job.answers() == Some(stash))
     }
 
     fn eligible(&self, job: &Job, stash: u64) -> bool {
         let provider = &self.providers[&stash];
-        let Some((_, worst_case)) = job.terms(provider.price) else { return false };
+        let Some((_, worst_case)) = job.terms(provider.price) else {
+            return false;
+        };
         provider.online
             && provider.bond >= BOND
             && job.prompt_len + job.output_limit <= CONTEXT
@@ -198,7 +217,10 @@ impl Ledger {
             job.price.input * u128::from(job.prompt_len) + job.price.output * u128::from(length);
         let (user, rest) = (job.user, job.escrow - fee);
         job.escrow = fee;
-        job.stage = Stage::Delivered { provider, window_end };
+        job.stage = Stage::Delivered {
+            provider,
+            window_end,
+        };
         self.credit(user, rest);
     }
 
@@ -207,14 +229,21 @@ impl Ledger {
         let now = self.now;
         for stash in STASHES {
             let maturing = &mut self.providers.get_mut(&stash).unwrap().maturing;
-            let due: Balance =
-                maturing.iter().filter(|(due, _)| *due <= now).map(|(_, amount)| amount).sum();
+            let due: Balance = maturing
+                .iter()
+                .filter(|(due, _)| *due <= now)
+                .map(|(_, amount)| amount)
+                .sum();
             maturing.retain(|(due, _)| *due > now);
             self.credit(stash, due);
         }
         self.now += 1;
-        let mut due: Vec<u64> =
-            self.jobs.iter().filter(|(_, job)| job.due() == self.now).map(|(id, _)| *id).collect();
+        let mut due: Vec<u64> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.due() == self.now)
+            .map(|(id, _)| *id)
+            .collect();
         // Jobs that are due together take their steps in the order of their keys.
         due.sort_by_key(|id| Agenda::<Test>::hashed_key_for(self.now, id));
         for id in due {
@@ -242,15 +271,31 @@ impl Ledger {
             _ => None,
         };
         assert_eq!(drawn.is_some(), somebody, "job {id} in block {}", self.now);
-        let Some(provider) = drawn else { return self.draw_again(id) };
+        let Some(provider) = drawn else {
+            return self.draw_again(id);
+        };
         assert!(self.eligible(&job, provider), "job {id} fell to {provider}");
         let price = self.providers[&provider].price;
         let (limit, worst_case) = job.terms(price).unwrap();
         let deadline = self.now + 5 + u64::from((job.prompt_len + limit).div_ceil(32));
-        let stage = Stage::Assigned { provider, limit, at: self.now, deadline };
+        let stage = Stage::Assigned {
+            provider,
+            limit,
+            at: self.now,
+            deadline,
+        };
         let rest = job.escrow - worst_case;
         self.credit(job.user, rest);
-        self.jobs.insert(id, Job { price, worst_case, escrow: worst_case, stage, ..job });
+        self.jobs.insert(
+            id,
+            Job {
+                price,
+                worst_case,
+                escrow: worst_case,
+                stage,
+                ..job
+            },
+        );
     }
 
     fn miss(&mut self, id: u64, stash: u64) {
@@ -288,7 +333,11 @@ impl Ledger {
         self.pot += royalty;
         self.issuance -= burned;
         let due = (self.now + 40).div_ceil(5) * 5;
-        self.providers.get_mut(&stash).unwrap().maturing.push((due, earned));
+        self.providers
+            .get_mut(&stash)
+            .unwrap()
+            .maturing
+            .push((due, earned));
     }
 
     pub fn claim(&mut self) -> bool {
@@ -303,7 +352,10 @@ impl Ledger {
         }
         for user in USERS {
             let of_user = || self.jobs.values().filter(|job| job.user == user);
-            assert_eq!(escrow(user), of_user().map(|job| job.escrow).sum::<Balance>());
+            assert_eq!(
+                escrow(user),
+                of_user().map(|job| job.escrow).sum::<Balance>()
+            );
             assert_eq!(
                 held(HoldReason::JobDeposit, user),
                 of_user().map(Job::deposit).sum::<Balance>()
@@ -316,7 +368,11 @@ impl Ledger {
             let bonded = provider.bond + sum(&provider.unbonding);
             assert_eq!(held(ProviderHold::Bond, *stash), bonded, "bond of {stash}");
             let maturing = sum(&provider.maturing);
-            assert_eq!(held(ProviderHold::Maturing, *stash), maturing, "earnings of {stash}");
+            assert_eq!(
+                held(ProviderHold::Maturing, *stash),
+                maturing,
+                "earnings of {stash}"
+            );
         }
         let royalties = held(pallet_models::HoldReason::Royalty, Models::account_id());
         assert_eq!(royalties, self.pot);

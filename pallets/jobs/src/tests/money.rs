@@ -8,18 +8,50 @@ use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Submit { user: u64, prompt: u32, output: u32, max_fee: Balance, named: Option<u64> },
-    Cancel { user: u64, job: usize },
-    Decline { job: usize },
-    Deliver { job: usize, length: u32 },
-    Finalize { job: usize },
-    SetOffer { stash: u64, price: Price },
-    SetOnline { stash: u64, online: bool },
-    Bond { stash: u64, amount: Balance },
-    Unbond { stash: u64, amount: Balance },
-    Withdraw { stash: u64 },
+    Submit {
+        user: u64,
+        prompt: u32,
+        output: u32,
+        max_fee: Balance,
+        named: Option<u64>,
+    },
+    Cancel {
+        user: u64,
+        job: usize,
+    },
+    Decline {
+        job: usize,
+    },
+    Deliver {
+        job: usize,
+        length: u32,
+    },
+    Finalize {
+        job: usize,
+    },
+    SetOffer {
+        stash: u64,
+        price: Price,
+    },
+    SetOnline {
+        stash: u64,
+        online: bool,
+    },
+    Bond {
+        stash: u64,
+        amount: Balance,
+    },
+    Unbond {
+        stash: u64,
+        amount: Balance,
+    },
+    Withdraw {
+        stash: u64,
+    },
     Claim,
-    Wait { blocks: u64 },
+    Wait {
+        blocks: u64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -61,7 +93,13 @@ fn apply(ledger: &mut Ledger, step: &Step) {
         Some((*id, job.clone()))
     };
     match *step {
-        Step::Submit { user, prompt, output, max_fee, named } => {
+        Step::Submit {
+            user,
+            prompt,
+            output,
+            max_fee,
+            named,
+        } => {
             let job = Job {
                 user,
                 prompt_len: prompt,
@@ -73,7 +111,9 @@ fn apply(ledger: &mut Ledger, step: &Step) {
                 escrow: max_fee,
                 draws: 0,
                 excluded: vec![],
-                stage: Stage::Waiting { draw_at: ledger.now + 2 },
+                stage: Stage::Waiting {
+                    draw_at: ledger.now + 2,
+                },
             };
             let ask = Ask {
                 user,
@@ -86,7 +126,9 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             assert_eq!(ask.submit().is_ok(), ledger.submit(job), "{step:?}");
         }
         Step::Cancel { user, job } => {
-            let Some((id, job)) = pick(ledger, job) else { return };
+            let Some((id, job)) = pick(ledger, job) else {
+                return;
+            };
             let allowed = job.user == user && matches!(job.stage, Stage::Waiting { .. });
             assert_eq!(Jobs::cancel(by(user), id).is_ok(), allowed, "{step:?}");
             if allowed {
@@ -94,7 +136,9 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             }
         }
         Step::Decline { job } => {
-            let Some((id, job)) = pick(ledger, job) else { return };
+            let Some((id, job)) = pick(ledger, job) else {
+                return;
+            };
             match job.stage {
                 Stage::Assigned { provider, .. } => {
                     assert_ok!(Jobs::decline(by(operator(provider)), id));
@@ -104,18 +148,34 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             }
         }
         Step::Deliver { job, length } => {
-            let Some((id, job)) = pick(ledger, job) else { return };
-            let Stage::Assigned { provider, limit, at, .. } = job.stage else { return };
+            let Some((id, job)) = pick(ledger, job) else {
+                return;
+            };
+            let Stage::Assigned {
+                provider,
+                limit,
+                at,
+                ..
+            } = job.stage
+            else {
+                return;
+            };
             let length = length.min(limit);
             let answer = Answer::to(id, stopped(length as usize), Finish::Eos);
             let allowed = ledger.now > at;
-            assert_eq!(answer.deliver(operator(provider)).is_ok(), allowed, "{step:?}");
+            assert_eq!(
+                answer.deliver(operator(provider)).is_ok(),
+                allowed,
+                "{step:?}"
+            );
             if allowed {
                 ledger.deliver(id, length);
             }
         }
         Step::Finalize { job } => {
-            let Some((id, _)) = pick(ledger, job) else { return };
+            let Some((id, _)) = pick(ledger, job) else {
+                return;
+            };
             // The chain has done what was due.
             assert!(Jobs::finalize(by(SAM), id).is_err());
         }
@@ -129,7 +189,11 @@ fn apply(ledger: &mut Ledger, step: &Step) {
         }
         Step::Bond { stash, amount } => {
             let allowed = ledger.providers[&stash].bond + amount >= BOND;
-            assert_eq!(Providers::bond_extra(by(stash), amount).is_ok(), allowed, "{step:?}");
+            assert_eq!(
+                Providers::bond_extra(by(stash), amount).is_ok(),
+                allowed,
+                "{step:?}"
+            );
             if allowed {
                 ledger.debit(stash, amount);
                 ledger.providers.get_mut(&stash).unwrap().bond += amount;
@@ -146,7 +210,11 @@ fn apply(ledger: &mut Ledger, step: &Step) {
                     && (rest > 0 || idle)
                     && (provider.unbonding.len() < 4 || last == Some(due))
             });
-            assert_eq!(Providers::unbond(by(stash), amount).is_ok(), allowed, "{step:?}");
+            assert_eq!(
+                Providers::unbond(by(stash), amount).is_ok(),
+                allowed,
+                "{step:?}"
+            );
             if allowed {
                 provider.bond -= amount;
                 match provider.unbonding.last_mut() {
@@ -161,7 +229,11 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             let (due, left): (Vec<_>, Vec<_>) = unbonding.drain(..).partition(|(at, _)| *at <= now);
             *unbonding = left;
             let allowed = !due.is_empty();
-            assert_eq!(Providers::withdraw_unbonded(by(stash)).is_ok(), allowed, "{step:?}");
+            assert_eq!(
+                Providers::withdraw_unbonded(by(stash)).is_ok(),
+                allowed,
+                "{step:?}"
+            );
             let amount: Balance = due.into_iter().map(|(_, amount)| amount).sum();
             *ledger.free.get_mut(&stash).unwrap() += amount;
         }

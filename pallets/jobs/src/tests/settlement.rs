@@ -32,8 +32,13 @@ fn a_fee_is_divided_to_the_last_planck_when_the_window_is_over() {
         run_to(14);
         // Two per cent, five per cent and half of it, each rounded down; the provider takes the
         // remainder.
-        let expected =
-            Settlement { fee: 603, provider: 561, royalty: 12, treasury: 15, burned: 15 };
+        let expected = Settlement {
+            fee: 603,
+            provider: 561,
+            royalty: 12,
+            treasury: 15,
+            burned: 15,
+        };
         assert_eq!(settlement(id), expected);
         assert_eq!(escrow(UMA), 0);
         assert_eq!(maturing(PETRA), 561);
@@ -42,9 +47,17 @@ fn a_fee_is_divided_to_the_last_planck_when_the_window_is_over() {
         assert_eq!(Balances::total_issuance(), issuance - 15);
         assert_eq!(job(id).escrow, 0);
         let record = provider(PETRA);
-        assert_eq!((record.exposure, record.open_jobs, record.record.earned), (0, 0, 561));
+        assert_eq!(
+            (record.exposure, record.open_jobs, record.record.earned),
+            (0, 0, 561)
+        );
         System::assert_last_event(
-            Event::Settled { job: id, provider: PETRA, settlement: expected }.into(),
+            Event::Settled {
+                job: id,
+                provider: PETRA,
+                settlement: expected,
+            }
+            .into(),
         );
     });
 }
@@ -62,7 +75,13 @@ fn the_parameters_of_the_settlement_are_those_of_its_block() {
         assert_ok!(Jobs::set_parameters(RuntimeOrigin::root(), changed));
         run_to(14);
         // The royalty comes first; the protocol cannot take more than is left.
-        let expected = Settlement { fee: 603, provider: 0, royalty: 12, treasury: 0, burned: 591 };
+        let expected = Settlement {
+            fee: 603,
+            provider: 0,
+            royalty: 12,
+            treasury: 0,
+            burned: 591,
+        };
         assert_eq!(settlement(id), expected);
     });
 }
@@ -73,7 +92,13 @@ fn a_treasury_that_cannot_be_paid_leaves_its_share_to_the_provider() {
         let id = assigned();
         answer(id, 5);
         run_to(14);
-        let expected = Settlement { fee: 603, provider: 576, royalty: 12, treasury: 0, burned: 15 };
+        let expected = Settlement {
+            fee: 603,
+            provider: 576,
+            royalty: 12,
+            treasury: 0,
+            burned: 15,
+        };
         assert_eq!(settlement(id), expected);
         assert_eq!(free(TREASURY), 0);
         assert_eq!(maturing(PETRA), 576);
@@ -86,8 +111,20 @@ fn a_share_that_reaches_the_existential_deposit_makes_the_treasury() {
         .endow(TREASURY, 0)
         .parameters(|p| p.burned_share = Permill::zero())
         .execute_with(|| {
-            let id = Ask { prompt: vec![7; 30], max_fee: 100_000, ..Ask::default() }.accepted();
-            set_offer(PETRA, assay_primitives::Price { input: 80, output: 1 }, 5);
+            let id = Ask {
+                prompt: vec![7; 30],
+                max_fee: 100_000,
+                ..Ask::default()
+            }
+            .accepted();
+            set_offer(
+                PETRA,
+                assay_primitives::Price {
+                    input: 80,
+                    output: 1,
+                },
+                5,
+            );
             run_to(3);
             answer(id, 1);
             run_to(14);
@@ -98,24 +135,39 @@ fn a_share_that_reaches_the_existential_deposit_makes_the_treasury() {
 
 #[test]
 fn a_royalty_account_that_does_not_exist_leaves_its_share_to_the_provider() {
-    TestExt::new().endow(Models::account_id(), 0).execute_with(|| {
-        let id = assigned();
-        answer(id, 5);
-        run_to(14);
-        let expected = Settlement { fee: 603, provider: 573, royalty: 0, treasury: 15, burned: 15 };
-        assert_eq!(settlement(id), expected);
-        assert_eq!(pot(), 0);
-    });
+    TestExt::new()
+        .endow(Models::account_id(), 0)
+        .execute_with(|| {
+            let id = assigned();
+            answer(id, 5);
+            run_to(14);
+            let expected = Settlement {
+                fee: 603,
+                provider: 573,
+                royalty: 0,
+                treasury: 15,
+                burned: 15,
+            };
+            assert_eq!(settlement(id), expected);
+            assert_eq!(pot(), 0);
+        });
 }
 
 #[test]
 fn a_publisher_who_has_spent_everything_is_still_paid() {
     TestExt::new().execute_with(|| {
         let id = assigned();
-        assert_ok!(Balances::transfer_all(RuntimeOrigin::signed(PAULA), SAM, false));
+        assert_ok!(Balances::transfer_all(
+            RuntimeOrigin::signed(PAULA),
+            SAM,
+            false
+        ));
         answer(id, 5);
         run_to(14);
-        assert_ok!(Models::claim_royalties(RuntimeOrigin::signed(SAM), listing()));
+        assert_ok!(Models::claim_royalties(
+            RuntimeOrigin::signed(SAM),
+            listing()
+        ));
         assert_eq!(free(PAULA), EXISTENTIAL_DEPOSIT + 12);
     });
 }
@@ -124,7 +176,11 @@ fn a_publisher_who_has_spent_everything_is_still_paid() {
 fn a_provider_that_has_spent_everything_is_still_paid() {
     TestExt::new().execute_with(|| {
         let id = assigned();
-        assert_ok!(Balances::transfer_all(RuntimeOrigin::signed(PETRA), SAM, false));
+        assert_ok!(Balances::transfer_all(
+            RuntimeOrigin::signed(PETRA),
+            SAM,
+            false
+        ));
         answer(id, 5);
         run_to(14);
         assert_eq!(maturing(PETRA), 561);
@@ -136,14 +192,22 @@ fn a_provider_that_has_spent_everything_is_still_paid() {
 fn a_provider_may_be_its_own_user() {
     TestExt::new().execute_with(|| {
         let before = free(PETRA);
-        let id = Ask { user: PETRA, ..Ask::default() }.accepted();
+        let id = Ask {
+            user: PETRA,
+            ..Ask::default()
+        }
+        .accepted();
         run_to(3);
         answer(id, 5);
         run_to(14);
         assert_eq!(maturing(PETRA), 561);
         run_to(100);
         assert_eq!(free(PETRA), before - (603 - 561));
-        let missed = Ask { user: PETRA, ..Ask::default() }.accepted();
+        let missed = Ask {
+            user: PETRA,
+            ..Ask::default()
+        }
+        .accepted();
         run_to(120);
         assert!(matches!(job(missed).state, JobState::Refunded { .. }));
         assert_eq!(provider(PETRA).bond, BOND - 500);
@@ -187,7 +251,11 @@ fn a_settled_job_stays_readable_and_is_then_removed_with_its_deposit_returned() 
 fn a_retired_listing_is_dropped_when_its_last_job_is_over() {
     TestExt::new().execute_with(|| {
         let id = assigned();
-        let uses = || pallet_models::Accounts::<Test>::get(listing()).unwrap().uses;
+        let uses = || {
+            pallet_models::Accounts::<Test>::get(listing())
+                .unwrap()
+                .uses
+        };
         assert_eq!(uses(), 2, "one offer and one job");
         assert_ok!(Models::retire(RuntimeOrigin::signed(PAULA), listing()));
         answer(id, 5);
@@ -195,9 +263,15 @@ fn a_retired_listing_is_dropped_when_its_last_job_is_over() {
         assert_noop!(drop(), pallet_models::Error::<Test>::ListingInUse);
         run_to(14);
         assert_eq!(uses(), 1);
-        assert_ok!(Providers::remove_offer(RuntimeOrigin::signed(PETRA), listing()));
+        assert_ok!(Providers::remove_offer(
+            RuntimeOrigin::signed(PETRA),
+            listing()
+        ));
         assert_noop!(drop(), pallet_models::Error::<Test>::PotNotEmpty);
-        assert_ok!(Models::claim_royalties(RuntimeOrigin::signed(SAM), listing()));
+        assert_ok!(Models::claim_royalties(
+            RuntimeOrigin::signed(SAM),
+            listing()
+        ));
         assert_ok!(drop());
         assert_eq!(<Models as ModelCatalogue<u64>>::listing(&listing()), None);
         // What the job was is still readable.

@@ -11,14 +11,23 @@ fn submitting_holds_the_fee_and_a_deposit_until_the_draw() {
         assert_eq!(NextJobId::<Test>::get(), 1);
         let record = job(id);
         assert_eq!(record.state, JobState::Waiting { draw_at: 3 });
-        assert_eq!((record.escrow, record.max_fee, record.draws), (MAX_FEE, MAX_FEE, 0));
+        assert_eq!(
+            (record.escrow, record.max_fee, record.draws),
+            (MAX_FEE, MAX_FEE, 0)
+        );
         assert_eq!(Prompts::<Test>::get(id).unwrap().to_vec(), PROMPT.to_vec());
         assert_eq!(escrow(UMA), MAX_FEE);
         let deposit = held(HoldReason::JobDeposit, UMA);
         assert!(deposit > 1_000);
         assert_eq!(free(UMA), ENDOWMENT - MAX_FEE - deposit);
         System::assert_last_event(
-            Event::Submitted { job: id, user: UMA, listing: listing(), max_fee: MAX_FEE }.into(),
+            Event::Submitted {
+                job: id,
+                user: UMA,
+                listing: listing(),
+                max_fee: MAX_FEE,
+            }
+            .into(),
         );
         assert_eq!(Jobs::job(id), Some(record));
         assert_eq!(Jobs::output(id), None);
@@ -29,7 +38,10 @@ fn submitting_holds_the_fee_and_a_deposit_until_the_draw() {
 #[test]
 fn submitting_fails_when_the_listing_is_unknown_or_retired() {
     TestExt::new().execute_with(|| {
-        let ask = || Ask { listing: ListingId::zero(), ..Ask::default() };
+        let ask = || Ask {
+            listing: ListingId::zero(),
+            ..Ask::default()
+        };
         assert_noop!(ask().submit(), Error::<Test>::UnknownListing);
         assert_ok!(Models::retire(RuntimeOrigin::signed(PAULA), listing()));
         assert_noop!(Ask::default().submit(), Error::<Test>::ListingNotActive);
@@ -39,10 +51,22 @@ fn submitting_fails_when_the_listing_is_unknown_or_retired() {
 #[test]
 fn submitting_fails_when_the_sampling_is_out_of_range() {
     TestExt::new().execute_with(|| {
-        let with = |sampling| Ask { sampling, ..Ask::default() }.submit();
-        let hot = Sampling { temperature: 10 * PPM_ONE + 1, ..Sampling::GREEDY };
+        let with = |sampling| {
+            Ask {
+                sampling,
+                ..Ask::default()
+            }
+            .submit()
+        };
+        let hot = Sampling {
+            temperature: 10 * PPM_ONE + 1,
+            ..Sampling::GREEDY
+        };
         assert_noop!(with(hot), Error::<Test>::TemperatureTooHigh);
-        let none = Sampling { top_p: 0, ..Sampling::GREEDY };
+        let none = Sampling {
+            top_p: 0,
+            ..Sampling::GREEDY
+        };
         assert_noop!(with(none), Error::<Test>::InvalidTopP);
     });
 }
@@ -50,7 +74,13 @@ fn submitting_fails_when_the_sampling_is_out_of_range() {
 #[test]
 fn submitting_fails_when_the_prompt_is_empty_or_outside_the_vocabulary() {
     TestExt::new().execute_with(|| {
-        let with = |prompt| Ask { prompt, ..Ask::default() }.submit();
+        let with = |prompt| {
+            Ask {
+                prompt,
+                ..Ask::default()
+            }
+            .submit()
+        };
         assert_noop!(with(vec![]), Error::<Test>::EmptyPrompt);
         assert_noop!(with(vec![5, 1024]), Error::<Test>::TokenOutsideVocabulary);
         assert_ok!(with(vec![0, 1023]));
@@ -62,7 +92,12 @@ fn submitting_fails_when_the_answer_would_be_too_long() {
     TestExt::new().execute_with(|| {
         let with = |output_limit, length| {
             let prompt = vec![7; length];
-            Ask { prompt, output_limit, ..Ask::default() }.submit()
+            Ask {
+                prompt,
+                output_limit,
+                ..Ask::default()
+            }
+            .submit()
         };
         assert_noop!(with(0, 8), Error::<Test>::OutputLimitOutOfBounds);
         assert_noop!(with(65, 8), Error::<Test>::OutputLimitOutOfBounds);
@@ -74,9 +109,18 @@ fn submitting_fails_when_the_answer_would_be_too_long() {
 #[test]
 fn submitting_fails_without_the_money() {
     TestExt::new().execute_with(|| {
-        let with = |max_fee| Ask { max_fee, ..Ask::default() }.submit();
+        let with = |max_fee| {
+            Ask {
+                max_fee,
+                ..Ask::default()
+            }
+            .submit()
+        };
         assert_noop!(with(ENDOWMENT), TokenError::FundsUnavailable);
-        let nobody = Ask { user: 77, ..Ask::default() };
+        let nobody = Ask {
+            user: 77,
+            ..Ask::default()
+        };
         assert_noop!(nobody.submit(), TokenError::FundsUnavailable);
     });
 }
@@ -92,12 +136,24 @@ fn submitting_fails_when_there_are_no_more_ids() {
 #[test]
 fn submitting_to_a_named_provider_fails_when_it_could_never_answer() {
     TestExt::new().execute_with(|| {
-        let named = || Ask { provider: Some(PETRA), ..Ask::default() };
-        let stranger = Ask { provider: Some(PIUS), ..Ask::default() };
+        let named = || Ask {
+            provider: Some(PETRA),
+            ..Ask::default()
+        };
+        let stranger = Ask {
+            provider: Some(PIUS),
+            ..Ask::default()
+        };
         assert_noop!(stranger.submit(), Error::<Test>::ProviderHasNoOffer);
-        let long = Ask { output_limit: 41, ..named() };
+        let long = Ask {
+            output_limit: 41,
+            ..named()
+        };
         assert_noop!(long.submit(), Error::<Test>::ProviderContextTooShort);
-        let poor = Ask { max_fee: 8 * PRICE.input + PRICE.output - 1, ..named() };
+        let poor = Ask {
+            max_fee: 8 * PRICE.input + PRICE.output - 1,
+            ..named()
+        };
         assert_noop!(poor.submit(), Error::<Test>::MaxFeeTooLow);
         assert_ok!(Providers::set_online(RuntimeOrigin::signed(PETRA), false));
         assert_noop!(named().submit(), Error::<Test>::ProviderOffline);
@@ -108,7 +164,11 @@ fn submitting_to_a_named_provider_fails_when_it_could_never_answer() {
 fn a_named_provider_that_is_busy_may_be_free_when_the_draw_comes() {
     TestExt::new().execute_with(|| {
         set_offer(PETRA, PRICE, 0);
-        let id = Ask { provider: Some(PETRA), ..Ask::default() }.accepted();
+        let id = Ask {
+            provider: Some(PETRA),
+            ..Ask::default()
+        }
+        .accepted();
         run_to(2);
         set_offer(PETRA, PRICE, 1);
         run_to(3);
@@ -126,10 +186,22 @@ fn a_job_that_waits_can_be_cancelled_by_its_user() {
         assert_ok!(Jobs::cancel(by(UMA), id));
         let reason = crate::RefundReason::Cancelled;
         System::assert_last_event(
-            Event::Refunded { job: id, user: UMA, amount: MAX_FEE, reason }.into(),
+            Event::Refunded {
+                job: id,
+                user: UMA,
+                amount: MAX_FEE,
+                reason,
+            }
+            .into(),
         );
         assert_eq!(escrow(UMA), 0);
-        assert_eq!(job(id).state, JobState::Refunded { reason, removed_at: 21 });
+        assert_eq!(
+            job(id).state,
+            JobState::Refunded {
+                reason,
+                removed_at: 21
+            }
+        );
         assert_noop!(Jobs::cancel(by(UMA), id), Error::<Test>::NotWaiting);
         run_to(21);
         assert!(!JobRecords::<Test>::contains_key(id));
@@ -141,7 +213,10 @@ fn a_job_that_waits_can_be_cancelled_by_its_user() {
 fn a_job_that_is_assigned_cannot_be_cancelled() {
     TestExt::new().execute_with(|| {
         let id = assigned();
-        assert_noop!(Jobs::cancel(RuntimeOrigin::signed(UMA), id), Error::<Test>::NotWaiting);
+        assert_noop!(
+            Jobs::cancel(RuntimeOrigin::signed(UMA), id),
+            Error::<Test>::NotWaiting
+        );
     });
 }
 
@@ -159,7 +234,11 @@ fn a_job_that_was_sent_back_can_be_cancelled() {
 fn a_job_may_be_free() {
     TestExt::new().execute_with(|| {
         set_offer(PETRA, Price::default(), 1);
-        let id = Ask { max_fee: 0, ..Ask::default() }.accepted();
+        let id = Ask {
+            max_fee: 0,
+            ..Ask::default()
+        }
+        .accepted();
         run_to(3);
         assert_eq!(assignment(id).token_limit, OUTPUT_LIMIT);
         answer(id, 4);
@@ -177,7 +256,15 @@ fn calls_need_a_signature() {
         assert_noop!(Jobs::decline(nobody(), id), DispatchError::BadOrigin);
         assert_noop!(Jobs::finalize(nobody(), id), DispatchError::BadOrigin);
         assert_noop!(
-            Jobs::submit(nobody(), listing(), Default::default(), Sampling::GREEDY, 1, 0, None),
+            Jobs::submit(
+                nobody(),
+                listing(),
+                Default::default(),
+                Sampling::GREEDY,
+                1,
+                0,
+                None
+            ),
             DispatchError::BadOrigin
         );
     });

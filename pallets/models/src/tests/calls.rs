@@ -46,7 +46,10 @@ fn nobody_can_squat_on_a_model() {
         let (third, result) = register(PAULA, parts(3), percent(0));
         assert_ok!(result);
         assert!(first != second && first != third);
-        assert_noop!(register(PAULA, parts(3), percent(2)).1, Error::<Test>::AlreadyRegistered);
+        assert_noop!(
+            register(PAULA, parts(3), percent(2)).1,
+            Error::<Test>::AlreadyRegistered
+        );
     });
 }
 
@@ -54,26 +57,52 @@ fn nobody_can_squat_on_a_model() {
 fn registering_fails_when_the_shape_contradicts_itself() {
     TestExt::new().execute_with(|| {
         let with = |spec: ModelSpec| register(PAULA, ModelParts { spec, ..parts(3) }, percent(2)).1;
-        assert_noop!(with(ModelSpec { layers: 0, ..spec() }), Error::<Test>::DimensionOutOfBounds);
-        assert_noop!(with(ModelSpec { kv_heads: 3, ..spec() }), Error::<Test>::HeadsDoNotDivide);
+        assert_noop!(
+            with(ModelSpec {
+                layers: 0,
+                ..spec()
+            }),
+            Error::<Test>::DimensionOutOfBounds
+        );
+        assert_noop!(
+            with(ModelSpec {
+                kv_heads: 3,
+                ..spec()
+            }),
+            Error::<Test>::HeadsDoNotDivide
+        );
         let stop_tokens = vec![1024].try_into().unwrap();
-        assert_noop!(with(ModelSpec { stop_tokens, ..spec() }), Error::<Test>::InvalidStopTokens);
+        assert_noop!(
+            with(ModelSpec {
+                stop_tokens,
+                ..spec()
+            }),
+            Error::<Test>::InvalidStopTokens
+        );
     });
 }
 
 #[test]
 fn a_royalty_may_reach_the_cap_and_no_more() {
     TestExt::new().execute_with(|| {
-        assert_noop!(register(PAULA, parts(3), percent(21)).1, Error::<Test>::RoyaltyTooHigh);
+        assert_noop!(
+            register(PAULA, parts(3), percent(21)).1,
+            Error::<Test>::RoyaltyTooHigh
+        );
         assert_ok!(register(PAULA, parts(3), percent(20)).1);
     });
 }
 
 #[test]
 fn registering_fails_without_money_for_the_deposit() {
-    TestExt::new().endow(PAULA, EXISTENTIAL_DEPOSIT + 5).execute_with(|| {
-        assert_noop!(register(PAULA, parts(3), percent(2)).1, TokenError::FundsUnavailable);
-    });
+    TestExt::new()
+        .endow(PAULA, EXISTENTIAL_DEPOSIT + 5)
+        .execute_with(|| {
+            assert_noop!(
+                register(PAULA, parts(3), percent(2)).1,
+                TokenError::FundsUnavailable
+            );
+        });
 }
 
 #[test]
@@ -81,12 +110,21 @@ fn only_the_publisher_retires_a_listing_and_only_once() {
     TestExt::new().execute_with(|| {
         let id = listed();
         let by = RuntimeOrigin::signed;
-        assert_noop!(Models::retire(by(PAULA), unknown()), Error::<Test>::UnknownListing);
+        assert_noop!(
+            Models::retire(by(PAULA), unknown()),
+            Error::<Test>::UnknownListing
+        );
         assert_noop!(Models::retire(by(SAM), id), Error::<Test>::NotPublisher);
         assert_ok!(Models::retire(by(PAULA), id));
         System::assert_last_event(Event::Retired { listing: id }.into());
-        assert_eq!(Listings::<Test>::get(id).unwrap().status, ListingStatus::Retired);
-        assert_noop!(Models::retire(by(PAULA), id), Error::<Test>::ListingNotActive);
+        assert_eq!(
+            Listings::<Test>::get(id).unwrap().status,
+            ListingStatus::Retired
+        );
+        assert_noop!(
+            Models::retire(by(PAULA), id),
+            Error::<Test>::ListingNotActive
+        );
     });
 }
 
@@ -94,7 +132,10 @@ fn only_the_publisher_retires_a_listing_and_only_once() {
 fn the_freeze_origin_freezes_active_and_retired_listings() {
     TestExt::new().execute_with(|| {
         let id = listed();
-        assert_noop!(Models::freeze(RuntimeOrigin::signed(PAULA), id), DispatchError::BadOrigin);
+        assert_noop!(
+            Models::freeze(RuntimeOrigin::signed(PAULA), id),
+            DispatchError::BadOrigin
+        );
         assert_noop!(
             Models::freeze(RuntimeOrigin::root(), unknown()),
             Error::<Test>::UnknownListing
@@ -102,7 +143,10 @@ fn the_freeze_origin_freezes_active_and_retired_listings() {
         assert_ok!(Models::retire(RuntimeOrigin::signed(PAULA), id));
         assert_ok!(Models::freeze(RuntimeOrigin::root(), id));
         System::assert_last_event(Event::Frozen { listing: id }.into());
-        assert_noop!(Models::freeze(RuntimeOrigin::root(), id), Error::<Test>::ListingNotActive);
+        assert_noop!(
+            Models::freeze(RuntimeOrigin::root(), id),
+            Error::<Test>::ListingNotActive
+        );
         assert_noop!(
             Models::retire(RuntimeOrigin::signed(PAULA), id),
             Error::<Test>::ListingNotActive
@@ -153,7 +197,10 @@ fn calls_need_a_signature() {
         let id = listed();
         let nobody = RuntimeOrigin::none;
         assert_noop!(Models::retire(nobody(), id), DispatchError::BadOrigin);
-        assert_noop!(Models::claim_royalties(nobody(), id), DispatchError::BadOrigin);
+        assert_noop!(
+            Models::claim_royalties(nobody(), id),
+            DispatchError::BadOrigin
+        );
         assert_noop!(Models::drop_retired(nobody(), id), DispatchError::BadOrigin);
     });
 }

@@ -10,13 +10,26 @@ use sp_runtime::TokenError;
 fn the_catalogue_tells_what_jobs_need_to_know() {
     TestExt::new().execute_with(|| {
         let id = listed();
-        let listing = Listing { spec: spec(), royalty: percent(2), active: true };
-        assert_eq!(<Models as ModelCatalogue<u64>>::listing(&id), Some(listing.clone()));
-        assert_eq!(<Models as ModelCatalogue<u64>>::listing(&ListingId::zero()), None);
+        let listing = Listing {
+            spec: spec(),
+            royalty: percent(2),
+            active: true,
+        };
+        assert_eq!(
+            <Models as ModelCatalogue<u64>>::listing(&id),
+            Some(listing.clone())
+        );
+        assert_eq!(
+            <Models as ModelCatalogue<u64>>::listing(&ListingId::zero()),
+            None
+        );
         assert_ok!(Models::retire(RuntimeOrigin::signed(PAULA), id));
         assert_eq!(
             <Models as ModelCatalogue<u64>>::listing(&id),
-            Some(Listing { active: false, ..listing })
+            Some(Listing {
+                active: false,
+                ..listing
+            })
         );
     });
 }
@@ -29,7 +42,10 @@ fn uses_are_counted() {
         assert_ok!(Models::acquire(&id));
         Models::release(&id);
         assert_eq!(Accounts::<Test>::get(id).unwrap().uses, 1);
-        assert_noop!(Models::acquire(&ListingId::zero()), Error::<Test>::UnknownListing);
+        assert_noop!(
+            Models::acquire(&ListingId::zero()),
+            Error::<Test>::UnknownListing
+        );
         Accounts::<Test>::mutate(id, |account| account.as_mut().unwrap().uses = u32::MAX);
         assert_noop!(Models::acquire(&id), Error::<Test>::CounterOverflow);
     });
@@ -40,7 +56,10 @@ fn royalties_gather_in_the_pot_and_anyone_may_pay_them_out() {
     TestExt::new().execute_with(|| {
         let id = listed();
         let by_sam = || RuntimeOrigin::signed(SAM);
-        assert_noop!(Models::claim_royalties(by_sam(), id), Error::<Test>::NothingToClaim);
+        assert_noop!(
+            Models::claim_royalties(by_sam(), id),
+            Error::<Test>::NothingToClaim
+        );
         assert_noop!(
             Models::claim_royalties(by_sam(), ListingId::zero()),
             Error::<Test>::UnknownListing
@@ -52,7 +71,12 @@ fn royalties_gather_in_the_pot_and_anyone_may_pay_them_out() {
         let before = free(PAULA);
         assert_ok!(Models::claim_royalties(by_sam(), id));
         System::assert_last_event(
-            Event::RoyaltiesClaimed { listing: id, publisher: PAULA, amount: 42 }.into(),
+            Event::RoyaltiesClaimed {
+                listing: id,
+                publisher: PAULA,
+                amount: 42,
+            }
+            .into(),
         );
         assert_eq!(free(PAULA), before + 42);
         assert_eq!(held(HoldReason::Royalty, Models::account_id()), 0);
@@ -64,7 +88,11 @@ fn a_publisher_who_spends_everything_can_still_be_paid() {
     TestExt::new().execute_with(|| {
         let id = listed();
         pay_royalty(id, 1);
-        assert_ok!(Balances::transfer_all(RuntimeOrigin::signed(PAULA), SAM, false));
+        assert_ok!(Balances::transfer_all(
+            RuntimeOrigin::signed(PAULA),
+            SAM,
+            false
+        ));
         assert_ok!(Models::claim_royalties(RuntimeOrigin::signed(SAM), id));
         assert_eq!(free(PAULA), EXISTENTIAL_DEPOSIT + 1);
     });

@@ -10,15 +10,37 @@ const PUBLISHERS: [u64; 2] = [PAULA, PEDRO];
 
 #[derive(Clone, Debug)]
 enum Step {
-    Register { publisher: u64, model: u8, royalty: u32 },
-    Retire { who: u64, listing: usize },
-    Freeze { listing: usize },
-    Claim { listing: usize },
-    Drop { listing: usize },
-    Acquire { listing: usize },
-    Release { listing: usize },
-    Earn { listing: usize, amount: Balance },
-    Spend { who: u64 },
+    Register {
+        publisher: u64,
+        model: u8,
+        royalty: u32,
+    },
+    Retire {
+        who: u64,
+        listing: usize,
+    },
+    Freeze {
+        listing: usize,
+    },
+    Claim {
+        listing: usize,
+    },
+    Drop {
+        listing: usize,
+    },
+    Acquire {
+        listing: usize,
+    },
+    Release {
+        listing: usize,
+    },
+    Earn {
+        listing: usize,
+        amount: Balance,
+    },
+    Spend {
+        who: u64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -60,7 +82,12 @@ impl Ledger {
     fn new() -> Self {
         let free = PUBLISHERS.iter().map(|who| (*who, ENDOWMENT)).collect();
         let deposits = PUBLISHERS.iter().map(|who| (*who, 0)).collect();
-        Self { free, deposits, listings: BTreeMap::new(), names: Vec::new() }
+        Self {
+            free,
+            deposits,
+            listings: BTreeMap::new(),
+            names: Vec::new(),
+        }
     }
 
     fn register(&mut self, publisher: u64, id: ListingId, royalty: u32) -> bool {
@@ -72,7 +99,13 @@ impl Ledger {
         }
         *free -= deposit;
         *self.deposits.get_mut(&publisher).unwrap() += deposit;
-        let entry = Entry { publisher, active: true, frozen: false, uses: 0, pot: 0 };
+        let entry = Entry {
+            publisher,
+            active: true,
+            frozen: false,
+            uses: 0,
+            pot: 0,
+        };
         self.listings.insert(id, entry);
         self.names.push(id);
         true
@@ -123,7 +156,11 @@ impl Ledger {
     }
 
     fn spend(&mut self, who: u64) {
-        let kept = if self.deposits[&who] > 0 { EXISTENTIAL_DEPOSIT } else { 0 };
+        let kept = if self.deposits[&who] > 0 {
+            EXISTENTIAL_DEPOSIT
+        } else {
+            0
+        };
         self.free.insert(who, kept);
     }
 
@@ -149,13 +186,26 @@ impl Ledger {
 fn apply(ledger: &mut Ledger, step: &Step) {
     let by = RuntimeOrigin::signed;
     let name = |ledger: &Ledger, at: usize| {
-        ledger.names.get(at % ledger.names.len().max(1)).copied().unwrap_or_default()
+        ledger
+            .names
+            .get(at % ledger.names.len().max(1))
+            .copied()
+            .unwrap_or_default()
     };
     let (expected, result) = match *step {
-        Step::Register { publisher, model, royalty } => {
+        Step::Register {
+            publisher,
+            model,
+            royalty,
+        } => {
             let id = parts(model).listing_id(&publisher, percent(royalty));
             let expected = ledger.register(publisher, id, royalty);
-            (expected, register(publisher, parts(model), percent(royalty)).1.is_ok())
+            (
+                expected,
+                register(publisher, parts(model), percent(royalty))
+                    .1
+                    .is_ok(),
+            )
         }
         Step::Retire { who, listing } => {
             let id = name(ledger, listing);
@@ -163,11 +213,17 @@ fn apply(ledger: &mut Ledger, step: &Step) {
         }
         Step::Freeze { listing } => {
             let id = name(ledger, listing);
-            (ledger.freeze(id), Models::freeze(RuntimeOrigin::root(), id).is_ok())
+            (
+                ledger.freeze(id),
+                Models::freeze(RuntimeOrigin::root(), id).is_ok(),
+            )
         }
         Step::Claim { listing } => {
             let id = name(ledger, listing);
-            (ledger.claim(id), Models::claim_royalties(by(SAM), id).is_ok())
+            (
+                ledger.claim(id),
+                Models::claim_royalties(by(SAM), id).is_ok(),
+            )
         }
         Step::Drop { listing } => {
             let id = name(ledger, listing);
@@ -175,7 +231,11 @@ fn apply(ledger: &mut Ledger, step: &Step) {
         }
         Step::Acquire { listing } => {
             let id = name(ledger, listing);
-            let expected = ledger.listings.get_mut(&id).map(|entry| entry.uses += 1).is_some();
+            let expected = ledger
+                .listings
+                .get_mut(&id)
+                .map(|entry| entry.uses += 1)
+                .is_some();
             (expected, Models::acquire(&id).is_ok())
         }
         Step::Release { listing } => {

@@ -24,7 +24,13 @@ fn money_may_be_added_to_a_bond() {
         assert_noop!(extra(PETRA, Balance::MAX), Error::<Test>::Overflow);
         let before = free(PETRA);
         assert_ok!(extra(PETRA, 5));
-        System::assert_last_event(Event::Bonded { provider: PETRA, amount: 5 }.into());
+        System::assert_last_event(
+            Event::Bonded {
+                provider: PETRA,
+                amount: 5,
+            }
+            .into(),
+        );
         assert_eq!((record(PETRA).bond, free(PETRA)), (BOND + 5, before - 5));
     });
 }
@@ -46,7 +52,12 @@ fn unbonded_money_still_answers_and_is_then_withdrawn() {
         assert_noop!(withdraw(), Error::<Test>::NothingToWithdraw);
         assert_ok!(unbond(BOND));
         System::assert_last_event(
-            Event::Unbonded { provider: PETRA, amount: BOND, due: 101 }.into(),
+            Event::Unbonded {
+                provider: PETRA,
+                amount: BOND,
+                due: 101,
+            }
+            .into(),
         );
         assert_eq!(record(PETRA).bond, BOND);
         assert_eq!(held(HoldReason::Bond, PETRA), 2 * BOND);
@@ -54,7 +65,13 @@ fn unbonded_money_still_answers_and_is_then_withdrawn() {
         assert_noop!(withdraw(), Error::<Test>::NothingToWithdraw);
         run_to(101);
         assert_ok!(withdraw());
-        System::assert_last_event(Event::Withdrawn { provider: PETRA, amount: BOND }.into());
+        System::assert_last_event(
+            Event::Withdrawn {
+                provider: PETRA,
+                amount: BOND,
+            }
+            .into(),
+        );
         assert_eq!(free(PETRA), before + BOND);
         assert_eq!(held(HoldReason::Bond, PETRA), BOND);
         assert_noop!(withdraw(), Error::<Test>::NothingToWithdraw);
@@ -101,11 +118,21 @@ fn what_stays_bonded_is_nothing_or_at_least_the_least_bond() {
 #[test]
 fn what_stays_bonded_covers_the_open_jobs() {
     TestExt::new().provider(PETRA, 2 * BOND).execute_with(|| {
-        assert_ok!(set_offer(PETRA, Price { input: 0, output: 5 * BOND / 16 }));
-        let wanted =
-            assay_primitives::DrawRequest { budget: 5 * BOND, ..request(Some(&PETRA), &[], 0) };
+        assert_ok!(set_offer(
+            PETRA,
+            Price {
+                input: 0,
+                output: 5 * BOND / 16
+            }
+        ));
+        let wanted = assay_primitives::DrawRequest {
+            budget: 5 * BOND,
+            ..request(Some(&PETRA), &[], 0)
+        };
         assert_eq!(
-            <Providers as Market<u64, u64>>::draw(&wanted).unwrap().worst_case_fee,
+            <Providers as Market<u64, u64>>::draw(&wanted)
+                .unwrap()
+                .worst_case_fee,
             5 * BOND
         );
         // Four times what would stay is less than five bonds.
@@ -152,15 +179,26 @@ fn a_compensation_comes_from_the_bond_first_and_then_from_the_oldest_unbonding_m
         let before = free(UMA);
         assert_ok!(compensate(UMA, BOND + 7), BOND + 7);
         System::assert_last_event(
-            Event::Compensated { provider: PETRA, beneficiary: UMA, amount: BOND + 7 }.into(),
+            Event::Compensated {
+                provider: PETRA,
+                beneficiary: UMA,
+                amount: BOND + 7,
+            }
+            .into(),
         );
         assert_eq!(free(UMA), before + BOND + 7);
         assert_eq!(record(PETRA).bond, 0);
         assert_eq!(
             record(PETRA).unbonding.to_vec(),
             vec![
-                UnbondingChunk { amount: BOND - 7, due: 101 },
-                UnbondingChunk { amount: BOND, due: 102 }
+                UnbondingChunk {
+                    amount: BOND - 7,
+                    due: 101
+                },
+                UnbondingChunk {
+                    amount: BOND,
+                    due: 102
+                }
             ]
         );
         // The first chunk is used up, and no more is paid than there is.
@@ -176,7 +214,10 @@ fn a_compensation_comes_from_the_bond_first_and_then_from_the_oldest_unbonding_m
 #[test]
 fn compensating_fails_when_the_beneficiary_cannot_be_paid() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
-        assert_noop!(compensate(77, EXISTENTIAL_DEPOSIT - 1), TokenError::CannotCreate);
+        assert_noop!(
+            compensate(77, EXISTENTIAL_DEPOSIT - 1),
+            TokenError::CannotCreate
+        );
         assert_ok!(compensate(77, EXISTENTIAL_DEPOSIT));
         assert_noop!(
             <Providers as Market<u64, u64>>::compensate(&PIUS, &UMA, 1),

@@ -16,7 +16,9 @@ fn release(due: u64, stash: u64) -> DispatchResultWithPostInfo {
 fn room_for_releases(releases: u64) -> Weight {
     let release = <() as WeightInfo>::release_earnings();
     let database = <Test as frame_system::Config>::DbWeight::get();
-    release.saturating_mul(releases).saturating_add(database.reads_writes(60, 1))
+    release
+        .saturating_mul(releases)
+        .saturating_add(database.reads_writes(60, 1))
 }
 
 #[test]
@@ -25,15 +27,32 @@ fn earnings_are_held_and_then_released_by_the_chain() {
         let before = free(PETRA);
         earn(PETRA, 700);
         System::assert_last_event(
-            Event::EarningsHeld { provider: PETRA, amount: 700, due: 45 }.into(),
+            Event::EarningsHeld {
+                provider: PETRA,
+                amount: 700,
+                due: 45,
+            }
+            .into(),
         );
-        assert_eq!((free(PETRA), held(HoldReason::Maturing, PETRA)), (before, 700));
+        assert_eq!(
+            (free(PETRA), held(HoldReason::Maturing, PETRA)),
+            (before, 700)
+        );
         assert_eq!(record(PETRA).maturing, 700);
         run_to(45);
         assert_eq!(free(PETRA), before);
         run_to(46);
-        System::assert_has_event(Event::EarningsReleased { provider: PETRA, amount: 700 }.into());
-        assert_eq!((free(PETRA), held(HoldReason::Maturing, PETRA)), (before + 700, 0));
+        System::assert_has_event(
+            Event::EarningsReleased {
+                provider: PETRA,
+                amount: 700,
+            }
+            .into(),
+        );
+        assert_eq!(
+            (free(PETRA), held(HoldReason::Maturing, PETRA)),
+            (before + 700, 0)
+        );
         assert_eq!(record(PETRA).maturing, 0);
     });
 }
@@ -91,7 +110,13 @@ fn anyone_may_release_what_is_due_when_blocks_are_full() {
         assert_noop!(release(45, PIUS), Error::<Test>::NotMatured);
         assert_noop!(release(44, PETRA), Error::<Test>::NotMatured);
         assert_eq!(release(45, PETRA).unwrap().pays_fee, Pays::No);
-        System::assert_last_event(Event::EarningsReleased { provider: PETRA, amount: 700 }.into());
+        System::assert_last_event(
+            Event::EarningsReleased {
+                provider: PETRA,
+                amount: 700,
+            }
+            .into(),
+        );
         assert_eq!(free(PETRA), before + 700);
         assert_noop!(release(45, PETRA), Error::<Test>::NotMatured);
     });
@@ -100,7 +125,9 @@ fn anyone_may_release_what_is_due_when_blocks_are_full() {
 #[test]
 fn what_an_idle_block_has_no_room_for_is_released_in_the_next() {
     let stashes = [PETRA, PIUS, PAVEL];
-    let ext = stashes.into_iter().fold(TestExt::new(), |ext, stash| ext.provider(stash, BOND));
+    let ext = stashes
+        .into_iter()
+        .fold(TestExt::new(), |ext, stash| ext.provider(stash, BOND));
     ext.execute_with(|| {
         for stash in stashes {
             earn(stash, 10);
@@ -109,7 +136,11 @@ fn what_an_idle_block_has_no_room_for_is_released_in_the_next() {
         IdleWeight::set(room_for_releases(2));
         for (block, left) in [(46, 1), (47, 0)] {
             run_to(block);
-            assert_eq!(Maturing::<Test>::iter().count(), left, "before block {block}");
+            assert_eq!(
+                Maturing::<Test>::iter().count(),
+                left,
+                "before block {block}"
+            );
             check_books();
         }
         assert_eq!(MaturingCursor::<Test>::get(), 47);
@@ -138,25 +169,38 @@ fn a_chain_without_idle_blocks_catches_up_later() {
 
 #[test]
 fn the_hook_takes_no_more_weight_than_it_is_given() {
-    TestExt::new().provider(PETRA, BOND).provider(PIUS, BOND).execute_with(|| {
-        IdleWeight::set(Weight::zero());
-        earn(PETRA, 10);
-        earn(PIUS, 10);
-        run_to(45);
-        let limit = room_for_releases(1);
-        let used = Providers::on_idle(45, limit);
-        assert!(used.all_lte(limit));
-        assert_eq!(Maturing::<Test>::iter().count(), 1);
-        assert_eq!(Providers::on_idle(45, Weight::zero()), Weight::zero());
-        assert_ok!(release(45, if record(PETRA).maturing > 0 { PETRA } else { PIUS }));
-    });
+    TestExt::new()
+        .provider(PETRA, BOND)
+        .provider(PIUS, BOND)
+        .execute_with(|| {
+            IdleWeight::set(Weight::zero());
+            earn(PETRA, 10);
+            earn(PIUS, 10);
+            run_to(45);
+            let limit = room_for_releases(1);
+            let used = Providers::on_idle(45, limit);
+            assert!(used.all_lte(limit));
+            assert_eq!(Maturing::<Test>::iter().count(), 1);
+            assert_eq!(Providers::on_idle(45, Weight::zero()), Weight::zero());
+            assert_ok!(release(
+                45,
+                if record(PETRA).maturing > 0 {
+                    PETRA
+                } else {
+                    PIUS
+                }
+            ));
+        });
 }
 
 #[test]
 fn maturing_earnings_do_not_answer_for_a_bond() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
         earn(PETRA, 700);
-        assert_ok!(<Providers as Market<u64, u64>>::compensate(&PETRA, &UMA, 2 * BOND), BOND);
+        assert_ok!(
+            <Providers as Market<u64, u64>>::compensate(&PETRA, &UMA, 2 * BOND),
+            BOND
+        );
         assert_eq!(held(HoldReason::Maturing, PETRA), 700);
     });
 }

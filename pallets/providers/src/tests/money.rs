@@ -63,7 +63,12 @@ struct Provider {
 
 impl Provider {
     fn bonded(&self) -> Balance {
-        self.bond + self.unbonding.iter().map(|(_, amount)| amount).sum::<Balance>()
+        self.bond
+            + self
+                .unbonding
+                .iter()
+                .map(|(_, amount)| amount)
+                .sum::<Balance>()
     }
 
     fn exposure(&self) -> Balance {
@@ -99,7 +104,10 @@ struct Ledger {
 impl Ledger {
     fn new() -> Self {
         let accounts = STASHES.into_iter().chain([UMA]);
-        Self { free: accounts.map(|who| (who, free(who))).collect(), providers: BTreeMap::new() }
+        Self {
+            free: accounts.map(|who| (who, free(who))).collect(),
+            providers: BTreeMap::new(),
+        }
     }
 
     fn credit(&mut self, who: u64, amount: Balance) {
@@ -125,8 +133,12 @@ impl Ledger {
     }
 
     fn unbond(&mut self, stash: u64, amount: Balance, due: u64) -> bool {
-        let Some(provider) = self.providers.get_mut(&stash) else { return false };
-        let Some(rest) = provider.bond.checked_sub(amount) else { return false };
+        let Some(provider) = self.providers.get_mut(&stash) else {
+            return false;
+        };
+        let Some(rest) = provider.bond.checked_sub(amount) else {
+            return false;
+        };
         let last = provider.unbonding.last().map(|(due, _)| *due);
         if (rest > 0 && rest < BOND)
             || 4 * rest < provider.exposure()
@@ -144,7 +156,9 @@ impl Ledger {
     }
 
     fn withdraw(&mut self, stash: u64, now: u64) -> bool {
-        let Some(provider) = self.providers.get_mut(&stash) else { return false };
+        let Some(provider) = self.providers.get_mut(&stash) else {
+            return false;
+        };
         let (due, left): (Vec<_>, Vec<_>) =
             provider.unbonding.drain(..).partition(|(at, _)| *at <= now);
         provider.unbonding = left;
@@ -177,8 +191,15 @@ impl Ledger {
 
     fn release_all(&mut self, now: u64) {
         for stash in STASHES {
-            let Some(provider) = self.providers.get(&stash) else { continue };
-            let due: Vec<u64> = provider.maturing.keys().copied().filter(|at| *at <= now).collect();
+            let Some(provider) = self.providers.get(&stash) else {
+                continue;
+            };
+            let due: Vec<u64> = provider
+                .maturing
+                .keys()
+                .copied()
+                .filter(|at| *at <= now)
+                .collect();
             for at in due {
                 self.release(stash, at);
             }
@@ -193,15 +214,27 @@ impl Ledger {
             let none = Provider::default();
             let provider = self.providers.get(&stash).unwrap_or(&none);
             let deposit = self.providers.get(&stash).map_or(0, Provider::deposit);
-            assert_eq!(held(HoldReason::Bond, stash), provider.bonded(), "bond of {stash}");
+            assert_eq!(
+                held(HoldReason::Bond, stash),
+                provider.bonded(),
+                "bond of {stash}"
+            );
             assert_eq!(
                 held(HoldReason::Maturing, stash),
                 provider.maturing.values().sum::<Balance>(),
                 "earnings of {stash}"
             );
-            assert_eq!(held(HoldReason::ProviderDeposit, stash), deposit, "deposit of {stash}");
+            assert_eq!(
+                held(HoldReason::ProviderDeposit, stash),
+                deposit,
+                "deposit of {stash}"
+            );
             if self.providers.contains_key(&stash) {
-                assert_eq!(record(stash).exposure, provider.exposure(), "exposure of {stash}");
+                assert_eq!(
+                    record(stash).exposure,
+                    provider.exposure(),
+                    "exposure of {stash}"
+                );
             }
         }
     }
@@ -210,19 +243,32 @@ impl Ledger {
 fn apply(ledger: &mut Ledger, step: &Step) {
     let by = RuntimeOrigin::signed;
     let now = System::block_number();
-    let owed = |worst_case_fee| Obligation { listing: listing(), worst_case_fee };
+    let owed = |worst_case_fee| Obligation {
+        listing: listing(),
+        worst_case_fee,
+    };
     match *step {
         Step::Register { stash, bond } => {
             let allowed = bond >= BOND && !ledger.providers.contains_key(&stash);
             assert_eq!(register(stash, bond).is_ok(), allowed, "{step:?}");
             if allowed {
                 ledger.debit(stash, bond + provider_deposit());
-                ledger.providers.insert(stash, Provider { bond, ..Default::default() });
+                ledger.providers.insert(
+                    stash,
+                    Provider {
+                        bond,
+                        ..Default::default()
+                    },
+                );
             }
         }
         Step::Deregister { stash } => {
             let allowed = ledger.deregister(stash);
-            assert_eq!(Providers::deregister(by(stash)).is_ok(), allowed, "{step:?}");
+            assert_eq!(
+                Providers::deregister(by(stash)).is_ok(),
+                allowed,
+                "{step:?}"
+            );
         }
         Step::Bond { stash, amount } => {
             let provider = ledger.providers.get_mut(&stash);
@@ -231,23 +277,39 @@ fn apply(ledger: &mut Ledger, step: &Step) {
                 provider.bond += if allowed { amount } else { 0 };
                 allowed
             });
-            assert_eq!(Providers::bond_extra(by(stash), amount).is_ok(), allowed, "{step:?}");
+            assert_eq!(
+                Providers::bond_extra(by(stash), amount).is_ok(),
+                allowed,
+                "{step:?}"
+            );
             if allowed {
                 ledger.debit(stash, amount);
             }
         }
         Step::Unbond { stash, amount } => {
             let allowed = ledger.unbond(stash, amount, now + 100);
-            assert_eq!(Providers::unbond(by(stash), amount).is_ok(), allowed, "{step:?}");
+            assert_eq!(
+                Providers::unbond(by(stash), amount).is_ok(),
+                allowed,
+                "{step:?}"
+            );
         }
         Step::Withdraw { stash } => {
             let allowed = ledger.withdraw(stash, now);
-            assert_eq!(Providers::withdraw_unbonded(by(stash)).is_ok(), allowed, "{step:?}");
+            assert_eq!(
+                Providers::withdraw_unbonded(by(stash)).is_ok(),
+                allowed,
+                "{step:?}"
+            );
         }
         Step::SetOffer { stash, price } => {
             let provider = ledger.providers.get_mut(&stash);
             let before = provider.map(|provider| provider.price.replace(price));
-            assert_eq!(set_offer(stash, price).is_ok(), before.is_some(), "{step:?}");
+            assert_eq!(
+                set_offer(stash, price).is_ok(),
+                before.is_some(),
+                "{step:?}"
+            );
             if before == Some(None) {
                 ledger.debit(stash, offer_deposit());
             }
@@ -264,7 +326,10 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             }
         }
         Step::Assign { stash, budget } => {
-            let wish = DrawRequest { budget, ..request(Some(&stash), &[], 0) };
+            let wish = DrawRequest {
+                budget,
+                ..request(Some(&stash), &[], 0)
+            };
             let drawn = <Providers as Market<u64, u64>>::draw(&wish);
             let provider = ledger.providers.get_mut(&stash);
             let expected = provider.and_then(|provider| {
@@ -272,7 +337,11 @@ fn apply(ledger: &mut Ledger, step: &Step) {
                 provider.open.push(worst_case);
                 Some(worst_case)
             });
-            assert_eq!(drawn.map(|drawn| drawn.worst_case_fee), expected, "{step:?}");
+            assert_eq!(
+                drawn.map(|drawn| drawn.worst_case_fee),
+                expected,
+                "{step:?}"
+            );
         }
         Step::Deliver { stash } => {
             let provider = ledger.providers.get_mut(&stash);
@@ -292,9 +361,14 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             <Providers as Market<u64, u64>>::resolve(&stash, &owed(worst_case), outcome);
         }
         Step::Earn { stash, amount } => {
-            let Some(provider) = ledger.providers.get_mut(&stash) else { return };
+            let Some(provider) = ledger.providers.get_mut(&stash) else {
+                return;
+            };
             if amount > 0 {
-                *provider.maturing.entry((now + 40).div_ceil(5) * 5).or_default() += amount;
+                *provider
+                    .maturing
+                    .entry((now + 40).div_ceil(5) * 5)
+                    .or_default() += amount;
             }
             earn(stash, amount);
         }

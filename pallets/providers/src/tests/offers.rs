@@ -8,7 +8,9 @@ fn remove(stash: u64) -> DispatchResult {
 }
 
 fn uses() -> u32 {
-    pallet_models::Accounts::<Test>::get(listing()).unwrap().uses
+    pallet_models::Accounts::<Test>::get(listing())
+        .unwrap()
+        .uses
 }
 
 #[test]
@@ -18,7 +20,12 @@ fn an_offer_takes_a_deposit_and_keeps_the_listing() {
         let before = free(PETRA);
         assert_ok!(offer(PETRA, listing(), PRICE, 96, 3));
         System::assert_last_event(
-            Event::OfferSet { provider: PETRA, listing: listing(), price: PRICE }.into(),
+            Event::OfferSet {
+                provider: PETRA,
+                listing: listing(),
+                price: PRICE,
+            }
+            .into(),
         );
         assert_eq!(free(PETRA), before - offer_deposit());
         let offer = Offers::<Test>::get(listing(), PETRA).unwrap();
@@ -33,10 +40,16 @@ fn an_offer_takes_a_deposit_and_keeps_the_listing() {
 fn an_offer_can_be_changed_without_another_deposit() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
         let before = free(PETRA);
-        let price = Price { input: 1, output: 2 };
+        let price = Price {
+            input: 1,
+            output: 2,
+        };
         assert_ok!(offer(PETRA, listing(), price, 30, 7));
         let changed = Offers::<Test>::get(listing(), PETRA).unwrap();
-        assert_eq!((changed.price, changed.context, changed.capacity), (price, 30, 7));
+        assert_eq!(
+            (changed.price, changed.context, changed.capacity),
+            (price, 30, 7)
+        );
         assert_eq!((free(PETRA), record(PETRA).offers, uses()), (before, 1, 1));
     });
 }
@@ -46,7 +59,10 @@ fn an_offer_fails_for_strangers_and_for_models_that_are_not_there() {
     TestExt::new().execute_with(|| {
         assert_noop!(set_offer(PETRA, PRICE), Error::<Test>::UnknownProvider);
         assert_ok!(register(PETRA, BOND));
-        assert_noop!(offer(PETRA, ListingId::zero(), PRICE, 48, 3), Error::<Test>::UnknownListing);
+        assert_noop!(
+            offer(PETRA, ListingId::zero(), PRICE, 48, 3),
+            Error::<Test>::UnknownListing
+        );
         assert_ok!(Models::retire(RuntimeOrigin::signed(PAULA), listing()));
         assert_noop!(set_offer(PETRA, PRICE), Error::<Test>::ListingNotActive);
     });
@@ -71,19 +87,37 @@ fn a_price_is_refused_when_its_worst_case_does_not_fit() {
         assert_ok!(register(PETRA, BOND));
         let most = u128::MAX / 48;
         for price in [
-            Price { input: most + 1, output: 0 },
-            Price { input: 0, output: most + 1 },
-            Price { input: most / 2 + 1, output: most / 2 + 1 },
+            Price {
+                input: most + 1,
+                output: 0,
+            },
+            Price {
+                input: 0,
+                output: most + 1,
+            },
+            Price {
+                input: most / 2 + 1,
+                output: most / 2 + 1,
+            },
         ] {
             assert_noop!(set_offer(PETRA, price), Error::<Test>::PriceTooHigh);
         }
-        assert_ok!(set_offer(PETRA, Price { input: most, output: 0 }));
+        assert_ok!(set_offer(
+            PETRA,
+            Price {
+                input: most,
+                output: 0
+            }
+        ));
     });
 }
 
 #[test]
 fn a_listing_has_a_bounded_number_of_offers() {
-    let ext = TestExt::new().provider(PETRA, BOND).provider(PIUS, BOND).provider(PAVEL, BOND);
+    let ext = TestExt::new()
+        .provider(PETRA, BOND)
+        .provider(PIUS, BOND)
+        .provider(PAVEL, BOND);
     ext.execute_with(|| {
         assert_ok!(register(40, BOND));
         assert_noop!(set_offer(40, PRICE), Error::<Test>::TooManyOffers);
@@ -98,7 +132,11 @@ fn a_listing_has_a_bounded_number_of_offers() {
 fn an_offer_fails_without_money_for_the_deposit() {
     TestExt::new().execute_with(|| {
         assert_ok!(register(PETRA, BOND));
-        assert_ok!(Balances::transfer_all(RuntimeOrigin::signed(PETRA), SAM, true));
+        assert_ok!(Balances::transfer_all(
+            RuntimeOrigin::signed(PETRA),
+            SAM,
+            true
+        ));
         assert_noop!(set_offer(PETRA, PRICE), TokenError::FundsUnavailable);
         assert_eq!(uses(), 0);
     });
@@ -106,20 +144,27 @@ fn an_offer_fails_without_money_for_the_deposit() {
 
 #[test]
 fn removing_an_offer_returns_the_deposit_and_lets_the_listing_go() {
-    TestExt::new().provider(PETRA, BOND).provider(PIUS, BOND).execute_with(|| {
-        let before = free(PETRA);
-        assert_ok!(remove(PETRA));
-        System::assert_last_event(
-            Event::OfferRemoved { provider: PETRA, listing: listing() }.into(),
-        );
-        assert_eq!(free(PETRA), before + offer_deposit());
-        assert_eq!(Offering::<Test>::get(listing()).to_vec(), vec![PIUS]);
-        assert_eq!((record(PETRA).offers, uses()), (0, 1));
-        assert_noop!(remove(PETRA), Error::<Test>::UnknownOffer);
-        assert_noop!(remove(SAM), Error::<Test>::UnknownProvider);
-        assert_ok!(remove(PIUS));
-        assert!(!Offering::<Test>::contains_key(listing()));
-    });
+    TestExt::new()
+        .provider(PETRA, BOND)
+        .provider(PIUS, BOND)
+        .execute_with(|| {
+            let before = free(PETRA);
+            assert_ok!(remove(PETRA));
+            System::assert_last_event(
+                Event::OfferRemoved {
+                    provider: PETRA,
+                    listing: listing(),
+                }
+                .into(),
+            );
+            assert_eq!(free(PETRA), before + offer_deposit());
+            assert_eq!(Offering::<Test>::get(listing()).to_vec(), vec![PIUS]);
+            assert_eq!((record(PETRA).offers, uses()), (0, 1));
+            assert_noop!(remove(PETRA), Error::<Test>::UnknownOffer);
+            assert_noop!(remove(SAM), Error::<Test>::UnknownProvider);
+            assert_ok!(remove(PIUS));
+            assert!(!Offering::<Test>::contains_key(listing()));
+        });
 }
 
 #[test]

@@ -26,15 +26,29 @@ fn registering_bonds_money_and_names_an_operator() {
         assert_eq!(free(PETRA), ENDOWMENT - BOND - provider_deposit());
         let record = record(PETRA);
         assert!(record.online);
-        assert_eq!((record.operator, record.info.clone()), (operator(PETRA), info()));
+        assert_eq!(
+            (record.operator, record.info.clone()),
+            (operator(PETRA), info())
+        );
         assert_eq!(record.registered_at, 1);
         assert_eq!(Operators::<Test>::get(operator(PETRA)), Some(PETRA));
         System::assert_last_event(
-            Event::Registered { provider: PETRA, operator: operator(PETRA), bond: BOND }.into(),
+            Event::Registered {
+                provider: PETRA,
+                operator: operator(PETRA),
+                bond: BOND,
+            }
+            .into(),
         );
         assert_eq!(Providers::provider(PETRA), Some(record));
-        assert_eq!(Providers::provider_of_operator(operator(PETRA)), Some(PETRA));
-        assert_eq!(<Providers as Market<u64, u64>>::provider_of(&operator(PETRA)), Some(PETRA));
+        assert_eq!(
+            Providers::provider_of_operator(operator(PETRA)),
+            Some(PETRA)
+        );
+        assert_eq!(
+            <Providers as Market<u64, u64>>::provider_of(&operator(PETRA)),
+            Some(PETRA)
+        );
         assert_eq!(<Providers as Market<u64, u64>>::provider_of(&PETRA), None);
     });
 }
@@ -67,7 +81,10 @@ fn a_provider_may_say_anew_how_it_is_reached() {
         let update = |stash, info| Providers::update_info(RuntimeOrigin::signed(stash), info);
         assert_noop!(update(PETRA, info()), Error::<Test>::UnknownProvider);
         assert_ok!(register(PETRA, BOND));
-        let changed = crate::ProviderInfo { x25519_key: [9; 32], ..info() };
+        let changed = crate::ProviderInfo {
+            x25519_key: [9; 32],
+            ..info()
+        };
         assert_ok!(update(PETRA, changed.clone()));
         assert_eq!(record(PETRA).info, changed);
         System::assert_last_event(Event::InfoUpdated { provider: PETRA }.into());
@@ -79,14 +96,25 @@ fn every_operator_key_keeps_the_blocks_in_which_it_was_valid() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
         run_to(5);
         assert_ok!(rotate(PETRA, 77));
-        System::assert_last_event(Event::OperatorRotated { provider: PETRA, operator: 77 }.into());
+        System::assert_last_event(
+            Event::OperatorRotated {
+                provider: PETRA,
+                operator: 77,
+            }
+            .into(),
+        );
         assert_eq!(Operators::<Test>::get(operator(PETRA)), None);
         assert_eq!(Operators::<Test>::get(77), Some(PETRA));
         run_to(9);
         assert_ok!(rotate(PETRA, operator(PETRA)));
-        let valid: Vec<_> = [0, 1, 4, 5, 8, 9, 1_000].map(|b| operator_at(PETRA, b)).into();
+        let valid: Vec<_> = [0, 1, 4, 5, 8, 9, 1_000]
+            .map(|b| operator_at(PETRA, b))
+            .into();
         let (first, second) = (Some(operator(PETRA)), Some(77));
-        assert_eq!(valid, vec![None, first, first, second, second, first, first]);
+        assert_eq!(
+            valid,
+            vec![None, first, first, second, second, first, first]
+        );
         assert_eq!(operator_at(PIUS, 5), None);
     });
 }
@@ -104,11 +132,14 @@ fn a_key_that_was_replaced_in_its_first_block_was_never_valid() {
 
 #[test]
 fn rotating_fails_for_strangers_and_to_a_taken_key() {
-    TestExt::new().provider(PETRA, BOND).provider(PIUS, BOND).execute_with(|| {
-        assert_noop!(rotate(SAM, 77), Error::<Test>::UnknownProvider);
-        assert_noop!(rotate(PETRA, operator(PIUS)), Error::<Test>::OperatorTaken);
-        assert_noop!(rotate(PETRA, operator(PETRA)), Error::<Test>::OperatorTaken);
-    });
+    TestExt::new()
+        .provider(PETRA, BOND)
+        .provider(PIUS, BOND)
+        .execute_with(|| {
+            assert_noop!(rotate(SAM, 77), Error::<Test>::UnknownProvider);
+            assert_noop!(rotate(PETRA, operator(PIUS)), Error::<Test>::OperatorTaken);
+            assert_noop!(rotate(PETRA, operator(PETRA)), Error::<Test>::OperatorTaken);
+        });
 }
 
 #[test]
@@ -125,7 +156,14 @@ fn old_keys_are_remembered_as_long_as_money_unbonds_and_then_make_room() {
         assert_ok!(rotate(PETRA, 74));
         let history = OperatorHistory::<Test>::get(PETRA);
         assert_eq!(history.len(), 4);
-        assert_eq!(history[0], OperatorRange { operator: 71, from: 2, until: Some(3) });
+        assert_eq!(
+            history[0],
+            OperatorRange {
+                operator: 71,
+                from: 2,
+                until: Some(3)
+            }
+        );
     });
 }
 
@@ -138,14 +176,25 @@ fn the_stash_or_its_operator_goes_on_and_offline() {
         assert!(!record(PETRA).online);
         assert_ok!(set(operator(PETRA), true));
         assert!(record(PETRA).online);
-        System::assert_last_event(Event::OnlineSet { provider: PETRA, online: true }.into());
+        System::assert_last_event(
+            Event::OnlineSet {
+                provider: PETRA,
+                online: true,
+            }
+            .into(),
+        );
     });
 }
 
 #[test]
 fn nobody_takes_a_stash_its_voice_by_naming_it_as_an_operator() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
-        assert_ok!(Providers::register(RuntimeOrigin::signed(PIUS), PETRA, info(), BOND));
+        assert_ok!(Providers::register(
+            RuntimeOrigin::signed(PIUS),
+            PETRA,
+            info(),
+            BOND
+        ));
         assert_ok!(Providers::set_online(RuntimeOrigin::signed(PETRA), false));
         assert!(!record(PETRA).online && record(PIUS).online);
     });
@@ -180,7 +229,10 @@ fn nobody_leaves_with_jobs_offers_or_earnings_open() {
         <Providers as Market<u64, u64>>::resolve(&PETRA, &obligation(worst), Outcome::Delivered);
         <Providers as Market<u64, u64>>::close(&PETRA, &obligation(worst), 0);
         assert_noop!(deregister(PETRA), Error::<Test>::OffersRemain);
-        assert_ok!(Providers::remove_offer(RuntimeOrigin::signed(PETRA), listing()));
+        assert_ok!(Providers::remove_offer(
+            RuntimeOrigin::signed(PETRA),
+            listing()
+        ));
         earn(PETRA, 500);
         assert_noop!(deregister(PETRA), Error::<Test>::EarningsRemain);
     });
@@ -195,15 +247,30 @@ fn the_admin_sets_parameters_that_make_sense_together() {
             DispatchError::BadOrigin
         );
         let broken = [
-            Parameters { min_bond: 0, ..parameters() },
-            Parameters { exposure_factor: 0, ..parameters() },
-            Parameters { maturing_blocks: 0, ..parameters() },
-            Parameters { unbonding_blocks: 39, ..parameters() },
+            Parameters {
+                min_bond: 0,
+                ..parameters()
+            },
+            Parameters {
+                exposure_factor: 0,
+                ..parameters()
+            },
+            Parameters {
+                maturing_blocks: 0,
+                ..parameters()
+            },
+            Parameters {
+                unbonding_blocks: 39,
+                ..parameters()
+            },
         ];
         for parameters in broken {
             assert_noop!(set(parameters), Error::<Test>::InvalidParameters);
         }
-        let changed = Parameters { unbonding_blocks: 40, ..parameters() };
+        let changed = Parameters {
+            unbonding_blocks: 40,
+            ..parameters()
+        };
         assert_ok!(set(changed.clone()));
         assert_eq!(crate::Params::<Test>::get(), changed);
         System::assert_last_event(Event::ParametersSet.into());

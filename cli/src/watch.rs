@@ -22,6 +22,9 @@ pub struct Seen {
     pub output: Option<Vec<u32>>,
 }
 
+/// Gets a job's output.
+pub type OnOutput<'a> = &'a mut dyn FnMut(&Job, &[u32]) -> Result<(), Failure>;
+
 /// Say each step of a job until it has reached the goal. `on_output` gets the answer as soon as it
 /// is there.
 pub async fn follow(
@@ -29,7 +32,7 @@ pub async fn follow(
     id: u64,
     goal: Goal,
     progress: &Progress,
-    on_output: &mut dyn FnMut(&Job, &[u32]) -> Result<(), Failure>,
+    on_output: OnOutput<'_>,
 ) -> Result<Seen, Failure> {
     let mut blocks = chain.best_blocks().await?;
     let mut snapshot = chain.best().await?;

@@ -59,6 +59,8 @@ pub struct Answer {
 
 /// What the chain is told about a job.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+// One in memory at a time; a box would only complicate its encoding.
+#[allow(clippy::large_enum_variant)]
 pub enum Reply {
     #[codec(index = 0)]
     Answer(Answer),

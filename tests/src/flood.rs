@@ -126,8 +126,8 @@ async fn send_all(url: &str, signed: Vec<Vec<Vec<u8>>>) -> Result<()> {
         senders.spawn(async move {
             for some in transactions.chunks(IN_FLIGHT) {
                 let mut under_way = JoinSet::new();
-                for bytes in some.iter().cloned() {
-                    let rpc = rpc.clone();
+                for bytes in some {
+                    let (rpc, bytes) = (rpc.clone(), bytes.clone());
                     under_way.spawn(async move { rpc.author_submit_extrinsic(&bytes).await });
                 }
                 while let Some(accepted) = under_way.join_next().await {

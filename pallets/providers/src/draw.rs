@@ -27,8 +27,9 @@ impl<AccountId> Candidate<AccountId> {
             .unwrap_or(one)
             .clamp(LEAST_PRICE_FACTOR, one);
         // Parts per million are taken off before the product can leave the type.
-        let merit = u128::from(self.score).saturating_mul(price_factor) / one;
-        self.free_bond.saturating_mul(merit) / one
+        let share =
+            |value: u128, ppm: u128| value.saturating_mul(ppm).checked_div(one).unwrap_or(0);
+        share(self.free_bond, share(self.score.into(), price_factor))
     }
 }
 

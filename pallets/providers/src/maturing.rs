@@ -8,7 +8,7 @@ use frame_support::{
     weights::WeightMeter,
 };
 use frame_system::pallet_prelude::BlockNumberFor;
-use sp_runtime::traits::{One, Saturating};
+use sp_runtime::traits::{CheckedDiv, One, Saturating, Zero};
 
 use crate::{
     Config, Error, Event, HoldReason, Maturing, MaturingCursor, Pallet, Params, WeightInfo,
@@ -21,10 +21,15 @@ impl<T: Config> Pallet<T> {
     /// The block at which earnings of `now` are due.
     fn due_block(now: BlockNumberFor<T>) -> BlockNumberFor<T> {
         let period = Params::<T>::get().maturing_blocks;
-        let step = (period / RELEASES_PER_PERIOD.into()).max(One::one());
+        let step = period
+            .checked_div(&RELEASES_PER_PERIOD.into())
+            .unwrap_or(One::one())
+            .max(One::one());
         let earliest = now.saturating_add(period);
-        // `step` is at least one, so the division is defined.
-        let whole_steps = earliest.saturating_sub(One::one()) / step;
+        let whole_steps = earliest
+            .saturating_sub(One::one())
+            .checked_div(&step)
+            .unwrap_or(Zero::zero());
         whole_steps.saturating_add(One::one()).saturating_mul(step)
     }
 

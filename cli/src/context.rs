@@ -218,10 +218,14 @@ fn choose_id(listings: &[(H256, bool)], wanted: Option<&str>) -> Result<H256, Fa
         ([], None) => Err(Failure::Request(
             "no model is listed on this chain; list one with `assay model register`".into(),
         )),
-        (several, _) => {
+        (several, wanted) => {
             let ids: Vec<String> = several.iter().map(|id| format!("{id:?}")).collect();
+            let choose = match wanted {
+                Some(_) => "give more digits of one",
+                None => "choose one with --model",
+            };
             Err(Failure::Usage(format!(
-                "{} listings fit; choose one with --model: {}",
+                "{} listings fit; {choose}: {}",
                 several.len(),
                 ids.join(", ")
             )))

@@ -73,7 +73,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
                 println!("{:#}", records::job(args.job, &seen.job));
             }
             Err(Failure::Request(format!(
-                "{description}; submit it again, or name a --provider"
+                "{description}; submit it again with a higher --max-fee, or name a --provider"
             )))
         }
         Command::Cancel { job } => {

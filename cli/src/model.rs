@@ -190,12 +190,14 @@ async fn show(context: &Context, model: Option<String>) -> Result<(), Failure> {
         }
         for (stash, offer) in &offers {
             lines.push(format!(
-                "  offer of {stash}: {} in, {} out, context {}, {} of {} jobs open",
+                "  offer of {stash}: {} in, {} out, context {}, {} of {} jobs open, unchanged since \
+                 block {}",
                 Amount(offer.price.0.input),
                 Amount(offer.price.0.output),
                 offer.context,
                 offer.open_jobs,
                 offer.capacity,
+                offer.since,
             ));
         }
         if offers.is_empty() {

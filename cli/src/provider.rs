@@ -33,6 +33,10 @@ pub enum Command {
         #[arg(long)]
         model: Option<String>,
     },
+    /// Clear away an offer of somebody else that stands in the way: its listing is retired, its
+    /// provider's bond is too small, or the listing is full and your bond is larger. Free of charge
+    /// when it succeeds.
+    Evict(EvictArgs),
     /// Accept new jobs. The stash or its operator may say so.
     Online,
     /// Accept no new jobs.
@@ -89,6 +93,16 @@ pub struct OfferArgs {
     capacity: u32,
 }
 
+#[derive(Args)]
+pub struct EvictArgs {
+    /// Listing: its id or the first digits of it.
+    #[arg(long, value_name = "LISTING")]
+    listing: String,
+    /// Stash of the provider whose offer it is.
+    #[arg(long, value_name = "ACCOUNT")]
+    provider: String,
+}
+
 pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     let calls = runtime::tx().providers();
     match command {
@@ -118,6 +132,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             let (id, _) = choose_listing(&snapshot, model.as_deref()).await?;
             send(context, &calls.remove_offer(id)).await
         }
+        Command::Evict(args) => evict(context, args).await,
         Command::Online => send(context, &calls.set_online(true)).await,
         Command::Offline => send(context, &calls.set_online(false)).await,
         Command::Status { account } => {
@@ -145,6 +160,20 @@ async fn send<C: Payload>(context: &Context, call: &C) -> Result<(), Failure> {
     let chain = context.chain().await?;
     let included = context.submit(&chain, call).await?;
     show(context, &included.block, account).await
+}
+
+/// Anyone may do this, so what is shown is the offer and not the caller.
+async fn evict(context: &Context, args: EvictArgs) -> Result<(), Failure> {
+    let stash = keys::parse_account(&args.provider)?;
+    let chain = context.chain().await?;
+    let (id, _) = choose_listing(&chain.best().await?, Some(&args.listing)).await?;
+    let call = runtime::tx().providers().evict_offer(id, stash);
+    context.submit(&chain, &call).await?;
+    let json = json!({ "listing": records::hash(&id), "provider": records::account(&stash) });
+    context.show(json, || {
+        format!("the offer of {stash} for {id:?} is gone, and its deposit returned to its provider")
+    });
+    Ok(())
 }
 
 /// The provider whose stash or operator this account is.
@@ -188,7 +217,7 @@ fn text(stash: &AccountId32, provider: &Provider, offers: &[(H256, Offer)]) -> S
         format!("provider {stash} is {state}"),
         format!("  operator {}", provider.operator),
         format!(
-            "  bond {}, {} open jobs at a worst case of {}",
+            "  bond {}, {} open jobs for which it answers with {}",
             Amount(provider.bond),
             provider.open_jobs,
             Amount(provider.exposure),
@@ -216,12 +245,13 @@ fn text(stash: &AccountId32, provider: &Provider, offers: &[(H256, Offer)]) -> S
     }
     for (id, offer) in offers {
         lines.push(format!(
-            "  offers {id:?}: {} in, {} out, context {}, {} of {} jobs open",
+            "  offers {id:?}: {} in, {} out, context {}, {} of {} jobs open, unchanged since block {}",
             Amount(offer.price.0.input),
             Amount(offer.price.0.output),
             offer.context,
             offer.open_jobs,
             offer.capacity,
+            offer.since,
         ));
     }
     if offers.is_empty() {

@@ -82,6 +82,7 @@ pub fn offer(stash: &AccountId32, listing: &H256, record: &Offer) -> Value {
         "context": record.context,
         "capacity": record.capacity,
         "open_jobs": record.open_jobs,
+        "since": record.since,
     })
 }
 
@@ -186,6 +187,7 @@ pub fn job(id: u64, job: &Job) -> Value {
         "prompt_len": job.prompt_len,
         "sampling": job.sampling.0,
         "max_output_tokens": job.max_output_tokens,
+        "min_output_tokens": job.min_output_tokens,
         "max_fee": Amount(job.max_fee),
         "named": job.named.as_ref().map(account),
         "excluded": job.excluded.0.iter().map(account).collect::<Vec<_>>(),

@@ -63,7 +63,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     match answer {
         Some(_) => Ok(()),
         None => Err(Failure::Request(format!(
-            "{}; nothing was paid for it: try again later, or with another --provider",
+            "{}; nothing was paid for it: try again later, with a higher --max-fee, or with another \
+             --provider",
             records::describe(id, &seen.job)
         ))),
     }

@@ -14,8 +14,7 @@ pub mod receipt;
 pub mod tree;
 
 pub use market::{
-    Assignment, Balance, DrawRequest, Eligibility, Listing, Market, ModelCatalogue, Obligation,
-    Outcome, Price,
+    Assignment, Balance, DrawRequest, Eligibility, Listing, Market, ModelCatalogue, Outcome, Price,
 };
 pub use model::{Architecture, ModelParts, ModelSpec, Profile, SpecError, MAX_STOP_TOKENS};
 pub use receipt::{

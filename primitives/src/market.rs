@@ -80,17 +80,22 @@ pub trait ModelCatalogue<AccountId> {
 
 /// A job that looks for a provider.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DrawRequest<'a, AccountId> {
+pub struct DrawRequest<'a, AccountId, BlockNumber> {
     pub listing: ListingId,
     pub prompt_len: u32,
     /// Output tokens that the user wants.
     pub max_output_tokens: u32,
+    /// Output tokens that the budget must pay for.
+    pub min_output_tokens: u32,
     /// What the job can pay.
     pub budget: Balance,
     /// Only this provider will do.
     pub named: Option<&'a AccountId>,
     /// Providers that declined the job or missed its deadline.
     pub excluded: &'a [AccountId],
+    /// The block whose author gives the randomness. It knows it before anyone else does, so offers
+    /// made or changed in this block or later are not in the draw.
+    pub sealed_at: BlockNumber,
     pub randomness: H256,
 }
 
@@ -137,14 +142,20 @@ pub enum Eligibility {
     Offline,
     /// Prompt and answer do not fit in the offer's context.
     Context,
-    /// The budget does not pay for the prompt and one token.
+    /// The budget does not pay for the prompt and the least output tokens.
     Unaffordable,
-    /// The offer's capacity or the provider's bond is used up for now.
+    /// The offer's capacity or the provider's bond is used up for now, or the offer is too new.
     Busy,
 }
 
 /// The market of providers: who serves what, at which price, and answers for it with a bond.
 pub trait Market<AccountId, BlockNumber> {
+    /// The most offers that a listing can have.
+    fn max_offers() -> u32;
+
+    /// How many offers a draw for this listing would look at.
+    fn offers(listing: &ListingId) -> u32;
+
     /// The provider whose operator this account is.
     fn provider_of(operator: &AccountId) -> Option<AccountId>;
 
@@ -152,34 +163,41 @@ pub trait Market<AccountId, BlockNumber> {
     fn operator_at(provider: &AccountId, block: BlockNumber) -> Option<AccountId>;
 
     /// Whether `provider` could take the request now.
-    fn eligibility(request: &DrawRequest<AccountId>, provider: &AccountId) -> Eligibility;
+    fn eligibility(
+        request: &DrawRequest<AccountId, BlockNumber>,
+        provider: &AccountId,
+    ) -> Eligibility;
 
     /// Draw a provider and book the obligation against its bond.
-    fn draw(request: &DrawRequest<AccountId>) -> Option<Assignment<AccountId>>;
+    fn draw(request: &DrawRequest<AccountId, BlockNumber>) -> Option<Assignment<AccountId>>;
 
-    /// Record how an assignment ended. `Declined` and `Missed` also give back the obligation.
-    fn resolve(provider: &AccountId, obligation: &Obligation, outcome: Outcome);
+    /// Record how an assignment of `listing` ended. Its place in the offer is free again, and the
+    /// provider answers for `remaining` instead of `worst_case_fee`: the fee of a delivered
+    /// answer, nothing otherwise.
+    fn resolve(
+        provider: &AccountId,
+        listing: &ListingId,
+        worst_case_fee: Balance,
+        outcome: Outcome,
+        remaining: Balance,
+    );
 
-    /// Give back the obligation of a delivered job that is now settled, and record `earned`.
-    fn close(provider: &AccountId, obligation: &Obligation, earned: Balance);
+    /// A delivered answer was paid: give back the `fee` that the provider answered for, and record
+    /// what it earned and what the protocol took.
+    fn close(provider: &AccountId, fee: Balance, earned: Balance, protocol_fee: Balance);
 
     /// Put earnings that have just been paid to the provider's free balance on hold until they
     /// have matured.
     fn mature(provider: &AccountId, amount: Balance) -> DispatchResult;
 
-    /// Pay up to `amount` from the provider's bond to `beneficiary`; returns what was paid.
+    /// Take up to `amount` from the provider's bond for somebody whom it let down. A share is
+    /// burned, so that a provider cannot empty its own bond in this way. Returns what was paid to
+    /// `beneficiary`.
     fn compensate(
         provider: &AccountId,
         beneficiary: &AccountId,
         amount: Balance,
     ) -> Result<Balance, DispatchError>;
-}
-
-/// What an assignment occupies: a place in the offer's capacity and a part of the bond.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Obligation {
-    pub listing: ListingId,
-    pub worst_case_fee: Balance,
 }
 
 #[cfg(test)]

@@ -36,14 +36,18 @@ fn main() {
         let times = millis(weight) / millis(transfer);
         println!("  {name:<44}{:>9.3} ms{times:>9.1} x", millis(weight));
     };
+    let max_draws = pallet_jobs::ParametersOf::<Runtime>::default().max_draws;
     println!("committed weights as time, the database included; the last column counts transfers");
     line("balances.transfer_keep_alive", transfer);
+    println!("what submit is charged beside itself: {max_draws} draws, miss, settle, remove");
+    line("with 1 offer", Weights::future(1, max_draws.into()));
+    line("with 64 offers", Weights::future(64, max_draws.into()));
     for (prompt, answer) in SIZES {
         let submit = Weights::submit(prompt);
         let deliver = Weights::deliver(answer);
         let settle = Weights::settle();
         let sum = submit.saturating_add(deliver).saturating_add(settle);
-        let step = Weights::draw().saturating_add(Weights::remove());
+        let step = Weights::draw(64).saturating_add(Weights::remove());
         println!("a job of {prompt} tokens in and {answer} out");
         line("submit", submit);
         line("deliver", deliver);

@@ -100,8 +100,6 @@ impl pallet_providers::BenchmarkHelper for MarketHelper {
 }
 
 impl pallet_jobs::BenchmarkHelper<Runtime> for MarketHelper {
-    const MAX_OFFERS: u32 = 64;
-
     fn listing() -> ListingId {
         Self::list(0)
     }
@@ -127,10 +125,6 @@ impl pallet_jobs::BenchmarkHelper<Runtime> for MarketHelper {
         let key = sp_core::sr25519::Public::from_raw(*operator.as_ref());
         let signature = sp_io::crypto::sr25519_sign(OPERATOR_KEY_TYPE, &key, payload);
         Signature::Sr25519(signature.expect("the key was generated here"))
-    }
-
-    fn set_randomness() {
-        pallet_babe::AuthorVrfRandomness::<Runtime>::put(Some([1; 32]));
     }
 }
 

@@ -105,9 +105,15 @@ struct Effect {
 fn effect_of_block() -> Effect {
     let mut effect = Effect::default();
     for record in System::events() {
-        if let RuntimeEvent::Jobs(pallet_jobs::Event::Settled { settlement, .. }) = record.event {
-            effect.settled += 1;
-            effect.burned += settlement.burned;
+        match record.event {
+            RuntimeEvent::Jobs(pallet_jobs::Event::Settled { settlement, .. }) => {
+                effect.settled += 1;
+                effect.burned += settlement.burned;
+            }
+            RuntimeEvent::Providers(pallet_providers::Event::Compensated { burned, .. }) => {
+                effect.burned += burned;
+            }
+            _ => {}
         }
     }
     effect
@@ -134,7 +140,7 @@ fn check_books(issuance_before: Balance, effect: &Effect) {
     assert_eq!(
         issuance_before - issuance,
         effect.burned,
-        "only settlements destroy money"
+        "only settlements and compensations destroy money"
     );
     Models::do_try_state().unwrap();
     Providers::do_try_state().unwrap();
@@ -241,6 +247,7 @@ fn submit(
     listing: ListingId,
     prompt_len: usize,
     max_output_tokens: u32,
+    min_output_tokens: u32,
     max_fee: Balance,
     provider: Option<Sr25519Keyring>,
 ) -> RuntimeCall {
@@ -249,6 +256,7 @@ fn submit(
         prompt: vec![WORD; prompt_len].try_into().unwrap(),
         sampling: Sampling::GREEDY,
         max_output_tokens,
+        min_output_tokens,
         max_fee,
         provider: provider.map(|key| key.to_account_id()),
     })
@@ -361,6 +369,10 @@ enum Act {
         capacity: u32,
     },
     RemoveOffer(Sr25519Keyring),
+    Evict {
+        of: Sr25519Keyring,
+        provider: Sr25519Keyring,
+    },
     Online(bool),
     Deregister,
     Release {
@@ -371,6 +383,7 @@ enum Act {
         of: Sr25519Keyring,
         prompt: usize,
         output: u32,
+        least: u32,
         fee: Balance,
         named: Option<Sr25519Keyring>,
     },
@@ -465,6 +478,11 @@ impl Act {
                 listing: listing_of(*of),
             }
             .into(),
+            Self::Evict { of, provider } => Provider::evict_offer {
+                listing: listing_of(*of),
+                provider: provider.to_account_id(),
+            }
+            .into(),
             Self::Online(online) => Provider::set_online { online: *online }.into(),
             Self::Deregister => Provider::deregister {}.into(),
             Self::Release { ago, provider } => Provider::release_earnings {
@@ -476,9 +494,10 @@ impl Act {
                 of,
                 prompt,
                 output,
+                least,
                 fee,
                 named,
-            } => submit(listing_of(*of), *prompt, *output, *fee, *named),
+            } => submit(listing_of(*of), *prompt, *output, *least, *fee, *named),
             Self::Cancel(ago) => Job::cancel { job: recent(*ago) }.into(),
             Self::Decline(ago) => Job::decline { job: recent(*ago) }.into(),
             Self::Deliver { pick, length, flaw } => {
@@ -531,15 +550,17 @@ fn deliver() -> impl Strategy<Value = Act> {
 fn ask() -> impl Strategy<Value = Act> {
     let fee = prop_oneof![8 => Just(ASY), 1 => 0..100 * MILLI_ASY, 1 => amount()];
     let named = prop_oneof![4 => Just(None), 1 => actor().prop_map(Some)];
-    (publisher(), 1..24usize, 1..24u32, fee, named).prop_map(|(of, prompt, output, fee, named)| {
-        Act::Submit {
+    let least = prop_oneof![4 => Just(1), 1 => 0..24u32];
+    (publisher(), 1..24usize, 1..24u32, least, fee, named).prop_map(
+        |(of, prompt, output, least, fee, named)| Act::Submit {
             of,
             prompt,
             output,
+            least,
             fee,
             named,
-        }
-    })
+        },
+    )
 }
 
 fn single_act() -> impl Strategy<Value = Act> {
@@ -571,6 +592,7 @@ fn single_act() -> impl Strategy<Value = Act> {
         2 => Just(Act::Withdraw),
         5 => offer,
         1 => publisher().prop_map(Act::RemoveOffer),
+        1 => (publisher(), actor()).prop_map(|(of, provider)| Act::Evict { of, provider }),
         3 => prop::bool::weighted(0.8).prop_map(Act::Online),
         1 => Just(Act::Deregister),
         2 => (0..4u32, actor()).prop_map(|(ago, provider)| Act::Release { ago, provider }),
@@ -681,7 +703,7 @@ fn one_job_from_submission_to_removal_moves_exactly_its_fee() {
             dispatch(&publisher, list_model()).unwrap();
             dispatch(&stash, register(Sr25519Keyring::Two, BOND)).unwrap();
             dispatch(&stash, set_offer(listing, 1, 3, 1)).unwrap();
-            dispatch(&user, submit(listing, 8, 16, ASY, None)).unwrap();
+            dispatch(&user, submit(listing, 8, 16, 1, ASY, None)).unwrap();
         });
         let prompt: pallet_jobs::TokensOf<Runtime> = vec![WORD; 8].try_into().unwrap();
         let bytes = JobRecordOf::<Runtime>::max_encoded_len() + prompt.encoded_size() + 16 * 4;

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{ensure, Context, Result};
 use assay_client::{
-    chain::{runtime, Job, JobState},
+    chain::{runtime, Assignment, Job, JobState},
     keys, AccountId32, Chain, Snapshot,
 };
 use serde_json::Value;
@@ -123,12 +123,17 @@ impl Scene {
             .unwrap_or_else(|_| Err(anyhow::anyhow!("job {job} is not {what} yet")))
     }
 
-    pub async fn wait_assigned(&self, job: u64) -> Result<AccountId32> {
+    pub async fn wait_assignment(&self, job: u64) -> Result<Assignment> {
         self.wait_for(job, "assigned", |record| match &record.state {
-            JobState::Assigned(assignment) => Some(assignment.provider),
+            JobState::Assigned(assignment) => Some(assignment.clone()),
             _ => None,
         })
         .await
+    }
+
+    /// The provider, once there is one.
+    pub async fn wait_assigned(&self, job: u64) -> Result<AccountId32> {
+        Ok(self.wait_assignment(job).await?.provider)
     }
 
     /// The fee, once it is settled.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{ensure, Result};
 use assay_client::{
-    chain::{runtime, JobState},
+    chain::{runtime, JobParameters, JobState, ProviderParameters},
     keys,
     primitives::Sampling,
     Error, Wait,
@@ -22,6 +22,24 @@ fn planck(value: &Value) -> u128 {
         .as_str()
         .and_then(|digits| digits.parse().ok())
         .expect("an amount in planck")
+}
+
+/// A share in parts per million, rounded down.
+fn share(amount: u128, ppm: u32) -> u128 {
+    amount * u128::from(ppm) / 1_000_000
+}
+
+/// What a missed deadline does to the money: planck to the user, and planck burned.
+fn compensation(
+    jobs: &JobParameters,
+    providers: &ProviderParameters,
+    worst_case_fee: u128,
+) -> (u128, u128) {
+    let penalty = share(worst_case_fee, jobs.missed_penalty.0)
+        .max(jobs.min_missed_penalty)
+        .min(worst_case_fee);
+    let burned = share(penalty, providers.compensation_burned.0);
+    (penalty - burned, burned)
 }
 
 #[tokio::test]
@@ -161,22 +179,47 @@ async fn a_silent_provider_pays_the_user_and_another_one_delivers() -> Result<()
     let scene = Scene::new().await?;
     let silent = scene.provider("//Bob", 1, 3)?;
     let job = scene.submit("What is a validator?", &[])?;
-    assert_eq!(scene.wait_assigned(job).await?, silent.stash);
+    let missed = scene.wait_assignment(job).await?;
+    assert_eq!(missed.provider, silent.stash);
     let user = keys::account(&keys::load(scene.user.key())?);
-    let before = scene.chain.best().await?.balances(user).await?;
+    let snapshot = scene.chain.best().await?;
+    let before = snapshot.balances(user).await?;
+    let issued = snapshot.total_issuance().await?;
+    let (jobs, providers) = (
+        snapshot.job_parameters().await?,
+        snapshot.provider_parameters().await?,
+    );
+    let (paid, burned) = compensation(&jobs, &providers, missed.worst_case_fee);
+    ensure!(
+        paid > 0 && paid == burned,
+        "{paid} paid and {burned} burned"
+    );
     let honest = scene.provider("//Eve", 1, 3)?;
     let _worker = scene.worker(&honest, "honest")?;
 
-    let fee = scene.wait_settled(job).await?;
+    scene.wait_settled(job).await?;
     let snapshot = scene.chain.best().await?;
+    let record = snapshot.job(job).await?.expect("the record is kept");
+    let JobState::Settled { settlement, .. } = record.state else {
+        panic!("it is settled")
+    };
     let (delivered, declined, missed, bond) = silent.record(&snapshot).await?;
     assert_eq!((delivered, declined, missed), (0, 0, 1));
-    assert!(bond < 1_000 * ASY, "the missed deadline cost nothing");
+    assert_eq!(
+        bond,
+        1_000 * ASY - paid - burned,
+        "the bond lost the penalty"
+    );
     let after = snapshot.balances(user).await?;
     assert_eq!(
-        after.free + after.reserved + fee,
-        before.free + before.reserved + (1_000 * ASY - bond),
-        "the user has what the bond lost, less the fee"
+        after.free + after.reserved + settlement.fee,
+        before.free + before.reserved + paid,
+        "the user has its half of the penalty, less the fee"
+    );
+    assert_eq!(
+        snapshot.total_issuance().await?,
+        issued - burned - settlement.burned,
+        "the other half is burned, and a part of the protocol fee"
     );
     assert_eq!(honest.record(&snapshot).await?.0, 1);
     scene.check_money().await
@@ -188,15 +231,33 @@ async fn a_job_that_nobody_answers_is_refunded_whole() -> Result<()> {
     let silent = scene.provider("//Bob", 1, 3)?;
     let named = silent.stash.to_string();
     let job = scene.submit("What is a validator?", &["--provider", &named])?;
+    let missed = scene.wait_assignment(job).await?;
+    let user = keys::account(&keys::load(scene.user.key())?);
+    let snapshot = scene.chain.best().await?;
+    let before = snapshot.balances(user).await?;
+    let issued = snapshot.total_issuance().await?;
+    let (jobs, providers) = (
+        snapshot.job_parameters().await?,
+        snapshot.provider_parameters().await?,
+    );
+    let (paid, burned) = compensation(&jobs, &providers, missed.worst_case_fee);
     scene.wait_refunded(job).await?;
 
     let watched = scene.user.run(&["job", "watch", &job.to_string()])?;
     assert_eq!(watched.code, 1, "{watched:?}");
-    let user = keys::account(&keys::load(scene.user.key())?);
-    let holds = scene.chain.best().await?.balances(user).await?.holds;
-    assert!(!holds
+    let snapshot = scene.chain.best().await?;
+    let after = snapshot.balances(user).await?;
+    assert!(!after
+        .holds
         .iter()
         .any(|(reason, amount)| reason.contains("Escrow") && *amount > 0));
+    assert_eq!(
+        after.free + after.reserved,
+        before.free + before.reserved + paid
+    );
+    assert_eq!(snapshot.total_issuance().await?, issued - burned);
+    let (.., bond) = silent.record(&snapshot).await?;
+    assert_eq!(bond, 1_000 * ASY - paid - burned);
     scene.check_money().await
 }
 
@@ -279,7 +340,7 @@ async fn refusals_name_their_reason() -> Result<()> {
 
     let poor = scene.user.with_key("//Poor");
     let account = keys::account(&keys::load("//Poor")?).to_string();
-    scene.user.json(&["transfer", &account, "100 mASY"])?;
+    scene.user.json(&["transfer", &account, "1 ASY"])?;
     let refused = poor.run(&["run", "Hello", "--model-dir", &model, "--max-fee", "5 ASY"])?;
     ensure!(refused.code == 1, "{refused:?}");
     ensure!(refused.stderr.contains("assay balance"), "{refused:?}");
@@ -290,6 +351,22 @@ async fn refusals_name_their_reason() -> Result<()> {
         refused.code == 2 && refused.stderr.contains("assay model list"),
         "{refused:?}"
     );
+
+    // Each refusal, its exit code, and the flag that it names.
+    for (extra, code, flag) in [
+        (["--max-fee", "30 mASY"], 1, "--min-tokens"),
+        (["--max-fee", "1 planck"], 1, "--max-fee"),
+        (["--min-tokens", "0"], 2, "--min-tokens"),
+        (["--min-tokens", "4096"], 2, "--min-tokens"),
+    ] {
+        let request = ["run", "Hello", "--model-dir", &model];
+        let refused = scene.user.run(&[&request[..], &extra].concat())?;
+        ensure!(
+            refused.code == code && refused.stderr.contains(flag),
+            "{extra:?}: {refused:?}"
+        );
+        ensure!(refused.stderr.lines().count() == 1, "{refused:?}");
+    }
 
     provider.assay.json(&["provider", "offline"])?;
     let named = provider.stash.to_string();
@@ -309,6 +386,7 @@ async fn refusals_name_their_reason() -> Result<()> {
         runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec(vec![1, vocabulary]),
         Sampling::GREEDY.into(),
         8,
+        8,
         ASY,
         None,
     );
@@ -320,6 +398,73 @@ async fn refusals_name_their_reason() -> Result<()> {
         .err();
     let name = refused.as_ref().and_then(Error::dispatch_error);
     ensure!(name == Some("Jobs::TokenOutsideVocabulary"), "{refused:?}");
+    scene.check_money().await
+}
+
+/// A tight fee is enough where the user says so, and the answer is as long as it pays for.
+#[tokio::test]
+async fn a_user_may_ask_for_less_than_the_whole_answer() -> Result<()> {
+    let scene = Scene::new().await?;
+    let provider = scene.provider("//Bob", 1, 3)?;
+    let _worker = scene.worker(&provider, "worker")?;
+
+    let tight = ["--max-fee", "40 mASY", "--min-tokens", "4"];
+    let result = scene.run("What is Assay?", &tight)?;
+    let affordable = (40 - result["prompt_len"].as_u64().expect("a length")) / 3;
+    let limit = result["assignment"]["token_limit"].as_u64();
+    ensure!(
+        (4..32).contains(&affordable) && limit == Some(affordable),
+        "{result}"
+    );
+    ensure!(
+        result["min_output_tokens"] == 4 && result["max_output_tokens"] == 32,
+        "{result}"
+    );
+    scene.check_money().await
+}
+
+/// What nobody can be drawn for any more may be cleared away by whoever finds it, free of charge.
+#[tokio::test]
+async fn an_offer_for_a_retired_listing_is_evicted_by_anyone() -> Result<()> {
+    let scene = Scene::new().await?;
+    let provider = scene.provider("//Bob", 1, 3)?;
+    let (listing, _) = scene.chain.best().await?.listings().await?.remove(0);
+    let (id, stash) = (format!("{listing:?}"), provider.stash.to_string());
+    let evict = ["provider", "evict", "--listing", &id, "--provider", &stash];
+
+    let refused = scene.user.run(&evict)?;
+    ensure!(
+        refused.code == 1 && refused.stderr.contains("The offer may stand"),
+        "{refused:?}"
+    );
+    scene.publisher.json(&["model", "retire"])?;
+    let user = keys::account(&keys::load(scene.user.key())?);
+    let snapshot = scene.chain.best().await?;
+    ensure!(
+        snapshot.offer(listing, provider.stash).await?.is_some(),
+        "a retirement alone removed the offer"
+    );
+    let caller = snapshot.balances(user).await?.free;
+    let owner = snapshot.balances(provider.stash).await?;
+
+    scene.user.json(&evict)?;
+    let snapshot = scene.chain.best().await?;
+    ensure!(
+        snapshot.offer(listing, provider.stash).await?.is_none(),
+        "the offer is still there"
+    );
+    ensure!(
+        snapshot.balances(user).await?.free == caller,
+        "the eviction was not free"
+    );
+    let returned = snapshot.balances(provider.stash).await?;
+    ensure!(
+        returned.free > owner.free
+            && returned.free + returned.reserved == owner.free + owner.reserved,
+        "the deposit did not go back: {owner:?}, {returned:?}"
+    );
+    let gone = scene.user.run(&evict)?;
+    ensure!(gone.code == 1, "{gone:?}");
     scene.check_money().await
 }
 

@@ -10,7 +10,7 @@
 use alloc::{vec, vec::Vec};
 
 use assay_primitives::{
-    token_root, Anchor, Balance, Finish, JobId, ListingId, ModelCatalogue, Price, Receipt,
+    token_root, Anchor, Balance, Finish, JobId, ListingId, Market, ModelCatalogue, Price, Receipt,
     Sampling, TokenId,
 };
 use frame_benchmarking::v2::*;
@@ -26,9 +26,6 @@ use crate::*;
 
 /// What the benchmarks need of other pallets.
 pub trait BenchmarkHelper<T: Config> {
-    /// The most providers that may offer a listing.
-    const MAX_OFFERS: u32;
-
     /// Register an active listing with a royalty, a context above [`Config::MaxTokens`] and more
     /// tokens in the vocabulary than stop tokens.
     fn listing() -> ListingId;
@@ -39,9 +36,6 @@ pub trait BenchmarkHelper<T: Config> {
 
     /// Sign `payload` as an operator that [`provider`](Self::provider) returned.
     fn sign(operator: &T::AccountId, payload: &[u8]) -> T::Signature;
-
-    /// Give [`Config::ParentRandomness`] a value.
-    fn set_randomness();
 }
 
 /// Shares of a fee at this price are above any existential deposit.
@@ -86,7 +80,6 @@ struct Cast<T: Config> {
 /// Everybody who takes part, in block 1.
 fn cast<T: Config>() -> Cast<T> {
     go_to::<T>(One::one());
-    T::BenchmarkHelper::set_randomness();
     T::Currency::set_balance(&T::Treasury::get(), RICH);
     T::Currency::set_balance(&T::Catalogue::royalty_account(), RICH);
     let listing = T::BenchmarkHelper::listing();
@@ -99,6 +92,7 @@ fn cast<T: Config>() -> Cast<T> {
     }
 }
 
+/// A job that waits for its draw, whose randomness is known.
 fn submitted<T: Config>(
     cast: &Cast<T>,
     prompt_len: u32,
@@ -107,7 +101,17 @@ fn submitted<T: Config>(
     let id = NextJobId::<T>::get();
     let prompt = tokens::<T>(&cast.listing, prompt_len);
     let (user, listing, greedy) = (cast.user.clone(), cast.listing, Sampling::GREEDY);
-    Pallet::<T>::do_submit(user, listing, prompt, greedy, output_limit, RICH / 2, None)?;
+    Pallet::<T>::do_submit(
+        user,
+        listing,
+        prompt,
+        greedy,
+        output_limit,
+        1,
+        RICH / 2,
+        None,
+    )?;
+    Randomness::<T>::insert(job::<T>(id).state.due(), H256::repeat_byte(1));
     Ok(id)
 }
 
@@ -189,6 +193,7 @@ mod benchmarks {
             prompt,
             Sampling::GREEDY,
             1,
+            1,
             RICH / 2,
             Some(cast.stash.clone()),
         );
@@ -246,11 +251,11 @@ mod benchmarks {
         Ok(())
     }
 
-    /// Every offer of a full listing is a candidate.
+    /// Every offer is a candidate.
     #[benchmark]
-    fn draw() -> Result<(), BenchmarkError> {
+    fn draw(o: Linear<1, { T::Market::max_offers() }>) -> Result<(), BenchmarkError> {
         let cast = cast::<T>();
-        for index in 1..T::BenchmarkHelper::MAX_OFFERS {
+        for index in 1..o {
             T::BenchmarkHelper::provider(index, cast.listing, PRICE);
         }
         let id = submitted::<T>(&cast, T::MaxTokens::get(), 1)?;

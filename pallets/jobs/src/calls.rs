@@ -10,12 +10,12 @@ use frame_support::{
 };
 use frame_system::pallet_prelude::BlockNumberFor;
 use sp_core::H256;
-use sp_runtime::traits::{Hash, Saturating, UniqueSaturatedInto, Verify, Zero};
+use sp_runtime::traits::{Hash, One, Saturating, UniqueSaturatedInto, Verify, Zero};
 
 use crate::{
     Assignments, Config, DeliveryRecord, Error, Event, HoldReason, JobRecord, JobRecordOf,
     JobState, Jobs, NextJobId, Outputs, Pallet, ParametersOf, Params, Prompts, RefundReason,
-    TokensOf,
+    TokensOf, WeightInfo,
 };
 
 /// Blocks from submission, or from being sent back, to the draw: the author of the block between
@@ -27,15 +27,19 @@ impl<T: Config> Pallet<T> {
         parameters.is_valid() && u32::from(parameters.max_draws) <= T::MaxDraws::get()
     }
 
+    /// Returns the weight of what the chain will do for the job by itself.
+    // As many arguments as the call has.
+    #[allow(clippy::too_many_arguments)]
     pub(crate) fn do_submit(
         user: T::AccountId,
         listing: ListingId,
         prompt: TokensOf<T>,
         sampling: Sampling,
         max_output_tokens: u32,
+        min_output_tokens: u32,
         max_fee: Balance,
         named: Option<T::AccountId>,
-    ) -> DispatchResult {
+    ) -> Result<Weight, DispatchError> {
         let model = T::Catalogue::listing(&listing).ok_or(Error::<T>::UnknownListing)?;
         ensure!(model.active, Error::<T>::ListingNotActive);
         sampling.validate().map_err(|error| match error {
@@ -53,11 +57,14 @@ impl<T: Config> Pallet<T> {
             Error::<T>::OutputLimitOutOfBounds
         );
         ensure!(
+            min_output_tokens > 0 && min_output_tokens <= max_output_tokens,
+            Error::<T>::MinOutputOutOfBounds
+        );
+        ensure!(
             prompt_len.saturating_add(max_output_tokens) <= model.spec.context,
             Error::<T>::ContextExceeded
         );
 
-        let submitted_at = Self::now();
         let footprint = Footprint::from_parts(
             1,
             JobRecordOf::<T>::max_encoded_len()
@@ -68,6 +75,7 @@ impl<T: Config> Pallet<T> {
         T::Currency::hold(&HoldReason::Escrow.into(), &user, max_fee)?;
         T::Catalogue::acquire(&listing)?;
 
+        let (submitted_at, draw_at) = (Self::now(), Self::next_draw());
         let job = JobRecord {
             user: user.clone(),
             listing,
@@ -75,19 +83,19 @@ impl<T: Config> Pallet<T> {
             prompt_len,
             sampling,
             max_output_tokens,
+            min_output_tokens,
             max_fee,
             named,
             excluded: Default::default(),
             draws: 0,
             escrow: max_fee,
-            state: JobState::Waiting {
-                draw_at: submitted_at.saturating_add(BLOCKS_TO_DRAW.into()),
-            },
+            state: JobState::Waiting { draw_at },
             submitted_at,
             ticket,
         };
         if let Some(provider) = &job.named {
-            match T::Market::eligibility(&Self::draw_request(&job, H256::zero()), provider) {
+            let request = Self::draw_request(&job, draw_at, H256::zero());
+            match T::Market::eligibility(&request, provider) {
                 // A busy provider may be free when the draw comes.
                 Eligibility::Eligible | Eligibility::Busy => {}
                 Eligibility::NoOffer => Err(Error::<T>::ProviderHasNoOffer)?,
@@ -101,6 +109,8 @@ impl<T: Config> Pallet<T> {
             *next = id.checked_add(1).ok_or(Error::<T>::Overflow)?;
             Ok(id)
         })?;
+        let max_draws = Params::<T>::get().max_draws;
+        let future = T::WeightInfo::future(Self::offers_for(&job), max_draws.into());
         Prompts::<T>::insert(id, prompt);
         Self::file(id, job);
         Self::deposit_event(Event::Submitted {
@@ -109,7 +119,7 @@ impl<T: Config> Pallet<T> {
             listing,
             max_fee,
         });
-        Ok(())
+        Ok(future)
     }
 
     pub(crate) fn do_cancel(user: T::AccountId, id: JobId) -> DispatchResult {
@@ -211,8 +221,10 @@ impl<T: Config> Pallet<T> {
         let provider = assignment.provider.clone();
         T::Market::resolve(
             &provider,
-            &Self::obligation(&job, &assignment),
+            &job.listing,
+            assignment.worst_case_fee,
             Outcome::Delivered,
+            receipt.fee,
         );
         Assignments::<T>::remove(&provider, id);
         Outputs::<T>::insert(id, output);
@@ -271,15 +283,18 @@ impl<T: Config> Pallet<T> {
 
     pub(crate) fn draw_request(
         job: &JobRecordOf<T>,
+        draw_at: BlockNumberFor<T>,
         randomness: H256,
-    ) -> DrawRequest<'_, T::AccountId> {
+    ) -> DrawRequest<'_, T::AccountId, BlockNumberFor<T>> {
         DrawRequest {
             listing: job.listing,
             prompt_len: job.prompt_len,
             max_output_tokens: job.max_output_tokens,
+            min_output_tokens: job.min_output_tokens,
             budget: job.escrow,
             named: job.named.as_ref(),
             excluded: &job.excluded,
+            sealed_at: draw_at.saturating_sub(One::one()),
             randomness,
         }
     }

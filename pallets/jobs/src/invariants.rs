@@ -3,7 +3,10 @@
 #[cfg(any(feature = "try-runtime", feature = "std"))]
 impl<T: crate::Config> crate::Pallet<T> {
     pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
-        use crate::{Agenda, Assignments, HoldReason, JobState, Jobs, Outputs, Prompts};
+        use crate::{
+            Agenda, AgendaCursor, Assignments, HoldReason, JobState, Jobs, Outputs, Prompts,
+            Randomness,
+        };
         use alloc::collections::BTreeMap;
         use assay_primitives::Balance;
         use frame_support::{ensure, traits::fungible::InspectHold};
@@ -76,6 +79,11 @@ impl<T: crate::Config> crate::Pallet<T> {
         ensure!(
             count(Assignments::<T>::iter_keys().count()) == assigned,
             "jobs 4: a stray assignment"
+        );
+        let cursor = AgendaCursor::<T>::get();
+        ensure!(
+            Randomness::<T>::iter_keys().all(|block| block >= cursor),
+            "jobs 6: randomness that no draw is waiting for"
         );
         Ok(())
     }

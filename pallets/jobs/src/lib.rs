@@ -49,6 +49,7 @@ pub mod pallet {
         TokenId,
     };
     use frame_support::{
+        dispatch::WithPostDispatchInfo,
         pallet_prelude::*,
         traits::{fungible, Consideration, Footprint},
         weights::WeightMeter,
@@ -141,6 +142,10 @@ pub mod pallet {
     pub fn DefaultParameters<T: Config>() -> ParametersOf<T> {
         Parameters::default()
     }
+
+    /// The randomness for the draws of a block, kept until its agenda is done.
+    #[pallet::storage]
+    pub type Randomness<T: Config> = StorageMap<_, Twox64Concat, BlockNumberFor<T>, H256>;
 
     /// What governance has set.
     #[pallet::storage]
@@ -264,6 +269,8 @@ pub mod pallet {
         TokenOutsideVocabulary,
         /// No output tokens are asked for, or more than the chain carries.
         OutputLimitOutOfBounds,
+        /// `min_output_tokens` is zero, or above `max_output_tokens`.
+        MinOutputOutOfBounds,
         /// Prompt and answer together are longer than the model's context.
         ContextExceeded,
         /// The temperature is above 10.
@@ -276,7 +283,7 @@ pub mod pallet {
         ProviderOffline,
         /// Prompt and answer are longer than the named provider's offer allows.
         ProviderContextTooShort,
-        /// `max_fee` does not pay the named provider for the prompt and one token.
+        /// `max_fee` does not pay the named provider for the prompt and `min_output_tokens`.
         MaxFeeTooLow,
         /// Only the user of a job may do this.
         NotUser,
@@ -315,15 +322,17 @@ pub mod pallet {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(now: BlockNumberFor<T>) -> Weight {
             let mut meter = WeightMeter::with_limit(T::MaxAgendaWeight::get());
+            Self::pin_randomness(now);
             Self::work_agenda(now, &mut meter);
             meter.consumed()
         }
 
         fn integrity_test() {
-            // Every block looks at the cursor and at an agenda before it takes a step.
+            // Before it takes a step, a block moves the cursor and pins its randomness, may find
+            // that the agenda of one block is done and drop its randomness, and looks at the next.
             let step = T::DbWeight::get()
-                .reads_writes(2, 1)
-                .saturating_add(T::WeightInfo::heaviest_step());
+                .reads_writes(4, 3)
+                .saturating_add(T::WeightInfo::heaviest_step(T::Market::max_offers()));
             assert!(
                 T::MaxAgendaWeight::get().all_gte(step),
                 "the agenda must be able to take its heaviest step"
@@ -339,28 +348,39 @@ pub mod pallet {
     #[pallet::call]
     impl<T: Config> Pallet<T> {
         /// Ask a listed model to continue `prompt`. Holds `max_fee` and a deposit for the storage.
-        /// With `provider`, only that provider will do; otherwise one is drawn.
+        /// With `provider`, only that provider will do; otherwise one is drawn among those whose
+        /// price leaves at least `min_output_tokens` within `max_fee`. The fee of this call
+        /// covers all that the chain does for the job by itself.
         #[pallet::call_index(0)]
-        #[pallet::weight(T::WeightInfo::submit(prompt.len() as u32))]
+        #[pallet::weight(
+            T::WeightInfo::submit(prompt.len() as u32)
+                .saturating_add(T::WeightInfo::future(T::Market::max_offers(), T::MaxDraws::get()))
+        )]
         pub fn submit(
             origin: OriginFor<T>,
             listing: ListingId,
             prompt: TokensOf<T>,
             sampling: Sampling,
             max_output_tokens: u32,
+            min_output_tokens: u32,
             #[pallet::compact] max_fee: Balance,
             provider: Option<T::AccountId>,
-        ) -> DispatchResult {
+        ) -> DispatchResultWithPostInfo {
             let user = ensure_signed(origin)?;
-            Self::do_submit(
+            let submission = T::WeightInfo::submit(prompt.len() as u32);
+            let future = Self::do_submit(
                 user,
                 listing,
                 prompt,
                 sampling,
                 max_output_tokens,
+                min_output_tokens,
                 max_fee,
                 provider,
             )
+            // Nothing follows what failed.
+            .map_err(|error| error.with_weight(submission))?;
+            Ok(Some(submission.saturating_add(future)).into())
         }
 
         /// Take back a job that is not assigned.
@@ -398,7 +418,7 @@ pub mod pallet {
         /// removal. Anyone may call it; it is free when it succeeds. The chain does the same by
         /// itself.
         #[pallet::call_index(4)]
-        #[pallet::weight(T::WeightInfo::heaviest_step())]
+        #[pallet::weight(T::WeightInfo::heaviest_step(T::Market::max_offers()))]
         pub fn finalize(origin: OriginFor<T>, job: JobId) -> DispatchResultWithPostInfo {
             ensure_signed(origin)?;
             Self::do_finalize(job)?;

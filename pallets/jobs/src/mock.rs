@@ -7,7 +7,8 @@ use assay_primitives::{
     Price, Profile, Receipt, Sampling, TokenId,
 };
 use frame_support::{
-    derive_impl, parameter_types,
+    derive_impl,
+    parameter_types,
     traits::{
         fungible::{HoldConsideration, Inspect, InspectHold},
         ConstU128, ConstU32, Get, LinearStoragePrice, OnFinalize, OnIdle, OnInitialize,
@@ -47,6 +48,8 @@ pub const OUTPUT_LIMIT: u32 = 16;
 pub const MAX_FEE: Balance = 10_000;
 /// Eight tokens in and sixteen out, at [`PRICE`].
 pub const WORST_CASE: Balance = 1_736;
+/// The protocol fee of one job that raises its provider's score by a full step.
+pub const FULL_STEP_FEE: Balance = 60;
 /// A token that ends an answer.
 pub const STOP: TokenId = 3;
 
@@ -122,13 +125,16 @@ impl pallet_providers::Config for Test {
     type BenchmarkHelper = Helper;
 }
 
-/// Another number for each block.
+/// What the author of the block before gives to this one: another number for each.
+pub fn randomness_of(block: u64) -> H256 {
+    BlakeTwo256::hash(&block.to_le_bytes())
+}
+
 pub struct ParentRandomness;
 
 impl Get<Option<H256>> for ParentRandomness {
     fn get() -> Option<H256> {
-        let block = System::block_number().to_le_bytes();
-        HasRandomness::get().then(|| BlakeTwo256::hash(&block))
+        HasRandomness::get().then(|| randomness_of(System::block_number()))
     }
 }
 
@@ -216,6 +222,8 @@ impl TestExt {
                     exposure_factor: 4,
                     unbonding_blocks: 100,
                     maturing_blocks: 40,
+                    compensation_burned: Permill::from_percent(50),
+                    full_step_fee: FULL_STEP_FEE,
                 },
             },
             jobs: pallet_jobs::GenesisConfig {
@@ -248,7 +256,6 @@ impl TestExt {
 /// Where the benchmarks run as tests.
 #[cfg(feature = "runtime-benchmarks")]
 pub fn genesis() -> sp_io::TestExternalities {
-    HasRandomness::set(true);
     TestExt::new().build()
 }
 
@@ -265,8 +272,6 @@ impl pallet_providers::BenchmarkHelper for Helper {
 
 #[cfg(feature = "runtime-benchmarks")]
 impl crate::BenchmarkHelper<Test> for Helper {
-    const MAX_OFFERS: u32 = 8;
-
     fn listing() -> ListingId {
         list_model();
         listing()
@@ -287,10 +292,6 @@ impl crate::BenchmarkHelper<Test> for Helper {
     fn sign(operator: &u64, payload: &[u8]) -> TestSignature {
         TestSignature(*operator, payload.to_vec())
     }
-
-    fn set_randomness() {
-        HasRandomness::set(true);
-    }
 }
 
 pub fn check_books() {
@@ -308,11 +309,15 @@ pub fn check_books() {
     for (stash, provider) in pallet_providers::Providers::<Test>::iter() {
         let open: Vec<Balance> = JobRecords::<Test>::iter_values()
             .filter_map(|job| match job.state {
-                JobState::Assigned(assignment) | JobState::Delivered(assignment, _) => {
-                    (assignment.provider == stash).then_some(assignment.worst_case_fee)
+                JobState::Assigned(assignment) => {
+                    Some((assignment.provider, assignment.worst_case_fee))
+                }
+                JobState::Delivered(assignment, delivery) => {
+                    Some((assignment.provider, delivery.fee))
                 }
                 _ => None,
             })
+            .filter_map(|(provider, owed)| (provider == stash).then_some(owed))
             .collect();
         assert_eq!(
             provider.exposure,
@@ -422,6 +427,7 @@ pub struct Ask {
     pub prompt: Vec<TokenId>,
     pub sampling: Sampling,
     pub output_limit: u32,
+    pub min_output: u32,
     pub max_fee: Balance,
     pub provider: Option<u64>,
 }
@@ -434,6 +440,7 @@ impl Default for Ask {
             prompt: PROMPT.to_vec(),
             sampling: Sampling::GREEDY,
             output_limit: OUTPUT_LIMIT,
+            min_output: 1,
             max_fee: MAX_FEE,
             provider: None,
         }
@@ -441,16 +448,26 @@ impl Default for Ask {
 }
 
 impl Ask {
-    pub fn submit(self) -> DispatchResult {
-        Jobs::submit(
+    /// The weight that was charged, or the error.
+    pub fn submit(self) -> Result<Weight, sp_runtime::DispatchError> {
+        let weight = <() as crate::WeightInfo>::submit(self.prompt.len() as u32);
+        let done = Jobs::submit(
             RuntimeOrigin::signed(self.user),
             self.listing,
             self.prompt.try_into().unwrap(),
             self.sampling,
             self.output_limit,
+            self.min_output,
             self.max_fee,
             self.provider,
-        )
+        );
+        match done {
+            Ok(info) => Ok(info.actual_weight.unwrap()),
+            Err(failed) => {
+                assert_eq!(failed.post_info.actual_weight, Some(weight));
+                Err(failed.error)
+            }
+        }
     }
 
     pub fn accepted(self) -> JobId {

@@ -1,6 +1,6 @@
 //! How an assignment, and how a job, comes to its end: every movement of money.
 
-use assay_primitives::{Balance, JobId, Market, ModelCatalogue, Obligation, Outcome};
+use assay_primitives::{Balance, JobId, Market, ModelCatalogue, Outcome};
 use frame_support::{
     defensive,
     pallet_prelude::*,
@@ -19,16 +19,6 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn obligation(
-        job: &JobRecordOf<T>,
-        assignment: &AssignmentRecordOf<T>,
-    ) -> Obligation {
-        Obligation {
-            listing: job.listing,
-            worst_case_fee: assignment.worst_case_fee,
-        }
-    }
-
     /// An assignment ended without an answer: draw again, or refund.
     pub(crate) fn send_back(
         id: JobId,
@@ -37,7 +27,13 @@ impl<T: Config> Pallet<T> {
         outcome: Outcome,
     ) -> DispatchResult {
         let provider = assignment.provider.clone();
-        T::Market::resolve(&provider, &Self::obligation(&job, &assignment), outcome);
+        T::Market::resolve(
+            &provider,
+            &job.listing,
+            assignment.worst_case_fee,
+            outcome,
+            0,
+        );
         Assignments::<T>::remove(&provider, id);
         let compensation = match outcome {
             Outcome::Missed => Self::compensate(&job, &assignment),
@@ -86,7 +82,8 @@ impl<T: Config> Pallet<T> {
         // What was released at the assignment is needed again if the next provider is dearer; a
         // user who has spent it meanwhile goes on with what is still on hold.
         let missing = job.max_fee.saturating_sub(job.escrow);
-        if T::Currency::hold(&HoldReason::Escrow.into(), &job.user, missing).is_ok() {
+        if missing > 0 && T::Currency::hold(&HoldReason::Escrow.into(), &job.user, missing).is_ok()
+        {
             job.escrow = job.max_fee;
         }
         job.state = JobState::Waiting {
@@ -171,8 +168,12 @@ impl<T: Config> Pallet<T> {
         if T::Market::mature(&assignment.provider, settlement.provider).is_err() {
             defensive!("earnings could not be put on hold");
         }
-        let obligation = Self::obligation(&job, &assignment);
-        T::Market::close(&assignment.provider, &obligation, settlement.provider);
+        T::Market::close(
+            &assignment.provider,
+            fee,
+            settlement.provider,
+            settlement.protocol_fee(),
+        );
         T::Catalogue::release(&job.listing);
 
         let provider = assignment.provider.clone();

@@ -11,7 +11,7 @@ use sp_runtime::traits::{Hash, One, Saturating};
 
 use crate::{
     Agenda, AgendaCursor, AssignmentRecord, Assignments, Config, Event, JobRecordOf, JobState,
-    Jobs, Pallet, WeightInfo,
+    Jobs, Pallet, Randomness, WeightInfo,
 };
 
 impl<T: Config> Pallet<T> {
@@ -26,11 +26,20 @@ impl<T: Config> Pallet<T> {
         Agenda::<T>::remove(job.state.due(), id);
     }
 
+    /// Keep the randomness of the draws that are due in this block. A draw for which the block has
+    /// no room must not get a later block's: whoever fills blocks could choose among many.
+    pub(crate) fn pin_randomness(now: BlockNumberFor<T>) {
+        if let Some(randomness) = T::ParentRandomness::get() {
+            Randomness::<T>::insert(now, randomness);
+        }
+    }
+
     /// Take the steps of all blocks up to now, oldest first, for as long as the meter allows. What
     /// is left is taken in the next block.
     pub(crate) fn work_agenda(now: BlockNumberFor<T>, meter: &mut WeightMeter) {
+        // The cursor, and the randomness that was just pinned.
         if meter
-            .try_consume(T::DbWeight::get().reads_writes(1, 1))
+            .try_consume(T::DbWeight::get().reads_writes(2, 2))
             .is_err()
         {
             return;
@@ -60,6 +69,11 @@ impl<T: Config> Pallet<T> {
                     Agenda::<T>::remove(cursor, id);
                 }
             }
+            if meter.try_consume(T::DbWeight::get().writes(1)).is_err() {
+                break;
+            }
+            // In a block that does its own agenda, this never reaches the database.
+            Randomness::<T>::remove(cursor);
             cursor = cursor.saturating_add(One::one());
         }
         if cursor != start {
@@ -69,10 +83,18 @@ impl<T: Config> Pallet<T> {
 
     fn step_weight(job: &JobRecordOf<T>) -> Weight {
         match job.state {
-            JobState::Waiting { .. } => T::WeightInfo::draw(),
+            JobState::Waiting { .. } => T::WeightInfo::draw(Self::offers_for(job)),
             JobState::Assigned(_) => T::WeightInfo::miss(),
             JobState::Delivered(..) => T::WeightInfo::settle(),
             JobState::Settled { .. } | JobState::Refunded { .. } => T::WeightInfo::remove(),
+        }
+    }
+
+    /// How many offers a draw for this job looks at.
+    pub(crate) fn offers_for(job: &JobRecordOf<T>) -> u32 {
+        match job.named {
+            Some(_) => 1,
+            None => T::Market::offers(&job.listing).max(1),
         }
     }
 
@@ -80,7 +102,7 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn step(id: JobId, job: JobRecordOf<T>) -> DispatchResult {
         Self::unfile(id, &job);
         match job.state.clone() {
-            JobState::Waiting { .. } => Self::draw(id, job),
+            JobState::Waiting { draw_at } => Self::draw(id, job, draw_at),
             JobState::Assigned(assignment) => Self::send_back(id, job, assignment, Outcome::Missed),
             JobState::Delivered(assignment, delivery) => {
                 Self::settle(id, job, assignment, delivery)
@@ -89,11 +111,13 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    fn draw(id: JobId, mut job: JobRecordOf<T>) -> DispatchResult {
+    fn draw(id: JobId, mut job: JobRecordOf<T>, draw_at: BlockNumberFor<T>) -> DispatchResult {
         job.draws = job.draws.saturating_add(1);
-        let drawn = T::ParentRandomness::get().and_then(|randomness| {
-            let randomness: H256 = T::Hashing::hash(&(randomness, id, job.draws).encode());
-            let assignment = T::Market::draw(&Self::draw_request(&job, randomness))?;
+        let drawn = Randomness::<T>::get(draw_at).and_then(|randomness| {
+            let seed = (randomness, id, job.draws, job.prompt_root);
+            let randomness: H256 = T::Hashing::hash(&seed.encode());
+            let request = Self::draw_request(&job, draw_at, randomness);
+            let assignment = T::Market::draw(&request)?;
             Some((assignment, randomness))
         });
         let Some((assignment, randomness)) = drawn else {

@@ -182,6 +182,11 @@ impl Settlement {
             burned,
         }
     }
+
+    /// What the protocol took.
+    pub fn protocol_fee(&self) -> Balance {
+        self.treasury.saturating_add(self.burned)
+    }
 }
 
 /// Why a user got the whole escrow back.
@@ -253,6 +258,8 @@ pub struct JobRecord<AccountId, BlockNumber, Excluded, Ticket> {
     pub sampling: Sampling,
     /// Output tokens that the user wants at most.
     pub max_output_tokens: u32,
+    /// Output tokens that `max_fee` must pay for.
+    pub min_output_tokens: u32,
     /// What the user pays at most, in planck.
     pub max_fee: Balance,
     /// Only this provider will do.

@@ -61,6 +61,14 @@ fn registered<T: Config>() -> Result<T::AccountId, BenchmarkError> {
     Ok(stash)
 }
 
+/// Another one with a larger bond.
+fn registered_with_more<T: Config>() -> Result<T::AccountId, BenchmarkError> {
+    let stash = rich::<T>("richer", 0);
+    let bond = Params::<T>::get().min_bond.saturating_mul(5);
+    Pallet::<T>::do_register(stash.clone(), operator::<T>(1), longest_info::<T>(), bond)?;
+    Ok(stash)
+}
+
 /// All places of a listing but one taken by others.
 fn crowded<T: Config>() -> ListingId {
     let listing = T::BenchmarkHelper::listing(0);
@@ -283,6 +291,19 @@ mod benchmarks {
         _(origin as T::RuntimeOrigin, parameters.clone());
 
         assert_eq!(Params::<T>::get(), parameters);
+        Ok(())
+    }
+
+    #[benchmark]
+    fn evict_offer() -> Result<(), BenchmarkError> {
+        let stash = registered::<T>()?;
+        let listing = offered::<T>(&stash)?;
+        let by = registered_with_more::<T>()?;
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(by), listing, stash.clone());
+
+        assert!(!Offers::<T>::contains_key(listing, stash));
         Ok(())
     }
 

@@ -218,7 +218,6 @@ impl<T: Config> Pallet<T> {
         capacity: u32,
     ) -> DispatchResult {
         let model = T::Catalogue::listing(&listing).ok_or(Error::<T>::UnknownListing)?;
-        ensure!(model.active, Error::<T>::ListingNotActive);
         ensure!(
             context > 0 && context <= model.spec.context,
             Error::<T>::ContextOutOfBounds
@@ -227,14 +226,17 @@ impl<T: Config> Pallet<T> {
             price.fee(context, context).is_some(),
             Error::<T>::PriceTooHigh
         );
+        let since = Self::now();
         Self::try_mutate_provider(&stash, |provider| {
             Offers::<T>::try_mutate(listing, &stash, |slot| -> DispatchResult {
                 if let Some(offer) = slot {
                     offer.price = price;
                     offer.context = context;
                     offer.capacity = capacity;
+                    offer.since = since;
                     return Ok(());
                 }
+                ensure!(model.active, Error::<T>::ListingNotActive);
                 Offering::<T>::try_append(listing, &stash)
                     .map_err(|_| Error::<T>::TooManyOffers)?;
                 T::Catalogue::acquire(&listing)?;
@@ -245,6 +247,7 @@ impl<T: Config> Pallet<T> {
                     context,
                     capacity,
                     open_jobs: 0,
+                    since,
                     ticket,
                 });
                 provider.offers.defensive_saturating_inc();
@@ -261,25 +264,64 @@ impl<T: Config> Pallet<T> {
 
     pub(crate) fn do_remove_offer(stash: T::AccountId, listing: ListingId) -> DispatchResult {
         Self::try_mutate_provider(&stash, |provider| {
-            let offer = Offers::<T>::take(listing, &stash).ok_or(Error::<T>::UnknownOffer)?;
-            ensure!(offer.open_jobs == 0, Error::<T>::OfferBusy);
-            Offering::<T>::mutate_exists(listing, |slot| {
-                if let Some(stashes) = slot {
-                    stashes.retain(|candidate| *candidate != stash);
-                    if stashes.is_empty() {
-                        *slot = None;
-                    }
-                }
-            });
-            T::Catalogue::release(&listing);
-            provider.offers.defensive_saturating_dec();
-            offer.ticket.drop(&stash)
+            Self::take_offer(&stash, provider, &listing)
         })?;
         Self::deposit_event(Event::OfferRemoved {
             provider: stash,
             listing,
         });
         Ok(())
+    }
+
+    pub(crate) fn do_evict_offer(
+        by: T::AccountId,
+        listing: ListingId,
+        stash: T::AccountId,
+    ) -> DispatchResult {
+        ensure!(
+            Offers::<T>::contains_key(listing, &stash),
+            Error::<T>::UnknownOffer
+        );
+        Self::try_mutate_provider(&stash, |provider| {
+            let may_stand = T::Catalogue::listing(&listing).is_some_and(|model| model.active)
+                && provider.bond >= Params::<T>::get().min_bond
+                && !Self::needs_place_of(&by, &listing, provider.bond);
+            ensure!(!may_stand, Error::<T>::OfferStands);
+            Self::take_offer(&stash, provider, &listing)
+        })?;
+        Self::deposit_event(Event::OfferEvicted {
+            provider: stash,
+            listing,
+            by,
+        });
+        Ok(())
+    }
+
+    /// Whether a full listing keeps out `who`, a provider with a larger bond than this.
+    fn needs_place_of(who: &T::AccountId, listing: &ListingId, bond: Balance) -> bool {
+        Offering::<T>::get(listing).is_full()
+            && !Offers::<T>::contains_key(listing, who)
+            && Providers::<T>::get(who).is_some_and(|provider| provider.bond > bond)
+    }
+
+    fn take_offer(
+        stash: &T::AccountId,
+        provider: &mut ProviderRecordOf<T>,
+        listing: &ListingId,
+    ) -> DispatchResult {
+        let offer = Offers::<T>::take(listing, stash).ok_or(Error::<T>::UnknownOffer)?;
+        ensure!(offer.open_jobs == 0, Error::<T>::OfferBusy);
+        Offering::<T>::mutate_exists(listing, |slot| {
+            if let Some(stashes) = slot {
+                stashes.retain(|candidate| candidate != stash);
+                if stashes.is_empty() {
+                    *slot = None;
+                }
+            }
+        });
+        T::Catalogue::release(listing);
+        provider.offers.defensive_saturating_dec();
+        offer.ticket.drop(stash)
     }
 
     pub(crate) fn do_set_online(who: T::AccountId, online: bool) -> DispatchResult {

@@ -2,11 +2,15 @@
 
 use alloc::vec::Vec;
 
-use crate::{Config, Offering, Offers, Pallet, ParametersOf, Params, Providers};
+use crate::{race, Config, Offering, Offers, Pallet, ParametersOf, Params, Providers};
 use assay_primitives::{Assignment, Balance, DrawRequest, Eligibility, PPM_ONE};
+use frame_system::pallet_prelude::BlockNumberFor;
 
-/// The price factor of the dearest offer, in parts per million.
+/// The price factors of the dearest and of the cheapest offers, in parts per million.
 const LEAST_PRICE_FACTOR: u128 = 250_000;
+const MOST_PRICE_FACTOR: u128 = 4_000_000;
+
+type RequestOf<'a, T> = DrawRequest<'a, <T as frame_system::Config>::AccountId, BlockNumberFor<T>>;
 
 struct Candidate<AccountId> {
     assignment: Assignment<AccountId>,
@@ -18,25 +22,56 @@ struct Candidate<AccountId> {
 }
 
 impl<AccountId> Candidate<AccountId> {
-    /// Weight in the draw, when `lowest` is the lowest full fee among all candidates.
-    fn weight(&self, lowest: Balance) -> u128 {
-        let one = u128::from(PPM_ONE);
-        let price_factor = lowest
-            .saturating_mul(one)
-            .checked_div(self.full_fee)
-            .unwrap_or(one)
-            .clamp(LEAST_PRICE_FACTOR, one);
+    /// Weight in the draw, when `reference` is the full fee that counts as the market's price.
+    fn weight(&self, reference: Balance) -> u128 {
         // Parts per million are taken off before the product can leave the type.
-        let share =
-            |value: u128, ppm: u128| value.saturating_mul(ppm).checked_div(one).unwrap_or(0);
-        share(self.free_bond, share(self.score.into(), price_factor))
+        let merit = share(self.score.into(), self.price_factor(reference));
+        share(self.free_bond, merit).max(1)
     }
+
+    fn price_factor(&self, reference: Balance) -> u128 {
+        let one = u128::from(PPM_ONE);
+        match reference.saturating_mul(one).checked_div(self.full_fee) {
+            Some(factor) => factor.clamp(LEAST_PRICE_FACTOR, MOST_PRICE_FACTOR),
+            None if reference > 0 => MOST_PRICE_FACTOR,
+            None => one,
+        }
+    }
+}
+
+/// These parts per million of a value.
+fn share(value: u128, ppm: u128) -> u128 {
+    let product = value.saturating_mul(ppm);
+    product.checked_div(PPM_ONE.into()).unwrap_or(0)
+}
+
+/// The median of the candidates' full fees, each weighted by what is bonded for it and how well its
+/// provider kept its word. The lowest fee would not do: who offers it may decline every job.
+fn reference_fee<AccountId>(candidates: &[Candidate<AccountId>]) -> Option<Balance> {
+    let mut fees: Vec<(Balance, u128)> = candidates
+        .iter()
+        .map(|candidate| {
+            let weight = share(candidate.free_bond, candidate.score.into());
+            (candidate.full_fee, weight)
+        })
+        .collect();
+    fees.sort_unstable();
+    let total = fees
+        .iter()
+        .fold(0u128, |sum, (_, weight)| sum.saturating_add(*weight));
+    let mut reached = 0u128;
+    fees.into_iter()
+        .find(|(_, weight)| {
+            reached = reached.saturating_add(*weight);
+            reached >= total.saturating_sub(reached)
+        })
+        .map(|(fee, _)| fee)
 }
 
 impl<T: Config> Pallet<T> {
     /// The terms on which `provider` would take the request, or why it would not.
     fn candidate(
-        request: &DrawRequest<T::AccountId>,
+        request: &RequestOf<T>,
         provider: &T::AccountId,
         parameters: &ParametersOf<T>,
     ) -> Result<Candidate<T::AccountId>, Eligibility> {
@@ -55,6 +90,7 @@ impl<T: Config> Pallet<T> {
                 request.prompt_len,
                 request.max_output_tokens,
             )
+            .filter(|limit| *limit >= request.min_output_tokens)
             .ok_or(Eligibility::Unaffordable)?;
         let worst_case_fee = offer
             .price
@@ -65,7 +101,9 @@ impl<T: Config> Pallet<T> {
             .fee(request.prompt_len, request.max_output_tokens)
             .ok_or(Eligibility::Unaffordable)?;
         let free_bond = record.free_bond(parameters.min_bond, parameters.exposure_factor);
-        if offer.open_jobs >= offer.capacity || free_bond == 0 || worst_case_fee > free_bond {
+        let has_room = offer.open_jobs < offer.capacity;
+        let is_sealed = offer.since < request.sealed_at;
+        if !has_room || !is_sealed || free_bond == 0 || worst_case_fee > free_bond {
             return Err(Eligibility::Busy);
         }
         let assignment = Assignment {
@@ -83,7 +121,7 @@ impl<T: Config> Pallet<T> {
     }
 
     pub(crate) fn check_eligibility(
-        request: &DrawRequest<T::AccountId>,
+        request: &RequestOf<T>,
         provider: &T::AccountId,
     ) -> Eligibility {
         match Self::candidate(request, provider, &Params::<T>::get()) {
@@ -93,7 +131,7 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Draw one of the eligible offers; changes nothing.
-    pub(crate) fn choose(request: &DrawRequest<T::AccountId>) -> Option<Assignment<T::AccountId>> {
+    pub(crate) fn choose(request: &RequestOf<T>) -> Option<Assignment<T::AccountId>> {
         let parameters = Params::<T>::get();
         let eligible = |provider: &T::AccountId| {
             (!request.excluded.contains(provider))
@@ -107,30 +145,15 @@ impl<T: Config> Pallet<T> {
                 .filter_map(eligible)
                 .collect(),
         };
-        let lowest = candidates.iter().map(|c| c.full_fee).min()?;
-        let weights: Vec<u128> = candidates
+        let reference = reference_fee(&candidates)?;
+        let entrants: Vec<_> = candidates
             .iter()
-            .map(|candidate| candidate.weight(lowest).max(1))
+            .map(|candidate| (&candidate.assignment.provider, candidate.weight(reference)))
             .collect();
-        let total = weights
-            .iter()
-            .fold(0u128, |sum, weight| sum.saturating_add(*weight));
-        let mut point = uniform(&request.randomness.0).checked_rem(total)?;
-        for (candidate, weight) in candidates.into_iter().zip(weights) {
-            if point < weight {
-                return Some(candidate.assignment);
-            }
-            point = point.saturating_sub(weight);
-        }
-        None
+        let winner = race::winner(&request.randomness, &entrants)?;
+        let candidate = candidates.into_iter().nth(winner)?;
+        Some(candidate.assignment)
     }
-}
-
-/// A number below 2¹²⁸ from the first half of a hash. Weights are far below that, so the remainder's bias is
-/// negligible.
-fn uniform(seed: &[u8; 32]) -> u128 {
-    let (low, _) = seed.split_at(16);
-    low.try_into().map(u128::from_le_bytes).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -159,14 +182,77 @@ mod tests {
         assert_eq!(base, 500_000);
         assert_eq!(candidate(2_000_000, 500_000, 100).weight(100), 2 * base);
         assert_eq!(candidate(1_000_000, 1_000_000, 100).weight(100), 2 * base);
-        assert_eq!(candidate(1_000_000, 500_000, 200).weight(100), base / 2);
-        assert_eq!(candidate(1_000_000, 500_000, 100_000).weight(100), base / 4);
-        assert_eq!(candidate(1_000_000, 500_000, 0).weight(0), base);
+        let with_fee = |fee| candidate(1_000_000, 500_000, fee).weight(100);
+        let weights = [50, 25, 24, 1, 0, 200, 400, 401, 100_000].map(with_fee);
+        let (most, least) = (4 * base, base / 4);
+        assert_eq!(
+            weights,
+            [
+                2 * base,
+                most,
+                most,
+                most,
+                most,
+                base / 2,
+                least,
+                least,
+                least
+            ]
+        );
     }
 
     #[test]
-    fn the_largest_bonds_do_not_leave_the_type() {
-        let weight = candidate(u128::MAX, PPM_ONE, 1).weight(u128::MAX);
-        assert!(weight > 0);
+    fn a_free_offer_is_nothing_special_where_the_reference_is_free() {
+        let base = 500_000;
+        assert_eq!(candidate(1_000_000, 500_000, 0).weight(0), base);
+        assert_eq!(candidate(1_000_000, 500_000, 1).weight(0), base / 4);
+    }
+
+    #[test]
+    fn the_largest_bonds_and_fees_do_not_leave_the_type() {
+        let largest = candidate(u128::MAX, PPM_ONE, 1);
+        assert!(largest.weight(u128::MAX) >= u128::MAX / 1_000_000);
+        let dearest = candidate(u128::MAX, PPM_ONE, u128::MAX);
+        assert!(dearest.weight(u128::MAX) > 0);
+        let many: Vec<_> = (0..100).map(|_| candidate(u128::MAX, PPM_ONE, 7)).collect();
+        assert_eq!(reference_fee(&many), Some(7));
+    }
+
+    #[test]
+    fn the_least_weight_is_one() {
+        assert_eq!(candidate(1, 10_000, 100).weight(1), 1);
+    }
+
+    #[test]
+    fn the_reference_is_the_fee_in_the_middle_of_the_weights() {
+        let reference = |offers: &[(Balance, u32, Balance)]| {
+            let candidates: Vec<_> = offers
+                .iter()
+                .map(|(bond, score, fee)| candidate(bond * 1_000_000, *score, *fee))
+                .collect();
+            reference_fee(&candidates)
+        };
+        const HALF: u32 = PPM_ONE / 2;
+        assert_eq!(reference(&[]), None);
+        assert_eq!(reference(&[(1, HALF, 70)]), Some(70));
+        assert_eq!(reference(&[(1, HALF, 70), (1, HALF, 9)]), Some(9));
+        assert_eq!(
+            reference(&[(1, HALF, 70), (1, HALF, 9), (1, HALF, 20)]),
+            Some(20)
+        );
+        // One cheap offer does not set it, nor do many, unless the larger bonds are theirs.
+        assert_eq!(
+            reference(&[(5, HALF, 70), (2, HALF, 0), (2, HALF, 1)]),
+            Some(70)
+        );
+        assert_eq!(
+            reference(&[(4, HALF, 70), (2, HALF, 0), (2, HALF, 1)]),
+            Some(1)
+        );
+        // A bond counts by its provider's score.
+        assert_eq!(reference(&[(1, PPM_ONE, 70), (1, HALF, 9)]), Some(70));
+        assert_eq!(reference(&[(1, HALF, 70), (2, HALF / 4, 9)]), Some(70));
+        // Those that weigh nothing leave the cheapest.
+        assert_eq!(reference(&[(0, HALF, 70), (0, HALF, 9)]), Some(9));
     }
 }

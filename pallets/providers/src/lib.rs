@@ -27,6 +27,7 @@ mod market;
 mod maturing;
 #[cfg(test)]
 mod mock;
+mod race;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -233,6 +234,15 @@ pub mod pallet {
             /// What was served.
             listing: ListingId,
         },
+        /// An offer that must not stand, or not any longer, was removed.
+        OfferEvicted {
+            /// Stash.
+            provider: T::AccountId,
+            /// What was served.
+            listing: ListingId,
+            /// Who asked for it.
+            by: T::AccountId,
+        },
         /// A provider went online or offline.
         OnlineSet {
             /// Stash.
@@ -276,8 +286,10 @@ pub mod pallet {
             provider: T::AccountId,
             /// Who was paid.
             beneficiary: T::AccountId,
-            /// Planck.
+            /// Planck paid.
             amount: Balance,
+            /// Planck burned besides.
+            burned: Balance,
         },
         /// The parameters were set.
         ParametersSet,
@@ -315,6 +327,9 @@ pub mod pallet {
         UnknownOffer,
         /// The offer has open jobs: set its capacity to zero and wait for them.
         OfferBusy,
+        /// The offer may stand: its listing is active, its provider's bond suffices, and it is in
+        /// the way of no larger bond in a full listing.
+        OfferStands,
         /// The provider still has offers: remove them first.
         OffersRemain,
         /// The provider still has a bond or unbonding money: withdraw it first.
@@ -325,7 +340,8 @@ pub mod pallet {
         EarningsRemain,
         /// These earnings are not due yet, or there are none.
         NotMatured,
-        /// The parameters contradict each other: unbonding must outlast maturing.
+        /// The parameters contradict each other: unbonding must outlast maturing, and only
+        /// `compensation_burned` may be zero.
         InvalidParameters,
         /// A sum of the provider's money does not fit its type.
         Overflow,
@@ -461,6 +477,21 @@ pub mod pallet {
             Params::<T>::put(parameters);
             Self::deposit_event(Event::ParametersSet);
             Ok(())
+        }
+
+        /// Remove somebody's offer without open jobs: of a listing that is not active, or of a
+        /// provider below the least bond; or, from a full listing, for a caller that is a provider
+        /// with a larger bond and no offer there. The deposit goes back to the offer's stash. Anyone
+        /// may call it; it is free when it succeeds.
+        #[pallet::call_index(12)]
+        pub fn evict_offer(
+            origin: OriginFor<T>,
+            listing: ListingId,
+            provider: T::AccountId,
+        ) -> DispatchResultWithPostInfo {
+            let by = ensure_signed(origin)?;
+            Self::do_evict_offer(by, listing, provider)?;
+            Ok(Pays::No.into())
         }
     }
 

@@ -1,8 +1,6 @@
 //! What jobs ask of providers.
 
-use assay_primitives::{
-    Assignment, Balance, DrawRequest, Eligibility, Market, Obligation, Outcome,
-};
+use assay_primitives::{Assignment, Balance, DrawRequest, Eligibility, ListingId, Market, Outcome};
 use frame_support::{
     defensive,
     pallet_prelude::*,
@@ -15,22 +13,14 @@ use frame_support::{
 use frame_system::pallet_prelude::BlockNumberFor;
 
 use crate::{
-    Config, Event, HoldReason, Offers, OperatorHistory, Operators, Pallet, ProviderRecordOf,
+    Config, Event, HoldReason, Offering, Offers, OperatorHistory, Operators, Pallet, Params,
     Providers,
 };
 
 impl<T: Config> Pallet<T> {
-    /// The job is over for the bond.
-    fn give_back(provider: &mut ProviderRecordOf<T>, owed: &Obligation) {
-        provider.exposure = provider
-            .exposure
-            .defensive_saturating_sub(owed.worst_case_fee);
-        provider.open_jobs.defensive_saturating_dec();
-    }
-
     /// The job is over for the worker: its place in the offer's capacity is free.
-    fn free_place(stash: &T::AccountId, owed: &Obligation) {
-        Offers::<T>::mutate(owed.listing, stash, |offer| match offer {
+    fn free_place(stash: &T::AccountId, listing: &ListingId) {
+        Offers::<T>::mutate(listing, stash, |offer| match offer {
             Some(offer) => offer.open_jobs.defensive_saturating_dec(),
             None => {
                 defensive!("an open job's offer was removed");
@@ -40,6 +30,15 @@ impl<T: Config> Pallet<T> {
 }
 
 impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
+    fn max_offers() -> u32 {
+        T::MaxOffersPerListing::get()
+    }
+
+    fn offers(listing: &ListingId) -> u32 {
+        let offers = Offering::<T>::decode_len(listing).unwrap_or(0);
+        u32::try_from(offers).unwrap_or(u32::MAX)
+    }
+
     fn provider_of(operator: &T::AccountId) -> Option<T::AccountId> {
         Operators::<T>::get(operator)
     }
@@ -51,11 +50,16 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
             .map(|range| range.operator)
     }
 
-    fn eligibility(request: &DrawRequest<T::AccountId>, provider: &T::AccountId) -> Eligibility {
+    fn eligibility(
+        request: &DrawRequest<T::AccountId, BlockNumberFor<T>>,
+        provider: &T::AccountId,
+    ) -> Eligibility {
         Self::check_eligibility(request, provider)
     }
 
-    fn draw(request: &DrawRequest<T::AccountId>) -> Option<Assignment<T::AccountId>> {
+    fn draw(
+        request: &DrawRequest<T::AccountId, BlockNumberFor<T>>,
+    ) -> Option<Assignment<T::AccountId>> {
         let assignment = Self::choose(request)?;
         Providers::<T>::mutate(&assignment.provider, |provider| {
             if let Some(provider) = provider {
@@ -72,7 +76,13 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
         Some(assignment)
     }
 
-    fn resolve(stash: &T::AccountId, obligation: &Obligation, outcome: Outcome) {
+    fn resolve(
+        stash: &T::AccountId,
+        listing: &ListingId,
+        worst_case_fee: Balance,
+        outcome: Outcome,
+        remaining: Balance,
+    ) {
         Providers::<T>::mutate(stash, |slot| {
             let Some(provider) = slot else {
                 defensive!("a provider with open jobs was deregistered");
@@ -83,9 +93,12 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
                 Outcome::Declined => provider.record.note_declined(),
                 Outcome::Missed => provider.record.note_missed(),
             }
-            Self::free_place(stash, obligation);
+            Self::free_place(stash, listing);
+            let given_back = worst_case_fee.defensive_saturating_sub(remaining);
+            provider.exposure = provider.exposure.defensive_saturating_sub(given_back);
+            // A delivered answer is open until it is paid.
             if outcome != Outcome::Delivered {
-                Self::give_back(provider, obligation);
+                provider.open_jobs.defensive_saturating_dec();
             }
             let score = provider.record.score;
             Self::deposit_event(Event::Resolved {
@@ -96,14 +109,18 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
         });
     }
 
-    fn close(stash: &T::AccountId, obligation: &Obligation, earned: Balance) {
+    fn close(stash: &T::AccountId, fee: Balance, earned: Balance, protocol_fee: Balance) {
+        let full_step_fee = Params::<T>::get().full_step_fee;
         Providers::<T>::mutate(stash, |slot| {
             let Some(provider) = slot else {
                 defensive!("a provider with open jobs was deregistered");
                 return;
             };
-            Self::give_back(provider, obligation);
-            provider.record.earned = provider.record.earned.saturating_add(earned);
+            provider.exposure = provider.exposure.defensive_saturating_sub(fee);
+            provider.open_jobs.defensive_saturating_dec();
+            provider
+                .record
+                .note_paid(earned, protocol_fee, full_step_fee);
         });
     }
 
@@ -117,8 +134,7 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
         amount: Balance,
     ) -> Result<Balance, DispatchError> {
         Self::try_mutate_provider(stash, |provider| {
-            // A provider that is its own user pays from one pocket into the other, and loses the
-            // bond all the same.
+            // A provider that is its own user gets no more back than any other.
             let mut left = amount;
             let mut take = |from: &mut Balance| {
                 let part = left.min(*from);
@@ -130,23 +146,28 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
                 take(&mut chunk.amount);
             }
             provider.unbonding.retain(|chunk| chunk.amount > 0);
-            let amount = amount.saturating_sub(left);
+            let taken = amount.saturating_sub(left);
+            let burned = Params::<T>::get().compensation_burned.mul_floor(taken);
+            let paid = taken.saturating_sub(burned);
+            let reason = HoldReason::Bond.into();
+            // Paying comes first: only that can fail, and then nothing is burned.
             T::Currency::transfer_on_hold(
-                &HoldReason::Bond.into(),
+                &reason,
                 stash,
                 beneficiary,
-                amount,
+                paid,
                 Precision::Exact,
                 Restriction::Free,
                 Fortitude::Force,
             )?;
-            let (provider, beneficiary) = (stash.clone(), beneficiary.clone());
+            T::Currency::burn_held(&reason, stash, burned, Precision::Exact, Fortitude::Force)?;
             Self::deposit_event(Event::Compensated {
-                provider,
-                beneficiary,
-                amount,
+                provider: stash.clone(),
+                beneficiary: beneficiary.clone(),
+                amount: paid,
+                burned,
             });
-            Ok(amount)
+            Ok(paid)
         })
     }
 }

@@ -4,7 +4,7 @@ use crate::{
 };
 use assay_primitives::{
     Architecture, Assignment, Balance, DrawRequest, ListingId, Market, ModelParts, ModelSpec,
-    Obligation, Price, Profile,
+    Outcome, Price, Profile,
 };
 use codec::MaxEncodedLen;
 use frame_support::{
@@ -20,7 +20,7 @@ use frame_system::EnsureRoot;
 use sp_core::H256;
 use sp_runtime::{
     traits::{BlakeTwo256, Hash},
-    BuildStorage, DispatchResult, Permill,
+    BuildStorage, DispatchError, DispatchResult, Permill,
 };
 
 pub const EXISTENTIAL_DEPOSIT: Balance = 100;
@@ -35,6 +35,7 @@ pub const SAM: u64 = 9;
 pub const PETRA: u64 = 10;
 pub const PIUS: u64 = 20;
 pub const PAVEL: u64 = 30;
+pub const PIA: u64 = 40;
 
 pub const PRICE: Price = Price {
     input: 11,
@@ -42,6 +43,7 @@ pub const PRICE: Price = Price {
 };
 /// Eight tokens in and sixteen out, at [`PRICE`].
 pub const WORST_CASE: Balance = 1_736;
+pub const FULL_STEP_FEE: Balance = 500;
 
 frame_support::construct_runtime!(
     pub enum Test {
@@ -116,6 +118,8 @@ pub fn parameters() -> Parameters<u64> {
         exposure_factor: 4,
         unbonding_blocks: 100,
         maturing_blocks: 40,
+        full_step_fee: FULL_STEP_FEE,
+        compensation_burned: Permill::from_percent(30),
     }
 }
 
@@ -137,7 +141,7 @@ impl TestExt {
     }
 
     fn build() -> sp_io::TestExternalities {
-        let rich = [PAULA, UMA, SAM, PETRA, PIUS, PAVEL, 40];
+        let rich = [PAULA, UMA, SAM, PETRA, PIUS, PAVEL, PIA];
         let config = RuntimeGenesisConfig {
             balances: pallet_balances::GenesisConfig {
                 balances: rich.into_iter().map(|who| (who, ENDOWMENT)).collect(),
@@ -294,15 +298,21 @@ pub fn offer(
     Providers::set_offer(by, listing, price.input, price.output, context, capacity)
 }
 
-/// A job of eight tokens in and sixteen out that can pay 10,000.
-pub fn request<'a>(named: Option<&'a u64>, excluded: &'a [u64], seed: u64) -> DrawRequest<'a, u64> {
+/// A job of eight tokens in and sixteen out that can pay 10,000, for offers up to this block.
+pub fn request<'a>(
+    named: Option<&'a u64>,
+    excluded: &'a [u64],
+    seed: u64,
+) -> DrawRequest<'a, u64, u64> {
     DrawRequest {
         listing: listing(),
         prompt_len: 8,
         max_output_tokens: 16,
+        min_output_tokens: 1,
         budget: 10_000,
         named,
         excluded,
+        sealed_at: System::block_number() + 1,
         randomness: BlakeTwo256::hash(&seed.to_le_bytes()),
     }
 }
@@ -312,11 +322,24 @@ pub fn assign(stash: u64) -> Option<Assignment<u64>> {
     <Providers as Market<u64, u64>>::draw(&request(Some(&stash), &[], 0))
 }
 
-pub fn obligation(worst_case_fee: Balance) -> Obligation {
-    Obligation {
-        listing: listing(),
-        worst_case_fee,
-    }
+/// The worker delivers an answer for this fee.
+pub fn deliver(stash: u64, worst_case_fee: Balance, fee: Balance) {
+    resolve(stash, worst_case_fee, Outcome::Delivered, fee);
+}
+
+/// An assignment of the model ends.
+pub fn resolve(stash: u64, worst_case_fee: Balance, outcome: Outcome, remaining: Balance) {
+    let listing = listing();
+    <Providers as Market<u64, u64>>::resolve(&stash, &listing, worst_case_fee, outcome, remaining);
+}
+
+/// A delivered answer is paid.
+pub fn close(stash: u64, fee: Balance, earned: Balance, protocol_fee: Balance) {
+    <Providers as Market<u64, u64>>::close(&stash, fee, earned, protocol_fee);
+}
+
+pub fn compensate(stash: u64, beneficiary: u64, amount: Balance) -> Result<Balance, DispatchError> {
+    <Providers as Market<u64, u64>>::compensate(&stash, &beneficiary, amount)
 }
 
 /// What a settlement does: pay the stash, then let it mature.

@@ -1,4 +1,5 @@
 mod bond;
+mod draw;
 mod earnings;
 mod market;
 mod money;

@@ -5,6 +5,7 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_core::H256;
+use sp_runtime::Permill;
 
 use crate::Config;
 
@@ -31,6 +32,10 @@ pub struct Parameters<BlockNumber> {
     pub unbonding_blocks: BlockNumber,
     /// Blocks between settlement and the release of earnings.
     pub maturing_blocks: BlockNumber,
+    /// The protocol fee of one job that raises the score by a full step, in planck.
+    pub full_step_fee: Balance,
+    /// The share of a compensation that is burned.
+    pub compensation_burned: Permill,
 }
 
 impl<BlockNumber: From<u32>> Default for Parameters<BlockNumber> {
@@ -41,6 +46,8 @@ impl<BlockNumber: From<u32>> Default for Parameters<BlockNumber> {
             exposure_factor: 4,
             unbonding_blocks: 100_800u32.into(),
             maturing_blocks: 14_400u32.into(),
+            full_step_fee: 1_000_000_000,
+            compensation_burned: Permill::from_percent(50),
         }
     }
 }
@@ -52,6 +59,7 @@ impl<BlockNumber: PartialOrd + From<u32>> Parameters<BlockNumber> {
             && self.exposure_factor > 0
             && self.maturing_blocks > 0u32.into()
             && self.unbonding_blocks >= self.maturing_blocks
+            && self.full_step_fee > 0
     }
 }
 
@@ -123,7 +131,7 @@ impl Default for TrackRecord {
 }
 
 impl TrackRecord {
-    const DELIVERED_STEP: u32 = 16;
+    const PAID_STEP: u32 = 16;
     const DECLINED_STEP: u32 = 16;
     const MISSED_STEP: u32 = 2;
     /// A provider is never shut out for good by its score alone.
@@ -131,7 +139,18 @@ impl TrackRecord {
 
     pub fn note_delivered(&mut self) {
         self.delivered = self.delivered.saturating_add(1);
-        let rise = PPM_ONE.saturating_sub(self.score) / Self::DELIVERED_STEP;
+    }
+
+    /// An answer was paid. The score rises with what the protocol took, so that raising it with
+    /// one's own jobs has a price.
+    pub fn note_paid(&mut self, earned: Balance, protocol_fee: Balance, full_step_fee: Balance) {
+        self.earned = self.earned.saturating_add(earned);
+        let step = PPM_ONE.saturating_sub(self.score) / Self::PAID_STEP;
+        let rise = Balance::from(step)
+            .saturating_mul(protocol_fee.min(full_step_fee))
+            .checked_div(full_step_fee)
+            .unwrap_or(0);
+        let rise = u32::try_from(rise).unwrap_or(step);
         self.score = self.score.saturating_add(rise).min(PPM_ONE);
     }
 
@@ -161,7 +180,7 @@ pub struct ProviderRecord<AccountId, BlockNumber, Info, Chunks, Ticket> {
     /// Active bond, in planck.
     pub bond: Balance,
     pub unbonding: Chunks,
-    /// Worst-case fees of open jobs, in planck.
+    /// Worst-case fees of assigned jobs and fees of delivered ones, in planck.
     pub exposure: Balance,
     /// Assigned and not settled.
     pub open_jobs: u32,
@@ -190,7 +209,7 @@ impl<AccountId, BlockNumber, Info, Chunks, Ticket>
 
 /// What a provider serves, and for how much.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
-pub struct OfferRecord<Ticket> {
+pub struct OfferRecord<BlockNumber, Ticket> {
     pub price: Price,
     /// The most tokens of prompt and answer together.
     pub context: u32,
@@ -198,6 +217,8 @@ pub struct OfferRecord<Ticket> {
     pub capacity: u32,
     /// Assigned and not delivered.
     pub open_jobs: u32,
+    /// The block in which the offer was made or last changed.
+    pub since: BlockNumber,
     /// The deposit for this record.
     pub ticket: Ticket,
 }
@@ -213,7 +234,7 @@ pub type ProviderRecordOf<T> = ProviderRecord<
     UnbondingOf<T>,
     <T as Config>::Consideration,
 >;
-pub type OfferRecordOf<T> = OfferRecord<<T as Config>::Consideration>;
+pub type OfferRecordOf<T> = OfferRecord<BlockNumberFor<T>, <T as Config>::Consideration>;
 pub type OperatorHistoryOf<T> = BoundedVec<
     OperatorRange<<T as frame_system::Config>::AccountId, BlockNumberFor<T>>,
     <T as Config>::MaxOperatorRanges,
@@ -228,7 +249,7 @@ mod tests {
     fn a_score_rises_slowly_and_falls_fast() {
         let mut record = TrackRecord::default();
         for _ in 0..100 {
-            record.note_delivered();
+            record.note_paid(0, 7, 7);
         }
         assert!(record.score > 990_000 && record.score <= PPM_ONE);
         let good = record.score;
@@ -240,6 +261,33 @@ mod tests {
             record.note_missed();
         }
         assert_eq!(record.score, TrackRecord::LEAST_SCORE);
+    }
+
+    #[test]
+    fn a_score_rises_by_what_the_protocol_took_up_to_a_full_step() {
+        const FULL_STEP_FEE: Balance = 1_000;
+        let rise = |protocol_fee| {
+            let mut record = TrackRecord::default();
+            record.note_delivered();
+            assert_eq!((record.delivered, record.score), (1, PPM_ONE / 2));
+            record.note_paid(5, protocol_fee, FULL_STEP_FEE);
+            assert_eq!((record.delivered, record.earned), (1, 5));
+            record.score - PPM_ONE / 2
+        };
+        let full_step = PPM_ONE / 2 / 16;
+        assert_eq!(
+            [0, 1, 250, 500, 999, 1_000, 1_001, Balance::MAX].map(rise),
+            [
+                0,
+                31,
+                full_step / 4,
+                full_step / 2,
+                full_step * 999 / 1_000,
+                full_step,
+                full_step,
+                full_step
+            ]
+        );
     }
 
     #[test]

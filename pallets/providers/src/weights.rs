@@ -16,6 +16,7 @@ pub trait WeightInfo {
     fn deregister() -> Weight;
     fn release_earnings() -> Weight;
     fn set_parameters() -> Weight;
+    fn evict_offer() -> Weight;
 }
 
 /// Storage accesses, and microseconds of computing.
@@ -64,5 +65,8 @@ impl WeightInfo for () {
     }
     fn set_parameters() -> Weight {
         cost(0, 1, 15)
+    }
+    fn evict_offer() -> Weight {
+        cost(10, 6, 120)
     }
 }

@@ -68,6 +68,80 @@ fn a_small_budget_limits_the_tokens() {
 }
 
 #[test]
+fn an_offer_that_cannot_pay_for_the_least_output_is_not_drawn() {
+    TestExt::new().providers(&[PETRA, PIUS]).execute_with(|| {
+        let dear = Price {
+            input: 0,
+            output: 5_000,
+        };
+        set_offer(PIUS, dear, 5);
+        let ask = |min_output| Ask {
+            min_output,
+            ..Ask::default()
+        };
+        // Pius would take nearly all of it for two tokens.
+        let ids: Vec<_> = (0..5).map(|_| ask(3).accepted()).collect();
+        run_to(3);
+        for id in ids {
+            assert_eq!(assignment(id).provider, PETRA);
+        }
+        assert_ok!(Providers::set_online(
+            RuntimeOrigin::signed(operator(PETRA)),
+            false
+        ));
+        let (two, three) = (ask(2).accepted(), ask(3).accepted());
+        run_to(5);
+        assert_eq!(assignment(two).provider, PIUS);
+        assert_eq!(assignment(two).token_limit, 2);
+        assert!(matches!(job(three).state, JobState::Waiting { .. }));
+    });
+}
+
+/// The author of block 2 knows what block 3 will draw, and chooses what is in block 2.
+#[test]
+fn offers_made_when_the_randomness_is_known_are_not_in_the_draw() {
+    TestExt::new().providers(&[]).execute_with(|| {
+        let id = Ask::default().accepted();
+        register_provider(PETRA, BOND);
+        set_offer(PETRA, PRICE, 5);
+        let late = Ask {
+            user: URS,
+            ..Ask::default()
+        };
+        run_to(2);
+        register_provider(PIUS, BOND);
+        set_offer(PIUS, PRICE, 5);
+        let next = late.accepted();
+        run_to(3);
+        assert_eq!(assignment(id).provider, PETRA);
+        assert_ok!(Providers::set_online(
+            RuntimeOrigin::signed(operator(PETRA)),
+            false
+        ));
+        run_to(4);
+        assert_eq!(assignment(next).provider, PIUS);
+        // New terms are a new offer.
+        let last = Ask::default().accepted();
+        run_to(5);
+        let dearer = Price {
+            output: PRICE.output + 1,
+            ..PRICE
+        };
+        set_offer(PIUS, dearer, 5);
+        run_to(6);
+        System::assert_has_event(
+            Event::NobodyEligible {
+                job: last,
+                draws: 1,
+            }
+            .into(),
+        );
+        run_to(8);
+        assert_eq!(assignment(last).price, dearer);
+    });
+}
+
+#[test]
 fn a_new_price_is_for_new_jobs_alone() {
     TestExt::new().execute_with(|| {
         let id = assigned();
@@ -184,10 +258,12 @@ fn a_missed_deadline_is_paid_to_the_user_from_the_bond() {
         .execute_with(|| {
             let id = assigned();
             run_to(9);
-            let before = free(UMA);
+            let (before, issuance) = (free(UMA), Balances::total_issuance());
             run_to(10);
-            // A fifth of the worst case, rounded down.
+            // A fifth of the worst case, rounded down; half of it is burned, rounded down too.
             let penalty = WORST_CASE / 5;
+            let paid = penalty - penalty / 2;
+            assert_ne!(paid, penalty / 2);
             let record = provider(PETRA);
             assert_eq!(record.bond, BOND - penalty);
             assert_eq!(
@@ -200,11 +276,12 @@ fn a_missed_deadline_is_paid_to_the_user_from_the_bond() {
                     job: id,
                     provider: PETRA,
                     outcome: Outcome::Missed,
-                    compensation: penalty,
+                    compensation: paid,
                 }
                 .into(),
             );
-            assert_eq!(free(UMA), before + penalty - (MAX_FEE - WORST_CASE));
+            assert_eq!(free(UMA), before + paid - (MAX_FEE - WORST_CASE));
+            assert_eq!(Balances::total_issuance(), issuance - penalty / 2);
             assert_eq!(job(id).state, JobState::Waiting { draw_at: 12 });
         });
 }
@@ -229,7 +306,7 @@ fn a_missed_deadline_costs_at_most_the_worst_case_fee() {
             let before = free(UMA);
             run_to(10);
             assert_eq!(provider(PETRA).bond, BOND - WORST_CASE);
-            assert_eq!(free(UMA), before + WORST_CASE - (MAX_FEE - WORST_CASE));
+            assert_eq!(free(UMA), before + WORST_CASE / 2 - (MAX_FEE - WORST_CASE));
         });
 }
 
@@ -237,12 +314,22 @@ fn a_missed_deadline_costs_at_most_the_worst_case_fee() {
 fn without_anybody_eligible_the_job_is_drawn_again_and_then_refunded() {
     TestExt::new().providers(&[]).execute_with(|| {
         let id = Ask::default().accepted();
+        System::reset_events();
         run_to(3);
         System::assert_has_event(Event::NobodyEligible { job: id, draws: 1 }.into());
         assert_eq!(job(id).state, JobState::Waiting { draw_at: 5 });
         run_to(5);
         assert_eq!(job(id).state, JobState::Waiting { draw_at: 7 });
         assert_eq!(escrow(UMA), MAX_FEE);
+        // Nothing was missing.
+        let held_again = |record: &frame_system::EventRecord<RuntimeEvent, _>| {
+            let held = &record.event;
+            matches!(
+                held,
+                RuntimeEvent::Balances(pallet_balances::Event::Held { .. })
+            )
+        };
+        assert!(!System::events().iter().any(held_again));
         run_to(7);
         let reason = RefundReason::Exhausted;
         assert_eq!(

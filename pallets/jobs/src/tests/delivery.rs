@@ -53,10 +53,10 @@ fn an_answer_is_kept_and_what_it_did_not_cost_is_released() {
             }
             .into(),
         );
-        // The bond answers until the window is over.
+        // The bond answers for the fee until the window is over.
         assert_eq!(
             (provider(PETRA).exposure, provider(PETRA).open_jobs),
-            (WORST_CASE, 1)
+            (fee, 1)
         );
         assert_eq!(provider(PETRA).record.delivered, 1);
         System::assert_has_event(

@@ -38,11 +38,12 @@ pub struct Job {
     pub user: u64,
     pub prompt_len: u32,
     pub output_limit: u32,
+    pub min_output: u32,
     pub max_fee: Balance,
     pub named: Option<u64>,
     pub price: Price,
-    /// Counts against the provider's bond.
-    pub worst_case: Balance,
+    /// Counts against the provider's bond: the worst case, and then the fee.
+    pub exposure: Balance,
     pub escrow: Balance,
     pub draws: u8,
     pub excluded: Vec<u64>,
@@ -63,7 +64,7 @@ impl Job {
         let input = price.input * u128::from(self.prompt_len);
         let left = self.escrow.checked_sub(input)?;
         let limit = (left / price.output).min(self.output_limit.into());
-        (limit > 0).then(|| (limit as u32, input + limit * price.output))
+        (limit >= self.min_output.into()).then(|| (limit as u32, input + limit * price.output))
     }
 
     fn due(&self) -> u64 {
@@ -87,6 +88,8 @@ impl Job {
 pub struct Provider {
     pub online: bool,
     pub price: Price,
+    /// The block of the offer's last change.
+    pub since: u64,
     pub bond: Balance,
     pub unbonding: Vec<(u64, Balance)>,
     pub maturing: Vec<(u64, Balance)>,
@@ -109,6 +112,7 @@ impl Ledger {
         let provider = || Provider {
             online: true,
             price: PRICE,
+            since: System::block_number(),
             bond: BOND,
             unbonding: vec![],
             maturing: vec![],
@@ -136,7 +140,7 @@ impl Ledger {
     }
 
     pub fn exposure(&self, stash: u64) -> Balance {
-        self.open(stash).map(|job| job.worst_case).sum()
+        self.open(stash).map(|job| job.exposure).sum()
     }
 
     /// Jobs that take a place in the offer's capacity.
@@ -156,7 +160,11 @@ impl Ledger {
         let Some((_, worst_case)) = job.terms(provider.price) else {
             return false;
         };
+        let Stage::Waiting { draw_at } = job.stage else {
+            return false;
+        };
         provider.online
+            && provider.since + 1 < draw_at
             && provider.bond >= BOND
             && job.prompt_len + job.output_limit <= CONTEXT
             && !job.excluded.contains(&stash)
@@ -168,6 +176,9 @@ impl Ledger {
 
     /// Book a submission; whether the chain ought to accept it.
     pub fn submit(&mut self, job: Job) -> bool {
+        if !(1..=job.output_limit).contains(&job.min_output) {
+            return false;
+        }
         if let Some(named) = job.named {
             let provider = &self.providers[&named];
             let fits = job.prompt_len + job.output_limit <= CONTEXT;
@@ -216,7 +227,7 @@ impl Ledger {
         let fee =
             job.price.input * u128::from(job.prompt_len) + job.price.output * u128::from(length);
         let (user, rest) = (job.user, job.escrow - fee);
-        job.escrow = fee;
+        (job.escrow, job.exposure) = (fee, fee);
         job.stage = Stage::Delivered {
             provider,
             window_end,
@@ -290,7 +301,7 @@ impl Ledger {
             id,
             Job {
                 price,
-                worst_case,
+                exposure: worst_case,
                 escrow: worst_case,
                 stage,
                 ..job
@@ -299,19 +310,21 @@ impl Ledger {
     }
 
     fn miss(&mut self, id: u64, stash: u64) {
-        let (user, worst_case) = (self.jobs[&id].user, self.jobs[&id].worst_case);
+        let (user, worst_case) = (self.jobs[&id].user, self.jobs[&id].exposure);
         let provider = self.providers.get_mut(&stash).unwrap();
         let mut left = (worst_case / 5).max(500).min(worst_case);
-        let mut paid = 0;
+        let mut taken = 0;
         let chunks = provider.unbonding.iter_mut().map(|(_, amount)| amount);
         for purse in std::iter::once(&mut provider.bond).chain(chunks) {
             let part = left.min(*purse);
             *purse -= part;
             left -= part;
-            paid += part;
+            taken += part;
         }
         provider.unbonding.retain(|(_, amount)| *amount > 0);
-        self.credit(user, paid);
+        let burned = taken / 2;
+        self.issuance -= burned;
+        self.credit(user, taken - burned);
         self.send_back(id, stash);
     }
 

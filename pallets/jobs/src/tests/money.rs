@@ -12,6 +12,7 @@ enum Step {
         user: u64,
         prompt: u32,
         output: u32,
+        least: u32,
         max_fee: Balance,
         named: Option<u64>,
     },
@@ -60,13 +61,14 @@ fn step() -> impl Strategy<Value = Step> {
     let job = || 0..usize::MAX;
     // Small amounts and large ones: the largest fees take up a whole bond.
     let amount = || prop_oneof![0..5_000u128, 0..200_000u128, 0..4_000_000u128];
+    let least = prop_oneof![3 => Just(1), 1 => 0..32u32];
     let named = prop_oneof![3 => Just(None), 1 => stash().prop_map(Some)];
     let price = (0..2_000u128, prop_oneof![1..2_000u128, 1..200_000u128])
         .prop_map(|(input, output)| Price { input, output });
     prop_oneof![
-        8 => (user(), 1..30u32, 1..32u32, amount(), named).prop_map(
-            |(user, prompt, output, max_fee, named)| {
-                Step::Submit { user, prompt, output, max_fee, named }
+        8 => (user(), 1..30u32, 1..32u32, least, amount(), named).prop_map(
+            |(user, prompt, output, least, max_fee, named)| {
+                Step::Submit { user, prompt, output, least, max_fee, named }
             }
         ),
         1 => (user(), job()).prop_map(|(user, job)| Step::Cancel { user, job }),
@@ -97,6 +99,7 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             user,
             prompt,
             output,
+            least,
             max_fee,
             named,
         } => {
@@ -104,10 +107,11 @@ fn apply(ledger: &mut Ledger, step: &Step) {
                 user,
                 prompt_len: prompt,
                 output_limit: output,
+                min_output: least,
                 max_fee,
                 named,
                 price: Price::default(),
-                worst_case: 0,
+                exposure: 0,
                 escrow: max_fee,
                 draws: 0,
                 excluded: vec![],
@@ -119,6 +123,7 @@ fn apply(ledger: &mut Ledger, step: &Step) {
                 user,
                 prompt: vec![7; prompt as usize],
                 output_limit: output,
+                min_output: least,
                 max_fee,
                 provider: named,
                 ..Ask::default()
@@ -181,7 +186,9 @@ fn apply(ledger: &mut Ledger, step: &Step) {
         }
         Step::SetOffer { stash, price } => {
             set_offer(stash, price, CAPACITY);
-            ledger.providers.get_mut(&stash).unwrap().price = price;
+            let now = ledger.now;
+            let provider = ledger.providers.get_mut(&stash).unwrap();
+            (provider.price, provider.since) = (price, now);
         }
         Step::SetOnline { stash, online } => {
             assert_ok!(Providers::set_online(by(operator(stash)), online));

@@ -1,9 +1,9 @@
 use crate::{mock::*, Event, HoldReason, JobState, Jobs as JobRecords, Outputs, Settlement};
-use assay_primitives::{Balance, ModelCatalogue};
+use assay_primitives::{Balance, ModelCatalogue, PPM_ONE};
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::Permill;
 
-/// Eight tokens in and five out: 603 planck.
+/// Eight tokens in and five out: 603 planck, of which the protocol takes 30.
 const FEE: Balance = 8 * PRICE.input + 5 * PRICE.output;
 
 fn settlement(id: u64) -> Settlement {
@@ -62,6 +62,23 @@ fn a_fee_is_divided_to_the_last_planck_when_the_window_is_over() {
     });
 }
 
+/// A full step is a sixteenth of what is missing.
+const FULL_STEP: u32 = PPM_ONE / 2 / 16;
+
+#[test]
+fn the_score_grows_with_the_protocol_fee_when_the_job_is_paid() {
+    TestExt::new().execute_with(|| {
+        let score = || provider(PETRA).record.score;
+        let id = assigned();
+        answer(id, 5);
+        run_to(13);
+        assert_eq!(score(), PPM_ONE / 2);
+        run_to(14);
+        assert_eq!(30 * 2, FULL_STEP_FEE);
+        assert_eq!(score(), PPM_ONE / 2 + FULL_STEP / 2);
+    });
+}
+
 #[test]
 fn the_parameters_of_the_settlement_are_those_of_its_block() {
     TestExt::new().execute_with(|| {
@@ -102,6 +119,8 @@ fn a_treasury_that_cannot_be_paid_leaves_its_share_to_the_provider() {
         assert_eq!(settlement(id), expected);
         assert_eq!(free(TREASURY), 0);
         assert_eq!(maturing(PETRA), 576);
+        // The score has not been earned with what came back.
+        assert_eq!(provider(PETRA).record.score, PPM_ONE / 2 + FULL_STEP / 4);
     });
 }
 
@@ -211,6 +230,8 @@ fn a_provider_may_be_its_own_user() {
         run_to(120);
         assert!(matches!(job(missed).state, JobState::Refunded { .. }));
         assert_eq!(provider(PETRA).bond, BOND - 500);
+        let deposit = held(HoldReason::JobDeposit, PETRA);
+        assert_eq!(free(PETRA) + deposit, before - (603 - 561) + 250);
     });
 }
 

@@ -1,6 +1,8 @@
-use crate::{mock::*, Error, Event, HoldReason, JobState, Jobs as JobRecords, NextJobId, Prompts};
+use crate::{
+    mock::*, Error, Event, HoldReason, JobState, Jobs as JobRecords, NextJobId, Prompts, WeightInfo,
+};
 use assay_primitives::{ListingId, Price, Sampling, PPM_ONE};
-use frame_support::{assert_noop, assert_ok};
+use frame_support::{assert_noop, assert_ok, dispatch::GetDispatchInfo, weights::Weight};
 use sp_runtime::{DispatchError, TokenError};
 
 #[test]
@@ -107,6 +109,23 @@ fn submitting_fails_when_the_answer_would_be_too_long() {
 }
 
 #[test]
+fn submitting_fails_when_the_least_output_is_none_or_above_the_limit() {
+    TestExt::new().execute_with(|| {
+        let with = |min_output| {
+            Ask {
+                min_output,
+                ..Ask::default()
+            }
+            .submit()
+        };
+        assert_noop!(with(0), Error::<Test>::MinOutputOutOfBounds);
+        assert_noop!(with(OUTPUT_LIMIT + 1), Error::<Test>::MinOutputOutOfBounds);
+        assert_ok!(with(OUTPUT_LIMIT));
+        assert_eq!(job(0).min_output_tokens, OUTPUT_LIMIT);
+    });
+}
+
+#[test]
 fn submitting_fails_without_the_money() {
     TestExt::new().execute_with(|| {
         let with = |max_fee| {
@@ -155,6 +174,14 @@ fn submitting_to_a_named_provider_fails_when_it_could_never_answer() {
             ..named()
         };
         assert_noop!(poor.submit(), Error::<Test>::MaxFeeTooLow);
+        let short = |max_fee| Ask {
+            min_output: 5,
+            max_fee,
+            ..named()
+        };
+        let enough = 8 * PRICE.input + 5 * PRICE.output;
+        assert_noop!(short(enough - 1).submit(), Error::<Test>::MaxFeeTooLow);
+        assert_ok!(short(enough).submit());
         assert_ok!(Providers::set_online(RuntimeOrigin::signed(PETRA), false));
         assert_noop!(named().submit(), Error::<Test>::ProviderOffline);
     });
@@ -163,17 +190,88 @@ fn submitting_to_a_named_provider_fails_when_it_could_never_answer() {
 #[test]
 fn a_named_provider_that_is_busy_may_be_free_when_the_draw_comes() {
     TestExt::new().execute_with(|| {
-        set_offer(PETRA, PRICE, 0);
+        set_offer(PETRA, PRICE, 1);
+        let first = assigned();
+        let second = Ask {
+            provider: Some(PETRA),
+            ..Ask::default()
+        }
+        .accepted();
+        answer(first, 5);
+        run_to(5);
+        assert_eq!(assignment(second).provider, PETRA);
+    });
+}
+
+#[test]
+fn an_offer_made_in_the_block_of_the_submission_can_be_named() {
+    TestExt::new().providers(&[]).execute_with(|| {
+        register_provider(PETRA, BOND);
+        set_offer(PETRA, PRICE, 1);
         let id = Ask {
             provider: Some(PETRA),
             ..Ask::default()
         }
         .accepted();
-        run_to(2);
-        set_offer(PETRA, PRICE, 1);
         run_to(3);
         assert_eq!(assignment(id).provider, PETRA);
     });
+}
+
+/// The weight that a submission is charged, beside that of the call itself.
+fn charged(ask: Ask) -> Weight {
+    let submission = <() as WeightInfo>::submit(ask.prompt.len() as u32);
+    let charged = ask.submit().unwrap();
+    charged.checked_sub(&submission).unwrap()
+}
+
+#[test]
+fn a_submission_pays_for_its_draws_among_the_offers_and_for_its_end() {
+    TestExt::new()
+        .providers(&[PETRA, PIUS, PAVEL])
+        .execute_with(|| {
+            type Weights = ();
+            let end = Weights::settle() + Weights::remove();
+            let draws = |offers, draws| (Weights::draw(offers) + Weights::miss()) * draws;
+            assert_eq!(charged(Ask::default()), draws(3, 3) + end);
+            let named = Ask {
+                provider: Some(PIUS),
+                ..Ask::default()
+            };
+            assert_eq!(charged(named), draws(1, 3) + end);
+            let fewer = crate::Parameters {
+                max_draws: 2,
+                ..parameters()
+            };
+            assert_ok!(Jobs::set_parameters(RuntimeOrigin::root(), fewer));
+            assert_eq!(charged(Ask::default()), draws(3, 2) + end);
+            for stash in [PETRA, PIUS, PAVEL] {
+                let by = RuntimeOrigin::signed(stash);
+                assert_ok!(Providers::remove_offer(by, listing()));
+            }
+            // Somebody may offer before the draw.
+            assert_eq!(charged(Ask::default()), draws(1, 2) + end);
+        });
+}
+
+#[test]
+fn a_submission_reserves_the_weight_of_a_full_listing_and_the_most_draws() {
+    let call = crate::Call::<Test>::submit {
+        listing: listing(),
+        prompt: PROMPT.to_vec().try_into().unwrap(),
+        sampling: Sampling::GREEDY,
+        max_output_tokens: 1,
+        min_output_tokens: 1,
+        max_fee: 0,
+        provider: None,
+    };
+    let reserved = call.get_dispatch_info().call_weight;
+    type Weights = ();
+    let expected = Weights::submit(8)
+        + (Weights::draw(8) + Weights::miss()) * 4
+        + Weights::settle()
+        + Weights::remove();
+    assert_eq!(reserved, expected);
 }
 
 #[test]
@@ -261,6 +359,7 @@ fn calls_need_a_signature() {
                 listing(),
                 Default::default(),
                 Sampling::GREEDY,
+                1,
                 1,
                 0,
                 None

@@ -1,7 +1,7 @@
 use crate::{mock::*, Error, Event, HoldReason, UnbondingChunk};
-use assay_primitives::{Balance, Market, Outcome, Price};
+use assay_primitives::{Balance, Market, Price};
 use frame_support::{assert_noop, assert_ok};
-use sp_runtime::{DispatchError, DispatchResult, TokenError};
+use sp_runtime::{DispatchResult, Permill, TokenError};
 
 fn unbond(amount: Balance) -> DispatchResult {
     Providers::unbond(RuntimeOrigin::signed(PETRA), amount)
@@ -9,10 +9,6 @@ fn unbond(amount: Balance) -> DispatchResult {
 
 fn withdraw() -> DispatchResult {
     Providers::withdraw_unbonded(RuntimeOrigin::signed(PETRA))
-}
-
-fn compensate(beneficiary: u64, amount: Balance) -> Result<Balance, DispatchError> {
-    <Providers as Market<u64, u64>>::compensate(&PETRA, &beneficiary, amount)
 }
 
 #[test]
@@ -38,7 +34,7 @@ fn money_may_be_added_to_a_bond() {
 #[test]
 fn a_bond_that_fell_below_the_least_is_filled_up_at_once_or_not_at_all() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
-        assert_ok!(compensate(UMA, 300));
+        assert_ok!(compensate(PETRA, UMA, 300));
         let extra = |amount| Providers::bond_extra(RuntimeOrigin::signed(PETRA), amount);
         assert_noop!(extra(299), Error::<Test>::BondTooSmall);
         assert_ok!(extra(300));
@@ -147,8 +143,9 @@ fn a_bond_stays_while_even_a_free_job_is_open() {
         assert_ok!(set_offer(PETRA, Price::default()));
         assert_eq!(assign(PETRA).unwrap().worst_case_fee, 0);
         assert_noop!(unbond(BOND), Error::<Test>::BondNeeded);
-        <Providers as Market<u64, u64>>::resolve(&PETRA, &obligation(0), Outcome::Delivered);
-        <Providers as Market<u64, u64>>::close(&PETRA, &obligation(0), 0);
+        deliver(PETRA, 0, 0);
+        assert_noop!(unbond(BOND), Error::<Test>::BondNeeded);
+        close(PETRA, 0, 0, 0);
         assert_ok!(unbond(BOND));
     });
 }
@@ -176,23 +173,13 @@ fn a_compensation_comes_from_the_bond_first_and_then_from_the_oldest_unbonding_m
             run_to(block);
             assert_ok!(unbond(BOND));
         }
-        let before = free(UMA);
-        assert_ok!(compensate(UMA, BOND + 7), BOND + 7);
-        System::assert_last_event(
-            Event::Compensated {
-                provider: PETRA,
-                beneficiary: UMA,
-                amount: BOND + 7,
-            }
-            .into(),
-        );
-        assert_eq!(free(UMA), before + BOND + 7);
+        assert_ok!(compensate(PETRA, UMA, BOND + 10), 7 * (BOND + 10) / 10);
         assert_eq!(record(PETRA).bond, 0);
         assert_eq!(
             record(PETRA).unbonding.to_vec(),
             vec![
                 UnbondingChunk {
-                    amount: BOND - 7,
+                    amount: BOND - 10,
                     due: 101
                 },
                 UnbondingChunk {
@@ -201,12 +188,50 @@ fn a_compensation_comes_from_the_bond_first_and_then_from_the_oldest_unbonding_m
                 }
             ]
         );
-        // The first chunk is used up, and no more is paid than there is.
-        assert_ok!(compensate(UMA, BOND), BOND);
+        // The first chunk is used up, and no more is taken than there is.
+        assert_ok!(compensate(PETRA, UMA, BOND), 7 * BOND / 10);
         assert_eq!(record(PETRA).unbonding.len(), 1);
-        assert_ok!(compensate(UMA, BOND), BOND - 7);
-        assert_ok!(compensate(UMA, BOND), 0);
-        assert_eq!(free(UMA), before + 3 * BOND);
+        assert_ok!(compensate(PETRA, UMA, BOND), 7 * (BOND - 10) / 10);
+        assert_ok!(compensate(PETRA, UMA, BOND), 0);
+        assert_eq!(free(UMA), ENDOWMENT + 7 * 3 * BOND / 10);
+        assert_eq!(held(HoldReason::Bond, PETRA), 0);
+    });
+}
+
+#[test]
+fn a_share_of_a_compensation_is_burned_rounded_down() {
+    TestExt::new().provider(PETRA, BOND).execute_with(|| {
+        let issuance = Balances::total_issuance();
+        assert_ok!(compensate(PETRA, UMA, 1_009), 707);
+        System::assert_last_event(
+            Event::Compensated {
+                provider: PETRA,
+                beneficiary: UMA,
+                amount: 707,
+                burned: 302,
+            }
+            .into(),
+        );
+        assert_eq!(free(UMA), ENDOWMENT + 707);
+        assert_eq!(Balances::total_issuance(), issuance - 302);
+        assert_eq!(held(HoldReason::Bond, PETRA), BOND - 1_009);
+        for (percent, paid) in [(0, 100), (100, 0)] {
+            crate::Params::<Test>::mutate(|parameters| {
+                parameters.compensation_burned = Permill::from_percent(percent)
+            });
+            assert_ok!(compensate(PETRA, UMA, 100), paid);
+        }
+        assert_eq!(free(UMA), ENDOWMENT + 807);
+        assert_eq!(Balances::total_issuance(), issuance - 402);
+    });
+}
+
+#[test]
+fn a_provider_that_compensates_itself_loses_what_is_burned() {
+    TestExt::new().provider(PETRA, BOND).execute_with(|| {
+        let before = free(PETRA);
+        assert_ok!(compensate(PETRA, PETRA, BOND), 7 * BOND / 10);
+        assert_eq!(free(PETRA), before + 7 * BOND / 10);
         assert_eq!(held(HoldReason::Bond, PETRA), 0);
     });
 }
@@ -214,14 +239,9 @@ fn a_compensation_comes_from_the_bond_first_and_then_from_the_oldest_unbonding_m
 #[test]
 fn compensating_fails_when_the_beneficiary_cannot_be_paid() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
-        assert_noop!(
-            compensate(77, EXISTENTIAL_DEPOSIT - 1),
-            TokenError::CannotCreate
-        );
-        assert_ok!(compensate(77, EXISTENTIAL_DEPOSIT));
-        assert_noop!(
-            <Providers as Market<u64, u64>>::compensate(&PIUS, &UMA, 1),
-            Error::<Test>::UnknownProvider
-        );
+        // Less three tenths, one is below the least that an account may hold, the other is just that.
+        assert_noop!(compensate(PETRA, 77, 141), TokenError::CannotCreate);
+        assert_ok!(compensate(PETRA, 77, 142), EXISTENTIAL_DEPOSIT);
+        assert_noop!(compensate(PIUS, UMA, 1), Error::<Test>::UnknownProvider);
     });
 }

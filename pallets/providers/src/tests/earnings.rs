@@ -168,6 +168,42 @@ fn a_chain_without_idle_blocks_catches_up_later() {
 }
 
 #[test]
+fn an_entry_that_cannot_be_released_does_not_stop_the_others() {
+    TestExt::new()
+        .provider(PETRA, BOND)
+        .provider(PIUS, BOND)
+        .provider(PAVEL, BOND)
+        .execute_with(|| {
+            IdleWeight::set(Weight::zero());
+            for stash in [PETRA, PIUS, PAVEL] {
+                earn(stash, 10);
+            }
+            // Entries come in the order of their hashes: among ten of these, some before the others.
+            let strangers = 100..110u64;
+            for stash in strangers.clone() {
+                Maturing::<Test>::insert(45, stash, 1);
+            }
+            run_to(50);
+            earn(PETRA, 10);
+            run_to(90);
+            // What cannot happen is shouted out in tests, but when the work is done.
+            let hook = || Providers::on_idle(90, Weight::MAX);
+            let shout = std::panic::catch_unwind(hook).unwrap_err();
+            let shout = shout.downcast_ref::<String>().unwrap();
+            assert!(shout.contains("could not be released"), "{shout}");
+            for stash in [PETRA, PIUS, PAVEL] {
+                assert_eq!(record(stash).maturing, 0, "earnings of {stash}");
+            }
+            assert_eq!(MaturingCursor::<Test>::get(), 91);
+            assert_eq!(Maturing::<Test>::iter().count(), 10);
+            assert_noop!(release(45, 100), Error::<Test>::UnknownProvider);
+            for stash in strangers {
+                Maturing::<Test>::remove(45, stash);
+            }
+        });
+}
+
+#[test]
 fn the_hook_takes_no_more_weight_than_it_is_given() {
     TestExt::new()
         .provider(PETRA, BOND)
@@ -197,10 +233,8 @@ fn the_hook_takes_no_more_weight_than_it_is_given() {
 fn maturing_earnings_do_not_answer_for_a_bond() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
         earn(PETRA, 700);
-        assert_ok!(
-            <Providers as Market<u64, u64>>::compensate(&PETRA, &UMA, 2 * BOND),
-            BOND
-        );
+        assert_ok!(compensate(PETRA, UMA, 2 * BOND), 7 * BOND / 10);
+        assert_eq!(held(HoldReason::Bond, PETRA), 0);
         assert_eq!(held(HoldReason::Maturing, PETRA), 700);
     });
 }

@@ -1,33 +1,81 @@
 //! Random stories, told to the pallet and to a model of its money.
 
 use crate::{mock::*, HoldReason};
-use assay_primitives::{Balance, DrawRequest, Market, Obligation, Outcome, Price};
+use assay_primitives::{Balance, DrawRequest, Market, Outcome, Price};
 use frame_support::assert_ok;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-const STASHES: [u64; 3] = [PETRA, PIUS, PAVEL];
+/// One more than a listing has places for.
+const STASHES: [u64; 4] = [PETRA, PIUS, PAVEL, PIA];
 
 #[derive(Clone, Debug)]
 enum Step {
-    Register { stash: u64, bond: Balance },
-    Deregister { stash: u64 },
-    Bond { stash: u64, amount: Balance },
-    Unbond { stash: u64, amount: Balance },
-    Withdraw { stash: u64 },
-    SetOffer { stash: u64, price: Price },
-    RemoveOffer { stash: u64 },
-    Assign { stash: u64, budget: Balance },
-    Deliver { stash: u64 },
-    SendBack { stash: u64, outcome: Outcome },
-    Earn { stash: u64, amount: Balance },
-    Compensate { stash: u64, amount: Balance },
-    Release { stash: u64 },
-    Wait { blocks: u64, idle: bool },
+    Register {
+        stash: u64,
+        bond: Balance,
+    },
+    Deregister {
+        stash: u64,
+    },
+    Bond {
+        stash: u64,
+        amount: Balance,
+    },
+    Unbond {
+        stash: u64,
+        amount: Balance,
+    },
+    Withdraw {
+        stash: u64,
+    },
+    SetOffer {
+        stash: u64,
+        price: Price,
+    },
+    RemoveOffer {
+        stash: u64,
+    },
+    EvictOffer {
+        by: u64,
+        stash: u64,
+    },
+    Assign {
+        stash: u64,
+        budget: Balance,
+        least: u32,
+    },
+    Deliver {
+        stash: u64,
+        percent: Balance,
+    },
+    Close {
+        stash: u64,
+    },
+    SendBack {
+        stash: u64,
+        outcome: Outcome,
+    },
+    Earn {
+        stash: u64,
+        amount: Balance,
+    },
+    Compensate {
+        stash: u64,
+        amount: Balance,
+    },
+    Release {
+        stash: u64,
+    },
+    Wait {
+        blocks: u64,
+        idle: bool,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let stash = || prop::sample::select(STASHES.to_vec());
+    let stash_or_sam = prop::sample::select([&STASHES[..], &[SAM]].concat());
     let amount = || prop_oneof![0..1_000u128, 0..2 * BOND, Just(BOND)];
     let price = (0..2_000u128, 0..100_000u128).prop_map(|(input, output)| Price { input, output });
     let outcome = prop::sample::select(vec![Outcome::Declined, Outcome::Missed]);
@@ -40,8 +88,12 @@ fn step() -> impl Strategy<Value = Step> {
         2 => stash().prop_map(|stash| Step::Withdraw { stash }),
         3 => (stash(), price).prop_map(|(stash, price)| Step::SetOffer { stash, price }),
         1 => stash().prop_map(|stash| Step::RemoveOffer { stash }),
-        5 => (stash(), 0..2 * BOND).prop_map(|(stash, budget)| Step::Assign { stash, budget }),
-        3 => stash().prop_map(|stash| Step::Deliver { stash }),
+        2 => (stash_or_sam, stash()).prop_map(|(by, stash)| Step::EvictOffer { by, stash }),
+        5 => (stash(), 0..2 * BOND, 1..=16u32)
+            .prop_map(|(stash, budget, least)| Step::Assign { stash, budget, least }),
+        3 => (stash(), 0..=100u128)
+            .prop_map(|(stash, percent)| Step::Deliver { stash, percent }),
+        3 => stash().prop_map(|stash| Step::Close { stash }),
         2 => (stash(), outcome).prop_map(|(stash, outcome)| Step::SendBack { stash, outcome }),
         3 => (stash(), amount()).prop_map(|(stash, amount)| Step::Earn { stash, amount }),
         2 => (stash(), amount())
@@ -57,8 +109,10 @@ struct Provider {
     unbonding: Vec<(u64, Balance)>,
     maturing: BTreeMap<u64, Balance>,
     price: Option<Price>,
-    /// Worst-case fees of open jobs.
+    /// Worst-case fees of assigned jobs.
     open: Vec<Balance>,
+    /// Fees of delivered jobs.
+    delivered: Vec<Balance>,
 }
 
 impl Provider {
@@ -72,7 +126,7 @@ impl Provider {
     }
 
     fn exposure(&self) -> Balance {
-        self.open.iter().sum()
+        self.open.iter().chain(&self.delivered).sum()
     }
 
     fn deposit(&self) -> Balance {
@@ -80,13 +134,13 @@ impl Provider {
     }
 
     /// The worst-case fee of a job of eight tokens in and up to sixteen out.
-    fn worst_case(&self, budget: Balance) -> Option<Balance> {
+    fn worst_case(&self, budget: Balance, least: u32) -> Option<Balance> {
         let price = self.price?;
         let left = budget.checked_sub(8 * price.input)?;
         let limit = left.checked_div(price.output).unwrap_or(16).min(16);
         let worst_case = 8 * price.input + limit * price.output;
         let room = 4 * self.bond;
-        let fits = limit > 0
+        let fits = limit >= least.into()
             && self.bond >= BOND
             && self.open.len() < 3
             && self.exposure() < room
@@ -99,6 +153,9 @@ impl Provider {
 struct Ledger {
     free: BTreeMap<u64, Balance>,
     providers: BTreeMap<u64, Provider>,
+    /// What there was of all money, and has come since.
+    issued: Balance,
+    burned: Balance,
 }
 
 impl Ledger {
@@ -107,6 +164,8 @@ impl Ledger {
         Self {
             free: accounts.map(|who| (who, free(who))).collect(),
             providers: BTreeMap::new(),
+            issued: Balances::total_issuance(),
+            burned: 0,
         }
     }
 
@@ -123,6 +182,7 @@ impl Ledger {
             provider.bond == 0
                 && provider.unbonding.is_empty()
                 && provider.maturing.is_empty()
+                && provider.delivered.is_empty()
                 && provider.price.is_none()
         });
         if allowed {
@@ -142,7 +202,7 @@ impl Ledger {
         let last = provider.unbonding.last().map(|(due, _)| *due);
         if (rest > 0 && rest < BOND)
             || 4 * rest < provider.exposure()
-            || (rest == 0 && !provider.open.is_empty())
+            || (rest == 0 && provider.open.len() + provider.delivered.len() > 0)
             || (provider.unbonding.len() == 4 && last != Some(due))
         {
             return false;
@@ -167,11 +227,51 @@ impl Ledger {
         allowed
     }
 
-    /// What is paid, from the bond first and then from the oldest chunk on.
+    fn set_offer(&mut self, stash: u64, price: Price) -> bool {
+        let offers = self.providers.values().filter_map(|other| other.price);
+        let is_full = offers.count() == 3;
+        let Some(provider) = self.providers.get_mut(&stash) else {
+            return false;
+        };
+        let is_new = provider.price.is_none();
+        if is_new && is_full {
+            return false;
+        }
+        provider.price = Some(price);
+        if is_new {
+            self.debit(stash, offer_deposit());
+        }
+        true
+    }
+
+    fn remove_offer(&mut self, stash: u64) -> bool {
+        let provider = self.providers.get_mut(&stash);
+        let allowed = provider
+            .is_some_and(|provider| provider.open.is_empty() && provider.price.take().is_some());
+        if allowed {
+            self.credit(stash, offer_deposit());
+        }
+        allowed
+    }
+
+    fn evict_offer(&mut self, by: u64, stash: u64) -> bool {
+        let Some(provider) = self.providers.get(&stash) else {
+            return false;
+        };
+        let offers = self.providers.values().filter_map(|other| other.price);
+        let needs_place = |other: &Provider| other.price.is_none() && other.bond > provider.bond;
+        let in_the_way = offers.count() == 3 && self.providers.get(&by).is_some_and(needs_place);
+        (provider.bond < BOND || in_the_way) && self.remove_offer(stash)
+    }
+
+    /// What is paid, from the bond first and then from the oldest chunk on; three tenths of what is
+    /// taken are gone.
     fn compensate(&mut self, stash: u64, amount: Balance) -> Option<Balance> {
         let provider = self.providers.get_mut(&stash)?;
-        let paid = amount.min(provider.bonded());
-        let mut left = paid;
+        let taken = amount.min(provider.bonded());
+        let paid = taken - 3 * taken / 10;
+        self.burned += taken - paid;
+        let mut left = taken;
         let chunks = provider.unbonding.iter_mut().map(|(_, amount)| amount);
         for purse in std::iter::once(&mut provider.bond).chain(chunks) {
             let part = left.min(*purse);
@@ -207,6 +307,7 @@ impl Ledger {
     }
 
     fn compare(&self) {
+        assert_eq!(Balances::total_issuance(), self.issued - self.burned);
         for (who, amount) in &self.free {
             assert_eq!(free(*who), *amount, "free balance of {who}");
         }
@@ -243,10 +344,6 @@ impl Ledger {
 fn apply(ledger: &mut Ledger, step: &Step) {
     let by = RuntimeOrigin::signed;
     let now = System::block_number();
-    let owed = |worst_case_fee| Obligation {
-        listing: listing(),
-        worst_case_fee,
-    };
     match *step {
         Step::Register { stash, bond } => {
             let allowed = bond >= BOND && !ledger.providers.contains_key(&stash);
@@ -303,37 +400,33 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             );
         }
         Step::SetOffer { stash, price } => {
-            let provider = ledger.providers.get_mut(&stash);
-            let before = provider.map(|provider| provider.price.replace(price));
-            assert_eq!(
-                set_offer(stash, price).is_ok(),
-                before.is_some(),
-                "{step:?}"
-            );
-            if before == Some(None) {
-                ledger.debit(stash, offer_deposit());
-            }
+            let allowed = ledger.set_offer(stash, price);
+            assert_eq!(set_offer(stash, price).is_ok(), allowed, "{step:?}");
         }
         Step::RemoveOffer { stash } => {
-            let provider = ledger.providers.get_mut(&stash);
-            let allowed = provider.is_some_and(|provider| {
-                provider.open.is_empty() && provider.price.take().is_some()
-            });
+            let allowed = ledger.remove_offer(stash);
             let result = Providers::remove_offer(by(stash), listing());
             assert_eq!(result.is_ok(), allowed, "{step:?}");
-            if allowed {
-                ledger.credit(stash, offer_deposit());
-            }
         }
-        Step::Assign { stash, budget } => {
+        Step::EvictOffer { by: caller, stash } => {
+            let allowed = ledger.evict_offer(caller, stash);
+            let result = Providers::evict_offer(by(caller), listing(), stash);
+            assert_eq!(result.is_ok(), allowed, "{step:?}");
+        }
+        Step::Assign {
+            stash,
+            budget,
+            least,
+        } => {
             let wish = DrawRequest {
                 budget,
+                min_output_tokens: least,
                 ..request(Some(&stash), &[], 0)
             };
             let drawn = <Providers as Market<u64, u64>>::draw(&wish);
             let provider = ledger.providers.get_mut(&stash);
             let expected = provider.and_then(|provider| {
-                let worst_case = provider.worst_case(budget)?;
+                let worst_case = provider.worst_case(budget, least)?;
                 provider.open.push(worst_case);
                 Some(worst_case)
             });
@@ -343,22 +436,27 @@ fn apply(ledger: &mut Ledger, step: &Step) {
                 "{step:?}"
             );
         }
-        Step::Deliver { stash } => {
-            let provider = ledger.providers.get_mut(&stash);
-            let Some(worst_case) = provider.and_then(|provider| provider.open.pop()) else {
+        Step::Deliver { stash, percent } => {
+            let Some(provider) = ledger.providers.get_mut(&stash) else {
                 return;
             };
-            let owed = owed(worst_case);
-            <Providers as Market<u64, u64>>::resolve(&stash, &owed, Outcome::Delivered);
-            check_books();
-            <Providers as Market<u64, u64>>::close(&stash, &owed, worst_case);
+            if let Some(worst_case) = provider.open.pop() {
+                let fee = worst_case * percent / 100;
+                provider.delivered.push(fee);
+                deliver(stash, worst_case, fee);
+            }
+        }
+        Step::Close { stash } => {
+            let provider = ledger.providers.get_mut(&stash);
+            if let Some(fee) = provider.and_then(|provider| provider.delivered.pop()) {
+                close(stash, fee, fee, fee / 20);
+            }
         }
         Step::SendBack { stash, outcome } => {
             let provider = ledger.providers.get_mut(&stash);
-            let Some(worst_case) = provider.and_then(|provider| provider.open.pop()) else {
-                return;
-            };
-            <Providers as Market<u64, u64>>::resolve(&stash, &owed(worst_case), outcome);
+            if let Some(worst_case) = provider.and_then(|provider| provider.open.pop()) {
+                resolve(stash, worst_case, outcome, 0);
+            }
         }
         Step::Earn { stash, amount } => {
             let Some(provider) = ledger.providers.get_mut(&stash) else {
@@ -370,10 +468,11 @@ fn apply(ledger: &mut Ledger, step: &Step) {
                     .entry((now + 40).div_ceil(5) * 5)
                     .or_default() += amount;
             }
+            ledger.issued += amount;
             earn(stash, amount);
         }
         Step::Compensate { stash, amount } => {
-            let paid = <Providers as Market<u64, u64>>::compensate(&stash, &UMA, amount).ok();
+            let paid = compensate(stash, UMA, amount).ok();
             assert_eq!(paid, ledger.compensate(stash, amount), "{step:?}");
         }
         Step::Release { stash } => {

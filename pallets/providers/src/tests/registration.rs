@@ -1,9 +1,9 @@
 use crate::{
     mock::*, Error, Event, HoldReason, OperatorHistory, OperatorRange, Operators, Parameters,
 };
-use assay_primitives::{Market, Outcome};
+use assay_primitives::Market;
 use frame_support::{assert_noop, assert_ok};
-use sp_runtime::{DispatchError, DispatchResult, TokenError};
+use sp_runtime::{DispatchError, DispatchResult, Permill, TokenError};
 
 fn rotate(stash: u64, operator: u64) -> DispatchResult {
     Providers::rotate_operator(RuntimeOrigin::signed(stash), operator)
@@ -226,8 +226,9 @@ fn nobody_leaves_with_jobs_offers_or_earnings_open() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
         let worst = assign(PETRA).unwrap().worst_case_fee;
         assert_noop!(deregister(PETRA), Error::<Test>::JobsRemain);
-        <Providers as Market<u64, u64>>::resolve(&PETRA, &obligation(worst), Outcome::Delivered);
-        <Providers as Market<u64, u64>>::close(&PETRA, &obligation(worst), 0);
+        deliver(PETRA, worst, worst);
+        assert_noop!(deregister(PETRA), Error::<Test>::JobsRemain);
+        close(PETRA, worst, 0, 0);
         assert_noop!(deregister(PETRA), Error::<Test>::OffersRemain);
         assert_ok!(Providers::remove_offer(
             RuntimeOrigin::signed(PETRA),
@@ -263,12 +264,17 @@ fn the_admin_sets_parameters_that_make_sense_together() {
                 unbonding_blocks: 39,
                 ..parameters()
             },
+            Parameters {
+                full_step_fee: 0,
+                ..parameters()
+            },
         ];
         for parameters in broken {
             assert_noop!(set(parameters), Error::<Test>::InvalidParameters);
         }
         let changed = Parameters {
             unbonding_blocks: 40,
+            compensation_burned: Permill::zero(),
             ..parameters()
         };
         assert_ok!(set(changed.clone()));
@@ -293,5 +299,6 @@ fn calls_need_a_signature() {
         assert_noop!(Providers::set_online(nobody(), true), bad);
         assert_noop!(Providers::deregister(nobody()), bad);
         assert_noop!(Providers::release_earnings(nobody(), 0, PETRA), bad);
+        assert_noop!(Providers::evict_offer(nobody(), listing(), PETRA), bad);
     });
 }

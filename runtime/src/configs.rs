@@ -8,9 +8,9 @@ pub use consensus::{KeptSessions, BABE_GENESIS_EPOCH_CONFIG};
 pub use money::{treasury_account, TreasuryAccount, EXISTENTIAL_DEPOSIT};
 
 use crate::{
-    session_manager::CallFilter, timing, AccountId, Balance, Block, BlockNumber, Hash, Nonce,
-    OriginCaller, PalletInfo, Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin, RuntimeTask,
-    UncheckedExtrinsic, SS58_PREFIX, VERSION,
+    session_manager::CallFilter, timing, weights, AccountId, Balance, Block, BlockNumber, Hash,
+    Nonce, OriginCaller, PalletInfo, Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin,
+    RuntimeTask, UncheckedExtrinsic, SS58_PREFIX, VERSION,
 };
 use frame_support::{
     derive_impl,
@@ -57,11 +57,11 @@ impl frame_system::Config for Runtime {
     type AccountData = pallet_balances::AccountData<Balance>;
     // The prelude leaves this at zero, which would make storage free.
     type DbWeight = ParityDbWeight;
-    type ExtensionsWeightInfo = frame_system::SubstrateExtensionsWeight<Runtime>;
+    type ExtensionsWeightInfo = weights::frame_system_extensions::WeightInfo<Runtime>;
     type Hash = Hash;
     type Nonce = Nonce;
     type SS58Prefix = Ss58Prefix;
-    type SystemWeightInfo = frame_system::weights::SubstrateWeight<Runtime>;
+    type SystemWeightInfo = weights::frame_system::WeightInfo<Runtime>;
     type Version = Version;
 }
 
@@ -89,12 +89,12 @@ impl pallet_utility::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type RuntimeCall = RuntimeCall;
     type PalletsOrigin = OriginCaller;
-    type WeightInfo = pallet_utility::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_utility::WeightInfo<Runtime>;
 }
 
 // Only the presets for development give it a key; without one no call of it succeeds.
 impl pallet_sudo::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type RuntimeCall = RuntimeCall;
-    type WeightInfo = pallet_sudo::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_sudo::WeightInfo<Runtime>;
 }

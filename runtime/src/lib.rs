@@ -29,6 +29,7 @@ pub mod session_manager;
 #[cfg(test)]
 mod tests;
 pub mod timing;
+mod weights;
 
 use alloc::{borrow::Cow, vec::Vec};
 use pallet_session::historical as session_historical;

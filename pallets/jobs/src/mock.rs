@@ -7,8 +7,7 @@ use assay_primitives::{
     Price, Profile, Receipt, Sampling, TokenId,
 };
 use frame_support::{
-    derive_impl,
-    parameter_types,
+    derive_impl, parameter_types,
     traits::{
         fungible::{HoldConsideration, Inspect, InspectHold},
         ConstU128, ConstU32, Get, LinearStoragePrice, OnFinalize, OnIdle, OnInitialize,

@@ -273,28 +273,32 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// Who tidies up pays nothing; who wants the place pays, or it could be cleared again and again.
     pub(crate) fn do_evict_offer(
         by: T::AccountId,
         listing: ListingId,
         stash: T::AccountId,
-    ) -> DispatchResult {
+    ) -> Result<Pays, DispatchError> {
         ensure!(
             Offers::<T>::contains_key(listing, &stash),
             Error::<T>::UnknownOffer
         );
-        Self::try_mutate_provider(&stash, |provider| {
-            let may_stand = T::Catalogue::listing(&listing).is_some_and(|model| model.active)
-                && provider.bond >= Params::<T>::get().min_bond
-                && !Self::needs_place_of(&by, &listing, provider.bond);
-            ensure!(!may_stand, Error::<T>::OfferStands);
-            Self::take_offer(&stash, provider, &listing)
+        let pays = Self::try_mutate_provider(&stash, |provider| {
+            let idle = provider.bond < Params::<T>::get().min_bond
+                || !T::Catalogue::listing(&listing).is_some_and(|model| model.active);
+            ensure!(
+                idle || Self::needs_place_of(&by, &listing, provider.bond),
+                Error::<T>::OfferStands
+            );
+            Self::take_offer(&stash, provider, &listing)?;
+            Ok(if idle { Pays::No } else { Pays::Yes })
         })?;
         Self::deposit_event(Event::OfferEvicted {
             provider: stash,
             listing,
             by,
         });
-        Ok(())
+        Ok(pays)
     }
 
     /// Whether a full listing keeps out `who`, a provider with a larger bond than this.

@@ -482,7 +482,7 @@ pub mod pallet {
         /// Remove somebody's offer without open jobs: of a listing that is not active, or of a
         /// provider below the least bond; or, from a full listing, for a caller that is a provider
         /// with a larger bond and no offer there. The deposit goes back to the offer's stash. Anyone
-        /// may call it; it is free when it succeeds.
+        /// may call it; it is free when it succeeds, except from a full listing.
         #[pallet::call_index(12)]
         pub fn evict_offer(
             origin: OriginFor<T>,
@@ -490,8 +490,7 @@ pub mod pallet {
             provider: T::AccountId,
         ) -> DispatchResultWithPostInfo {
             let by = ensure_signed(origin)?;
-            Self::do_evict_offer(by, listing, provider)?;
-            Ok(Pays::No.into())
+            Ok(Self::do_evict_offer(by, listing, provider)?.into())
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     session_manager::{ByAccountAlone, GenesisAuthorities},
-    timing, AccountId, Babe, Balance, Balances, Historical, Moment, Offences, Runtime,
+    timing, weights, AccountId, Babe, Balance, Balances, Historical, Moment, Offences, Runtime,
     RuntimeEvent, Session, SessionKeys, ASY,
 };
 use frame_support::{
@@ -42,7 +42,7 @@ impl pallet_timestamp::Config for Runtime {
     type Moment = Moment;
     type OnTimestampSet = Babe;
     type MinimumPeriod = timing::MinimumPeriod<Runtime>;
-    type WeightInfo = pallet_timestamp::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_timestamp::WeightInfo<Runtime>;
 }
 
 impl pallet_babe::Config for Runtime {

@@ -1,8 +1,8 @@
 //! Balances, and what a transaction costs.
 
 use crate::{
-    AccountId, Balance, Balances, Runtime, RuntimeEvent, RuntimeFreezeReason, RuntimeHoldReason,
-    System, MICRO_ASY, MILLI_ASY,
+    weights, AccountId, Balance, Balances, Runtime, RuntimeEvent, RuntimeFreezeReason,
+    RuntimeHoldReason, System, MICRO_ASY, MILLI_ASY,
 };
 use frame_support::{
     parameter_types,
@@ -49,7 +49,7 @@ impl pallet_balances::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type RuntimeHoldReason = RuntimeHoldReason;
     type RuntimeFreezeReason = RuntimeFreezeReason;
-    type WeightInfo = pallet_balances::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_balances::WeightInfo<Runtime>;
     type Balance = Balance;
     type DustRemoval = ResolveTo<TreasuryAccount, Balances>;
     type ExistentialDeposit = ConstU128<EXISTENTIAL_DEPOSIT>;
@@ -75,5 +75,5 @@ impl pallet_transaction_payment::Config for Runtime {
         MaximumMultiplier,
     >;
     type OperationalFeeMultiplier = ConstU8<5>;
-    type WeightInfo = pallet_transaction_payment::weights::SubstrateWeight<Runtime>;
+    type WeightInfo = weights::pallet_transaction_payment::WeightInfo<Runtime>;
 }

@@ -275,7 +275,7 @@ fn anyone_evicts_the_offers_of_a_provider_below_the_least_bond() {
         assert_ok!(compensate(PETRA, UMA, 5));
         assert_noop!(evict(SAM, PETRA), Error::<Test>::OfferStands);
         assert_ok!(compensate(PETRA, UMA, 1));
-        assert_ok!(evict(SAM, PETRA));
+        assert_eq!(evict(SAM, PETRA).unwrap().pays_fee, Pays::No);
         assert_noop!(remove(PETRA), Error::<Test>::UnknownOffer);
     });
 }
@@ -299,7 +299,7 @@ fn a_larger_bond_makes_room_for_itself_in_a_full_listing() {
             assert_noop!(evict(operator(PIA), PIUS), Error::<Test>::OfferStands);
             // An offer elsewhere does not count as a place here.
             assert_ok!(offer(PIA, list_model(4), PRICE, 48, 1));
-            assert_ok!(evict(PIA, PIUS));
+            assert_eq!(evict(PIA, PIUS).unwrap().pays_fee, Pays::Yes);
             assert_noop!(evict(PIA, PAVEL), Error::<Test>::OfferStands);
             assert_ok!(set_offer(PIA, PRICE));
             assert_noop!(set_offer(PIUS, PRICE), Error::<Test>::TooManyOffers);

@@ -3,16 +3,16 @@
 use std::{io::IsTerminal, time::Duration};
 
 use assay_client::{
-    chain::{Listing, ListingStatus},
-    keys,
-    subxt::transactions::Payload,
-    AccountId32, Chain, Included, Keypair, Snapshot, Wait, H256,
+    keys, subxt::transactions::Payload, AccountId32, Amount, Chain, Included, Keypair, Wait,
 };
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use serde_json::Value;
 
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    funds::{Funds, Takes},
+};
 
 /// How long a transaction may take into a block.
 const SUBMIT_TIMEOUT: Duration = Duration::from_secs(120);
@@ -79,9 +79,16 @@ impl Context {
         }
     }
 
-    /// Sign and send a call, and wait for its block.
-    pub async fn submit<C: Payload>(&self, chain: &Chain, call: &C) -> Result<Included, Failure> {
-        self.submit_under(&self.progress(), chain, call).await
+    /// Sign and send a call, and wait for its block. `takes` is what it takes from the account
+    /// besides its fee.
+    pub async fn submit<C: Payload>(
+        &self,
+        chain: &Chain,
+        call: &C,
+        takes: Takes<'_>,
+    ) -> Result<Included, Failure> {
+        self.submit_under(&self.progress(), chain, call, takes)
+            .await
     }
 
     /// The same, where something else has been said already.
@@ -90,12 +97,19 @@ impl Context {
         progress: &Progress,
         chain: &Chain,
         call: &C,
+        takes: Takes<'_>,
     ) -> Result<Included, Failure> {
         let key = self.key()?;
+        let funds = Funds::look(chain, call, &key, takes).await?;
+        funds.check()?;
         progress.wait("waiting for the transaction's block");
-        Ok(chain
+        let included = chain
             .submit(call, &key, Wait::InBlock, SUBMIT_TIMEOUT)
-            .await?)
+            .await;
+        included.map_err(|error| match error.is_funds() {
+            true => funds.failure(),
+            false => error.into(),
+        })
     }
 
     pub fn is_json(&self) -> bool {
@@ -167,72 +181,6 @@ impl Drop for Progress {
     }
 }
 
-/// The listing that is meant: by id or the first digits of it, or else the only active one.
-pub async fn choose_listing(
-    snapshot: &Snapshot,
-    wanted: Option<&str>,
-) -> Result<(H256, Listing), Failure> {
-    let listings = snapshot.listings().await?;
-    let ids: Vec<(H256, bool)> = listings
-        .iter()
-        .map(|(id, listing)| (*id, matches!(listing.status, ListingStatus::Active)))
-        .collect();
-    let chosen = choose_id(&ids, wanted)?;
-    listings
-        .into_iter()
-        .find(|(id, _)| *id == chosen)
-        .ok_or_else(|| {
-            Failure::Request(format!(
-                "listing {chosen:?} is gone; look at `assay model list`"
-            ))
-        })
-}
-
-fn choose_id(listings: &[(H256, bool)], wanted: Option<&str>) -> Result<H256, Failure> {
-    let matching: Vec<H256> = match wanted {
-        Some(wanted) => {
-            let digits = wanted
-                .strip_prefix("0x")
-                .unwrap_or(wanted)
-                .to_ascii_lowercase();
-            if digits.is_empty() || !digits.chars().all(|digit| digit.is_ascii_hexdigit()) {
-                return Err(Failure::Usage(format!(
-                    "{wanted:?} is no listing id; copy one from `assay model list`"
-                )));
-            }
-            let all = listings.iter().map(|(id, _)| *id);
-            all.filter(|id| hex::encode(id).starts_with(&digits))
-                .collect()
-        }
-        None => listings
-            .iter()
-            .filter(|(_, active)| *active)
-            .map(|(id, _)| *id)
-            .collect(),
-    };
-    match (matching.as_slice(), wanted) {
-        ([only], _) => Ok(*only),
-        ([], Some(wanted)) => Err(Failure::Usage(format!(
-            "no listing's id begins with {wanted}; look at `assay model list`"
-        ))),
-        ([], None) => Err(Failure::Request(
-            "no model is listed on this chain; list one with `assay model register`".into(),
-        )),
-        (several, wanted) => {
-            let ids: Vec<String> = several.iter().map(|id| format!("{id:?}")).collect();
-            let choose = match wanted {
-                Some(_) => "give more digits of one",
-                None => "choose one with --model",
-            };
-            Err(Failure::Usage(format!(
-                "{} listings fit; {choose}: {}",
-                several.len(),
-                ids.join(", ")
-            )))
-        }
-    }
-}
-
 /// A decimal number times 10^`places`, exactly.
 pub fn decimal(text: &str, places: usize) -> Result<u32, String> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -246,6 +194,15 @@ pub fn decimal(text: &str, places: usize) -> Result<u32, String> {
         .ok_or(format!("at most {places} decimal places count"))?;
     let scaled = format!("{whole}{fraction}{}", "0".repeat(missing));
     scaled.parse().map_err(|_| "the number is too large".into())
+}
+
+/// An amount to move, so more than nothing.
+pub fn some_amount(text: &str) -> Result<Amount, String> {
+    match text.parse() {
+        Ok(Amount(0)) => Err("nothing would move; give more than 0".into()),
+        Ok(amount) => Ok(amount),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// A number such as 0.7 in parts per million.
@@ -269,20 +226,11 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_is_chosen_by_its_first_digits_or_because_it_is_the_only_one() {
-        let (a, b, old) = (
-            H256::repeat_byte(0xa1),
-            H256::repeat_byte(0xab),
-            H256::repeat_byte(0x0c),
-        );
-        let all = [(a, true), (b, true), (old, false)];
-        assert_eq!(choose_id(&all, Some("0xab")).unwrap(), b);
-        assert_eq!(choose_id(&all, Some("A1")).unwrap(), a);
-        assert_eq!(choose_id(&all, Some("0c")).unwrap(), old);
-        assert_eq!(choose_id(&[(a, true), (old, false)], None).unwrap(), a);
-        for wanted in [None, Some("a"), Some("ff"), Some("0x"), Some("zz")] {
-            assert!(choose_id(&all, wanted).is_err(), "{wanted:?}");
-        }
-        assert!(choose_id(&[], None).is_err());
+    fn nothing_is_no_amount_to_move() {
+        assert_eq!(some_amount("1 planck"), Ok(Amount(1)));
+        assert!(some_amount("0").unwrap_err().contains("nothing would move"));
+        assert!(some_amount("-1")
+            .unwrap_err()
+            .contains("\"-1\" is not an amount"));
     }
 }

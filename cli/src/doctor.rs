@@ -5,66 +5,98 @@ use serde_json::json;
 
 use crate::{context::Context, failure::Failure};
 
-/// One thing looked at. `next` says what to do if it is a problem.
+/// One thing looked at.
 struct Check {
     name: &'static str,
     found: String,
-    next: Option<String>,
+    verdict: Verdict,
+}
+
+enum Verdict {
+    Fine,
+    /// Worth knowing, and nothing is wrong.
+    Note,
+    /// What to do about it.
+    Problem(String),
 }
 
 #[derive(Default)]
 struct Report(Vec<Check>);
 
 impl Report {
-    fn fine(&mut self, name: &'static str, found: impl Into<String>) {
+    fn add(&mut self, name: &'static str, found: impl Into<String>, verdict: Verdict) {
         self.0.push(Check {
             name,
             found: found.into(),
-            next: None,
+            verdict,
         });
     }
 
+    fn fine(&mut self, name: &'static str, found: impl Into<String>) {
+        self.add(name, found, Verdict::Fine);
+    }
+
+    fn note(&mut self, name: &'static str, found: impl Into<String>) {
+        self.add(name, found, Verdict::Note);
+    }
+
     fn problem(&mut self, name: &'static str, found: impl Into<String>, next: impl Into<String>) {
-        self.0.push(Check {
-            name,
-            found: found.into(),
-            next: Some(next.into()),
-        });
+        self.add(name, found, Verdict::Problem(next.into()));
+    }
+}
+
+impl Check {
+    fn line(&self) -> String {
+        let Self { name, found, .. } = self;
+        match &self.verdict {
+            Verdict::Fine => format!("ok       {name}: {found}"),
+            Verdict::Note => format!("note     {name}: {found}"),
+            Verdict::Problem(next) => format!("PROBLEM  {name}: {found}; {next}"),
+        }
+    }
+
+    fn next(&self) -> Option<&str> {
+        match &self.verdict {
+            Verdict::Problem(next) => Some(next),
+            Verdict::Fine | Verdict::Note => None,
+        }
     }
 }
 
 pub async fn run(context: &Context) -> Result<(), Failure> {
     let mut report = Report::default();
-    let unreachable = examine(context, &mut report).await.err();
-    if let Some(failure) = &unreachable {
-        report.problem("chain", "cannot be examined", failure.to_string());
+    let broken_off = examine(context, &mut report).await.err();
+    if let Some(failure) = &broken_off {
+        let failure = failure.to_string();
+        let (found, next) = failure.split_once("; ").unwrap_or((&failure, "try again"));
+        report.problem("node", found, next);
     }
     let Report(checks) = report;
     let json = json!(checks
         .iter()
         .map(|check| json!({
             "check": check.name,
-            "ok": check.next.is_none(),
+            "ok": check.next().is_none(),
             "found": check.found,
-            "next": check.next,
+            "next": check.next(),
         }))
         .collect::<Vec<_>>());
     context.show(json, || {
-        let line = |check: &Check| match &check.next {
-            None => format!("ok       {}: {}", check.name, check.found),
-            Some(next) => format!("PROBLEM  {}: {}; {next}", check.name, check.found),
-        };
-        checks.iter().map(line).collect::<Vec<_>>().join("\n")
+        let lines: Vec<String> = checks.iter().map(Check::line).collect();
+        lines.join("\n")
     });
-    if let Some(failure) = unreachable {
-        return Err(failure);
-    }
-    match checks.iter().filter(|check| check.next.is_some()).count() {
-        0 => Ok(()),
-        count => Err(Failure::Request(format!(
-            "{count} problems found; solve the first one first"
-        ))),
-    }
+    let problems = checks.iter().filter(|check| check.next().is_some()).count();
+    let summary = match problems {
+        0 => return Ok(()),
+        1 => "1 problem found".into(),
+        several => format!("{several} problems found; solve the first one first"),
+    };
+    // The report has said it already; a script still sees by the exit code what it is.
+    Err(match broken_off {
+        Some(Failure::Chain(_)) => Failure::Chain(summary),
+        Some(Failure::Usage(_)) => Failure::Usage(summary),
+        _ => Failure::Request(summary),
+    })
 }
 
 async fn examine(context: &Context, report: &mut Report) -> Result<(), Failure> {
@@ -158,8 +190,15 @@ async fn market(best: &Snapshot, report: &mut Report) -> Result<(), Error> {
         format!("{} active of {} listed", active.len(), listings.len()),
     );
     let parameters = best.provider_parameters().await?;
+    let mut serving_listings = 0u32;
+    let mut without_offers = 0u32;
+    let mut busy = Vec::new();
     for id in active {
         let offers = best.offers(id).await?;
+        if offers.is_empty() {
+            without_offers = without_offers.saturating_add(1);
+            continue;
+        }
         let mut serving = 0u32;
         for (stash, offer) in &offers {
             let Some(provider) = best.provider(*stash).await? else {
@@ -174,19 +213,32 @@ async fn market(best: &Snapshot, report: &mut Report) -> Result<(), Error> {
             "{serving} of {} offers for {id:?} can take a job now",
             offers.len()
         );
-        if serving > 0 {
-            report.fine("offers", found);
-        } else if offers.is_empty() {
-            report.problem("offers", found, "make one with `assay provider offer`");
-        } else {
-            let next =
-                "a provider goes online with `assay provider online`, with a bond of at least";
-            report.problem(
-                "offers",
-                found,
-                format!("{next} {}", Amount(parameters.min_bond)),
-            );
+        match serving {
+            0 => busy.push(found),
+            _ => {
+                serving_listings = serving_listings.saturating_add(1);
+                report.fine("offers", found);
+            }
         }
+    }
+    // Anybody may list what nobody offers, so that alone is nobody's problem.
+    for found in &busy {
+        report.note("offers", found);
+    }
+    if without_offers > 0 {
+        let found = format!("{without_offers} active listings without any offer");
+        report.note("offers", found);
+    }
+    if serving_listings == 0 {
+        let next = match busy.is_empty() {
+            true => "make an offer with `assay provider offer`".into(),
+            false => format!(
+                "wait, or as a provider be online (`assay provider online`) with a bond of at \
+                 least {}",
+                Amount(parameters.min_bond)
+            ),
+        };
+        report.problem("offers", "no listing can take a job now", next);
     }
     Ok(())
 }

@@ -1,18 +1,21 @@
 //! `assay job`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use assay_client::chain::{runtime, Job, JobState};
+use assay_client::{
+    chain::{runtime, Job, JobState},
+    AccountId32, Chain,
+};
 use clap::{Args, Subcommand};
 use serde_json::{json, Value};
 
 use crate::{
-    context::{choose_listing, Context},
+    context::Context,
     failure::Failure,
     records,
     request::{Request, RequestArgs},
     text::Text,
-    watch::{follow, read, Goal, Seen},
+    watch::{follow, look, read, Goal, Seen},
 };
 
 #[derive(Subcommand)]
@@ -50,11 +53,9 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Submit(args) => submit(context, args).await,
         Command::Status(args) => {
             let chain = context.chain().await?;
-            let snapshot = chain.best().await?;
-            let job = read(&snapshot, args.job).await?;
-            let output = snapshot.output(args.job).await?;
-            let description = records::describe(args.job, &job);
-            show(context, args, Seen { job, output }, Some(description)).await
+            let seen = look(&chain, args.job).await?;
+            let description = records::describe(args.job, &seen.job, &seen.sent_back);
+            show(&chain, context, args, seen, Some(description)).await
         }
         Command::Watch(args) => {
             let chain = context.chain().await?;
@@ -65,46 +66,74 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             .await?;
             drop(progress);
             let refunded = matches!(seen.job.state, JobState::Refunded { .. });
-            let description = records::describe(args.job, &seen.job);
             if !refunded {
-                return show(context, args, seen, None).await;
+                return show(&chain, context, args, seen, None).await;
             }
+            let Seen { job, sent_back, .. } = &seen;
             if context.is_json() {
-                println!("{:#}", records::job(args.job, &seen.job));
+                println!("{:#}", records::job(args.job, job, sent_back));
             }
             Err(Failure::Request(format!(
-                "{description}; submit it again with a higher --max-fee, or name a --provider"
+                "{}; {}",
+                records::describe(args.job, job, sent_back),
+                records::after_refund(job)
             )))
         }
         Command::Cancel { job } => {
             let chain = context.chain().await?;
-            let included = context
-                .submit(&chain, &runtime::tx().jobs().cancel(job))
-                .await?;
-            let record = read(&included.block, job).await?;
-            context.show(records::job(job, &record), || {
-                records::describe(job, &record)
-            });
+            let cancel = runtime::tx().jobs().cancel(job);
+            context.submit(&chain, &cancel, &[]).await?;
+            tell(context, job, &look(&chain, job).await?, "");
             Ok(())
         }
-        Command::Finalize { job } => {
-            let chain = context.chain().await?;
-            let included = context
-                .submit(&chain, &runtime::tx().jobs().finalize(job))
-                .await?;
-            match included.block.job(job).await? {
-                Some(record) => {
-                    context.show(records::job(job, &record), || {
-                        records::describe(job, &record)
-                    });
-                }
-                None => context.show(json!({ "job": job, "state": "Removed" }), || {
-                    format!("the record of job {job} is removed and its deposit returned")
-                }),
-            }
-            Ok(())
-        }
+        Command::Finalize { job } => finalize(context, job).await,
     }
+}
+
+fn tell(context: &Context, id: u64, seen: &Seen, next: &str) {
+    let Seen { job, sent_back, .. } = seen;
+    context.show(records::job(id, job, sent_back), || {
+        format!("{}{next}", records::describe(id, job, sent_back))
+    });
+}
+
+async fn finalize(context: &Context, id: u64) -> Result<(), Failure> {
+    let chain = context.chain().await?;
+    let snapshot = chain.best().await?;
+    check_due(id, &read(&snapshot, id).await?.state, snapshot.number())?;
+    let finalize = runtime::tx().jobs().finalize(id);
+    let included = context.submit(&chain, &finalize, &[]).await?;
+    match included.block.job(id).await? {
+        Some(_) => tell(context, id, &look(&chain, id).await?, ""),
+        None => context.show(json!({ "job": id, "state": "Removed" }), || {
+            format!("the record of job {id} is removed and its deposit returned")
+        }),
+    }
+    Ok(())
+}
+
+/// That the job has a step to take in the block after `best`.
+fn check_due(id: u64, state: &JobState<AccountId32, u32>, best: u32) -> Result<(), Failure> {
+    let (due, what) = match state {
+        JobState::Waiting { draw_at } => (*draw_at, "waits for its draw"),
+        JobState::Assigned(assignment) => (
+            assignment.deadline.saturating_add(1),
+            "is assigned; its deadline is over",
+        ),
+        JobState::Delivered(_, delivery) => (delivery.window_end, "is delivered; it is settled"),
+        JobState::Settled { removed_at, .. } => {
+            (*removed_at, "is settled; its record can be removed")
+        }
+        JobState::Refunded { removed_at, .. } => {
+            (*removed_at, "is refunded; its record can be removed")
+        }
+    };
+    if due <= best.saturating_add(1) {
+        return Ok(());
+    }
+    Err(Failure::Request(format!(
+        "there is nothing to finalize now: job {id} {what} in block {due}, and this is block {best}"
+    )))
 }
 
 async fn submit(context: &Context, args: RequestArgs) -> Result<(), Failure> {
@@ -114,29 +143,29 @@ async fn submit(context: &Context, args: RequestArgs) -> Result<(), Failure> {
     let request = Request::prepare(args, &chain, &progress).await?;
     let id = request.submit(context, &progress, &chain).await?;
     drop(progress);
-    let job = read(&chain.best().await?, id).await?;
-    context.show(records::job(id, &job), || {
-        format!(
-            "{}\nfollow it with `assay job watch {id}`",
-            records::describe(id, &job)
-        )
-    });
+    let next = format!("\nfollow it with `assay job watch {id}`");
+    tell(context, id, &look(&chain, id).await?, &next);
     Ok(())
 }
 
 /// Print a job and its answer; as text, after `description` if that was not said before.
 async fn show(
+    chain: &Chain,
     context: &Context,
     args: JobArgs,
     seen: Seen,
     description: Option<String>,
 ) -> Result<(), Failure> {
-    let Seen { job, output } = seen;
+    let Seen {
+        job,
+        output,
+        sent_back,
+    } = seen;
     let text = match (&output, args.model_dir) {
-        (Some(output), Some(folder)) => Some(answer(context, &job, output, folder).await?),
+        (Some(output), Some(folder)) => Some(answer(chain, &job, output, &folder).await?),
         _ => None,
     };
-    let mut json = records::job(args.job, &job);
+    let mut json = records::job(args.job, &job, &sent_back);
     if let Value::Object(fields) = &mut json {
         fields.insert("output".into(), output.clone().into());
         fields.insert("text".into(), text.clone().into());
@@ -158,14 +187,46 @@ async fn show(
 }
 
 async fn answer(
-    context: &Context,
+    chain: &Chain,
     job: &Job,
     output: &[u32],
-    folder: PathBuf,
+    folder: &Path,
 ) -> Result<String, Failure> {
-    let snapshot = context.chain().await?.best().await?;
-    let id = hex::encode(job.listing);
-    let (_, listing) = choose_listing(&snapshot, Some(&id)).await?;
+    let listing = chain.best().await?.listing(job.listing).await?;
+    let listing = listing.ok_or_else(|| {
+        Failure::Request(format!(
+            "listing {:?} is gone, so nothing says which tokenizer is right; leave out --model-dir",
+            job.listing
+        ))
+    })?;
     let parts = &listing.parts.0;
-    Text::open(&folder, parts)?.answer(output, &parts.spec.stop_tokens)
+    let text = Text::open(folder)?;
+    text.check(parts)?;
+    text.answer(output, &parts.spec.stop_tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assay_client::chain::RefundReason;
+
+    #[test]
+    fn what_is_not_due_yet_is_told_with_its_block() {
+        let waiting = JobState::Waiting { draw_at: 12 };
+        assert!(check_due(3, &waiting, 11).is_ok());
+        let message = check_due(3, &waiting, 10).unwrap_err().to_string();
+        assert!(
+            message.contains("job 3 waits for its draw in block 12"),
+            "{message}"
+        );
+        let over = JobState::Refunded {
+            reason: RefundReason::Exhausted,
+            removed_at: 600,
+        };
+        let message = check_due(3, &over, 10).unwrap_err().to_string();
+        assert!(
+            message.contains("its record can be removed in block 600"),
+            "{message}"
+        );
+    }
 }

@@ -7,15 +7,16 @@ use assay_client::{
         runtime::{self, runtime_types},
         Listing, ListingAccount,
     },
-    folder, Amount, Chain, H256,
+    folder::ModelFolder,
+    Amount, Chain, H256,
 };
 use clap::Subcommand;
 use serde_json::{json, Value};
 
 use crate::{
-    context::{choose_listing, decimal, Context},
+    context::{decimal, Context},
     failure::Failure,
-    records,
+    funds, listing, records,
 };
 
 #[derive(Subcommand)]
@@ -25,7 +26,8 @@ pub enum Command {
         /// Folder with config.json, tokenizer.json and the safetensors.
         dir: PathBuf,
         /// Your share of each fee, in percent.
-        #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = percent)]
+        #[arg(long, value_name = "PERCENT", default_value = "0", allow_hyphen_values = true,
+            value_parser = percent)]
         royalty: u32,
         /// Where others get the files.
         #[arg(long, default_value = "")]
@@ -57,9 +59,9 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::List => list(context).await,
         Command::Show { model } => show(context, model).await,
         Command::Retire { model } => {
-            let (chain, id) = find(context, model).await?;
+            let (chain, id) = own(context, model).await?;
             context
-                .submit(&chain, &runtime::tx().models().retire(id))
+                .submit(&chain, &runtime::tx().models().retire(id), &[])
                 .await?;
             done(
                 context,
@@ -69,9 +71,9 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Claim { model } => {
-            let (chain, id) = find(context, model).await?;
+            let (chain, id) = own(context, model).await?;
             let included = context
-                .submit(&chain, &runtime::tx().models().claim_royalties(id))
+                .submit(&chain, &runtime::tx().models().claim_royalties(id), &[])
                 .await?;
             let claimed = included
                 .events
@@ -89,9 +91,9 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Drop { model } => {
-            let (chain, id) = find(context, Some(model)).await?;
+            let (chain, id) = own(context, Some(model)).await?;
             context
-                .submit(&chain, &runtime::tx().models().drop_retired(id))
+                .submit(&chain, &runtime::tx().models().drop_retired(id), &[])
                 .await?;
             done(context, id, "is dropped and its deposit returned");
             Ok(())
@@ -105,9 +107,12 @@ fn done(context: &Context, id: H256, what: &str) {
     });
 }
 
-async fn find(context: &Context, model: Option<String>) -> Result<(Chain, H256), Failure> {
+/// The key's own listing.
+async fn own(context: &Context, model: Option<String>) -> Result<(Chain, H256), Failure> {
+    let publisher = context.account(None)?;
     let chain = context.chain().await?;
-    let (id, _) = choose_listing(&chain.best().await?, model.as_deref()).await?;
+    let best = chain.best().await?;
+    let (id, _) = listing::published_by(&best, model.as_deref(), publisher).await?;
     Ok((chain, id))
 }
 
@@ -119,9 +124,10 @@ async fn register(
 ) -> Result<(), Failure> {
     context.key()?;
     let chain = context.chain().await?;
+    check_royalty(royalty, chain.best().await?.max_royalty()?)?;
     let progress = context.progress();
-    progress.wait("hashing the model's files");
-    let parts = folder::parts(&dir)?;
+    progress.wait("checking and hashing the model's files");
+    let parts = ModelFolder::open(&dir)?.parts()?;
     drop(progress);
     let call = runtime::tx().models().register(
         parts.spec.clone().into(),
@@ -132,7 +138,9 @@ async fn register(
         runtime_types::sp_arithmetic::per_things::Permill(royalty),
         runtime_types::bounded_collections::bounded_vec::BoundedVec(uri.into_bytes()),
     );
-    let included = context.submit(&chain, &call).await?;
+    let included = context
+        .submit(&chain, &call, &[funds::listing_deposit()])
+        .await?;
     let registered = included
         .events
         .find_first::<runtime::models::events::Registered>();
@@ -148,6 +156,17 @@ async fn register(
         )
     });
     Ok(())
+}
+
+fn check_royalty(royalty: u32, cap: u32) -> Result<(), Failure> {
+    if royalty <= cap {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "a royalty of {} is above the chain's cap of {}; lower --royalty",
+        records::percent(royalty),
+        records::percent(cap)
+    )))
 }
 
 async fn list(context: &Context) -> Result<(), Failure> {
@@ -168,7 +187,7 @@ async fn list(context: &Context) -> Result<(), Failure> {
 
 async fn show(context: &Context, model: Option<String>) -> Result<(), Failure> {
     let snapshot = context.chain().await?.best().await?;
-    let (id, listing) = choose_listing(&snapshot, model.as_deref()).await?;
+    let (id, listing) = listing::any(&snapshot, model.as_deref()).await?;
     let account = snapshot.listing_account(id).await?;
     let offers = snapshot.offers(id).await?;
     let mut json = records::listing(&id, &listing, account.as_ref());
@@ -233,4 +252,19 @@ fn line(id: &H256, listing: &Listing, account: Option<&ListingAccount>) -> Strin
         line.push_str(&format!(", {printable}"));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_royalty_above_the_cap_is_told_with_both_figures() {
+        assert!(check_royalty(200_000, 200_000).is_ok());
+        let message = check_royalty(300_000, 200_000).unwrap_err().to_string();
+        assert!(
+            message.contains("30 %") && message.contains("20 %"),
+            "{message}"
+        );
+    }
 }

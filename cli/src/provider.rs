@@ -16,9 +16,10 @@ use runtime_types::{
 use serde_json::json;
 
 use crate::{
-    context::{choose_listing, Context},
+    context::{some_amount, Context},
     failure::Failure,
-    records,
+    funds::{self, Takes},
+    listing, records,
 };
 
 #[derive(Subcommand)]
@@ -29,7 +30,7 @@ pub enum Command {
     Offer(OfferArgs),
     /// Stop serving a model.
     Unoffer {
-        /// Listing: its id or the first digits of it.
+        /// Listing: its id or the first digits of it. Not needed for the only one that you offer.
         #[arg(long)]
         model: Option<String>,
     },
@@ -52,9 +53,15 @@ pub enum Command {
         operator: String,
     },
     /// Add to the bond.
-    Bond { amount: Amount },
+    Bond {
+        #[arg(allow_hyphen_values = true, value_parser = some_amount)]
+        amount: Amount,
+    },
     /// Begin to take money out of the bond.
-    Unbond { amount: Amount },
+    Unbond {
+        #[arg(allow_hyphen_values = true, value_parser = some_amount)]
+        amount: Amount,
+    },
     /// Release the unbonded money that is due.
     Withdraw,
     /// Leave, once nothing is open, bonded, offered or maturing.
@@ -64,7 +71,7 @@ pub enum Command {
 #[derive(Args)]
 pub struct RegisterArgs {
     /// How much to bond, such as "100 ASY".
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true, value_parser = some_amount)]
     bond: Amount,
     /// Account of the key that the worker signs with; keep it apart from the stash.
     #[arg(long, value_name = "ACCOUNT")]
@@ -76,20 +83,21 @@ pub struct RegisterArgs {
 
 #[derive(Args)]
 pub struct OfferArgs {
-    /// Listing: its id or the first digits of it. Not needed where only one is active.
+    /// Listing: its id or the first digits of it. Not needed for the only one that you offer, or
+    /// where only one is active.
     #[arg(long)]
     model: Option<String>,
     /// Price of a prompt token, such as "20 uASY".
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     input_price: Amount,
     /// Price of an output token.
-    #[arg(long, value_name = "AMOUNT")]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     output_price: Amount,
     /// The most tokens of prompt and answer together [default: the model's context].
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     context: Option<u32>,
     /// The most jobs at once.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_hyphen_values = true)]
     capacity: u32,
 }
 
@@ -106,69 +114,171 @@ pub struct EvictArgs {
 pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     let calls = runtime::tx().providers();
     match command {
-        Command::Register(args) => {
-            let info = ProviderInfo {
-                endpoint: BoundedVec(args.endpoint.into_bytes()),
-                // Nothing listens yet, so there is no key to pin.
-                tls_key_hash: H256::zero(),
-                x25519_key: [0; 32],
-            };
-            let operator = keys::parse_account(&args.operator)?;
-            send(context, &calls.register(operator, info, args.bond.0)).await
-        }
-        Command::Offer(args) => {
-            let chain = context.chain().await?;
-            let (id, listing) = choose_listing(&chain.best().await?, args.model.as_deref()).await?;
-            let tokens = args.context.unwrap_or(listing.parts.0.spec.context);
-            let (input, output) = (args.input_price.0, args.output_price.0);
-            send(
-                context,
-                &calls.set_offer(id, input, output, tokens, args.capacity),
-            )
-            .await
-        }
+        Command::Register(args) => register(context, args).await,
+        Command::Offer(args) => offer(context, args).await,
         Command::Unoffer { model } => {
+            let stash = context.account(None)?;
             let snapshot = context.chain().await?.best().await?;
-            let (id, _) = choose_listing(&snapshot, model.as_deref()).await?;
-            send(context, &calls.remove_offer(id)).await
+            let (id, _) = listing::offered_by(&snapshot, model.as_deref(), stash).await?;
+            send(context, &calls.remove_offer(id), &[]).await
         }
         Command::Evict(args) => evict(context, args).await,
-        Command::Online => send(context, &calls.set_online(true)).await,
-        Command::Offline => send(context, &calls.set_online(false)).await,
+        Command::Online => send(context, &calls.set_online(true), &[]).await,
+        Command::Offline => send(context, &calls.set_online(false), &[]).await,
         Command::Status { account } => {
             let account = context.account(account.as_deref())?;
             let snapshot = context.chain().await?.best().await?;
-            show(context, &snapshot, account).await
+            if show(context, &snapshot, account).await? {
+                return Ok(());
+            }
+            if context.is_json() {
+                let json = json!({ "provider": null, "account": records::account(&account) });
+                println!("{json:#}");
+            }
+            Err(no_provider(account))
         }
         Command::Rotate { operator } => {
-            send(
-                context,
-                &calls.rotate_operator(keys::parse_account(&operator)?),
-            )
-            .await
+            let operator = keys::parse_account(&operator)?;
+            warn_of_one_key(context, operator)?;
+            send(context, &calls.rotate_operator(operator), &[]).await
         }
-        Command::Bond { amount } => send(context, &calls.bond_extra(amount.0)).await,
-        Command::Unbond { amount } => send(context, &calls.unbond(amount.0)).await,
-        Command::Withdraw => send(context, &calls.withdraw_unbonded()).await,
-        Command::Deregister => send(context, &calls.deregister()).await,
+        Command::Bond { amount } => {
+            let (provider, min_bond) = own(context).await?;
+            check_bond(provider.bond, amount.0, min_bond)?;
+            let takes = [("to bond", amount.0)];
+            send(context, &calls.bond_extra(amount.0), &takes).await
+        }
+        Command::Unbond { amount } => {
+            let (provider, min_bond) = own(context).await?;
+            check_unbond(provider.bond, amount.0, min_bond)?;
+            send(context, &calls.unbond(amount.0), &[]).await
+        }
+        Command::Withdraw => send(context, &calls.withdraw_unbonded(), &[]).await,
+        Command::Deregister => {
+            let account = context.account(None)?;
+            let chain = context.chain().await?;
+            context.submit(&chain, &calls.deregister(), &[]).await?;
+            let json = json!({ "provider": null, "account": records::account(&account) });
+            context.show(json, || format!("{account} is no provider any more"));
+            Ok(())
+        }
     }
 }
 
+async fn register(context: &Context, args: RegisterArgs) -> Result<(), Failure> {
+    let operator = keys::parse_account(&args.operator)?;
+    warn_of_one_key(context, operator)?;
+    let snapshot = context.chain().await?.best().await?;
+    check_bond(
+        0,
+        args.bond.0,
+        snapshot.provider_parameters().await?.min_bond,
+    )?;
+    let info = ProviderInfo {
+        endpoint: BoundedVec(args.endpoint.into_bytes()),
+        // Nothing listens yet, so there is no key to pin.
+        tls_key_hash: H256::zero(),
+        x25519_key: [0; 32],
+    };
+    let call = runtime::tx()
+        .providers()
+        .register(operator, info, args.bond.0);
+    let takes = [("to bond", args.bond.0), funds::provider_deposit()];
+    send(context, &call, &takes).await
+}
+
+async fn offer(context: &Context, args: OfferArgs) -> Result<(), Failure> {
+    let stash = context.account(None)?;
+    let snapshot = context.chain().await?.best().await?;
+    let (id, listing) = listing::to_offer(&snapshot, args.model.as_deref(), stash).await?;
+    let tokens = args.context.unwrap_or(listing.parts.0.spec.context);
+    let (input, output) = (args.input_price.0, args.output_price.0);
+    let call = runtime::tx()
+        .providers()
+        .set_offer(id, input, output, tokens, args.capacity);
+    match snapshot.offer(id, stash).await? {
+        Some(_) => send(context, &call, &[]).await,
+        None => send(context, &call, &[funds::offer_deposit()]).await,
+    }
+}
+
+/// The key's own provider, and the least bond.
+async fn own(context: &Context) -> Result<(Provider, u128), Failure> {
+    let stash = context.account(None)?;
+    let snapshot = context.chain().await?.best().await?;
+    let provider = snapshot.provider(stash).await?;
+    let provider = provider.ok_or_else(|| no_provider(stash))?;
+    Ok((provider, snapshot.provider_parameters().await?.min_bond))
+}
+
+fn no_provider(account: AccountId32) -> Failure {
+    Failure::Request(format!(
+        "{account} is no provider; become one with `assay provider register`"
+    ))
+}
+
+/// The operator's key lies on a machine that others talk to, and the stash's can take the bond.
+fn warn_of_one_key(context: &Context, operator: AccountId32) -> Result<(), Failure> {
+    if context.account(None)? == operator {
+        context.progress().say(
+            "warning: stash and operator are the same key, so whoever gets at the worker's machine \
+             can take the bond; name a key of its own with `assay provider rotate`",
+        );
+    }
+    Ok(())
+}
+
+fn check_bond(bond: u128, more: u128, min_bond: u128) -> Result<(), Failure> {
+    let sum = bond.saturating_add(more);
+    if sum >= min_bond {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "a bond of {} is below the least, {}; bond at least {}",
+        Amount(sum),
+        Amount(min_bond),
+        Amount(min_bond.saturating_sub(bond))
+    )))
+}
+
+fn check_unbond(bond: u128, less: u128, min_bond: u128) -> Result<(), Failure> {
+    let all = Amount(bond);
+    let Some(rest) = bond.checked_sub(less) else {
+        return Err(Failure::Usage(match bond {
+            0 => "nothing is bonded any more; look at `assay provider status`".into(),
+            _ => format!("only {all} is bonded; unbond at most that"),
+        }));
+    };
+    if rest == 0 || rest >= min_bond {
+        return Ok(());
+    }
+    let or_less = match bond.checked_sub(min_bond) {
+        None | Some(0) => String::new(),
+        Some(most) => format!(", or at most {}", Amount(most)),
+    };
+    Err(Failure::Usage(format!(
+        "that would leave {} bonded, below the least, {}; unbond all {all}{or_less}",
+        Amount(rest),
+        Amount(min_bond)
+    )))
+}
+
 /// Send a call, then show what the provider looks like after it.
-async fn send<C: Payload>(context: &Context, call: &C) -> Result<(), Failure> {
+async fn send<C: Payload>(context: &Context, call: &C, takes: Takes<'_>) -> Result<(), Failure> {
     let account = context.account(None)?;
     let chain = context.chain().await?;
-    let included = context.submit(&chain, call).await?;
-    show(context, &included.block, account).await
+    let included = context.submit(&chain, call, takes).await?;
+    show(context, &included.block, account).await?;
+    Ok(())
 }
 
 /// Anyone may do this, so what is shown is the offer and not the caller.
 async fn evict(context: &Context, args: EvictArgs) -> Result<(), Failure> {
     let stash = keys::parse_account(&args.provider)?;
     let chain = context.chain().await?;
-    let (id, _) = choose_listing(&chain.best().await?, Some(&args.listing)).await?;
+    let (id, _) = listing::any(&chain.best().await?, Some(&args.listing)).await?;
     let call = runtime::tx().providers().evict_offer(id, stash);
-    context.submit(&chain, &call).await?;
+    context.submit(&chain, &call, &[]).await?;
     let json = json!({ "listing": records::hash(&id), "provider": records::account(&stash) });
     context.show(json, || {
         format!("the offer of {stash} for {id:?} is gone, and its deposit returned to its provider")
@@ -193,24 +303,51 @@ async fn find(
         .map(|provider| (stash, provider)))
 }
 
-async fn show(context: &Context, snapshot: &Snapshot, account: AccountId32) -> Result<(), Failure> {
+/// Show the provider of an account, if there is one.
+async fn show(
+    context: &Context,
+    snapshot: &Snapshot,
+    account: AccountId32,
+) -> Result<bool, Failure> {
     let Some((stash, provider)) = find(snapshot, account).await? else {
-        context.show(
-            json!({ "provider": null, "account": records::account(&account) }),
-            || format!("{account} is no provider; become one with `assay provider register`"),
-        );
-        return Ok(());
+        return Ok(false);
     };
     let mut offers: Vec<(H256, Offer)> = Vec::new();
     for (id, _) in snapshot.listings().await? {
         offers.extend(snapshot.offer(id, stash).await?.map(|offer| (id, offer)));
     }
+    let min_bond = snapshot.provider_parameters().await?.min_bond;
     let json = records::provider(&stash, &provider, &offers);
-    context.show(json, || text(&stash, &provider, &offers));
-    Ok(())
+    context.show(json, || text(&stash, &provider, &offers, min_bond));
+    Ok(true)
 }
 
-fn text(stash: &AccountId32, provider: &Provider, offers: &[(H256, Offer)]) -> String {
+/// Why a provider gets no jobs, and how to mend it.
+fn obstacles(online: bool, bond: u128, has_offers: bool, min_bond: u128) -> Vec<String> {
+    let mut found = Vec::new();
+    if !has_offers {
+        found.push("offers nothing; add an offer with `assay provider offer`".into());
+    }
+    if bond < min_bond {
+        found.push(format!(
+            "gets no jobs: its bond of {} is below the least, {}; add {} with `assay provider bond`",
+            Amount(bond),
+            Amount(min_bond),
+            Amount(min_bond.saturating_sub(bond))
+        ));
+    }
+    if has_offers && !online {
+        found.push("gets no jobs; go online with `assay provider online`".into());
+    }
+    found
+}
+
+fn text(
+    stash: &AccountId32,
+    provider: &Provider,
+    offers: &[(H256, Offer)],
+    min_bond: u128,
+) -> String {
     let state = if provider.online { "online" } else { "offline" };
     let record = &provider.record;
     let mut lines = vec![
@@ -254,10 +391,58 @@ fn text(stash: &AccountId32, provider: &Provider, offers: &[(H256, Offer)]) -> S
             offer.since,
         ));
     }
-    if offers.is_empty() {
-        lines.push("  offers nothing; add an offer with `assay provider offer`".into());
-    } else if !provider.online {
-        lines.push("  gets no jobs; go online with `assay provider online`".into());
+    for obstacle in obstacles(provider.online, provider.bond, !offers.is_empty(), min_bond) {
+        lines.push(format!("  {obstacle}"));
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAST: u128 = 100_000_000_000_000;
+
+    #[test]
+    fn a_bond_is_never_left_below_the_least() {
+        assert!(check_bond(0, LEAST, LEAST).is_ok());
+        assert!(check_bond(LEAST - 1, 1, LEAST).is_ok());
+        let message = check_bond(LEAST / 2, 1, LEAST).unwrap_err().to_string();
+        assert!(
+            message.contains("a bond of 50.000000000001 ASY is below the least, 100 ASY"),
+            "{message}"
+        );
+        assert!(message.contains("bond at least 50 ASY"), "{message}");
+
+        assert!(check_unbond(3 * LEAST, 2 * LEAST, LEAST).is_ok());
+        assert!(check_unbond(3 * LEAST, 3 * LEAST, LEAST).is_ok());
+        for (bond, less, part) in [
+            (2 * LEAST, 2 * LEAST + 1, "only 200 ASY is bonded"),
+            (0, 1, "nothing is bonded"),
+            (3 * LEAST, 5 * LEAST / 2, "would leave 50 ASY bonded"),
+            (
+                3 * LEAST,
+                5 * LEAST / 2,
+                "unbond all 300 ASY, or at most 200 ASY",
+            ),
+        ] {
+            let message = check_unbond(bond, less, LEAST).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+        let message = check_unbond(LEAST, 1, LEAST).unwrap_err().to_string();
+        assert!(message.ends_with("unbond all 100 ASY"), "{message}");
+    }
+
+    #[test]
+    fn what_keeps_jobs_away_is_told_with_the_way_out() {
+        assert!(obstacles(true, LEAST, true, LEAST).is_empty());
+        let all = obstacles(false, LEAST / 2, true, LEAST);
+        assert_eq!(all.len(), 2);
+        assert!(
+            all[0].contains("below the least, 100 ASY; add 50 ASY"),
+            "{all:?}"
+        );
+        assert!(all[1].contains("provider online"), "{all:?}");
+        assert!(obstacles(false, LEAST, false, LEAST)[0].contains("offers nothing"));
+    }
 }

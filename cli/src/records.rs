@@ -4,11 +4,11 @@
 use assay_client::{
     chain::{
         Assignment, Delivery, Job, JobState, Listing, ListingAccount, ListingStatus, Offer,
-        Provider, Settlement,
+        Provider, RefundReason, SentBack, Settlement,
     },
     AccountId32, Amount, H256,
 };
-use assay_primitives::ModelParts;
+use assay_primitives::{ModelParts, Outcome};
 use serde_json::{json, Value};
 
 pub fn account(account: &AccountId32) -> String {
@@ -164,7 +164,8 @@ pub fn state(job: &Job) -> StateParts<'_> {
     }
 }
 
-pub fn job(id: u64, job: &Job) -> Value {
+/// `sent_back` is how its assignments ended without an answer, where that is known.
+pub fn job(id: u64, job: &Job, sent_back: &[SentBack]) -> Value {
     let StateParts {
         name,
         assignment,
@@ -191,6 +192,11 @@ pub fn job(id: u64, job: &Job) -> Value {
         "max_fee": Amount(job.max_fee),
         "named": job.named.as_ref().map(account),
         "excluded": job.excluded.0.iter().map(account).collect::<Vec<_>>(),
+        "sent_back": sent_back.iter().map(|ended| json!({
+            "provider": account(&ended.provider),
+            "outcome": format!("{:?}", ended.outcome),
+            "compensation": Amount(ended.compensation),
+        })).collect::<Vec<_>>(),
         "draws": job.draws,
         "escrow": Amount(job.escrow),
         "submitted_at": job.submitted_at,
@@ -230,14 +236,13 @@ pub fn job(id: u64, job: &Job) -> Value {
 }
 
 /// Where a job stands, in one line.
-pub fn describe(id: u64, job: &Job) -> String {
+pub fn describe(id: u64, job: &Job, sent_back: &[SentBack]) -> String {
     match &job.state {
         JobState::Waiting { draw_at } => {
-            let sent_back = job.excluded.0.len();
-            let again = match (sent_back, job.draws) {
-                (0, 0) => String::new(),
-                (0, draws) => format!("; {draws} draws found no provider"),
-                (several, _) => format!("; sent back by {several}"),
+            let past = Past::of(job, sent_back).to_string();
+            let again = match past.as_str() {
+                "" => String::new(),
+                past => format!("; {past}"),
             };
             format!("job {id} waits for its draw in block {draw_at}{again}")
         }
@@ -265,16 +270,97 @@ pub fn describe(id: u64, job: &Job) -> String {
             Amount(settlement.burned),
         ),
         JobState::Refunded { reason, .. } => {
-            format!("job {id} was refunded whole: {}", refund_reason(&format!("{reason:?}")))
+            let past = Past::of(job, sent_back);
+            format!("job {id} was refunded whole: {}", past.refund(reason))
         }
     }
 }
 
-fn refund_reason(name: &str) -> &str {
-    match name {
-        "Cancelled" => "cancelled by its user",
-        "Exhausted" => "no provider answered within the draws that the chain allows",
-        other => other,
+/// What to do about a job that was refunded.
+pub fn after_refund(job: &Job) -> &'static str {
+    match &job.state {
+        JobState::Refunded {
+            reason: RefundReason::Cancelled,
+            ..
+        } => "ask again whenever you like",
+        _ if job.named.is_some() => "ask again with another --provider, or with none",
+        _ if job.excluded.0.is_empty() => {
+            "ask again later, with a higher --max-fee or a lower --min-tokens"
+        }
+        _ => "ask again, or choose a --provider with a good record (`assay provider status`)",
+    }
+}
+
+/// What the user got from the bonds of providers that missed the deadline.
+pub fn compensation(sent_back: &[SentBack]) -> Amount {
+    let paid = sent_back.iter().map(|ended| ended.compensation);
+    Amount(paid.fold(0, u128::saturating_add))
+}
+
+/// The draws of a job that brought no answer.
+struct Past<'a> {
+    named: Option<&'a AccountId32>,
+    /// Providers that were drawn and gave no answer.
+    failed: &'a [AccountId32],
+    draws: u8,
+    sent_back: &'a [SentBack],
+}
+
+impl<'a> Past<'a> {
+    fn of(job: &'a Job, sent_back: &'a [SentBack]) -> Self {
+        Self {
+            named: job.named.as_ref(),
+            failed: &job.excluded.0,
+            draws: job.draws,
+            sent_back,
+        }
+    }
+
+    /// How one provider's assignment ended.
+    fn ending(&self, provider: &AccountId32) -> String {
+        let ended = self
+            .sent_back
+            .iter()
+            .find(|ended| ended.provider == *provider);
+        match ended.map(|ended| (ended.outcome, ended.compensation)) {
+            Some((Outcome::Declined, _)) => format!("{provider} declined"),
+            Some((Outcome::Missed, 0)) => format!("{provider} missed its deadline"),
+            Some((Outcome::Missed, paid)) => format!(
+                "{provider} missed its deadline, and {} of its bond went to the user",
+                Amount(paid)
+            ),
+            _ => format!("{provider} gave no answer"),
+        }
+    }
+
+    fn refund(&self, reason: &RefundReason) -> String {
+        let past = self.to_string();
+        match (reason, self.named) {
+            (RefundReason::Cancelled, _) if past.is_empty() => "cancelled by its user".into(),
+            (RefundReason::Cancelled, _) => format!("cancelled by its user; before, {past}"),
+            (RefundReason::Exhausted, Some(named)) if self.failed.contains(named) => {
+                format!("the named provider {}", self.ending(named))
+            }
+            (RefundReason::Exhausted, Some(named)) => format!(
+                "the named provider {named} could take it in none of {} draws",
+                self.draws
+            ),
+            (RefundReason::Exhausted, None) => {
+                format!("all {} draws are used up: {past}", self.draws)
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Past<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts: Vec<String> = self.failed.iter().map(|one| self.ending(one)).collect();
+        match usize::from(self.draws).saturating_sub(self.failed.len()) {
+            0 => {}
+            1 => parts.push("1 draw found no provider".into()),
+            several => parts.push(format!("{several} draws found no provider")),
+        }
+        f.write_str(&parts.join("; "))
     }
 }
 
@@ -292,5 +378,67 @@ mod tests {
         ] {
             assert_eq!(percent(ppm), text);
         }
+    }
+
+    fn ended(byte: u8, outcome: Outcome, compensation: u128) -> SentBack {
+        SentBack {
+            provider: AccountId32([byte; 32]),
+            outcome,
+            compensation,
+        }
+    }
+
+    /// What is said of a refund after draws of which these failed.
+    fn refund(named: Option<u8>, failed: &[SentBack], known: bool, draws: u8) -> String {
+        let named = named.map(|byte| AccountId32([byte; 32]));
+        let providers: Vec<AccountId32> = failed.iter().map(|ended| ended.provider).collect();
+        let past = Past {
+            named: named.as_ref(),
+            failed: &providers,
+            draws,
+            sent_back: if known { failed } else { &[] },
+        };
+        past.refund(&RefundReason::Exhausted)
+    }
+
+    #[test]
+    fn a_missed_deadline_a_refusal_and_used_up_draws_are_told_apart() {
+        let missed = [ended(1, Outcome::Missed, 50_000_000_000)];
+        let declined = [ended(1, Outcome::Declined, 0)];
+        let provider = AccountId32([1; 32]);
+        assert_eq!(
+            refund(Some(1), &missed, true, 1),
+            format!(
+                "the named provider {provider} missed its deadline, and 50 mASY of its bond went \
+                 to the user"
+            )
+        );
+        assert_eq!(
+            refund(Some(1), &declined, true, 1),
+            format!("the named provider {provider} declined")
+        );
+        assert_eq!(
+            refund(Some(1), &declined, false, 1),
+            format!("the named provider {provider} gave no answer")
+        );
+        assert_eq!(
+            refund(Some(1), &[], true, 4),
+            format!("the named provider {provider} could take it in none of 4 draws")
+        );
+        assert_eq!(
+            refund(None, &[], true, 4),
+            "all 4 draws are used up: 4 draws found no provider"
+        );
+        assert_eq!(
+            refund(None, &declined, true, 2),
+            format!("all 2 draws are used up: {provider} declined; 1 draw found no provider")
+        );
+    }
+
+    #[test]
+    fn compensations_add_up() {
+        let all = [ended(1, Outcome::Missed, 3), ended(2, Outcome::Missed, 4)];
+        assert_eq!(compensation(&all), Amount(7));
+        assert_eq!(compensation(&[]), Amount(0));
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     failure::Failure,
     records,
     request::{Request, RequestArgs},
-    watch::{follow, Goal},
+    watch::{follow, Goal, Seen},
 };
 
 #[derive(ClapArgs)]
@@ -47,7 +47,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     .await?;
 
     if context.is_json() {
-        let mut json = records::job(id, &seen.job);
+        let mut json = records::job(id, &seen.job, &seen.sent_back);
         if let Value::Object(fields) = &mut json {
             fields.insert("output".into(), seen.output.into());
             fields.insert("text".into(), answer.clone().into());
@@ -57,15 +57,15 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             );
         }
         println!("{json:#}");
-    } else if let Some(bill) = bill(&seen.job) {
+    } else if let Some(bill) = bill(&seen) {
         progress.say(&bill);
     }
     match answer {
         Some(_) => Ok(()),
         None => Err(Failure::Request(format!(
-            "{}; nothing was paid for it: try again later, with a higher --max-fee, or with another \
-             --provider",
-            records::describe(id, &seen.job)
+            "{}; nothing was paid for it: {}",
+            records::describe(id, &seen.job, &seen.sent_back),
+            records::after_refund(&seen.job)
         ))),
     }
 }
@@ -78,10 +78,15 @@ fn refunded(job: &Job) -> u128 {
     }
 }
 
-fn bill(job: &Job) -> Option<String> {
+fn bill(seen: &Seen) -> Option<String> {
+    let job = &seen.job;
     let delivery = records::state(job).delivery?;
+    let compensation = match records::compensation(&seen.sent_back) {
+        Amount(0) => String::new(),
+        paid => format!(", and {paid} came from the bonds of providers that missed the deadline"),
+    };
     Some(format!(
-        "{} tokens in, {} out ({:?}); it cost {}, and {} of at most {} came back",
+        "{} tokens in, {} out ({:?}); it cost {}, and {} of at most {} came back{compensation}",
         job.prompt_len,
         delivery.output_len,
         delivery.finish.0,

@@ -1,6 +1,6 @@
 //! From text to tokens and back, with the files whose hashes are on the chain.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use assay_client::{
     folder::{self, SpecialTokens},
@@ -14,28 +14,18 @@ use tokenizers::Tokenizer;
 use crate::failure::Failure;
 
 pub struct Text {
+    folder: PathBuf,
     tokenizer: Tokenizer,
+    tokenizer_hash: H256,
     template: String,
     special: SpecialTokens,
 }
 
 impl Text {
-    /// Open the tokenizer and the template in `folder`, which must be those of the listing.
-    pub fn open(folder: &Path, parts: &ModelParts) -> Result<Self, Failure> {
+    /// Open the tokenizer and the template in `folder`.
+    pub fn open(folder: &Path) -> Result<Self, Failure> {
         let bytes = folder::tokenizer(folder)?;
-        let template = folder::template(folder)?;
-        check(
-            "tokenizer.json",
-            folder,
-            folder::hash(&bytes),
-            parts.tokenizer,
-        )?;
-        check(
-            "chat template",
-            folder,
-            folder::hash(template.as_bytes()),
-            parts.template,
-        )?;
+        let tokenizer_hash = folder::hash(&bytes);
         let tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| {
             Failure::Usage(format!(
                 "{}: tokenizer.json is not a tokenizer: {error}; ask the model's publisher",
@@ -43,10 +33,39 @@ impl Text {
             ))
         })?;
         Ok(Self {
+            folder: folder.into(),
             tokenizer,
-            template,
+            tokenizer_hash,
+            template: folder::template(folder)?,
             special: folder::special_tokens(folder)?,
         })
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Each file with its hash and the listed one.
+    fn hashes(&self, parts: &ModelParts) -> [(&'static str, H256, H256); 2] {
+        let template = folder::hash(self.template.as_bytes());
+        [
+            ("tokenizer.json", self.tokenizer_hash, parts.tokenizer),
+            ("chat template", template, parts.template),
+        ]
+    }
+
+    /// Whether these are the listing's files.
+    pub fn fits(&self, parts: &ModelParts) -> bool {
+        let mut hashes = self.hashes(parts).into_iter();
+        hashes.all(|(_, found, listed)| found == listed)
+    }
+
+    /// That these are the listing's files, or which is not.
+    pub fn check(&self, parts: &ModelParts) -> Result<(), Failure> {
+        for (what, found, listed) in self.hashes(parts) {
+            check(what, &self.folder, found, listed)?;
+        }
+        Ok(())
     }
 
     /// Tokens of a prompt in the model's chat format.
@@ -96,8 +115,8 @@ fn check(what: &str, folder: &Path, found: H256, listed: H256) -> Result<(), Fai
         return Ok(());
     }
     Err(Failure::Usage(format!(
-        "{}: the {what} has hash {found:?}, the listing names {listed:?}; take the folder from the \
-         listing's URI or choose another --model",
+        "{}: the hash of the {what} is {found:?}, the listing names {listed:?}; take the folder from \
+         the listing's URI or choose another --model",
         folder.display()
     )))
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use assay_client::{chain::Job, chain::JobState, Chain, Snapshot};
+use assay_client::{
+    chain::{Job, JobState, SentBack},
+    Chain, Snapshot,
+};
 
 use crate::{context::Progress, failure::Failure, records};
 
@@ -16,10 +19,12 @@ pub enum Goal {
     Settled,
 }
 
-/// The job as it was last seen, and its output if it has one.
+/// The job as it was last seen, its output if it has one, and how its assignments ended that
+/// brought none.
 pub struct Seen {
     pub job: Job,
     pub output: Option<Vec<u32>>,
+    pub sent_back: Vec<SentBack>,
 }
 
 /// Gets a job's output.
@@ -38,9 +43,15 @@ pub async fn follow(
     let mut snapshot = chain.best().await?;
     let mut said = String::new();
     let mut output: Option<Vec<u32>> = None;
+    let mut failed = 0;
+    let mut sent_back = Vec::new();
     loop {
         let job = read(&snapshot, id).await?;
-        let now = records::describe(id, &job);
+        if job.excluded.0.len() != failed {
+            failed = job.excluded.0.len();
+            sent_back = endings(chain, id, &job).await?;
+        }
+        let now = records::describe(id, &job, &sent_back);
         // A refund is the caller's to report, as the failure that it is.
         if now != said && !matches!(job.state, JobState::Refunded { .. }) {
             progress.say(&now);
@@ -61,7 +72,11 @@ pub async fn follow(
             JobState::Settled { .. } | JobState::Refunded { .. }
         );
         if over || (answered && goal == Goal::Delivered) {
-            return Ok(Seen { job, output });
+            return Ok(Seen {
+                job,
+                output,
+                sent_back,
+            });
         }
         progress.wait(&format!("block {}", snapshot.number()));
         snapshot = tokio::time::timeout(BLOCK_TIMEOUT, blocks.next()).await.map_err(|_| {
@@ -69,6 +84,22 @@ pub async fn follow(
             Failure::Chain(format!("no new block for {seconds} s; look at the node's log, then at `assay job watch {id}`"))
         })??;
     }
+}
+
+/// A job as it is now.
+pub async fn look(chain: &Chain, id: u64) -> Result<Seen, Failure> {
+    let snapshot = chain.best().await?;
+    let job = read(&snapshot, id).await?;
+    Ok(Seen {
+        output: snapshot.output(id).await?,
+        sent_back: endings(chain, id, &job).await?,
+        job,
+    })
+}
+
+/// How the job's assignments ended that brought no answer; nothing where the node has forgotten.
+async fn endings(chain: &Chain, id: u64, job: &Job) -> Result<Vec<SentBack>, Failure> {
+    Ok(chain.sent_back(id, job).await?.unwrap_or_default())
 }
 
 /// A job that must be there.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use assay_primitives::JobId;
 use subxt::{
     backend::LegacyBackend,
     client::Blocks,
@@ -23,7 +24,7 @@ pub use self::{
     snapshot::{
         job_header, Assignment, AssignmentRecord, Balances, Delivery, Job, JobParameters, JobState,
         Listing, ListingAccount, ListingStatus, Offer, Provider, ProviderParameters, RefundReason,
-        Settlement, Snapshot,
+        SentBack, Settlement, Snapshot,
     },
     submit::{Included, Wait},
 };
@@ -94,6 +95,7 @@ pub struct BestBlocks(Blocks<PolkadotConfig>);
 impl Chain {
     /// Connect once, for a command: a lost connection is an error.
     pub async fn connect(url: &str) -> Result<Self, Error> {
+        check_url(url)?;
         let client = within(url, RpcClient::from_insecure_url(url)).await?;
         Self::over(url, client).await
     }
@@ -101,6 +103,7 @@ impl Chain {
     /// Connect for a daemon: a lost connection comes back by itself, and calls made meanwhile wait.
     /// Only the first connection has to succeed.
     pub async fn connect_for_long(url: &str) -> Result<Self, Error> {
+        check_url(url)?;
         let backoff = ExponentialBackoff::from_millis(10).max_delay(MAX_RECONNECT_DELAY);
         let client = ReconnectingRpcClient::builder()
             .retry_policy(backoff)
@@ -180,6 +183,29 @@ impl Chain {
             .map_err(Error::node)
     }
 
+    /// How the assignments of a job ended that brought no answer, oldest first. None if the node
+    /// does not keep the blocks any more in which that happened.
+    pub async fn sent_back(&self, id: JobId, job: &Job) -> Result<Option<Vec<SentBack>>, Error> {
+        let mut found = Vec::new();
+        let mut number = job.submitted_at;
+        // Each of them is in `excluded`, so most jobs need no look at any block.
+        while found.len() < job.excluded.0.len() {
+            let hash = self.rpc.chain_get_block_hash(Some(number.into())).await;
+            let Some(hash) = hash.map_err(Error::node)? else {
+                return Ok(None);
+            };
+            let Ok(snapshot) = self.at(hash).await else {
+                return Ok(None);
+            };
+            let Ok(events) = snapshot.sent_back(id).await else {
+                return Ok(None);
+            };
+            found.extend(events);
+            number = number.saturating_add(1);
+        }
+        Ok(Some(found))
+    }
+
     /// Blocks as they become the best, from the next one on.
     pub async fn best_blocks(&self) -> Result<BestBlocks, Error> {
         self.api
@@ -215,6 +241,32 @@ impl BestBlocks {
     }
 }
 
+/// Whether this can be a node's address, so that a mistyped one is not taken for a node that is
+/// down.
+fn check_url(url: &str) -> Result<(), Error> {
+    let wrong = |problem| Error::Url {
+        url: url.into(),
+        problem,
+    };
+    let rest = ["ws://", "wss://"]
+        .iter()
+        .find_map(|scheme| url.strip_prefix(scheme))
+        .ok_or_else(|| wrong("it does not begin with ws:// or wss://"))?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // The colons of an IPv6 address are inside brackets.
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    if host.is_empty() || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(wrong("it names no host"));
+    }
+    match port.map(str::parse::<u16>) {
+        Some(Err(_) | Ok(0)) => Err(wrong("its port is not a number up to 65535")),
+        _ => Ok(()),
+    }
+}
+
 async fn within<T, E: std::fmt::Display>(
     url: &str,
     attempt: impl std::future::Future<Output = Result<T, E>>,
@@ -238,5 +290,36 @@ async fn within<T, E: std::fmt::Display>(
             "no answer for {} s",
             CONNECT_TIMEOUT.as_secs()
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_address_is_told_from_a_node_that_is_down() {
+        for url in [
+            "ws://127.0.0.1:9944",
+            "wss://node.example/path",
+            "ws://[::1]:9944/",
+            "ws://localhost",
+        ] {
+            assert!(check_url(url).is_ok(), "{url}");
+        }
+        for url in [
+            "",
+            "127.0.0.1:9944",
+            "http://127.0.0.1:9944",
+            "ws://",
+            "ws://:9944",
+            "ws://host:port",
+            "ws://host:99999",
+            "ws://host:",
+            "ws://a host",
+        ] {
+            let message = check_url(url).unwrap_err().to_string();
+            assert!(message.contains("is not a node's address"), "{message}");
+        }
     }
 }

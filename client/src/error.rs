@@ -1,17 +1,27 @@
 use std::path::{Path, PathBuf};
 
-use subxt::error::{
-    BackendError, ConstantError, DispatchError, ExtrinsicError, RpcError, StorageError,
-    TransactionEventsError,
+use subxt::{
+    error::{
+        BackendError, ConstantError, DispatchError, ExtrinsicError, RpcError, StorageError,
+        TransactionEventsError,
+    },
+    utils::AccountId32,
 };
+
+/// What the pool says when the fee cannot be paid.
+const CANNOT_PAY: &str = "Inability to pay some fees";
 
 /// What can go wrong between here and the chain, each in one line that says what to do next.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error(
-        "no node answers at {url}: {reason}; start one (`make demo`) or name another with --chain"
+        "no node answers at {url}: {reason}; start one (`assay-node --dev`) or name another with \
+         --chain"
     )]
     Unreachable { url: String, reason: String },
+
+    #[error("{url:?} is not a node's address: {problem}; write --chain as in ws://127.0.0.1:9944")]
+    Url { url: String, problem: &'static str },
 
     #[error("the node at {url} runs the chain {found:?} and not assay; name another with --chain")]
     WrongChain { url: String, found: String },
@@ -28,7 +38,12 @@ pub enum Error {
 
     /// The pool did not take the transaction, so it changed nothing and cost nothing.
     #[error("the node did not take {call}: {reason}")]
-    NotAccepted { call: String, reason: String },
+    NotAccepted {
+        call: String,
+        reason: String,
+        /// Whether it is that the account cannot pay.
+        is_funds: bool,
+    },
 
     /// The transaction is in a block and failed.
     #[error("{call} failed: {reason}")]
@@ -70,7 +85,7 @@ impl Error {
     pub(crate) fn file(path: &Path, problem: impl Into<String>, next: impl Into<String>) -> Self {
         Self::File {
             path: path.into(),
-            problem: problem.into(),
+            problem: one_line(&problem.into()),
             next: next.into(),
         }
     }
@@ -88,7 +103,7 @@ impl Error {
     }
 
     /// An error on the way into the transaction pool.
-    pub(crate) fn not_accepted(call: &str, error: ExtrinsicError) -> Self {
+    pub(crate) fn not_accepted(call: &str, account: &AccountId32, error: ExtrinsicError) -> Self {
         match error {
             ExtrinsicError::IncompatibleCodegen
             | ExtrinsicError::PalletNameNotFound(_)
@@ -102,19 +117,20 @@ impl Error {
                     .map(|data| data.get())
                     .unwrap_or_default();
                 let message = format!("{} {}", refusal.message, data.trim_matches('"'));
-                Self::not_accepted_because(call, &message)
+                Self::not_accepted_because(call, account, &message)
             }
             other @ ExtrinsicError::ErrorSubmittingTransaction(_) => Self::node(other),
-            other => Self::not_accepted_because(call, &other.to_string()),
+            other => Self::not_accepted_because(call, account, &other.to_string()),
         }
     }
 
-    pub(crate) fn not_accepted_because(call: &str, message: &str) -> Self {
+    pub(crate) fn not_accepted_because(call: &str, account: &AccountId32, message: &str) -> Self {
+        let poor = format!(
+            "the account {account} cannot pay the transaction's fee; send it ASY with `assay \
+             transfer`"
+        );
         let known = [
-            (
-                "Inability to pay some fees",
-                "the account cannot pay the transaction's fee; send it ASY first",
-            ),
+            (CANNOT_PAY, poor.as_str()),
             (
                 "Transaction is outdated",
                 "another transaction of this account overtook it; try again",
@@ -144,6 +160,7 @@ impl Error {
         Self::NotAccepted {
             call: call.into(),
             reason,
+            is_funds: found.is_some_and(|(text, _)| *text == CANNOT_PAY),
         }
     }
 
@@ -183,6 +200,20 @@ impl Error {
         }
     }
 
+    /// Whether the account has too little money for what was sent.
+    pub fn is_funds(&self) -> bool {
+        match self {
+            Self::NotAccepted { is_funds, .. } => *is_funds,
+            Self::Dispatch { error, .. } => {
+                matches!(
+                    error.as_str(),
+                    "FundsUnavailable" | "NotExpendable" | "Arithmetic(Underflow)"
+                ) || error == "Balances::InsufficientBalance"
+            }
+            _ => false,
+        }
+    }
+
     /// The failed call's error as `Pallet::Variant`, if that is what this is.
     pub fn dispatch_error(&self) -> Option<&str> {
         match self {
@@ -196,7 +227,11 @@ impl Error {
     pub fn is_chain(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable { .. } | Self::WrongChain { .. } | Self::Incompatible | Self::Node(_)
+            Self::Unreachable { .. }
+                | Self::Url { .. }
+                | Self::WrongChain { .. }
+                | Self::Incompatible
+                | Self::Node(_)
         )
     }
 }

@@ -22,6 +22,10 @@ pub fn load(key: &str) -> Result<Keypair, Error> {
     if path.is_file() {
         return from_file(path);
     }
+    if path.is_dir() {
+        let next = "name the file in it that holds the key";
+        return Err(Error::file(path, "is a folder", next));
+    }
     from_uri(key).map_err(|problem| {
         // What could be a secret is never repeated in a message.
         let looks_like_a_path =
@@ -66,6 +70,12 @@ fn from_file(path: &Path) -> Result<Keypair, Error> {
     })?;
     let content = content.trim();
     if !content.starts_with('{') {
+        // The secret's format takes a line break for a blank, so a second key in the file would
+        // become a part of the first and name an account that nobody knows.
+        if content.lines().count() > 1 {
+            let problem = "has more than one line with something in it";
+            return Err(Error::file(path, problem, "keep one line, the secret URI"));
+        }
         return from_uri(content).map_err(|problem| {
             Error::file(
                 path,
@@ -114,9 +124,20 @@ pub fn parse_account(text: &str) -> Result<AccountId32, Error> {
             }),
         };
     }
+    if text.is_empty() {
+        return Err(Error::Address {
+            text: text.into(),
+            problem: "it is empty".into(),
+        });
+    }
     AccountId32::from_str(text).map_err(|error| Error::Address {
         text: text.into(),
-        problem: error.to_string(),
+        problem: match error.to_string().as_str() {
+            "Length is bad" => "it is too short or too long".into(),
+            "Invalid checksum" => "it is mistyped, its checksum is wrong".into(),
+            "Base 58 requirement is violated" => "it has characters that no address has".into(),
+            other => other.to_owned(),
+        },
     })
 }
 
@@ -187,6 +208,33 @@ mod tests {
     }
 
     #[test]
+    fn a_file_with_two_keys_is_refused() {
+        for content in [
+            "//Alice\n//Bob\n",
+            "//Alice\r\n\r\n//Bob",
+            "//Alice\n\n  extra",
+        ] {
+            let file = file(content);
+            let path = file.path().to_str().unwrap();
+            let message = load(path).unwrap_err().to_string();
+            assert!(
+                message.contains(path) && message.contains("more than one line"),
+                "{message}"
+            );
+        }
+        assert!(load_file("\n  //Alice  \n\n").is_ok());
+    }
+
+    #[test]
+    fn a_folder_is_no_key_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = load(folder.path().to_str().unwrap())
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("is a folder"), "{message}");
+    }
+
+    #[test]
     fn broken_key_files_are_refused() {
         for content in [
             "",
@@ -225,6 +273,8 @@ mod tests {
         }
         assert!(parse_account(&typo).is_err());
         assert!(parse_account("alice").is_err());
+        let empty = parse_account("").unwrap_err().to_string();
+        assert!(empty.contains("it is empty"), "{empty}");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //!
 //! * [`Chain`] connects, sends calls and hands out [`Snapshot`]s: the storage at one block.
 //! * [`keys`] reads a key from a secret URI or a file; [`Amount`] reads and prints money exactly.
-//! * [`folder`] turns a model folder into the [`assay_primitives::ModelParts`] of its listing.
+//! * [`folder`] checks a model folder and turns it into the [`assay_primitives::ModelParts`] of its
+//!   listing.
 
 pub mod amount;
 pub mod chain;

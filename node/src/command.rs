@@ -3,7 +3,7 @@
 use crate::{
     chain_spec::{self, ChainSpec},
     cli::{Cli, Subcommand},
-    service,
+    ports, service,
 };
 use assay_runtime::opaque::Block;
 use sc_cli::SubstrateCli;
@@ -70,11 +70,26 @@ impl Cli {
 
 /// Runs what the command line asks for.
 pub fn run() -> sc_cli::Result<()> {
-    let cli = Cli::from_args();
+    let mut cli = Cli::from_args();
+    if cli.run.tmp {
+        // A validator must not lose its network key, but this one's folder is lost anyway.
+        let keys = &mut cli.run.network_params.node_key_params;
+        keys.unsafe_force_node_key_generation = true;
+    }
 
     match &cli.subcommand {
         Some(Subcommand::Key(cmd)) => cmd.run(&cli),
-        Some(Subcommand::ExportChainSpec(cmd)) => cmd.run(cli.load_spec(&cmd.chain)?),
+        Some(Subcommand::ExportChainSpec(cmd)) => {
+            cmd.run(cli.load_spec(&cmd.chain)?)
+                .map_err(|error| match (error, &cmd.output) {
+                    (sc_cli::Error::Io(error), Some(path)) => format!(
+                        "cannot write {}: {error}; name another --output",
+                        path.display()
+                    )
+                    .into(),
+                    (error, _) => error,
+                })
+        }
         #[allow(deprecated)]
         Some(Subcommand::BuildSpec(cmd)) => {
             let runner = cli.create_runner(cmd)?;
@@ -157,13 +172,13 @@ pub fn run() -> sc_cli::Result<()> {
             runner.sync_run(|config| cmd.run::<Block>(&config))
         }
         None => {
-            let runner = cli.create_runner(&cli.run)?;
+            let mut runner = cli.create_runner(&cli.run)?;
+            let config = runner.config_mut();
+            if !matches!(config.network.network_backend, NetworkBackendType::Litep2p) {
+                return Err("this node speaks litep2p only: leave out --network-backend".into());
+            }
+            ports::claim(config)?;
             runner.run_node_until_exit(|config| async move {
-                if !matches!(config.network.network_backend, NetworkBackendType::Litep2p) {
-                    return Err(sc_cli::Error::Input(
-                        "this node speaks litep2p only: leave out --network-backend".into(),
-                    ));
-                }
                 service::new_full(config).map_err(sc_cli::Error::Service)
             })
         }

@@ -3,7 +3,7 @@
 use crate::rpc;
 use assay_runtime::{opaque::Block, Hash, RuntimeApi};
 use futures::FutureExt;
-use sc_client_api::Backend;
+use sc_client_api::{blockchain::Error as BlockchainError, Backend};
 use sc_consensus_babe::{BabeLink, BabeWorkerHandle, SlotProportion};
 use sc_consensus_grandpa::{GrandpaPruningFilter, SharedVoterState};
 use sc_consensus_slots::BackoffAuthoringOnFinalizedHeadLagging;
@@ -77,6 +77,19 @@ fn inherent_data_providers(
     (slot, timestamp)
 }
 
+/// The database's own errors do not say which it is.
+fn with_database(error: ServiceError, config: &Configuration) -> ServiceError {
+    match (error, config.database.path()) {
+        (ServiceError::Client(BlockchainError::Backend(problem)), Some(path)) => format!(
+            "the database in {} cannot be used: {problem}; stop the node that has it open, make its \
+             folder one that this user can write to, or name another with --base-path",
+            path.display()
+        )
+        .into(),
+        (error, _) => error,
+    }
+}
+
 /// The parts that need no network: enough for the subcommands that work on the database.
 pub fn new_partial(config: &Configuration) -> Result<Partial, ServiceError> {
     let telemetry = config
@@ -98,7 +111,8 @@ pub fn new_partial(config: &Configuration) -> Result<Partial, ServiceError> {
             telemetry.as_ref().map(|(_, telemetry)| telemetry.handle()),
             executor,
             vec![Arc::new(GrandpaPruningFilter)],
-        )?;
+        )
+        .map_err(|error| with_database(error, config))?;
     let client = Arc::new(client);
 
     let telemetry = telemetry.map(|(worker, telemetry)| {

@@ -2,9 +2,10 @@
 
 use assay_client::{
     chain::{job_header, runtime, Assignment, Delivery, Job, JobState},
-    folder, AccountId32, Error, Snapshot, H256,
+    folder, AccountId32, Chain, Error, Snapshot, H256,
 };
 use assay_primitives::{seed, Anchor, JobId, ListingId, Price, Receipt, Sampling};
+use codec::Decode;
 
 use crate::{
     duties::Standing,
@@ -130,6 +131,45 @@ pub async fn nonce(snapshot: &Snapshot, account: &AccountId32) -> Result<u64, Er
         .account_nonce(account)
         .await
         .map_err(node)
+}
+
+/// Whether `operator` sent the delivery that a finalised job holds, and it is none that `known`
+/// knows: another worker has the operator's key, or this one has lost a part of its ledger.
+pub async fn delivered_by_another(
+    chain: &Chain,
+    id: JobId,
+    job: &Job,
+    operator: &AccountId32,
+    known: impl Fn(H256) -> bool,
+) -> bool {
+    let Some((_, delivery)) = delivered(job) else {
+        return false;
+    };
+    // A block that the node has dropped tells nothing, and that is no reason to stop.
+    let Ok(block) = chain.api().at_block(u64::from(delivery.delivered_at)).await else {
+        return false;
+    };
+    let Ok(extrinsics) = block.extrinsics().fetch().await else {
+        return false;
+    };
+    let mut found = extrinsics.iter().flatten().filter(|extrinsic| {
+        extrinsic
+            .address_bytes()
+            .is_some_and(|bytes| bytes.ends_with(&operator.0))
+            && (extrinsic.pallet_name(), extrinsic.call_name()) == ("Jobs", "deliver")
+            && JobId::decode(&mut extrinsic.call_data_field_bytes()) == Ok(id)
+    });
+    // A delivery that failed may be in the same block as the one that did not.
+    let mut any = false;
+    found.all(|extrinsic| {
+        any = true;
+        !known(extrinsic.hash())
+    }) && any
+}
+
+/// Whether the chain says that `provider` declined a job in time, although it could still answer.
+pub fn declined(job: &Job, provider: &AccountId32, now: u32, deadline: u32) -> bool {
+    now <= deadline && job.excluded.0.contains(provider)
 }
 
 fn node(error: impl std::fmt::Display) -> Error {

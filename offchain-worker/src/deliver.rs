@@ -18,6 +18,7 @@ use crate::{
     chain::Duty,
     engine::{Finish, Generation},
     ledger::{Answer, Reply, Submission},
+    purse::Fees,
 };
 
 /// Blocks that an extrinsic may wait for its inclusion: a power of two, and more than most
@@ -112,6 +113,54 @@ pub fn sign_filler(from: &Snapshot, nonce: u64, key: &Keypair) -> Result<Submiss
     sign_call(from, &runtime::tx().system().remark(Vec::new()), nonce, key)
 }
 
+/// An extrinsic that takes the operator's provider online or offline.
+pub fn sign_set_online(
+    from: &Snapshot,
+    online: bool,
+    nonce: u64,
+    key: &Keypair,
+) -> Result<Submission, Error> {
+    let call = runtime::tx().providers().set_online(online);
+    sign_call(from, &call, nonce, key)
+}
+
+/// What the operator's transactions cost at a block, as its runtime says. The estimates are of
+/// transactions that are never sent.
+pub async fn fees(best: &Snapshot, key: &Keypair) -> Result<Fees, Error> {
+    let max_tokens = best.max_tokens()?;
+    let answer = |tokens: u32| {
+        let receipt = Receipt {
+            header: best.hash(),
+            anchor: crate::chain::anchor(best),
+            output_len: tokens,
+            output_root: best.hash(),
+            finish: assay_primitives::Finish::Length,
+            fee: u128::MAX,
+        };
+        let output = vec![TokenId::MAX; tokens as usize];
+        Reply::Answer(signed(receipt, output, key))
+    };
+    let refusal = Reply::Refusal {
+        reason: String::new(),
+    };
+    Ok(Fees {
+        set_online: fee(best, sign_set_online(best, false, 0, key)?).await?,
+        decline: fee(best, sign(best, 0, &refusal, 0, key)?).await?,
+        shortest: fee(best, sign(best, 0, &answer(1), 0, key)?).await?,
+        longest: fee(best, sign(best, 0, &answer(max_tokens), 0, key)?).await?,
+        max_tokens,
+    })
+}
+
+async fn fee(best: &Snapshot, submission: Submission) -> Result<u128, Error> {
+    let extrinsic = best
+        .client()
+        .transactions()
+        .from_bytes(submission.extrinsic);
+    let fee = extrinsic.partial_fee_estimate().await;
+    fee.map_err(|error| Error::Node(error.to_string()))
+}
+
 fn sign_call<C: Payload>(
     from: &Snapshot,
     call: &C,
@@ -135,6 +184,7 @@ fn sign_call<C: Payload>(
         signer: key.public_key().0,
         nonce,
         hash: signed.hash(),
+        replaced: Vec::new(),
         valid_until: from.number().saturating_add(ERA).saturating_sub(1),
         extrinsic: signed.into_encoded(),
     })

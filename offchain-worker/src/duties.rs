@@ -180,6 +180,7 @@ mod tests {
             signer,
             nonce: NONCE,
             hash,
+            replaced: vec![],
             valid_until: 28,
             extrinsic: vec![],
         }

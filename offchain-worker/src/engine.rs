@@ -13,9 +13,10 @@ mod tests;
 
 pub use self::{
     candle::CandleEngine,
-    folder::{Architecture, ModelFolder},
     sampling::{Sampling, PPM_ONE},
 };
+pub use assay_client::folder::ModelFolder;
+pub use assay_primitives::Architecture;
 
 /// The shape of a loaded model, in the terms in which it is listed on the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +100,10 @@ pub enum EngineError {
         problem: String,
         next: String,
     },
+
+    /// The same, found while the folder was checked.
+    #[error("{0}")]
+    Folder(#[from] assay_client::Error),
 
     #[error("the prompt is empty; send at least one token")]
     EmptyPrompt,

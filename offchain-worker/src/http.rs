@@ -29,7 +29,7 @@ pub enum Status {
     Starting,
     /// Jobs are answered.
     Ok,
-    /// The node cannot be reached; it is tried again and again.
+    /// Jobs are not answered, or not as they should be; [`Health::reason`] says why.
     Degraded,
     /// The process is about to end.
     Stopping,
@@ -39,6 +39,8 @@ pub enum Status {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Health {
     pub status: Status,
+    /// Why the worker is degraded, and what to do.
+    pub reason: Option<String>,
     /// SS58 address of the provider's stash.
     pub provider: String,
     /// SS58 address of the operator.

@@ -7,7 +7,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     io::ErrorKind,
     path::{Path, PathBuf},
 };
@@ -20,6 +19,7 @@ use subxt::utils::H256;
 const DUTIES: TableDefinition<&[u8], &[u8]> = TableDefinition::new("duties");
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 const OWNER: &str = "owner";
+const PAUSED: &str = "paused";
 
 /// Finished records that are kept: their receipts are what a later dispute is about.
 const FINISHED_KEPT: usize = 10_000;
@@ -76,9 +76,19 @@ pub struct Submission {
     pub signer: [u8; 32],
     pub nonce: u64,
     pub hash: H256,
+    /// Hashes of those that this one replaced, with the same nonce: any one of them may be the one
+    /// that a block takes.
+    pub replaced: Vec<H256>,
     /// The last block that may include it.
     pub valid_until: u32,
     pub extrinsic: Vec<u8>,
+}
+
+impl Submission {
+    /// Whether an extrinsic is this one, or one that it replaced.
+    pub fn covers(&self, hash: H256) -> bool {
+        self.hash == hash || self.replaced.contains(&hash)
+    }
 }
 
 /// How a duty ended, by finalised blocks.
@@ -202,6 +212,12 @@ pub enum LedgerError {
         path.display()
     )]
     Storage { path: PathBuf, problem: String },
+    #[error(
+        "ledger {}: there is no folder {folder}; make it with `mkdir -p {folder}`, or name another \
+         file with --ledger",
+        path.display()
+    )]
+    NoFolder { path: PathBuf, folder: String },
 }
 
 /// The ledger of one provider on one chain.
@@ -210,26 +226,31 @@ pub struct Ledger {
     database: Database,
     /// The unfinished records, by what they are about.
     active: BTreeMap<Key, Entry>,
+    paused: bool,
 }
 
 impl Ledger {
+    /// Makes sure that the folder of `path` is there: a ledger in a folder that was mistyped would
+    /// know nothing of what was promised.
+    pub fn check_folder(path: &Path) -> Result<(), LedgerError> {
+        match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+                Err(LedgerError::NoFolder {
+                    path: path.into(),
+                    folder: folder.display().to_string(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Opens the ledger at `path`, which is made if it is not there.
     pub fn open(path: &Path, owner: &Owner) -> Result<Self, LedgerError> {
         let storage = |error: &dyn std::fmt::Display| LedgerError::Storage {
             path: path.into(),
             problem: error.to_string(),
         };
-        if let Some(folder) = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-        {
-            match fs::create_dir_all(folder) {
-                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                    return Err(storage(&error));
-                }
-                _ => {}
-            }
-        }
+        Self::check_folder(path)?;
         let database = Database::create(path).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => LedgerError::Locked(path.into()),
             DatabaseError::Storage(redb::StorageError::Io(error))
@@ -246,6 +267,7 @@ impl Ledger {
             path: path.into(),
             database,
             active: BTreeMap::new(),
+            paused: false,
         };
         ledger.claim(owner)?;
         ledger.load()?;
@@ -308,6 +330,9 @@ impl Ledger {
             }
         }
         drop(duties);
+        let meta = read.open_table(META).map_err(|e| self.corrupt(e))?;
+        let paused = meta.get(PAUSED).map_err(|e| self.storage(e))?.is_some();
+        self.paused = paused;
         self.active = active;
         let surplus = finished.len().saturating_sub(FINISHED_KEPT);
         if surplus > 0 {
@@ -371,6 +396,44 @@ impl Ledger {
         Ok(found.is_some())
     }
 
+    /// Whether there is a record of another duty for this job.
+    pub fn knows_another(&self, key: &Key) -> Result<bool, LedgerError> {
+        let read = self.database.begin_read().map_err(|e| self.storage(e))?;
+        let duties = read.open_table(DUTIES).map_err(|e| self.corrupt(e))?;
+        let bound = |seed| Key { job: key.job, seed }.bytes();
+        let (first, last) = (bound([0; 32]), bound([u8::MAX; 32]));
+        let rows = duties
+            .range(first.as_slice()..=last.as_slice())
+            .map_err(|e| self.storage(e))?;
+        for row in rows {
+            let (other, _) = row.map_err(|e| self.storage(e))?;
+            if other.value() != key.bytes() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the worker took its provider offline, and is to take it back online.
+    pub fn paused(&self) -> bool {
+        self.paused
+    }
+
+    pub fn set_paused(&mut self, paused: bool) -> Result<(), LedgerError> {
+        let write = self.database.begin_write().map_err(|e| self.storage(e))?;
+        {
+            let mut meta = write.open_table(META).map_err(|e| self.corrupt(e))?;
+            match paused {
+                true => meta.insert(PAUSED, [].as_slice()).map(drop),
+                false => meta.remove(PAUSED).map(drop),
+            }
+            .map_err(|e| self.storage(e))?;
+        }
+        write.commit().map_err(|e| self.storage(e))?;
+        self.paused = paused;
+        Ok(())
+    }
+
     /// Writes a record. When this returns, it is on disk.
     pub fn put(&mut self, key: Key, entry: Entry) -> Result<(), LedgerError> {
         let write = self.database.begin_write().map_err(|e| self.storage(e))?;
@@ -393,6 +456,7 @@ impl Ledger {
 mod tests {
     use super::*;
     use assay_primitives::{Anchor, Finish};
+    use std::fs;
 
     fn owner(provider: u8) -> Owner {
         Owner {
@@ -431,6 +495,7 @@ mod tests {
             signer: [1; 32],
             nonce: 3,
             hash: H256::repeat_byte(6),
+            replaced: vec![H256::repeat_byte(5)],
             valid_until: 70,
             extrinsic: vec![1, 2, 3],
         };
@@ -448,7 +513,7 @@ mod tests {
     #[test]
     fn every_stage_survives_reopening() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/er/ledger.redb");
+        let path = folder.path().join("ledger.redb");
         let entries: Vec<(Key, Entry)> = stages()
             .into_iter()
             .enumerate()
@@ -506,6 +571,46 @@ mod tests {
                 seed: [8; 32]
             })
             .unwrap());
+    }
+
+    #[test]
+    fn other_duties_of_the_same_job_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(&folder.path().join("l"), &owner(1)).unwrap();
+        let other = Key {
+            seed: [255; 32],
+            ..key(1)
+        };
+        ledger.put(key(1), Entry::new(5, 15)).unwrap();
+        ledger.put(key(2), Entry::new(5, 15)).unwrap();
+        assert!(!ledger.knows_another(&key(1)).unwrap());
+        assert!(ledger.knows_another(&other).unwrap());
+        ledger.put(other, Entry::new(6, 16)).unwrap();
+        assert!(ledger.knows_another(&key(1)).unwrap());
+        assert!(!ledger.knows_another(&key(2)).unwrap());
+    }
+
+    #[test]
+    fn a_pause_survives_reopening() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.redb");
+        for paused in [false, true, false] {
+            let mut ledger = Ledger::open(&path, &owner(1)).unwrap();
+            ledger.set_paused(paused).unwrap();
+            drop(ledger);
+            assert_eq!(Ledger::open(&path, &owner(1)).unwrap().paused(), paused);
+        }
+    }
+
+    #[test]
+    fn folders_are_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("mistyped");
+        let error = Ledger::open(&missing.join("ledger.redb"), &owner(1)).err();
+        let error = error.unwrap().to_string();
+        let next = format!("`mkdir -p {}`", missing.display());
+        assert!(error.contains(&next) && !error.contains('\n'), "{error}");
+        assert!(!missing.exists());
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod generate;
 mod http;
 mod ledger;
 mod models;
+mod purse;
 mod worker;
 
 use self::{
@@ -103,14 +104,17 @@ async fn prepare(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<
              provider register`, or give the key of its operator"
         )
     })?;
-    let mut ledger = Ledger::open(
-        &config.ledger,
-        &Owner {
-            genesis,
-            provider: provider.0,
-        },
-    )?;
-    ledger.take_over(&operator.0)?;
+    let owner = Owner {
+        genesis,
+        provider: provider.0,
+    };
+    // One that cannot be used is found before the models are read, and a new one is made after, so
+    // that a start that fails leaves nothing behind.
+    Ledger::check_folder(&config.ledger)?;
+    let existing = match config.ledger.exists() {
+        true => Some(Ledger::open(&config.ledger, &owner)?),
+        false => None,
+    };
 
     let metrics = Arc::new(Metrics::new().context("the metrics contradict each other")?);
     let (health, health_seen) = watch::channel(Health {
@@ -136,10 +140,16 @@ async fn prepare(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<
     // Hashing may have taken minutes; the listings are those of now.
     let models = Models::load(opened, &chain.best().await?, provider).await?;
 
+    let mut ledger = match existing {
+        Some(ledger) => ledger,
+        None => Ledger::open(&config.ledger, &owner)?,
+    };
+    ledger.take_over(&operator.0)?;
+
     let (queue, progress) = generate::start();
     tracing::info!(
         target: "assay_worker", %provider, %operator, http = %config.http,
-        ledger = %config.ledger.display(), version = env!("CARGO_PKG_VERSION"), "serving"
+        ledger = %config.ledger.display(), version = env!("CARGO_PKG_VERSION"), "started"
     );
     let worker = Worker {
         url: config.chain,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{bail, Context};
-use assay_client::{folder, AccountId32, Error, Snapshot};
+use assay_client::{AccountId32, Error, Snapshot};
 use assay_primitives::{ListingId, ModelParts, ModelSpec, TokenId};
 
 use crate::{
@@ -25,7 +25,7 @@ impl Opened {
     /// Opens a folder and hashes what a listing binds. Reads the weights once.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let folder = ModelFolder::open(path)?;
-        let parts = folder::parts(path)?;
+        let parts = folder.parts()?;
         Ok(Self { folder, parts })
     }
 }
@@ -150,7 +150,7 @@ fn mismatch(ours: &ModelParts, listed: &ModelParts) -> Option<String> {
     ];
     if let Some((what, here, there)) = hashes.iter().find(|(_, here, there)| here != there) {
         return Some(format!(
-            "the {what} has hash {here:?}, the listing says {there:?}"
+            "the hash of the {what} is {here:?}, the listing says {there:?}"
         ));
     }
     // A publisher may list a shorter context, and other stop tokens, than the files have.

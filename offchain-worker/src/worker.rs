@@ -3,7 +3,7 @@
 //! here can be lost at any moment.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     convert::Infallible,
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -26,11 +26,15 @@ use crate::{
     duties::{self, Action, Standing, View},
     generate::{Progress, Work},
     http::{Health, Metrics, Status},
-    ledger::{Entry, Key, Ledger, LedgerError},
+    ledger::{Entry, Key, Ledger, LedgerError, Reply},
     models::Models,
+    purse::Purse,
 };
 
+mod funds;
 mod steps;
+
+use self::funds::Funds;
 
 /// The target of the lines that tell what happens to each job.
 const LOG: &str = "assay_worker";
@@ -50,9 +54,6 @@ const SEND_AGAIN: u32 = 6;
 
 /// Blocks between two attempts to replace an extrinsic that the node refuses.
 const REPLACE: u32 = 2;
-
-/// Blocks between two looks at the operator's balance.
-const BALANCE: u32 = 10;
 
 /// Everything that the loop works with.
 pub struct Worker {
@@ -81,8 +82,13 @@ pub struct State {
     sent: HashMap<Key, Sent>,
     /// The best block that was last looked at.
     head: Option<Anchor>,
-    /// The block at which the operator's balance was last read.
-    balance_at: Option<u32>,
+    funds: Funds,
+    /// Duties that nothing can be said about for want of money.
+    unpaid: HashSet<Key>,
+    /// What another worker of this operator did, which nobody can have wanted.
+    rival: Option<String>,
+    /// Whether all was well when that was last said.
+    serving: Option<bool>,
 }
 
 struct Generating {
@@ -145,8 +151,10 @@ impl Worker {
                 connected = false;
                 pause = RECONNECT.0;
                 self.metrics.chain_connected.set(0);
-                self.health
-                    .send_modify(|health| health.status = Status::Degraded);
+                self.health.send_modify(|health| {
+                    health.status = Status::Degraded;
+                    health.reason = Some(format!("chain lost: {why}"));
+                });
             }
             match self.rest(pause).await {
                 Ok(()) => pause = pause.saturating_mul(2).min(RECONNECT.1),
@@ -208,6 +216,7 @@ impl Worker {
         }
         // This node's pool may be another one, or empty.
         self.state.sent.clear();
+        self.state.funds.forget();
         let mut blocks = chain.best_blocks().await?;
         let (news, mut new_block) = watch::channel(());
         let follower = AbortOnDrop(tokio::spawn(async move {
@@ -241,7 +250,7 @@ impl Worker {
                 // delivery that only the latter knows would look like one that failed.
                 let finalized = chain.finalized().await?;
                 let best = chain.best().await?;
-                self.round(&best, &finalized).await
+                self.round(chain, &best, &finalized).await
             };
             match timeout(LOOK, round).await {
                 Ok(Ok(true)) => {}
@@ -254,7 +263,12 @@ impl Worker {
 
     /// Finds new duties at `best` and does the next thing about each duty. Whether a decision was
     /// taken that another round can carry out at once.
-    async fn round(&mut self, best: &Snapshot, finalized: &Snapshot) -> Result<bool, End> {
+    async fn round(
+        &mut self,
+        chain: &Chain,
+        best: &Snapshot,
+        finalized: &Snapshot,
+    ) -> Result<bool, End> {
         self.check_operator(best, finalized).await?;
         self.state.head = Some(chain::anchor(best));
         let nonce_at_best = chain::nonce(best, &self.operator).await?;
@@ -274,7 +288,11 @@ impl Worker {
             .filter_map(|(key, _, _)| self.ledger.get(key)?.submission())
             .map(|submission| submission.nonce)
             .collect();
-
+        let purse = self.purse(best).await?;
+        self.switch(&purse, nonce_at_best, &mut nonces, best, finalized)
+            .await?;
+        // What is on its way, and what the duties with an earlier deadline will still cost.
+        let mut due = self.state.funds.due(&purse);
         let mut again = false;
         for (key, _, view) in views {
             if view.at_best != Standing::Open {
@@ -285,7 +303,25 @@ impl Worker {
             let Some(entry) = self.ledger.get(&key).cloned() else {
                 continue;
             };
-            match duties::decide(&entry, &view) {
+            let action = duties::decide(&entry, &view);
+            if let Some(duty) = open.get(&key).filter(|_| view.at_best == Standing::Open) {
+                let delivery = purse.fees.delivery(duty.token_limit);
+                let decided = matches!(entry.reply(), Some(Reply::Refusal { .. }));
+                let cost = if decided {
+                    purse.fees.decline
+                } else {
+                    delivery
+                };
+                if purse.pays(cost, due) {
+                    self.state.unpaid.remove(&key);
+                } else if matches!(action, Action::Generate | Action::Submit) {
+                    let declines = !decided && purse.pays(purse.fees.decline, due);
+                    again |= self.cannot_pay(key, delivery, declines)?;
+                    continue;
+                }
+                due = due.saturating_add(cost);
+            }
+            match action {
                 Action::Wait => {}
                 Action::Generate => {
                     if let Some(duty) = open.get(&key) {
@@ -323,7 +359,10 @@ impl Worker {
                     again = true;
                 }
                 Action::NoteInBlock => self.note_in_block(key, entry, best)?,
-                Action::Finish(outcome) => self.finish(key, entry, outcome, finalized)?,
+                Action::Finish(outcome) => {
+                    let rival = self.rival(chain, &key, &entry, finalized).await?;
+                    self.finish(key, entry, outcome, finalized, rival)?;
+                }
             }
         }
         let on_their_way: Vec<u64> = nonces.into_iter().collect();
@@ -331,7 +370,7 @@ impl Worker {
             warn!(target: LOG, nonce, "a nonce was lost; filling it, since others wait behind it");
             deliver::send(best, &deliver::sign_filler(finalized, nonce, &self.key)?).await?;
         }
-        self.report(best, finalized).await?;
+        self.report(&purse, best, finalized);
         Ok(again)
     }
 
@@ -342,12 +381,23 @@ impl Worker {
                 return Ok(());
             }
         }
-        Err(End::Fatal(anyhow::anyhow!(
-            "operator {} speaks for provider {} no more; start again with the key of its present \
-             operator",
-            self.operator,
-            self.provider
-        )))
+        // The development chain that is started again without its folder has the same genesis.
+        let known = best.provider(self.provider).await?.is_some();
+        Err(End::Fatal(match known {
+            true => anyhow::anyhow!(
+                "operator {} speaks for provider {} no more; start again with the key of its present \
+                 operator",
+                self.operator,
+                self.provider
+            ),
+            false => anyhow::anyhow!(
+                "the chain at {} knows no provider {} any more: it was deregistered, the chain was \
+                 wiped, or its node is not synced; register it with `assay provider register`, or \
+                 wait for the node, and start again",
+                self.url,
+                self.provider
+            ),
+        }))
     }
 
     /// The duties that the chain has for us now; those that are new are written down.
@@ -415,29 +465,39 @@ impl Worker {
         })
     }
 
-    async fn report(&mut self, best: &Snapshot, finalized: &Snapshot) -> Result<(), End> {
-        let due = |at: u32| best.number() >= at.saturating_add(BALANCE);
-        if self.state.balance_at.is_none_or(due) {
-            let balances = best.balances(self.operator).await?;
-            self.metrics.set_operator_balance(balances.free);
-            self.state.balance_at = Some(best.number());
-        }
+    fn report(&mut self, purse: &Purse, best: &Snapshot, finalized: &Snapshot) {
         let queue = self.state.generating.len();
         let open_jobs = self.ledger.active().count();
         self.metrics.queue.set(queue as i64);
         self.metrics.open_jobs.set(open_jobs as i64);
         self.metrics.best_block.set(best.number().into());
         self.metrics.finalized_block.set(finalized.number().into());
+        let poor = purse.is_low(open_jobs) || self.ledger.paused();
+        let reason = match poor {
+            true => Some(purse.complaint(&self.operator.to_string(), open_jobs)),
+            false => self.state.rival.clone(),
+        };
+        let serving = reason.is_none();
         let listings = self.models.listings();
         self.health.send_modify(|health| {
-            health.status = Status::Ok;
+            health.status = match serving {
+                true => Status::Ok,
+                false => Status::Degraded,
+            };
+            health.reason = reason.clone();
             health.listings = listings;
             health.best_block = best.number();
             health.finalized_block = finalized.number();
             health.queue = queue;
             health.open_jobs = open_jobs;
         });
-        Ok(())
+        if self.state.serving != Some(serving) {
+            self.state.serving = Some(serving);
+            match &reason {
+                None => info!(target: LOG, "serving"),
+                Some(why) => error!(target: LOG, %why, "degraded"),
+            }
+        }
     }
 }
 

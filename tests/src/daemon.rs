@@ -5,11 +5,25 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
+
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+/// Makes everything that waits here fail soon, so that a program that is asked to end does so by
+/// way of its destructors.
+pub fn stop() {
+    STOPPED.store(true, Ordering::Relaxed);
+}
+
+/// Whether [`stop`] was called.
+pub fn stopped() -> bool {
+    STOPPED.load(Ordering::Relaxed)
+}
 
 /// The folder where cargo puts the programs of this build.
 pub fn programs() -> Result<PathBuf> {
@@ -38,6 +52,7 @@ pub fn eventually<T>(
 ) -> Result<T> {
     let start = Instant::now();
     loop {
+        ensure!(!stopped(), "stopped while waiting until {what}");
         if let Some(answer) = ask().with_context(|| format!("waiting until {what}"))? {
             return Ok(answer);
         }

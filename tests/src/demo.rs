@@ -5,6 +5,7 @@ use std::{io::Write, path::Path, process::ExitCode, time::Instant};
 use anyhow::{ensure, Context, Result};
 use assay_client::{keys, AccountId32, Snapshot};
 use assay_tests::{demo_model, Assay, Node, Worker};
+use tokio::signal::unix::{signal, SignalKind};
 
 const PUBLISHER: &str = "//Charlie";
 const PROVIDER: &str = "//Bob";
@@ -17,13 +18,35 @@ const TREASURY_PALLET_ID: [u8; 8] = *b"asy/trsy";
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if let Err(error) = watch_signals() {
+        eprintln!("demo: cannot listen for signals: {error}");
+        return ExitCode::FAILURE;
+    }
     match demo().await {
         Ok(()) => ExitCode::SUCCESS,
+        Err(_) if assay_tests::stopped() => {
+            eprintln!("demo: stopped; its chain and its folder are gone");
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("demo: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// The folder is removed by its owner's destructor, which a signal alone would not run.
+fn watch_signals() -> std::io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        assay_tests::stop();
+    });
+    Ok(())
 }
 
 async fn demo() -> Result<()> {

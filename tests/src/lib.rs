@@ -7,7 +7,7 @@ mod node;
 mod scene;
 mod worker;
 
-pub use daemon::{eventually, free_port, programs, Daemon};
+pub use daemon::{eventually, free_port, programs, stop, stopped, Daemon};
 pub use market::{Assay, Outcome};
 pub use node::Node;
 pub use scene::{Provider, Scene};

@@ -1,11 +1,17 @@
 //! The `assay` command, as a user types it.
 
-use std::process::{Command, Stdio};
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use anyhow::{ensure, Context, Result};
 use serde_json::Value;
 
-use crate::programs;
+use crate::{eventually, programs};
+
+/// Longer than a command waits for the chain before it gives up by itself.
+const COMMAND: Duration = Duration::from_secs(600);
 
 /// The command, for one chain and one key.
 #[derive(Clone)]
@@ -91,10 +97,14 @@ impl Assay {
 
     /// Run with its output going where ours goes; a failure is an error.
     pub fn show(&self, arguments: &[&str]) -> Result<()> {
-        let status = self
-            .command(arguments)?
-            .status()
-            .context("starting assay")?;
+        let mut child = self.command(arguments)?.spawn().context("starting assay")?;
+        let what = format!("assay {} ends", arguments.join(" "));
+        let ended = eventually(&what, COMMAND, || Ok(child.try_wait()?));
+        if ended.is_err() {
+            child.kill()?;
+            child.wait()?;
+        }
+        let status = ended?;
         ensure!(
             status.success(),
             "assay {} ended with {status}",

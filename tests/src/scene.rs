@@ -152,6 +152,22 @@ impl Scene {
         .await
     }
 
+    /// Wait until the provider is online, or offline.
+    pub async fn wait_online(&self, provider: &Provider, online: bool) -> Result<()> {
+        let wait = async {
+            loop {
+                let record = self.chain.best().await?.provider(provider.stash).await?;
+                if record.context("the provider is registered")?.online == online {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("online is not {online} yet")))
+    }
+
     /// Every planck is in an account, and no job of the user holds any that is over.
     pub async fn check_money(&self) -> Result<()> {
         let snapshot = self.chain.best().await?;

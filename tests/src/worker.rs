@@ -1,13 +1,16 @@
 //! A worker.
 
 use std::{
+    io::{Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde_json::Value;
 
-use crate::{demo_model, free_port, Daemon};
+use crate::{demo_model, eventually, free_port, Daemon};
 
 const START: Duration = Duration::from_secs(60);
 
@@ -40,6 +43,34 @@ impl Worker {
         };
         worker.wait_until_serving(0)?;
         Ok(worker)
+    }
+
+    /// What `/health` says: whether all is well, and if not, why.
+    pub fn health(&self) -> Result<Result<(), String>> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.http_port))?;
+        write!(
+            stream,
+            "GET /health HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("a page has a body")?;
+        let body: Value = serde_json::from_str(body)?;
+        Ok(match head.starts_with("HTTP/1.1 200") {
+            true => Ok(()),
+            false => Err(body["reason"].as_str().unwrap_or_default().to_owned()),
+        })
+    }
+
+    /// Wait until `/health` gives a reason with `text` in it.
+    pub fn wait_until_degraded(&self, text: &str, limit: Duration) -> Result<()> {
+        eventually(&format!("/health says {text:?}"), limit, || {
+            Ok(self
+                .health()?
+                .err()
+                .filter(|why| why.contains(text))
+                .map(drop))
+        })
     }
 
     fn wait_until_serving(&mut self, from: usize) -> Result<()> {

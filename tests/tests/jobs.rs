@@ -10,7 +10,7 @@ use assay_client::{
     primitives::Sampling,
     Error, Wait,
 };
-use assay_tests::Scene;
+use assay_tests::{eventually, Scene};
 use serde_json::Value;
 
 const ASY: u128 = 1_000_000_000_000;
@@ -80,13 +80,14 @@ async fn a_job_is_drawn_delivered_and_settled_to_the_last_planck() -> Result<()>
     scene.check_money().await
 }
 
-/// With two workers and two prices, everyone is paid by the price of whoever was drawn.
+/// With two workers and two prices, everyone is paid by the price of whoever was drawn. A third
+/// worker that has the key of another, but not its ledger, is found out with the first job.
 #[tokio::test]
 async fn each_of_two_providers_is_paid_its_own_price() -> Result<()> {
     let scene = Scene::new().await?;
     let cheap = scene.provider("//Bob", 1, 3)?;
     let dear = scene.provider("//Eve", 2, 6)?;
-    let _workers = [scene.worker(&cheap, "cheap")?, scene.worker(&dear, "dear")?];
+    let workers = [scene.worker(&cheap, "cheap")?, scene.worker(&dear, "dear")?];
 
     for (provider, factor) in [(&cheap, 1), (&dear, 2)] {
         let named = provider.stash.to_string();
@@ -114,6 +115,41 @@ async fn each_of_two_providers_is_paid_its_own_price() -> Result<()> {
         let price = u128::from(job.prompt_len) + 3 * u128::from(delivery.output_len);
         assert_eq!(delivery.fee, factor * price * MILLI_ASY);
     }
+
+    let twin = scene.worker(&cheap, "twin")?;
+    let twins = [&workers[0], &twin];
+    for twin in twins {
+        assert_eq!(twin.health()?, Ok(()));
+    }
+    let named = cheap.stash.to_string();
+    scene.run("What is a bond?", &["--provider", &named])?;
+    eventually("one of the twins is degraded", LOG, || {
+        let reasons = twins.map(|twin| twin.health().map(|health| health.err()));
+        let found = reasons.into_iter().collect::<Result<Vec<_>>>()?;
+        let told = |why: &String| why.contains("job 2") && why.contains("ledger");
+        Ok(found.iter().flatten().any(told).then_some(()))
+    })?;
+    scene.check_money().await
+}
+
+/// A worker whose operator cannot pay for deliveries takes no more jobs, and says what it needs.
+#[tokio::test]
+async fn a_worker_without_money_goes_offline_and_comes_back() -> Result<()> {
+    let scene = Scene::new().await?;
+    let provider = scene.provider("//Bob", 1, 3)?;
+    let worker = scene.worker(&provider, "worker")?;
+    assert_eq!(worker.health()?, Ok(()));
+    let operator = provider.assay.with_key(&provider.operator);
+    operator.json(&["transfer", &provider.stash.to_string(), "9.94 ASY"])?;
+
+    worker.wait_until_degraded("assay transfer", LOG)?;
+    scene.wait_online(&provider, false).await?;
+    let account = keys::account(&keys::load(&provider.operator)?).to_string();
+    provider.assay.json(&["transfer", &account, "1 ASY"])?;
+    scene.wait_online(&provider, true).await?;
+    eventually("the worker serves again", LOG, || {
+        Ok(worker.health()?.is_ok().then_some(()))
+    })?;
     scene.check_money().await
 }
 

@@ -1,4 +1,6 @@
-use assay_primitives::{Claim, JobId, ListingId, RequestHeader, Sampling, TokenId, FORMAT_VERSION};
+use assay_primitives::{
+    Claim, JobId, ListingId, Outcome, RequestHeader, Sampling, TokenId, FORMAT_VERSION,
+};
 use subxt::{
     storage::Address,
     utils::{AccountId32, H256},
@@ -21,6 +23,17 @@ pub type Offer = runtime::providers::storage::offers::Output;
 pub type Provider = runtime::providers::storage::providers::Output;
 pub type JobParameters = runtime::jobs::storage::params::Output;
 pub type ProviderParameters = runtime::providers::storage::params::Output;
+
+/// How an assignment ended that brought no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentBack {
+    /// The provider's stash.
+    pub provider: AccountId32,
+    /// Declined or missed.
+    pub outcome: Outcome,
+    /// What the user got from the provider's bond, in planck.
+    pub compensation: u128,
+}
 
 /// The chain's storage at one block: everything read through one snapshot fits together.
 pub struct Snapshot(pub(super) OnlineClientAtBlock<PolkadotConfig>);
@@ -208,6 +221,23 @@ impl Snapshot {
         Ok(duties)
     }
 
+    /// How assignments of this job ended in this very block without an answer.
+    pub(super) async fn sent_back(&self, job: JobId) -> Result<Vec<SentBack>, Error> {
+        let events = self.0.events().fetch().await.map_err(Error::node)?;
+        let mut found = Vec::new();
+        for event in events.find::<runtime::jobs::events::SentBack>() {
+            let event = event.map_err(Error::node)?;
+            if event.job == job {
+                found.push(SentBack {
+                    provider: event.provider,
+                    outcome: event.outcome.0,
+                    compensation: event.compensation,
+                });
+            }
+        }
+        Ok(found)
+    }
+
     pub async fn job_parameters(&self) -> Result<JobParameters, Error> {
         self.get_or_default(runtime::storage().jobs().params(), ())
             .await
@@ -230,6 +260,13 @@ impl Snapshot {
     pub fn existential_deposit(&self) -> Result<u128, Error> {
         let address = runtime::constants().balances().existential_deposit();
         self.0.constants().entry(address).map_err(Error::node)
+    }
+
+    /// The highest royalty that a listing may have, in parts per million.
+    pub fn max_royalty(&self) -> Result<u32, Error> {
+        let address = runtime::constants().models().max_royalty();
+        let royalty = self.0.constants().entry(address).map_err(Error::node)?;
+        Ok(royalty.0)
     }
 
     /// The account that keeps unclaimed royalties.

@@ -5,6 +5,7 @@ use subxt::{
     config::PolkadotExtrinsicParamsBuilder,
     extrinsics::ExtrinsicEvents,
     transactions::{Payload, TransactionProgress, TransactionStatus},
+    utils::AccountId32,
     PolkadotConfig,
 };
 use subxt_signer::sr25519::Keypair;
@@ -58,8 +59,8 @@ impl Chain {
             .transactions()
             .sign_and_submit_then_watch(call, signer, params)
             .await
-            .map_err(|error| Error::not_accepted(&name, error))?;
-        match tokio::time::timeout(timeout, follow(&name, progress, wait)).await {
+            .map_err(|error| Error::not_accepted(&name, &account, error))?;
+        match tokio::time::timeout(timeout, follow(&name, &account, progress, wait)).await {
             Ok(included) => included,
             Err(_) => Err(Error::Timeout {
                 call: name,
@@ -69,9 +70,28 @@ impl Chain {
     }
 }
 
+impl Chain {
+    /// What sending `call` costs before it is executed, in planck. A call that needs less than its
+    /// worst case gets a part of it back.
+    pub async fn fee<C: Payload>(&self, call: &C, signer: &Keypair) -> Result<u128, Error> {
+        let at = self.api.at_current_block().await.map_err(Error::node)?;
+        let params = PolkadotExtrinsicParamsBuilder::<PolkadotConfig>::new()
+            .nonce(0)
+            .build();
+        let signed = at.transactions().create_signed(call, signer, params).await;
+        let estimate = signed.map_err(Error::node)?.partial_fee_estimate().await;
+        estimate.map_err(Error::node)
+    }
+}
+
 type Progress = TransactionProgress<PolkadotConfig, OnlineClientAtBlockImpl<PolkadotConfig>>;
 
-async fn follow(call: &str, mut progress: Progress, wait: Wait) -> Result<Included, Error> {
+async fn follow(
+    call: &str,
+    account: &AccountId32,
+    mut progress: Progress,
+    wait: Wait,
+) -> Result<Included, Error> {
     while let Some(status) = progress.next().await {
         let block = match status.map_err(Error::node)? {
             TransactionStatus::InBestBlock(block) if wait == Wait::InBlock => block,
@@ -79,7 +99,7 @@ async fn follow(call: &str, mut progress: Progress, wait: Wait) -> Result<Includ
             TransactionStatus::Error { message }
             | TransactionStatus::Invalid { message }
             | TransactionStatus::Dropped { message } => {
-                return Err(Error::not_accepted_because(call, &message));
+                return Err(Error::not_accepted_because(call, account, &message));
             }
             _ => continue,
         };
@@ -92,6 +112,7 @@ async fn follow(call: &str, mut progress: Progress, wait: Wait) -> Result<Includ
     }
     Err(Error::not_accepted_because(
         call,
+        account,
         "the node stopped reporting on it; look before sending it again",
     ))
 }

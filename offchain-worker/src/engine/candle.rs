@@ -2,12 +2,13 @@
 
 use std::{collections::HashMap, ops::ControlFlow};
 
+use assay_client::folder::Config;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Activation, VarBuilder};
 use candle_transformers::models::{llama, qwen2, qwen3};
 
 use super::{
-    folder::{config::Config, one_line},
+    folder::{one_line, read_tensors},
     sampling::Sampler,
     Architecture, Engine, EngineError, EngineSpec, Finish, GenerateRequest, Generation,
     ModelFolder,
@@ -36,7 +37,7 @@ struct Llama {
 impl CandleEngine {
     /// Reads the weights of `folder` and builds the model.
     pub fn load(folder: &ModelFolder) -> Result<Self, EngineError> {
-        let tensors = folder.read_tensors()?;
+        let tensors = read_tensors(folder)?;
         let network = Network::build(folder.config(), tensors).map_err(|error| {
             let problem = format!(
                 "no model can be built from it: {}",
@@ -50,7 +51,7 @@ impl CandleEngine {
             }
         })?;
         Ok(Self {
-            spec: folder.spec().clone(),
+            spec: spec(folder),
             network,
         })
     }
@@ -93,6 +94,23 @@ impl CandleEngine {
             logits = self.logits(&[token], position)?;
             position = position.saturating_add(1);
         }
+    }
+}
+
+fn spec(folder: &ModelFolder) -> EngineSpec {
+    let config = folder.config();
+    EngineSpec {
+        architecture: config.architecture,
+        layers: config.layers,
+        hidden: config.hidden,
+        intermediate: config.intermediate,
+        heads: config.heads,
+        kv_heads: config.kv_heads,
+        head_dim: config.head_dim,
+        vocabulary: config.vocabulary,
+        context: config.context,
+        stop_tokens: folder.spec().stop_tokens.to_vec(),
+        tied_embeddings: config.tied_embeddings,
     }
 }
 

@@ -198,7 +198,7 @@ fn decoding_with_the_cache_equals_prefilling_every_prefix() {
             assert_eq!(
                 argmax(&engine.prefill(&prefix).unwrap()),
                 Ok(token),
-                "{architecture}"
+                "{architecture:?}"
             );
             prefix.push(token);
         }

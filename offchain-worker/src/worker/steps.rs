@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use assay_client::Snapshot;
+use assay_client::{Chain, Snapshot};
 use tracing::{error, info, warn};
 
 use super::{End, Generating, Sent, Worker, LOG};
@@ -97,7 +97,7 @@ impl Worker {
         let generation = match result {
             Ok(generation) => generation,
             Err(Failure::Cancelled) => {
-                info!(target: LOG, job = key.job, "generation abandoned; the job is not ours now");
+                info!(target: LOG, job = key.job, "generation abandoned");
                 return Ok(());
             }
             Err(Failure::Request(why)) => return self.refuse(key, why),
@@ -181,7 +181,11 @@ impl Worker {
             }
             other => other,
         };
-        let submission = deliver::sign(finalized, key.job, &reply, nonce, &self.key)?;
+        let mut submission = deliver::sign(finalized, key.job, &reply, nonce, &self.key)?;
+        if let Some(last) = entry.submission().filter(|last| last.nonce == nonce) {
+            submission.replaced = last.replaced.clone();
+            submission.replaced.push(last.hash);
+        }
         let stage = Stage::Submitted(reply, submission.clone());
         let entry = Entry { stage, ..entry };
         self.ledger.put(key, entry.clone())?;
@@ -255,6 +259,7 @@ impl Worker {
         entry: Entry,
         outcome: Outcome,
         finalized: &Snapshot,
+        rival: Option<String>,
     ) -> Result<(), End> {
         let block = finalized.number();
         let receipt = entry.answer().map(|answer| answer.receipt.clone());
@@ -266,11 +271,16 @@ impl Worker {
                 info!(target: LOG, job = key.job, block, "{} finalized", what(&entry));
             }
             (Outcome::Lost, _) => {
-                warn!(
-                    target: LOG, job = key.job, block, deadline = entry.deadline,
-                    "job lost; its deadline passed or a fork took it away"
-                );
+                let why = match &rival {
+                    Some(_) => "another worker of this operator answered it",
+                    None => self.why_lost(&key, &entry, block),
+                };
+                warn!(target: LOG, job = key.job, block, deadline = entry.deadline, %why, "job lost");
             }
+        }
+        if let Some(what) = rival {
+            error!(target: LOG, job = key.job, "{what}");
+            self.state.rival = Some(what);
         }
         let kept = receipt.filter(|_| outcome == Outcome::Delivered);
         self.ledger.put(
@@ -281,11 +291,64 @@ impl Worker {
             },
         )?;
         self.state.sent.remove(&key);
+        self.state.unpaid.remove(&key);
         self.metrics
             .jobs
             .with_label_values(&[outcome.label()])
             .inc();
         Ok(())
+    }
+
+    /// Why a job was lost, as far as that is known when `block` is finalised.
+    fn why_lost(&self, key: &Key, entry: &Entry, block: u32) -> &str {
+        let refusal = self
+            .state
+            .sent
+            .get(key)
+            .and_then(|sent| sent.refusal.as_ref());
+        match (&entry.stage, refusal) {
+            _ if self.state.unpaid.contains(key) => {
+                "the operator could not pay the fee of any reply"
+            }
+            (_, Some(refusal)) => refusal.as_str(),
+            _ if block <= entry.deadline => "a fork took it away",
+            (Stage::Seen, _) => "no answer was ready at the deadline",
+            (Stage::Ready(_), _) => "the answer was ready too late",
+            _ => "no block took the reply until the deadline",
+        }
+    }
+
+    /// What another worker of this operator did about a duty that is settled, with the next step;
+    /// `None` if nobody else did anything.
+    pub(super) async fn rival(
+        &self,
+        chain: &Chain,
+        key: &Key,
+        entry: &Entry,
+        finalized: &Snapshot,
+    ) -> Result<Option<String>, End> {
+        let Some(job) = finalized.job(key.job).await? else {
+            return Ok(None);
+        };
+        let known = |hash| entry.submission().is_some_and(|sent| sent.covers(hash));
+        let answers = !matches!(entry.reply(), Some(Reply::Refusal { .. }));
+        let deed = if chain::delivered_by_another(chain, key.job, &job, &self.operator, known).await
+        {
+            "delivered"
+        } else if answers
+            && chain::declined(&job, &self.provider, finalized.number(), entry.deadline)
+            && !self.ledger.knows_another(key)?
+        {
+            "declined"
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(format!(
+            "job {} was {deed} for provider {} by another than this worker: another one runs with \
+             the key of operator {} and its own ledger, or this ledger is an old copy; stop one of \
+             the two, or give each worker a provider of its own, and start this one again",
+            key.job, self.provider, self.operator
+        )))
     }
 }
 

@@ -2,7 +2,7 @@
 //! AMD EPYC, with the reads and writes of ParityDB.
 
 use core::marker::PhantomData;
-use frame_support::{traits::Get, weights::Weight};
+use frame_support::weights::Weight;
 
 pub struct WeightInfo<T>(PhantomData<T>);
 

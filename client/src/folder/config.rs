@@ -1,22 +1,12 @@
-//! `config.json`: which architecture, which shape, and whether the engine computes exactly that.
+//! `config.json`: which architecture, which shape, and whether a worker computes exactly that.
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
+use assay_primitives::Architecture;
 use serde::Deserialize;
 
-use super::{fault, parse, read, AGAIN};
-use crate::engine::EngineError;
-
-/// The families of decoder that can be loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Architecture {
-    /// Llama 2 and 3.
-    Llama,
-    /// Qwen2: Llama with biases on the query, key and value projections.
-    Qwen2,
-    /// Qwen3: Llama with a norm on queries and keys.
-    Qwen3,
-}
+use super::{parse, AGAIN};
+use crate::Error;
 
 /// The tables of the rotary embedding are computed for every position at load; beyond this
 /// length they would take more memory than the weights of a small model.
@@ -24,42 +14,38 @@ const MAX_CONTEXT: u32 = 1 << 20;
 
 const SUPPORTED: &str = "use a model of LlamaForCausalLM, Qwen2ForCausalLM or Qwen3ForCausalLM";
 
-impl Architecture {
-    /// The names by which `config.json` may call it: `model_type`, and the entry of
-    /// `architectures`.
-    fn names(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Llama => ("llama", "LlamaForCausalLM"),
-            Self::Qwen2 => ("qwen2", "Qwen2ForCausalLM"),
-            Self::Qwen3 => ("qwen3", "Qwen3ForCausalLM"),
-        }
-    }
-
-    fn find(kind: &Kind) -> Option<Self> {
-        [Self::Llama, Self::Qwen2, Self::Qwen3]
-            .into_iter()
-            .find(|architecture| {
-                let (model_type, class) = architecture.names();
-                // A model of the right type may still have another head on it, such as a classifier.
-                let classes = kind.architectures.as_ref().filter(|all| !all.is_empty());
-                let class_fits = classes.map(|all| all.iter().any(|found| found == class));
-                match &kind.model_type {
-                    Some(found) => found == model_type && class_fits != Some(false),
-                    None => class_fits == Some(true),
-                }
-            })
+/// The names by which `config.json` may call an architecture: `model_type`, and the entry of
+/// `architectures`.
+fn names(architecture: Architecture) -> (&'static str, &'static str) {
+    match architecture {
+        Architecture::Llama => ("llama", "LlamaForCausalLM"),
+        Architecture::Qwen2 => ("qwen2", "Qwen2ForCausalLM"),
+        Architecture::Qwen3 => ("qwen3", "Qwen3ForCausalLM"),
     }
 }
 
-impl fmt::Display for Architecture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.names().1)
-    }
+fn find(kind: &Kind) -> Option<Architecture> {
+    [
+        Architecture::Llama,
+        Architecture::Qwen2,
+        Architecture::Qwen3,
+    ]
+    .into_iter()
+    .find(|architecture| {
+        let (model_type, class) = names(*architecture);
+        // A model of the right type may still have another head on it, such as a classifier.
+        let classes = kind.architectures.as_ref().filter(|all| !all.is_empty());
+        let class_fits = classes.map(|all| all.iter().any(|found| found == class));
+        match &kind.model_type {
+            Some(found) => found == model_type && class_fits != Some(false),
+            None => class_fits == Some(true),
+        }
+    })
 }
 
 /// The checked content of `config.json`.
 #[derive(Clone, Debug)]
-pub(in crate::engine) struct Config {
+pub struct Config {
     pub architecture: Architecture,
     pub layers: u32,
     pub hidden: u32,
@@ -79,7 +65,7 @@ pub(in crate::engine) struct Config {
 
 /// How Llama 3 stretches the slow frequencies of the rotary embedding.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::engine) struct Llama3Scaling {
+pub struct Llama3Scaling {
     pub factor: f32,
     pub low_freq_factor: f32,
     pub high_freq_factor: f32,
@@ -146,20 +132,19 @@ impl TokenIds {
 }
 
 impl Config {
-    pub(super) fn read(path: &Path) -> Result<Self, EngineError> {
-        let content = read(path)?;
-        let kind: Kind = parse(path, &content)?;
-        let Some(architecture) = Architecture::find(&kind) else {
+    pub(super) fn read(path: &Path) -> Result<Self, Error> {
+        let kind: Kind = parse(path)?;
+        let Some(architecture) = find(&kind) else {
             let class = kind.architectures.as_ref().and_then(|all| all.first());
             let found = class
                 .or(kind.model_type.as_ref())
                 .map_or("none", String::as_str);
             let problem = format!("unsupported architecture {found}");
-            return Err(fault(path, problem, SUPPORTED));
+            return Err(Error::file(path, problem, SUPPORTED));
         };
-        let file: File = parse(path, &content)?;
+        let file: File = parse(path)?;
         Self::from_file(architecture, file)
-            .map_err(|Unusable { problem, next }| fault(path, problem, next))
+            .map_err(|Unusable { problem, next }| Error::file(path, problem, next))
     }
 
     fn from_file(architecture: Architecture, file: File) -> Result<Self, Unusable> {
@@ -249,6 +234,11 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    /// The class that the architecture has in `config.json`.
+    pub(super) fn class(&self) -> &'static str {
+        names(self.architecture).1
     }
 
     /// The tensors of a model with this configuration: names and shapes.
@@ -397,7 +387,8 @@ fn rope(architecture: Architecture, file: &File) -> Result<(f64, Option<Llama3Sc
             }
         }
         _ => Err(Unusable::unsupported(format!(
-            "RoPE scaling {kind} of {architecture}"
+            "RoPE scaling {kind} of {}",
+            names(architecture).1
         ))),
     }
 }

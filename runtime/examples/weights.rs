@@ -39,7 +39,9 @@ fn main() {
     let max_draws = pallet_jobs::ParametersOf::<Runtime>::default().max_draws;
     println!("committed weights as time, the database included; the last column counts transfers");
     line("balances.transfer_keep_alive", transfer);
-    println!("what submit is charged beside itself: {max_draws} draws, miss, settle, remove");
+    println!(
+        "what submit is charged beside itself: {max_draws} draws with a miss each, settle, remove"
+    );
     line("with 1 offer", Weights::future(1, max_draws.into()));
     line("with 64 offers", Weights::future(64, max_draws.into()));
     for (prompt, answer) in SIZES {

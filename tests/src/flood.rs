@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 type Rpc = LegacyRpcMethods<RpcConfigFor<PolkadotConfig>>;
 
-const DEFAULT_TRANSFERS: u32 = 2_000;
+const DEFAULT_TRANSFERS: u32 = 12_000;
 const SENDERS: [&str; 6] = [
     "//Alice",
     "//Bob",

@@ -115,8 +115,8 @@ mod tests {
     const MILLI_ASY: u128 = 1_000_000_000;
 
     #[test]
-    fn deposits_are_those_of_the_runtime() {
-        // As held on a development chain.
+    fn deposits_are_those_that_a_development_chain_held() {
+        // Written down from holds; nothing here compares them with the runtime of today.
         assert_eq!(listing_deposit().1, 14_990 * MILLI_ASY / 1_000);
         assert_eq!(provider_deposit().1, 24_450 * MILLI_ASY / 1_000);
         assert_eq!(offer_deposit().1, 10_640 * MILLI_ASY / 1_000);

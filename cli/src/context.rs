@@ -1,12 +1,15 @@
 //! What every command needs: the chain, the key, and a way to say things.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{
+    io::{ErrorKind, IsTerminal, Write},
+    time::Duration,
+};
 
 use assay_client::{
     keys, subxt::transactions::Payload, AccountId32, Amount, Chain, Included, Keypair, Wait,
 };
 use clap::{Args, ValueEnum};
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use crate::{
@@ -14,19 +17,17 @@ use crate::{
     funds::{Funds, Takes},
 };
 
+/// The node of this machine.
+const LOCAL: &str = "ws://127.0.0.1:9944";
+
 /// How long a transaction may take into a block.
 const SUBMIT_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(Args)]
 pub struct Globals {
-    /// Node to talk to.
-    #[arg(
-        long,
-        global = true,
-        env = "ASSAY_CHAIN",
-        default_value = "ws://127.0.0.1:9944"
-    )]
-    chain: String,
+    /// Node to talk to [default: ws://127.0.0.1:9944].
+    #[arg(long, global = true, env = "ASSAY_CHAIN")]
+    chain: Option<String>,
 
     /// Key to sign with: a secret URI such as //Alice, or a file with one or with a polkadot-js
     /// account (its password in ASSAY_PASSWORD).
@@ -54,11 +55,19 @@ impl Context {
     }
 
     pub fn url(&self) -> &str {
-        &self.globals.chain
+        self.globals.chain.as_deref().unwrap_or(LOCAL)
     }
 
     pub async fn chain(&self) -> Result<Chain, Failure> {
-        Ok(Chain::connect(&self.globals.chain).await?)
+        Ok(Chain::connect(self.url()).await?)
+    }
+
+    /// The chain where the user named a node, for what works without one.
+    pub async fn chain_if_given(&self) -> Result<Option<Chain>, Failure> {
+        match self.globals.chain {
+            Some(_) => Ok(Some(self.chain().await?)),
+            None => Ok(None),
+        }
     }
 
     pub fn key(&self) -> Result<Keypair, Failure> {
@@ -116,12 +125,17 @@ impl Context {
         self.globals.output == Output::Json
     }
 
+    /// Print a result as JSON where it is a failure too, which is said besides.
+    pub fn print_json(&self, json: &Value) {
+        print(format_args!("{json:#}"));
+    }
+
     /// Print a result in the form that was asked for.
     pub fn show(&self, json: Value, text: impl FnOnce() -> String) {
         if self.is_json() {
-            println!("{json:#}");
+            self.print_json(&json);
         } else {
-            println!("{}", text().trim_end());
+            print(text().trim_end());
         }
     }
 
@@ -138,6 +152,18 @@ impl Context {
         }
     }
 }
+
+/// A line of the result. That nobody reads it any more, as behind `| head`, is no failure.
+pub fn print(line: impl std::fmt::Display) {
+    if let Err(error) = writeln!(std::io::stdout(), "{line}") {
+        if error.kind() != ErrorKind::BrokenPipe {
+            eprintln!("assay: the result cannot be written: {error}");
+        }
+    }
+}
+
+/// What a spinner becomes while it is known how far something is.
+const BAR: &str = "{spinner} {wide_bar} {percent:>3} %  {msg}";
 
 /// Goes to standard error: a spinner on a terminal, plain lines elsewhere, nothing beside JSON.
 pub enum Progress {
@@ -163,11 +189,26 @@ impl Progress {
         }
     }
 
+    /// How far something is whose end is known; shown as [`wait`](Self::wait) is.
+    pub fn advance(&self, done: u64, total: u64, message: &str) {
+        if let Self::Spinner(bar) = self {
+            if bar.length() != Some(total) {
+                bar.set_length(total);
+                // A template that does not parse leaves the spinner.
+                if let Ok(style) = ProgressStyle::with_template(BAR) {
+                    bar.set_style(style);
+                }
+            }
+            bar.set_position(done);
+            bar.set_message(message.to_owned());
+        }
+    }
+
     /// Print a part of the result without the spinner getting into it.
     pub fn print(&self, text: &str) {
         match self {
-            Self::Spinner(bar) => bar.suspend(|| println!("{text}")),
-            Self::Lines => println!("{text}"),
+            Self::Spinner(bar) => bar.suspend(|| print(text)),
+            Self::Lines => print(text),
             Self::Silent => {}
         }
     }

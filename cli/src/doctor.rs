@@ -3,7 +3,7 @@
 use assay_client::{chain::ListingStatus, keys, Amount, Chain, Error, Snapshot};
 use serde_json::json;
 
-use crate::{context::Context, failure::Failure};
+use crate::{context::Context, failure::Failure, records};
 
 /// One thing looked at.
 struct Check {
@@ -177,7 +177,7 @@ async fn market(best: &Snapshot, report: &mut Report) -> Result<(), Error> {
     let mut active = Vec::new();
     for (id, listing) in &listings {
         if matches!(listing.status, ListingStatus::Active) {
-            active.push(*id);
+            active.push((*id, listing.parts.0.spec.profile));
         }
     }
     if active.is_empty() {
@@ -193,7 +193,7 @@ async fn market(best: &Snapshot, report: &mut Report) -> Result<(), Error> {
     let mut serving_listings = 0u32;
     let mut without_offers = 0u32;
     let mut busy = Vec::new();
-    for id in active {
+    for (id, profile) in active {
         let offers = best.offers(id).await?;
         if offers.is_empty() {
             without_offers = without_offers.saturating_add(1);
@@ -210,8 +210,9 @@ async fn market(best: &Snapshot, report: &mut Report) -> Result<(), Error> {
             }
         }
         let found = format!(
-            "{serving} of {} offers for {id:?} can take a job now",
-            offers.len()
+            "{serving} of {} offers for {id:?} ({}) can take a job now",
+            offers.len(),
+            records::profile(&profile)
         );
         match serving {
             0 => busy.push(found),

@@ -12,6 +12,7 @@ use serde_json::{json, Value};
 use crate::{
     context::Context,
     failure::Failure,
+    receipt::{Answer, Target},
     records,
     request::{Request, RequestArgs},
     text::Text,
@@ -25,7 +26,7 @@ pub enum Command {
     /// Show where a job stands, and its answer.
     Status(JobArgs),
     /// Follow a job until it is settled or refunded.
-    Watch(JobArgs),
+    Watch(WatchArgs),
     /// Take back a job that is not assigned.
     Cancel {
         /// Number of the job.
@@ -48,6 +49,16 @@ pub struct JobArgs {
     model_dir: Option<PathBuf>,
 }
 
+#[derive(Args)]
+pub struct WatchArgs {
+    #[command(flatten)]
+    job: JobArgs,
+
+    /// Save the answer with its signed receipt in this new file, for `assay verify`.
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+}
+
 pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::Submit(args) => submit(context, args).await,
@@ -55,9 +66,10 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             let chain = context.chain().await?;
             let seen = look(&chain, args.job).await?;
             let description = records::describe(args.job, &seen.job, &seen.sent_back);
-            show(&chain, context, args, seen, Some(description)).await
+            show(&chain, context, args, seen, Some(description), None).await
         }
-        Command::Watch(args) => {
+        Command::Watch(WatchArgs { job: args, receipt }) => {
+            let target = receipt.map(Target::new).transpose()?;
             let chain = context.chain().await?;
             let progress = context.progress();
             let seen = follow(&chain, args.job, Goal::Settled, &progress, &mut |_, _| {
@@ -67,11 +79,11 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             drop(progress);
             let refunded = matches!(seen.job.state, JobState::Refunded { .. });
             if !refunded {
-                return show(&chain, context, args, seen, None).await;
+                return show(&chain, context, args, seen, None, target).await;
             }
             let Seen { job, sent_back, .. } = &seen;
             if context.is_json() {
-                println!("{:#}", records::job(args.job, job, sent_back));
+                context.print_json(&records::job(args.job, job, sent_back));
             }
             Err(Failure::Request(format!(
                 "{}; {}",
@@ -148,14 +160,20 @@ async fn submit(context: &Context, args: RequestArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Print a job and its answer; as text, after `description` if that was not said before.
+/// Print a job and its answer, as text after `description` if that was not said before, and save the receipt if
+/// that was asked for.
 async fn show(
     chain: &Chain,
     context: &Context,
     args: JobArgs,
     seen: Seen,
     description: Option<String>,
+    target: Option<Target>,
 ) -> Result<(), Failure> {
+    let receipt = match context.is_json() || target.is_some() {
+        true => Answer::of(chain, args.job, &seen.job, seen.output.as_deref()).await,
+        false => Ok(None),
+    };
     let Seen {
         job,
         output,
@@ -169,7 +187,10 @@ async fn show(
     if let Value::Object(fields) = &mut json {
         fields.insert("output".into(), output.clone().into());
         fields.insert("text".into(), text.clone().into());
+        let receipt = receipt.as_ref().ok().and_then(Option::as_ref);
+        fields.insert("receipt".into(), receipt.map(Answer::to_json).into());
     }
+    let saved = target.as_ref().map(|target| target.path().display());
     context.show(json, || {
         let mut lines = Vec::from_iter(description);
         match (text, output) {
@@ -181,8 +202,18 @@ async fn show(
             }
             (None, None) => {}
         }
+        if let Some(saved) = saved {
+            lines.push(format!(
+                "the receipt goes to {saved}; `assay verify {saved}` checks every token"
+            ));
+        }
         lines.join("\n")
     });
+    if let Some(target) = target {
+        if let Some(receipt) = receipt? {
+            target.save(&receipt)?;
+        }
+    }
     Ok(())
 }
 

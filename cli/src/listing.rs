@@ -6,7 +6,7 @@ use assay_client::{
     AccountId32, Snapshot, H256,
 };
 
-use crate::{failure::Failure, text::Text};
+use crate::{failure::Failure, records, text::Text};
 
 pub type Found = (H256, Listing);
 
@@ -17,6 +17,8 @@ pub fn is_active(listing: &Listing) -> bool {
 /// A listing that may be meant.
 struct Candidate {
     id: H256,
+    /// How its model is computed, in one word.
+    profile: &'static str,
     publisher: AccountId32,
     offers: usize,
 }
@@ -127,6 +129,7 @@ async fn choose(
         for (id, listing) in &left {
             candidates.push(Candidate {
                 id: *id,
+                profile: records::profile(&listing.parts.0.spec.profile),
                 publisher: listing.publisher,
                 offers: snapshot.offers(*id).await?.len(),
             });
@@ -175,6 +178,7 @@ fn only(
         .map(
             |Candidate {
                  id,
+                 profile,
                  publisher,
                  offers,
              }| {
@@ -183,7 +187,7 @@ fn only(
                     1 => "1 offer".to_owned(),
                     several => format!("{several} offers"),
                 };
-                format!("{id:?} of {publisher} with {offers}")
+                format!("{id:?} ({profile}) of {publisher} with {offers}")
             },
         )
         .collect();
@@ -205,6 +209,7 @@ mod tests {
     fn candidate(byte: u8, offers: usize) -> Candidate {
         Candidate {
             id: H256::repeat_byte(byte),
+            profile: records::UNVERIFIED,
             publisher: AccountId32([byte; 32]),
             offers,
         }
@@ -224,8 +229,14 @@ mod tests {
     fn where_several_fit_each_is_told_with_its_publisher_and_offers() {
         let all = || vec![candidate(1, 0), candidate(2, 1), candidate(3, 2)];
         let message = only(all(), false, false).unwrap_err().to_string();
-        for offers in ["3 listings", "no offer", "1 offer,", "2 offers"] {
-            assert!(message.contains(offers), "{message}");
+        for part in [
+            "3 listings",
+            "(unverified)",
+            "no offer",
+            "1 offer,",
+            "2 offers",
+        ] {
+            assert!(message.contains(part), "{message}");
         }
         assert!(message.contains(&AccountId32([3; 32]).to_string()));
         assert!(!message.contains('\n'), "{message}");

@@ -14,11 +14,13 @@ mod listing;
 mod model;
 mod offers;
 mod provider;
+mod receipt;
 mod records;
 mod request;
 mod run;
 mod text;
 mod transfer;
+mod verify;
 mod watch;
 
 use std::process::ExitCode;
@@ -47,7 +49,9 @@ enum Command {
     /// Submit jobs and look after them.
     #[command(subcommand)]
     Job(job::Command),
-    /// List models, and collect their royalties.
+    /// Compute an answer again, and say whether every token is right.
+    Verify(verify::Args),
+    /// Make exact models, list models, and collect their royalties.
     #[command(subcommand)]
     Model(model::Command),
     /// Sell inference.
@@ -77,6 +81,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run::run(context, args).await,
         Command::Job(command) => job::run(context, command).await,
+        Command::Verify(args) => verify::run(context, args).await,
         Command::Model(command) => model::run(context, command).await,
         Command::Provider(command) => provider::run(context, command).await,
         Command::Balance(args) => balance::run(context, args).await,

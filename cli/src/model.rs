@@ -1,4 +1,4 @@
-//! `assay model`: for those who publish models, and those who look for one.
+//! `assay model`: for those who make and publish models, and those who look for one.
 
 use std::path::PathBuf;
 
@@ -19,11 +19,27 @@ use crate::{
     funds, listing, records,
 };
 
+mod folder;
+
 #[derive(Subcommand)]
 pub enum Command {
-    /// List the model in a folder. Its files stay where they are; the chain gets their hashes.
+    /// Make an exact model, whose answers can be verified, of float weights.
+    Import {
+        /// Folder from Hugging Face (config.json, tokenizer.json, safetensors in bf16, f16 or f32), or
+        /// a GGUF file (F32, F16, BF16 or Q8_0).
+        source: PathBuf,
+        /// Folder to make [default: the source's name and -exact, in the current folder].
+        dir: Option<PathBuf>,
+    },
+    /// Show what a model folder holds: shape, tensors, hashes.
+    Inspect { dir: PathBuf },
+    /// Read every byte of an exact model, and say whether it has the root that it claims.
+    Verify { dir: PathBuf },
+    /// List the model in a folder. Its files stay where they are; the chain gets their hashes. A
+    /// folder that `assay model import` made is listed as exact, one from Hugging Face as unverified:
+    /// nobody can prove a wrong answer of it.
     Register {
-        /// Folder with config.json, tokenizer.json and the safetensors.
+        /// Folder of an exact model, or one with config.json, tokenizer.json and the safetensors.
         dir: PathBuf,
         /// Your share of each fee, in percent.
         #[arg(long, value_name = "PERCENT", default_value = "0", allow_hyphen_values = true,
@@ -55,6 +71,9 @@ fn percent(text: &str) -> Result<u32, String> {
 
 pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
+        Command::Import { source, dir } => folder::import(context, &source, dir),
+        Command::Inspect { dir } => folder::inspect(context, dir),
+        Command::Verify { dir } => folder::verify(context, dir),
         Command::Register { dir, royalty, uri } => register(context, dir, royalty, uri).await,
         Command::List => list(context).await,
         Command::Show { model } => show(context, model).await,
@@ -127,7 +146,15 @@ async fn register(
     check_royalty(royalty, chain.best().await?.max_royalty()?)?;
     let progress = context.progress();
     progress.wait("checking and hashing the model's files");
-    let parts = ModelFolder::open(&dir)?.parts()?;
+    let folder = ModelFolder::open(&dir)?;
+    let parts = folder.parts()?;
+    if !folder.is_exact() {
+        progress.say(&format!(
+            "this is listed as unverified: floats, so nobody can prove a wrong answer; `assay model import {}` makes \
+             an exact model",
+            dir.display()
+        ));
+    }
     drop(progress);
     let call = runtime::tx().models().register(
         parts.spec.clone().into(),
@@ -191,19 +218,23 @@ async fn show(context: &Context, model: Option<String>) -> Result<(), Failure> {
     let account = snapshot.listing_account(id).await?;
     let offers = snapshot.offers(id).await?;
     let mut json = records::listing(&id, &listing, account.as_ref());
+    let profile = listing.parts.0.spec.profile;
     if let Value::Object(fields) = &mut json {
         let offers = offers
             .iter()
-            .map(|(stash, offer)| records::offer(stash, &id, offer));
+            .map(|(stash, offer)| records::offer(stash, (&id, &profile), offer));
         fields.insert("offers".into(), offers.collect());
     }
     context.show(json, || {
         let mut lines = vec![line(&id, &listing, account.as_ref())];
         lines.push(format!("  publisher {}", listing.publisher));
+        let parts = &listing.parts.0;
         for (what, hash) in [
-            ("tokenizer", listing.parts.0.tokenizer),
-            ("template", listing.parts.0.template),
-            ("weights_root", listing.parts.0.weights_root),
+            ("root", parts.root()),
+            ("tokenizer", parts.tokenizer),
+            ("template", parts.template),
+            ("tables", parts.tables),
+            ("weights_root", parts.weights_root),
         ] {
             lines.push(format!("  {what} {hash:?}"));
         }
@@ -230,8 +261,9 @@ async fn show(context: &Context, model: Option<String>) -> Result<(), Failure> {
 fn line(id: &H256, listing: &Listing, account: Option<&ListingAccount>) -> String {
     let spec = &listing.parts.0.spec;
     let mut line = format!(
-        "{id:?} {} {:?}: {} layers of {}, context {}, royalty {}",
+        "{id:?} {}, {}, {:?}: {} layers of {}, context {}, royalty {}",
         records::status(&listing.status),
+        records::profile(&spec.profile),
         spec.architecture,
         spec.layers,
         spec.hidden,

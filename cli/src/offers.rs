@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_named_provider_that_cannot_take_the_job_is_told_with_its_true_reason() {
-        let named = Some(AccountId32([2; 32]));
+        let named = AccountId32([2; 32]);
         for (unfit, part) in [
             (vec![], "has no offer for listing 0x0101"),
             (
@@ -417,10 +417,10 @@ mod tests {
             (vec![Unfit::NoCapacity], "capacity of 0"),
         ] {
             for wanted in [None, Some(Amount(ASY))] {
-                let refused = offers(named, unfit.clone()).max_fee(wanted, |_| {});
+                let refused = offers(Some(named), unfit.clone()).max_fee(wanted, |_| {});
                 let message = refused.unwrap_err().to_string();
                 assert!(message.contains(part), "{message}");
-                assert!(message.contains(&named.unwrap().to_string()), "{message}");
+                assert!(message.contains(&named.to_string()), "{message}");
             }
         }
     }

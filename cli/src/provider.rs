@@ -9,6 +9,7 @@ use assay_client::{
     subxt::transactions::Payload,
     AccountId32, Amount, Snapshot, H256,
 };
+use assay_primitives::Profile;
 use clap::{Args, Subcommand};
 use runtime_types::{
     bounded_collections::bounded_vec::BoundedVec, pallet_providers::types::ProviderInfo,
@@ -133,7 +134,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             }
             if context.is_json() {
                 let json = json!({ "provider": null, "account": records::account(&account) });
-                println!("{json:#}");
+                context.print_json(&json);
             }
             Err(no_provider(account))
         }
@@ -312,9 +313,11 @@ async fn show(
     let Some((stash, provider)) = find(snapshot, account).await? else {
         return Ok(false);
     };
-    let mut offers: Vec<(H256, Offer)> = Vec::new();
-    for (id, _) in snapshot.listings().await? {
-        offers.extend(snapshot.offer(id, stash).await?.map(|offer| (id, offer)));
+    let mut offers: Vec<(H256, Profile, Offer)> = Vec::new();
+    for (id, listing) in snapshot.listings().await? {
+        let profile = listing.parts.0.spec.profile;
+        let offer = snapshot.offer(id, stash).await?;
+        offers.extend(offer.map(|offer| (id, profile, offer)));
     }
     let min_bond = snapshot.provider_parameters().await?.min_bond;
     let json = records::provider(&stash, &provider, &offers);
@@ -345,7 +348,7 @@ fn obstacles(online: bool, bond: u128, has_offers: bool, min_bond: u128) -> Vec<
 fn text(
     stash: &AccountId32,
     provider: &Provider,
-    offers: &[(H256, Offer)],
+    offers: &[(H256, Profile, Offer)],
     min_bond: u128,
 ) -> String {
     let state = if provider.online { "online" } else { "offline" };
@@ -380,9 +383,10 @@ fn text(
             chunk.due
         ));
     }
-    for (id, offer) in offers {
+    for (id, profile, offer) in offers {
         lines.push(format!(
-            "  offers {id:?}: {} in, {} out, context {}, {} of {} jobs open, unchanged since block {}",
+            "  offers {id:?} ({}): {} in, {} out, context {}, {} of {} jobs open, unchanged since block {}",
+            records::profile(profile),
             Amount(offer.price.0.input),
             Amount(offer.price.0.output),
             offer.context,

@@ -8,7 +8,7 @@ use assay_client::{
     },
     AccountId32, Amount, H256,
 };
-use assay_primitives::{ModelParts, Outcome};
+use assay_primitives::{ModelParts, Outcome, Profile};
 use serde_json::{json, Value};
 
 pub fn account(account: &AccountId32) -> String {
@@ -24,6 +24,17 @@ pub fn status(status: &ListingStatus) -> &'static str {
         ListingStatus::Active => "Active",
         ListingStatus::Retired => "Retired",
         ListingStatus::Frozen => "Frozen",
+    }
+}
+
+/// What [`profile`] says of a model whose answers nobody can verify.
+pub const UNVERIFIED: &str = "unverified";
+
+/// How a model's numbers are computed, in one word.
+pub fn profile(profile: &Profile) -> &'static str {
+    match profile {
+        Profile::Unverified => UNVERIFIED,
+        Profile::Exact { .. } => "exact",
     }
 }
 
@@ -55,6 +66,7 @@ pub fn listing(id: &H256, record: &Listing, uses: Option<&ListingAccount>) -> Va
     json!({
         "listing": hash(id),
         "root": hash(&record.parts.0.root()),
+        "profile": profile(&record.parts.0.spec.profile),
         "publisher": account(&record.publisher),
         "parts": parts(&record.parts.0),
         "royalty": record.royalty.0,
@@ -71,10 +83,11 @@ pub fn percent(ppm: u32) -> String {
     format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-pub fn offer(stash: &AccountId32, listing: &H256, record: &Offer) -> Value {
+pub fn offer(stash: &AccountId32, (id, model): (&H256, &Profile), record: &Offer) -> Value {
     json!({
         "provider": account(stash),
-        "listing": hash(listing),
+        "listing": hash(id),
+        "profile": profile(model),
         "price": {
             "input": Amount(record.price.0.input),
             "output": Amount(record.price.0.output),
@@ -86,7 +99,11 @@ pub fn offer(stash: &AccountId32, listing: &H256, record: &Offer) -> Value {
     })
 }
 
-pub fn provider(stash: &AccountId32, record: &Provider, offers: &[(H256, Offer)]) -> Value {
+pub fn provider(
+    stash: &AccountId32,
+    record: &Provider,
+    offers: &[(H256, Profile, Offer)],
+) -> Value {
     let unbonding: Vec<Value> = record
         .unbonding
         .0
@@ -106,7 +123,10 @@ pub fn provider(stash: &AccountId32, record: &Provider, offers: &[(H256, Offer)]
         "unbonding": unbonding,
         "exposure": Amount(record.exposure),
         "open_jobs": record.open_jobs,
-        "offers": offers.iter().map(|(id, record)| offer(stash, id, record)).collect::<Vec<_>>(),
+        "offers": offers
+            .iter()
+            .map(|(id, profile, record)| offer(stash, (id, profile), record))
+            .collect::<Vec<_>>(),
         "maturing": Amount(record.maturing),
         "record": {
             "assigned": record.record.assigned,

@@ -6,7 +6,7 @@ use assay_client::{
     chain::{runtime, Listing},
     keys, AccountId32, Amount, Chain, H256,
 };
-use assay_primitives::{Sampling, TokenId};
+use assay_primitives::{Profile, Sampling, SamplingError, TokenId};
 use clap::Args;
 
 use crate::{
@@ -56,7 +56,7 @@ pub struct RequestArgs {
     #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     max_fee: Option<Amount>,
 
-    /// Temperature; 0 always takes the likeliest token.
+    /// Temperature, 0.001 to 10; 0 always takes the likeliest token.
     #[arg(long, default_value = "0", allow_hyphen_values = true, value_parser = parts_per_million)]
     temperature: u32,
 
@@ -64,9 +64,24 @@ pub struct RequestArgs {
     #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
     top_k: u32,
 
-    /// Keep the likeliest tokens whose probabilities reach this share.
+    /// Keep the likeliest tokens whose probabilities reach this share, above 0 and up to 1.
     #[arg(long, default_value = "1", allow_hyphen_values = true, value_parser = parts_per_million)]
     top_p: u32,
+
+    /// Keep only tokens that are at least this share as likely as the likeliest, 0 to 1.
+    #[arg(long, default_value = "0", allow_hyphen_values = true, value_parser = parts_per_million)]
+    min_p: u32,
+
+    /// Make tokens that prompt or answer already have less likely, 0.5 to 4: their logits are divided
+    /// by this if positive, else multiplied; 1 changes nothing, and less than 1 makes them likelier.
+    #[arg(
+        long,
+        value_name = "PENALTY",
+        default_value = "1",
+        allow_hyphen_values = true,
+        value_parser = parts_per_million
+    )]
+    repetition_penalty: u32,
 
     /// Your share in the sampling seed: another number gives another answer.
     #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
@@ -90,21 +105,29 @@ pub struct Request {
     provider: Option<AccountId32>,
 }
 
+impl RequestArgs {
+    fn sampling(&self) -> Sampling {
+        Sampling {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            penalty: self.repetition_penalty,
+            nonce: self.nonce,
+        }
+    }
+}
+
 impl Request {
     pub async fn prepare(
         args: RequestArgs,
         chain: &Chain,
         progress: &Progress,
     ) -> Result<Self, Failure> {
-        let sampling = Sampling {
-            temperature: args.temperature,
-            top_k: args.top_k,
-            top_p: args.top_p,
-            nonce: args.nonce,
-        };
-        sampling.validate().map_err(|_| {
-            Failure::Usage("sampling is out of range; use a --temperature up to 10 and a --top-p above 0, up to 1".into())
-        })?;
+        let sampling = args.sampling();
+        sampling
+            .validate()
+            .map_err(|error| Failure::Usage(out_of_range(error).into()))?;
         let provider = args
             .provider
             .as_deref()
@@ -150,6 +173,11 @@ impl Request {
         })
     }
 
+    /// Whether the answer can be verified.
+    pub fn is_exact(&self) -> bool {
+        self.listing.parts.0.spec.profile != Profile::Unverified
+    }
+
     /// Submit the job; returns its id.
     pub async fn submit(
         &self,
@@ -157,6 +185,9 @@ impl Request {
         progress: &Progress,
         chain: &Chain,
     ) -> Result<u64, Failure> {
+        if !self.is_exact() {
+            progress.say("this model is unverified: nobody can prove a wrong answer of it");
+        }
         let call = runtime::tx().jobs().submit(
             self.listing_id,
             runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec(
@@ -181,6 +212,21 @@ impl Request {
             _ => Err(Failure::Chain(
                 "the chain does not say which job it made; update this program".into(),
             )),
+        }
+    }
+}
+
+/// Which flag is out of range, and what it may be.
+fn out_of_range(error: SamplingError) -> &'static str {
+    match error {
+        SamplingError::TemperatureTooHigh => "--temperature is too high; use one up to 10",
+        SamplingError::TemperatureTooLow => {
+            "--temperature is too low; use one of 0.001 or more, or 0 for the likeliest token"
+        }
+        SamplingError::TopP => "--top-p is out of range; use one above 0, up to 1",
+        SamplingError::MinP => "--min-p is out of range; use one of 0 to 1",
+        SamplingError::Penalty => {
+            "--repetition-penalty is out of range; use one of 0.5 to 4, where 1 is none"
         }
     }
 }
@@ -221,6 +267,64 @@ fn least_output(max_output_tokens: u32, wanted: Option<u32>) -> Result<u32, Fail
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        request: RequestArgs,
+    }
+
+    /// The sampling of a command line.
+    fn sampling(flags: &[&str]) -> Sampling {
+        use clap::Parser;
+        let command = ["assay", "prompt", "--model-dir", "models"];
+        let command = Command::try_parse_from(command.iter().chain(flags)).unwrap();
+        command.request.sampling()
+    }
+
+    #[test]
+    fn without_flags_the_answer_is_the_likeliest() {
+        assert_eq!(sampling(&[]), Sampling::GREEDY);
+    }
+
+    #[test]
+    fn every_flag_of_the_sampling_has_its_range() {
+        let all =
+            "--temperature 0.7 --top-k 40 --top-p 0.95 --min-p 0.05 --repetition-penalty 1.1 \
+                   --nonce 2";
+        let flags: Vec<&str> = all.split_whitespace().collect();
+        let expected = Sampling {
+            temperature: 700_000,
+            top_k: 40,
+            top_p: 950_000,
+            min_p: 50_000,
+            penalty: 1_100_000,
+            nonce: 2,
+        };
+        assert_eq!(sampling(&flags), expected);
+        for (flag, lowest, highest, outside) in [
+            ("--temperature", "0.001", "10", ["0.000999", "10.000001"]),
+            ("--top-p", "0.000001", "1", ["0", "1.000001"]),
+            ("--min-p", "0", "1", ["1.000001", "2"]),
+            ("--repetition-penalty", "0.5", "4", ["0.499999", "4.000001"]),
+        ] {
+            for inside in [lowest, highest] {
+                assert_eq!(
+                    sampling(&[flag, inside]).validate(),
+                    Ok(()),
+                    "{flag} {inside}"
+                );
+            }
+            for outside in outside {
+                let error = sampling(&[flag, outside]).validate().unwrap_err();
+                let message = out_of_range(error);
+                assert!(
+                    message.starts_with(flag) && !message.contains('\n'),
+                    "{message}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn the_answer_gets_what_the_context_leaves() {

@@ -1,5 +1,7 @@
 //! `assay run`: one question, from prompt to settled answer.
 
+use std::path::PathBuf;
+
 use assay_client::{chain::Job, Amount};
 use clap::Args as ClapArgs;
 use serde_json::Value;
@@ -7,6 +9,7 @@ use serde_json::Value;
 use crate::{
     context::Context,
     failure::Failure,
+    receipt::{Answer, Target},
     records,
     request::{Request, RequestArgs},
     watch::{follow, Goal, Seen},
@@ -20,11 +23,16 @@ pub struct Args {
     /// Return with the answer, before the challenge window is over and the provider is paid.
     #[arg(long)]
     no_wait_settled: bool,
+
+    /// Save the answer with its signed receipt in this new file, for `assay verify`.
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
 }
 
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     // A key that cannot be read is better known before anything else is done.
     context.key()?;
+    let target = args.receipt.map(Target::new).transpose()?;
     let chain = context.chain().await?;
     let progress = context.progress();
     let request = Request::prepare(args.request, &chain, &progress).await?;
@@ -46,19 +54,39 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     })
     .await?;
 
+    let receipt = match context.is_json() || target.is_some() {
+        true => Answer::of(&chain, id, &seen.job, seen.output.as_deref()).await,
+        false => Ok(None),
+    };
+    // The answer is paid for and comes first, also where its receipt cannot be had.
     if context.is_json() {
         let mut json = records::job(id, &seen.job, &seen.sent_back);
         if let Value::Object(fields) = &mut json {
-            fields.insert("output".into(), seen.output.into());
+            let receipt = receipt.as_ref().ok().and_then(Option::as_ref);
+            fields.insert("output".into(), seen.output.clone().into());
             fields.insert("text".into(), answer.clone().into());
             fields.insert(
                 "refunded".into(),
                 Amount(refunded(&seen.job)).0.to_string().into(),
             );
+            fields.insert("receipt".into(), receipt.map(Answer::to_json).into());
         }
-        println!("{json:#}");
+        context.print_json(&json);
     } else if let Some(bill) = bill(&seen) {
         progress.say(&bill);
+    }
+    let mut name = id.to_string();
+    if let Some(target) = target {
+        if let Some(receipt) = receipt? {
+            target.save(&receipt)?;
+            name = target.path().display().to_string();
+        }
+    }
+    if request.is_exact() && answer.is_some() {
+        let folder = request.text.folder().display();
+        progress.say(&format!(
+            "check every token with `assay verify {name} --model {folder}`"
+        ));
     }
     match answer {
         Some(_) => Ok(()),

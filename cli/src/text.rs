@@ -96,6 +96,12 @@ impl Text {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// The text of one token, special ones included.
+    pub fn token(&self, token: TokenId) -> String {
+        let text = self.tokenizer.decode(&[token], false);
+        text.unwrap_or_else(|_| "no text".into())
+    }
+
     /// The text of an answer, without the stop token that ended it.
     pub fn answer(&self, output: &[TokenId], stop_tokens: &[TokenId]) -> Result<String, Failure> {
         let output = match output.split_last() {

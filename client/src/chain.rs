@@ -206,6 +206,20 @@ impl Chain {
         Ok(Some(found))
     }
 
+    /// The extrinsics of a block, as their bytes. None if the node does not have the block.
+    pub(crate) async fn extrinsics(&self, number: u32) -> Result<Option<Vec<Vec<u8>>>, Error> {
+        let hash = self.rpc.chain_get_block_hash(Some(number.into())).await;
+        let Some(hash) = hash.map_err(Error::node)? else {
+            return Ok(None);
+        };
+        let details = self.rpc.chain_get_block(Some(hash)).await;
+        let details = details.map_err(Error::node)?;
+        Ok(details.map(|details| {
+            let extrinsics = details.block.extrinsics;
+            extrinsics.into_iter().map(|bytes| bytes.0).collect()
+        }))
+    }
+
     /// Blocks as they become the best, from the next one on.
     pub async fn best_blocks(&self) -> Result<BestBlocks, Error> {
         self.api

@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 
+use assay_primitives::JobId;
 use subxt::{
     error::{
         BackendError, ConstantError, DispatchError, ExtrinsicError, RpcError, StorageError,
@@ -35,6 +36,13 @@ pub enum Error {
     /// The node failed to answer, or the connection was lost.
     #[error("the node failed to answer: {0}; look at its log and try again")]
     Node(String),
+
+    /// The chain took a receipt, and the node shows no valid signature of it.
+    #[error(
+        "no valid signature of the provider's operator under the receipt of job {job} was found in \
+         block {block}; ask another node with --chain"
+    )]
+    NoSignature { job: JobId, block: u32 },
 
     /// The pool did not take the transaction, so it changed nothing and cost nothing.
     #[error("the node did not take {call}: {reason}")]
@@ -78,6 +86,10 @@ pub enum Error {
         problem: String,
         next: String,
     },
+
+    /// An exact model folder cannot be used.
+    #[error("{0}")]
+    ExactFolder(String),
 }
 
 impl Error {
@@ -232,6 +244,7 @@ impl Error {
                 | Self::WrongChain { .. }
                 | Self::Incompatible
                 | Self::Node(_)
+                | Self::NoSignature { .. }
         )
     }
 }

@@ -5,17 +5,20 @@
 //! * [`keys`] reads a key from a secret URI or a file; [`Amount`] reads and prints money exactly.
 //! * [`folder`] checks a model folder and turns it into the [`assay_primitives::ModelParts`] of its
 //!   listing.
+//! * [`SignedReceipt`] is what a provider put its name to, and [`listing_id`] binds it to a model.
 
 pub mod amount;
 pub mod chain;
 mod error;
 pub mod folder;
 pub mod keys;
+mod receipt;
 
 pub use self::{
     amount::Amount,
     chain::{Chain, Included, Snapshot, Wait},
     error::Error,
+    receipt::{listing_id, SignedReceipt},
 };
 pub use assay_primitives as primitives;
 pub use subxt;

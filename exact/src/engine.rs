@@ -1,22 +1,34 @@
-//! The portable engine: runs the program over rows, several positions at a time (prefill) or one
-//! (decode), with an int8 key-value cache. However the positions are cut, the bits are the same.
+//! The engine: runs the program for the positions of several sequences at once.
+//!
+//! The tokens of all sequences of a call are the rows of one *pass*, so that every weight is read
+//! once for all of them; attention alone looks at each sequence by itself. Continuous batching,
+//! batched decoding and prefill in chunks are therefore one call, and however the positions are cut
+//! and put together, the bits are the same.
 
-use alloc::{vec, vec::Vec};
+mod attention;
+mod linear;
+mod pass;
+mod times;
 
+use core::fmt;
+
+pub use self::times::{Part, Times};
+use self::{attention::Attention, pass::Pass};
 use crate::{
-    cache::{Cache, CachedLayer},
+    cache::Cache,
+    cpu::Cpu,
     leaf::{LeafError, Operand},
-    model::{Gamma, Layer, Matrix, Model, ModelError},
-    number::Scale,
-    op::{attention, embed, head_norm, linear, norm, quant, rotary, silu},
-    program::{Operator, Program, Step},
-    shape::Shape,
+    model::{Model, ModelError},
+    op::norm,
+    rows::Intervals,
 };
 
-/// Positions that one pass over the weights serves.
-const CHUNK: usize = 32;
+/// Most rows of one pass: enough that reading the weights costs little beside the products, and few
+/// enough that the rows take little memory beside the weights.
+pub const CHUNK: usize = 256;
 
-/// Why a run failed. The cache is then as it was before.
+/// Why a run failed. All caches are then as they were before; after a panic they are not, and must be
+/// dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EngineError {
     /// The model's tensors do not fit its shape, or a stored number is outside its range.
@@ -25,14 +37,14 @@ pub enum EngineError {
     Token(u32),
     /// The positions would exceed the shape's context.
     Context,
-    /// The cache was made for another shape.
+    /// A cache was made for another shape.
     Cache,
     /// A stored number is outside its range.
     Leaf(LeafError),
 }
 
-impl core::fmt::Display for EngineError {
-    fn fmt(&self, f: &mut core::fmt::Formatter) -> core::fmt::Result {
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Self::Model(error) => write!(f, "the model is not sound: {error}"),
             Self::Token(token) => write!(f, "token {token} is outside the vocabulary"),
@@ -57,36 +69,73 @@ impl From<Operand> for EngineError {
     }
 }
 
-/// Which positions' logits a run gives.
+/// Which of a sequence's tokens a run gives the logits of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Logits {
     /// None: the run only fills the cache.
     None,
-    /// The last position's.
+    /// The last one's.
     Last,
-    /// Every position's.
+    /// Every one's.
     All,
+    /// Those of the last n.
+    Tail(usize),
 }
 
-/// A model that was checked, and its program.
-#[derive(Clone, Debug)]
+impl Logits {
+    /// How many of `tokens` tokens.
+    fn of(self, tokens: usize) -> usize {
+        match self {
+            Self::None => 0,
+            Self::Last => tokens.min(1),
+            Self::All => tokens,
+            Self::Tail(rows) => tokens.min(rows),
+        }
+    }
+}
+
+/// What a run does for one sequence: `tokens` stand at the positions after the cache's, and are
+/// added to it.
+#[derive(Debug)]
+pub struct Sequence<'a> {
+    pub cache: &'a mut Cache,
+    pub tokens: &'a [u32],
+    pub logits: Logits,
+}
+
+/// A model that was checked, and what it runs on.
+#[derive(Debug)]
 pub struct Engine<'m> {
     model: &'m Model<'m>,
-    program: Program,
+    cpu: &'m Cpu,
+    intervals: Intervals,
     hidden: norm::Width,
     head: norm::Width,
+    attention: Attention,
 }
 
 impl<'m> Engine<'m> {
     /// Checks the shape, all lengths and the ranges of the small parameters.
-    pub fn new(model: &'m Model<'m>) -> Result<Self, EngineError> {
+    pub fn new(model: &'m Model<'m>, cpu: &'m Cpu) -> Result<Self, EngineError> {
         model.check().map_err(EngineError::Model)?;
         Ok(Self {
             model,
-            program: Program::new(model.shape),
+            cpu,
+            intervals: Intervals::new(&model.tables),
             hidden: norm::Width::hidden(model.shape),
             head: norm::Width::head(model.shape),
+            attention: Attention::new(model.shape),
         })
+    }
+
+    /// The model that it runs.
+    pub fn model(&self) -> &'m Model<'m> {
+        self.model
+    }
+
+    /// What it runs on.
+    pub fn cpu(&self) -> &'m Cpu {
+        self.cpu
     }
 
     /// An empty cache.
@@ -94,269 +143,45 @@ impl<'m> Engine<'m> {
         Cache::new(self.model.shape)
     }
 
-    /// Runs `tokens` at the positions after the cache's, and adds them to it. Gives the rows of
-    /// logits that were asked for, one after the other (i32, Q16).
-    pub fn run(
+    /// Runs all sequences together. Gives for each the rows of logits that it asked for, one after
+    /// the other (i32, Q16).
+    pub fn run(&self, batch: &mut [Sequence]) -> Result<Vec<Vec<i32>>, EngineError> {
+        self.run_timed(batch, &mut Times::default())
+    }
+
+    /// As [`run`](Self::run), adding the time that each part of the work took.
+    pub fn run_timed(
         &self,
-        cache: &mut Cache,
-        tokens: &[u32],
-        logits: Logits,
-    ) -> Result<Vec<i32>, EngineError> {
-        let shape = self.model.shape;
-        if !cache.fits(shape) {
-            return Err(EngineError::Cache);
+        batch: &mut [Sequence],
+        times: &mut Times,
+    ) -> Result<Vec<Vec<i32>>, EngineError> {
+        for sequence in batch.iter() {
+            self.accept(sequence)?;
         }
-        if cache.positions().saturating_add(tokens.len()) > shape.context as usize {
-            return Err(EngineError::Context);
-        }
-        if let Some(token) = tokens.iter().find(|token| **token >= shape.vocabulary) {
-            return Err(EngineError::Token(*token));
-        }
-        let before = cache.positions();
-        let result = self.chunks(cache, tokens, logits);
+        let before: Vec<usize> = batch.iter().map(|one| one.cache.positions()).collect();
+        let mut pass = Pass::new(self, times);
+        let result = pass.run(batch);
         if result.is_err() {
-            cache.truncate(before);
+            for (sequence, positions) in batch.iter_mut().zip(before) {
+                sequence.cache.truncate(positions);
+            }
         }
         result
     }
 
-    fn chunks(
-        &self,
-        cache: &mut Cache,
-        tokens: &[u32],
-        logits: Logits,
-    ) -> Result<Vec<i32>, EngineError> {
-        let mut out = Vec::new();
-        let mut left = tokens;
-        while !left.is_empty() {
-            let (chunk, rest) = left.split_at_checked(CHUNK).unwrap_or((left, &[]));
-            left = rest;
-            let mut rows = Rows::new(chunk, cache.positions());
-            for step in self.program.body() {
-                self.step(step, &mut rows, cache)?;
-            }
-            cache.advance(chunk.len());
-            match logits {
-                Logits::All => {}
-                Logits::Last if left.is_empty() => rows.keep_last(self.model.shape),
-                _ => continue,
-            }
-            for step in self.program.head() {
-                self.step(step, &mut rows, cache)?;
-            }
-            out.append(&mut rows.logits);
+    fn accept(&self, sequence: &Sequence) -> Result<(), EngineError> {
+        let shape = self.model.shape;
+        if !sequence.cache.fits(shape) {
+            return Err(EngineError::Cache);
         }
-        Ok(out)
-    }
-
-    fn step(&self, step: &Step, rows: &mut Rows, cache: &mut Cache) -> Result<(), EngineError> {
-        let (model, shape) = (self.model, self.model.shape);
-        let layer = usize::from(step.layer.unwrap_or(0));
-        let weights = model.layers.get(layer).ok_or(Operand::Length)?;
-        let cached = cache.layers.get_mut(layer).ok_or(EngineError::Cache)?;
-        let head_dim = usize::from(shape.head_dim);
-        match step.operator {
-            Operator::Angles => {
-                rows.angles = vec![rotary::Angle { cos: 0, sin: 0 }; rows.of(step.width)];
-                let each = rows.angles.chunks_exact_mut(step.width as usize);
-                for (position, angles) in (rows.first as u32..).zip(each) {
-                    rotary::angles(&model.tables, position, angles)?;
-                }
-            }
-            Operator::Embed => {
-                rows.residual = vec![0; rows.of(step.width)];
-                let each = rows.residual.chunks_exact_mut(step.width as usize);
-                for (token, row) in rows.tokens.iter().zip(each) {
-                    embed::row(&model.embedding, *token, shape.fraction_bits, row)?;
-                }
-            }
-            Operator::InputNorm => rows.norm(weights.input_norm, &self.hidden)?,
-            Operator::PostNorm => rows.norm(weights.post_norm, &self.hidden)?,
-            Operator::FinalNorm => rows.norm(model.final_norm, &self.hidden)?,
-            Operator::Query => rows.q = rows.linear(&weights.q)?,
-            Operator::Key => rows.k = rows.linear(&weights.k)?,
-            Operator::Value => rows.v = rows.linear(&weights.v)?,
-            Operator::Gate => rows.gate = rows.linear(&weights.gate)?,
-            Operator::Up => rows.up = rows.linear(&weights.up)?,
-            Operator::Logits => {
-                let head = model.head.as_ref().unwrap_or(&model.embedding.high);
-                rows.logits = rows.linear(head)?;
-            }
-            Operator::Output => rows.add(&weights.o, shape.fraction_bits)?,
-            Operator::Down => rows.add(&weights.down, shape.fraction_bits)?,
-            Operator::QueryNorm => self.head_norm(&mut rows.q, weights, |layer| layer.q_norm)?,
-            Operator::KeyNorm => self.head_norm(&mut rows.k, weights, |layer| layer.k_norm)?,
-            Operator::QueryRotation => {
-                rotate(&mut rows.q, &rows.angles, head_dim, shape.heads)?;
-            }
-            Operator::KeyRotation => {
-                rotate(&mut rows.k, &rows.angles, head_dim, shape.kv_heads)?;
-            }
-            Operator::QueryQuant => {
-                rows.query = vec![0; rows.q.len()];
-                rows.query_scales.clear();
-                let each = rows.query.chunks_exact_mut(head_dim);
-                for (x, q) in rows.q.chunks_exact(head_dim).zip(each) {
-                    rows.query_scales.push(quant::row16(x, q)?);
-                }
-            }
-            Operator::KeyQuant => cached.keys.append(&rows.k, head_dim)?,
-            Operator::ValueQuant => cached.values.append(&rows.v, head_dim)?,
-            Operator::Attention => rows.attend(cached, shape, model.tables.exp2)?,
-            Operator::AttentionQuant => {
-                rows.activations = vec![0; rows.attention.len()];
-                rows.scales.clear();
-                let width = step.width as usize;
-                let each = rows.activations.chunks_exact_mut(width);
-                for (x, q) in rows.attention.chunks_exact(width).zip(each) {
-                    rows.scales.push(quant::row16(x, q)?);
-                }
-            }
-            Operator::SiluMul => {
-                rows.activations = vec![0; rows.gate.len()];
-                rows.scales.clear();
-                let width = step.width as usize;
-                let both = rows
-                    .gate
-                    .chunks_exact(width)
-                    .zip(rows.up.chunks_exact(width));
-                for ((gate, up), q) in both.zip(rows.activations.chunks_exact_mut(width)) {
-                    rows.scales.push(silu::row(gate, up, model.tables.silu, q)?);
-                }
-            }
+        let positions = sequence.cache.positions();
+        if positions.saturating_add(sequence.tokens.len()) > shape.context as usize {
+            return Err(EngineError::Context);
         }
-        Ok(())
-    }
-
-    fn head_norm(
-        &self,
-        x: &mut [i32],
-        layer: &Layer<'m>,
-        gamma: fn(&Layer<'m>) -> Option<Gamma<'m>>,
-    ) -> Result<(), EngineError> {
-        let gamma = gamma(layer).ok_or(Operand::Length)?;
-        for head in x.chunks_exact_mut(self.model.shape.head_dim.into()) {
-            head_norm::row(head, gamma, &self.head)?;
+        let mut tokens = sequence.tokens.iter();
+        match tokens.find(|token| **token >= shape.vocabulary) {
+            Some(token) => Err(EngineError::Token(*token)),
+            None => Ok(()),
         }
-        Ok(())
-    }
-}
-
-fn rotate(
-    x: &mut [i32],
-    angles: &[rotary::Angle],
-    head_dim: usize,
-    heads: u16,
-) -> Result<(), LeafError> {
-    let positions = x.chunks_exact_mut(head_dim.saturating_mul(heads.into()));
-    for (row, angles) in positions.zip(angles.chunks_exact(head_dim >> 1)) {
-        for head in row.chunks_exact_mut(head_dim) {
-            rotary::row(head, angles)?;
-        }
-    }
-    Ok(())
-}
-
-/// The rows of a chunk of positions, each kind one position after the other.
-#[derive(Default)]
-struct Rows {
-    tokens: Vec<u32>,
-    /// Position of the first token.
-    first: usize,
-    angles: Vec<rotary::Angle>,
-    residual: Vec<i32>,
-    /// The latest quantised rows, and a scale for each.
-    activations: Vec<i16>,
-    scales: Vec<Scale>,
-    q: Vec<i32>,
-    k: Vec<i32>,
-    v: Vec<i32>,
-    /// int16 queries, and a scale for each head of each position.
-    query: Vec<i16>,
-    query_scales: Vec<Scale>,
-    attention: Vec<i32>,
-    gate: Vec<i32>,
-    up: Vec<i32>,
-    logits: Vec<i32>,
-}
-
-impl Rows {
-    fn new(tokens: &[u32], first: usize) -> Self {
-        Self {
-            tokens: tokens.to_vec(),
-            first,
-            ..Self::default()
-        }
-    }
-
-    /// Numbers in rows of `width` for all positions.
-    fn of(&self, width: u32) -> usize {
-        self.tokens.len().saturating_mul(width as usize)
-    }
-
-    /// Drops all residuals but the last.
-    fn keep_last(&mut self, shape: &Shape) {
-        let from = self.residual.len().saturating_sub(shape.hidden as usize);
-        self.residual.drain(..from);
-    }
-
-    fn norm(&mut self, gamma: Gamma, width: &norm::Width) -> Result<(), LeafError> {
-        let elements = gamma.entries.len().max(1);
-        self.activations = vec![0; self.residual.len()];
-        self.scales.clear();
-        let each = self.activations.chunks_exact_mut(elements);
-        for (x, q) in self.residual.chunks_exact(elements).zip(each) {
-            self.scales.push(norm::row(x, gamma, width, q)?);
-        }
-        Ok(())
-    }
-
-    fn linear(&self, matrix: &Matrix) -> Result<Vec<i32>, LeafError> {
-        let mut out = vec![0; self.scales.len().saturating_mul(matrix.rows.len())];
-        linear::rows(&self.activations, &self.scales, matrix, 16, &mut out)?;
-        Ok(out)
-    }
-
-    fn add(&mut self, matrix: &Matrix, fraction_bits: u8) -> Result<(), LeafError> {
-        linear::rows_added(
-            &self.activations,
-            &self.scales,
-            matrix,
-            fraction_bits,
-            &mut self.residual,
-        )
-    }
-
-    fn attend(
-        &mut self,
-        cached: &CachedLayer,
-        shape: &Shape,
-        exp2: &[i32],
-    ) -> Result<(), LeafError> {
-        let head_dim = usize::from(shape.head_dim);
-        let (heads, group) = (usize::from(shape.heads), usize::from(shape.group()));
-        self.attention = vec![0; self.query.len()];
-        let queries = self.query.chunks_exact(head_dim).zip(&self.query_scales);
-        for (index, ((q, scale), out)) in queries
-            .zip(self.attention.chunks_exact_mut(head_dim))
-            .enumerate()
-        {
-            let (Some(row), Some(head)) = (index.checked_div(heads), index.checked_rem(heads))
-            else {
-                continue;
-            };
-            let kv = head.checked_div(group).unwrap_or(0);
-            attention::row(
-                q,
-                *scale,
-                cached.keys.of(kv, shape),
-                cached.values.of(kv, shape),
-                // Row's own position is visible to it.
-                self.first.saturating_add(row).saturating_add(1),
-                exp2,
-                out,
-            )?;
-        }
-        Ok(())
     }
 }

@@ -16,6 +16,7 @@ use std::{
     vec::Vec,
 };
 
+use assay_primitives::ModelParts;
 use memmap2::Mmap;
 use sp_core::H256;
 
@@ -39,6 +40,7 @@ const MAX_MANIFEST: u64 = 1 << 26;
 pub struct Folder {
     path: PathBuf,
     manifest: Manifest,
+    parts: ModelParts,
     tensors: Vec<Tensor>,
     weights: Mmap,
     /// For each tensor, its numbers if they are wider than int8.
@@ -57,7 +59,11 @@ impl Folder {
     /// parameters but the int8 ones, and that the roots in the manifest follow from one another.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, FolderError> {
         let path = path.as_ref();
-        let manifest = read_manifest(&path.join(MANIFEST))?;
+        let manifest_path = path.join(MANIFEST);
+        let manifest = read_manifest(&manifest_path)?;
+        let parts = root::Parts::of(&manifest).listed().ok_or_else(|| {
+            FolderError::manifest(&manifest_path, "no listing can have its shape")
+        })?;
         let layout = Layout::of(&manifest.shape);
         let weights_path = path.join(WEIGHTS);
         let weights = map(&weights_path)?;
@@ -76,6 +82,7 @@ impl Folder {
         let folder = Self {
             path: path.into(),
             manifest,
+            parts,
             tensors: layout.tensors,
             weights,
             decoded,
@@ -87,6 +94,17 @@ impl Folder {
     /// What the manifest says.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// What a listing of this model binds; its root is [`root`](Self::root).
+    pub fn parts(&self) -> ModelParts {
+        self.parts.clone()
+    }
+
+    /// The tensors of `weights.bin` in their order: name, length in bytes, and root as the manifest has it.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, u64, H256)> {
+        let listed = self.tensors.iter().zip(&self.manifest.tensors);
+        listed.map(|(tensor, listed)| (tensor.name.as_str(), tensor.bytes, listed.root))
     }
 
     /// The root that names the model. It binds the folder's content once [`verify`](Self::verify) has passed.
@@ -321,7 +339,9 @@ mod tests {
             write(WEIGHTS, weights);
             write(TOKENIZER, b"");
             write(TEMPLATE, b"");
-            Folder::open(&path).unwrap().verify()
+            let folder = Folder::open(&path).unwrap();
+            assert_eq!(folder.parts().root(), folder.root());
+            folder.verify()
         };
         assert!(verify(&weights).is_ok());
         weights[place("layers.0.gate.weights") + 5] = 0x80;

@@ -1,12 +1,16 @@
-//! Import: from a Hugging Face folder of float weights to a model folder of the exact format
+//! Import: from float weights, as their publishers give them, to a model folder of the exact format
 //! (format page §6).
 //!
-//! 1. [`config`]: `config.json` becomes a [`Shape`](crate::Shape), or is refused by name.
-//! 2. [`checkpoint`]: the safetensors files, tensor by tensor, row by row.
-//! 3. [`equalise`]: sizes of rows and columns, and the powers of two that they move.
-//! 4. [`quantise`]: one row of floats becomes int8 weights and a scale.
-//! 5. [`convert`]: all tensors in the order of the layout.
-//! 6. [`huggingface()`]: the folder, under a hidden name until it is complete.
+//! *From where.* [`huggingface()`]: a Hugging Face folder, with [`config`] for `config.json` and
+//! [`safetensors`] for its weights. [`gguf()`]: a GGUF file. [`model`] takes either. Both become a
+//! [`target::Source`]: a [`Shape`](crate::Shape), the files about text, and a [`checkpoint`] of tensors
+//! that are read row by row ([`tensor`]).
+//!
+//! *To where*, the same for both:
+//! 1. [`equalise`]: sizes of rows and columns, and the powers of two that they move.
+//! 2. [`quantise`]: one row of floats becomes int8 weights and a scale.
+//! 3. [`convert`]: all tensors in the order of the layout.
+//! 4. [`target`]: the folder, under a hidden name until it is complete.
 //!
 //! This is the only place with floating point: f64 with `+ - * /` and exact functions of the bits, in
 //! the page's order, so that every machine imports the same bytes.
@@ -17,11 +21,32 @@ mod convert;
 mod equalise;
 mod error;
 mod float;
+mod gguf;
 mod huggingface;
 mod moved;
 mod quantise;
+mod safetensors;
+mod target;
+mod tensor;
 mod writer;
+
+use std::path::Path;
 
 pub(crate) use error::one_line;
 pub use error::ImportError;
-pub use huggingface::{huggingface, Imported, Progress};
+pub use gguf::gguf;
+pub use huggingface::huggingface;
+pub use target::{Imported, Progress};
+
+/// Import `source`, a Hugging Face folder or a GGUF file, as the new model folder `target`.
+pub fn model(
+    source: &Path,
+    target: &Path,
+    progress: impl FnMut(Progress<'_>),
+) -> Result<Imported, ImportError> {
+    if source.is_dir() {
+        huggingface(source, target, progress)
+    } else {
+        gguf(source, target, progress)
+    }
+}

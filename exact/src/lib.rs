@@ -18,8 +18,9 @@
 //! # Where to read
 //!
 //! [`number`] has the four functions that everything is made of, [`op`] the operators, [`program`]
-//! their order, [`engine`] a portable engine, [`sampling`] the choice of the next token. The section
-//! numbers in the comments are those of the format page.
+//! their order, [`sampling`] the choice of the next token. With the feature `std`, [`engine`] runs the
+//! program on a [`cpu`], fast, and [`answer`] makes answers with it and checks them. The section numbers
+//! in the comments are those of the format page.
 //!
 //! Nothing here uses floating point but the import of weights, and nothing panics on any input.
 
@@ -42,23 +43,38 @@
 
 extern crate alloc;
 
+#[cfg(feature = "std")]
+pub mod answer;
+#[cfg(feature = "std")]
 pub mod cache;
+#[cfg(feature = "std")]
+pub mod cpu;
+#[cfg(feature = "std")]
 pub mod engine;
 #[cfg(feature = "std")]
 pub mod folder;
 #[cfg(feature = "std")]
 pub mod import;
+#[cfg(feature = "std")]
+pub mod kernel;
 pub mod leaf;
 pub mod model;
 pub mod number;
 pub mod op;
 pub mod program;
+#[cfg(feature = "std")]
+mod rows;
 pub mod sampling;
 pub mod shape;
 pub mod tables;
 
-pub use cache::Cache;
-pub use engine::{Engine, EngineError};
+#[cfg(feature = "std")]
+pub use self::{
+    cache::Cache,
+    cpu::{Cpu, CpuError},
+    engine::{Engine, EngineError, Logits, Sequence},
+    kernel::Backend,
+};
 pub use leaf::LeafError;
 pub use model::Model;
 pub use number::Scale;

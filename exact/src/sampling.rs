@@ -73,13 +73,9 @@ pub fn penalised(logit: i32, penalty: u32) -> Result<i32, LeafError> {
 /// Step 2: the largest logit of a block that starts at token `first`, the lowest id among equals.
 /// Blocks' results, in order of their ids, are combined by taking the first largest.
 pub fn greedy(logits: &[i32], first: u32) -> Option<(i32, u32)> {
-    logits
-        .iter()
-        .zip(first..)
-        .fold(None, |best, (logit, token)| match best {
-            Some((most, _)) if *logit <= most => best,
-            _ => Some((*logit, token)),
-        })
+    let most = *logits.iter().max()?;
+    let place = logits.iter().position(|logit| *logit == most)?;
+    Some((most, first.checked_add(place as u32)?))
 }
 
 /// A token's weight, and how far its logit is below the largest.
@@ -157,9 +153,12 @@ pub fn digit(logit: i32, pass: u32) -> u8 {
 /// Tokens of a block whose first `pass` bytes are those of `prefix`, counted by their next byte.
 pub fn counts(logits: &[i32], prefix: i32, pass: u32) -> [u32; 256] {
     let mut counts = [0u32; 256];
+    // Without the bytes that are still open, for `pass` from 1 on.
+    let open = 32u32.saturating_sub(pass.min(4).saturating_mul(8));
+    let known = |logit: i32| (logit ^ prefix) as u32 >> open.min(31);
     let matching = logits
         .iter()
-        .filter(|logit| (0..pass).all(|earlier| digit(**logit, earlier) == digit(prefix, earlier)));
+        .filter(|logit| pass == 0 || known(**logit) == 0);
     for logit in matching {
         if let Some(count) = counts.get_mut(usize::from(digit(*logit, pass))) {
             *count = count.saturating_add(1);
@@ -277,25 +276,29 @@ pub fn choose(
     exp2: &[i32],
 ) -> Result<u32, LeafError> {
     settings.validate()?;
-    let logits = all_penalised(logits, seen, settings.penalty)?;
-    let (largest, token) = greedy(&logits, 0).ok_or(Operand::Length)?;
+    let penalised;
+    let logits = if i64::from(settings.penalty) == ONE {
+        logits
+    } else {
+        penalised = all_penalised(logits, seen, settings.penalty)?;
+        &penalised
+    };
+    let (largest, token) = greedy(logits, 0).ok_or(Operand::Length)?;
     if settings.temperature == 0 {
         return Ok(token);
     }
-    let weights = kept(&logits, largest, settings, exp2)?;
+    let weights = kept(logits, largest, settings, exp2)?;
     let target = target(random, total(weights.iter().copied())?)?;
     Ok(passing(&weights, 0, 0, target).ok_or(Operand::Sum)?)
 }
 
 fn all_penalised(logits: &[i32], seen: &[u32], penalty: u32) -> Result<Vec<i32>, LeafError> {
     let mut out = logits.to_vec();
-    if i64::from(penalty) != ONE {
-        for token in seen {
-            let token = *token as usize;
-            // From the original, so that a token's second occurrence changes nothing.
-            if let (Some(slot), Some(logit)) = (out.get_mut(token), logits.get(token)) {
-                *slot = penalised(*logit, penalty)?;
-            }
+    for token in seen {
+        let token = *token as usize;
+        // From the original, so that a token's second occurrence changes nothing.
+        if let (Some(slot), Some(logit)) = (out.get_mut(token), logits.get(token)) {
+            *slot = penalised(*logit, penalty)?;
         }
     }
     Ok(out)
@@ -310,17 +313,18 @@ fn kept(
 ) -> Result<Vec<i64>, LeafError> {
     let cut = cut(logits, settings.top_k);
     let mut kept = Vec::with_capacity(logits.len());
+    let dropped = Candidate {
+        weight: 0,
+        distance: 0,
+    };
     for (token, logit) in (0u32..).zip(logits) {
-        let candidate = candidate(*logit, largest, settings.temperature, exp2)?;
-        let keep = passes_min_p(candidate.weight, settings.min_p) && cut.keeps(*logit, token);
-        kept.push(if keep {
-            candidate
+        let candidate = if cut.keeps(*logit, token) {
+            candidate(*logit, largest, settings.temperature, exp2)?
         } else {
-            Candidate {
-                weight: 0,
-                ..candidate
-            }
-        });
+            dropped
+        };
+        let passes = passes_min_p(candidate.weight, settings.min_p);
+        kept.push(if passes { candidate } else { dropped });
     }
     if i64::from(settings.top_p) != ONE {
         let mut bins = vec![0i64; BINS];

@@ -1,8 +1,15 @@
 //! The shape of a model and the bounds that keep every reduction inside its integer type.
 
+#[cfg(feature = "std")]
+mod chain;
+
+#[cfg(feature = "std")]
+pub use self::chain::NoShape;
+
 /// One, in the parts per million of the rotary parameters.
 pub const PPM: u64 = 1_000_000;
 
+pub const MAX_LAYERS: u16 = 512;
 pub const MAX_HIDDEN: u32 = 1 << 14;
 pub const MAX_WIDTH: u32 = 1 << 16;
 pub const MAX_HEAD_DIM: u16 = 512;
@@ -71,7 +78,7 @@ pub struct Scaling {
 /// Which bound of the format page's §2 a shape breaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ShapeError {
-    /// No layer.
+    /// `layers` is 0 or above 512.
     Layers,
     /// `hidden` is 0 or above 2^14.
     Hidden,
@@ -104,7 +111,10 @@ impl Shape {
     pub fn validate(&self) -> Result<(), ShapeError> {
         let holds = |condition: bool, error| if condition { Ok(()) } else { Err(error) };
         let within = |value: u32, bound: u32| value > 0 && value <= bound;
-        holds(self.layers > 0, ShapeError::Layers)?;
+        holds(
+            within(self.layers.into(), MAX_LAYERS.into()),
+            ShapeError::Layers,
+        )?;
         holds(within(self.hidden, MAX_HIDDEN), ShapeError::Hidden)?;
         holds(
             within(self.intermediate, MAX_WIDTH),
@@ -185,7 +195,7 @@ mod tests {
     /// At every upper bound.
     fn largest() -> Shape {
         Shape {
-            layers: u16::MAX,
+            layers: MAX_LAYERS,
             hidden: MAX_HIDDEN,
             intermediate: MAX_WIDTH,
             heads: 128,
@@ -235,6 +245,7 @@ mod tests {
     fn each_bound_has_its_error() {
         use ShapeError::*;
         assert_eq!(broken(|s| s.layers = 0), Err(Layers));
+        assert_eq!(broken(|s| s.layers += 1), Err(Layers));
         assert_eq!(broken(|s| s.hidden = 0), Err(Hidden));
         assert_eq!(broken(|s| s.hidden += 1), Err(Hidden));
         assert_eq!(broken(|s| s.intermediate = 0), Err(Intermediate));

@@ -39,6 +39,20 @@ pub fn rotary(shape: &Shape) -> (Vec<i32>, Vec<i32>) {
     Reals(FRACTION_BITS).rotary(shape)
 }
 
+/// What share of each rotary frequency its scaling leaves, in Q32.
+pub(crate) fn rotary_shares(rotary: &Rotary, head_dim: u16) -> Vec<u64> {
+    let reals = Reals(FRACTION_BITS);
+    let plain = Rotary {
+        base: rotary.base,
+        scaling: None,
+    };
+    let [scaled, plain] = [rotary, &plain].map(|rotary| reals.frequencies(rotary, head_dim.into()));
+    let share = |(scaled, plain): (&BigInt, &BigInt)| {
+        u64::try_from((scaled << 32u32) / plain).unwrap_or(u64::MAX)
+    };
+    scaled.iter().zip(&plain).map(share).collect()
+}
+
 /// Real numbers in fixed point, with this many fraction bits.
 struct Reals(u32);
 

@@ -1,66 +1,12 @@
 //! The judge's functions as the runtime gets them: Wasm without one float instruction, and without
 //! a way to panic.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+#[allow(dead_code)] // The node's tests compile natively too.
+#[path = "wasm/compile.rs"]
+mod compile;
 
+use compile::{module, WASM};
 use wasmparser::{Operator, Parser, Payload, ValType};
-
-const TARGET: &str = "wasm32v1-none";
-
-/// A compiler that has the target's core and alloc: the one that builds the runtime.
-fn compiler() -> Command {
-    let of_toolchain = |name: &str| ["rustup", "run", name, "rustc"].map(str::to_owned).to_vec();
-    let named = std::env::var("WASM_BUILD_TOOLCHAIN");
-    let mut candidates: Vec<_> = named.iter().map(|name| of_toolchain(name)).collect();
-    candidates.extend([vec!["rustc".to_owned()], of_toolchain("debian")]);
-    for words in candidates {
-        let command = || {
-            let mut command = Command::new(&words[0]);
-            command.args(&words[1..]);
-            command
-        };
-        let libraries = command()
-            .args(["--target", TARGET, "--print", "target-libdir"])
-            .output();
-        let Ok(libraries) = libraries else { continue };
-        let folder = String::from_utf8_lossy(&libraries.stdout).trim().to_owned();
-        if libraries.status.success() && Path::new(&folder).is_dir() {
-            return command();
-        }
-    }
-    panic!(
-        "no Rust compiler here has {TARGET}, without which this cannot be shown: run scripts/setup"
-    );
-}
-
-fn compile(source: &Path, crate_type: &str, out: &Path, arguments: &[&str]) {
-    let output = compiler()
-        .args([
-            "--edition",
-            "2021",
-            "--target",
-            TARGET,
-            "--cap-lints",
-            "allow",
-        ])
-        .args([
-            "-Copt-level=3",
-            "-Cpanic=abort",
-            "--crate-type",
-            crate_type,
-            "-o",
-        ])
-        .arg(out)
-        .args(arguments)
-        .arg(source)
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {errors}", source.display());
-}
 
 /// What a module imports, exports, and has of floats.
 #[derive(Debug, Default)]
@@ -131,28 +77,11 @@ fn touches_floats(operator: &Operator) -> bool {
     text.contains("F32") || text.contains("F64")
 }
 
-fn library(folder: &Path) -> PathBuf {
-    let library = folder.join("libassay_exact.rlib");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
-    compile(&source, "rlib", &library, &["--crate-name", "assay_exact"]);
-    library
-}
-
 #[test]
 fn the_judge_has_no_floats_and_cannot_panic() {
     let folder = tempfile::tempdir().unwrap();
-    let library = library(folder.path());
-    let module = folder.path().join("elements.wasm");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wasm/elements.rs");
-    let extern_crate = format!("assay_exact={}", library.display());
-    compile(
-        &source,
-        "cdylib",
-        &module,
-        &["-Clto=fat", "--extern", &extern_crate],
-    );
-    let contents = contents(&std::fs::read(module).unwrap());
-    let exported = std::fs::read_to_string(source).unwrap();
+    let contents = contents(&module("elements", folder.path()));
+    let exported = std::fs::read_to_string(compile::source("elements")).unwrap();
     let (_, exported) = exported.split_once("export! {").unwrap();
     let wanted = exported
         .lines()
@@ -161,6 +90,24 @@ fn the_judge_has_no_floats_and_cannot_panic() {
     assert!(contents.instructions > 2_000, "{contents:?}");
     assert_eq!(contents.floats, [""; 0]);
     assert_eq!(contents.imports, [""; 0], "a panic can be reached");
+}
+
+/// The module that the node's executor runs, of which more is asked: whole rows, and lists of them.
+#[test]
+fn the_judge_of_the_vectors_has_no_floats_and_wants_only_what_the_node_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut contents = contents(&module("judge", folder.path()));
+    contents.imports.sort();
+    assert!(contents.instructions > 10_000, "{contents:?}");
+    assert_eq!(contents.floats, [""; 0]);
+    assert_eq!(
+        contents.imports,
+        [
+            "ext_allocator_free_version_1",
+            "ext_allocator_malloc_version_1",
+            "ext_hashing_blake2_256_version_1",
+        ]
+    );
 }
 
 #[test]
@@ -172,7 +119,7 @@ fn a_float_would_be_found() {
         #[no_mangle] pub extern \"C\" fn probe(x: i64) -> i64 { (x as f64 * 0.5) as i64 }";
     std::fs::write(&source, text).unwrap();
     let module = folder.path().join("probe.wasm");
-    compile(&source, "cdylib", &module, &[]);
+    compile::compile(&source, "cdylib", WASM, &module, &[]);
     let contents = contents(&std::fs::read(module).unwrap());
     assert!(!contents.floats.is_empty(), "{contents:?}");
 }

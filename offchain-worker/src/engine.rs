@@ -5,44 +5,16 @@
 
 use std::{ops::ControlFlow, path::PathBuf};
 
+use assay_primitives::{ModelSpec, SamplingError};
+
 mod candle;
+mod exact;
 mod folder;
 mod sampling;
 #[cfg(test)]
 mod tests;
 
-pub use self::{
-    candle::CandleEngine,
-    sampling::{Sampling, PPM_ONE},
-};
-pub use assay_client::folder::ModelFolder;
-pub use assay_primitives::Architecture;
-
-/// The shape of a loaded model, in the terms in which it is listed on the chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EngineSpec {
-    pub architecture: Architecture,
-    /// Decoder layers.
-    pub layers: u32,
-    /// Width of the residual stream.
-    pub hidden: u32,
-    /// Width of the feed-forward layer.
-    pub intermediate: u32,
-    /// Query heads.
-    pub heads: u32,
-    /// Key and value heads; divides `heads`.
-    pub kv_heads: u32,
-    /// Width of one head.
-    pub head_dim: u32,
-    /// Number of token ids; every token is smaller than this.
-    pub vocabulary: u32,
-    /// The most tokens that prompt and answer may have together.
-    pub context: u32,
-    /// Token ids that end an answer by the model's own files, in ascending order.
-    pub stop_tokens: Vec<u32>,
-    /// Whether the output projection is the embedding table.
-    pub tied_embeddings: bool,
-}
+pub use self::{candle::CandleEngine, exact::ExactEngine, sampling::Sampling};
 
 /// One prompt, and how to answer it.
 #[derive(Clone, Debug)]
@@ -51,7 +23,7 @@ pub struct GenerateRequest {
     pub sampling: Sampling,
     pub max_output_tokens: u32,
     /// The ids that end this answer. The engine adds none of its own: pass
-    /// [`EngineSpec::stop_tokens`] where nothing else was agreed.
+    /// [`ModelSpec::stop_tokens`] where nothing else was agreed.
     pub stop_tokens: Vec<u32>,
 }
 
@@ -76,8 +48,8 @@ pub struct Generation {
 
 /// A model that is loaded and answers one request at a time.
 pub trait Engine: Send {
-    /// The shape of the model that is loaded.
-    fn spec(&self) -> &EngineSpec;
+    /// Which engine this is and what it runs on, for the log.
+    fn describe(&self) -> String;
 
     /// Answers `request`, calling `on_token` with each token as soon as it is known. The callback
     /// ends the answer by returning [`ControlFlow::Break`]; it is not asked during prefill.
@@ -128,14 +100,17 @@ pub enum EngineError {
         context: u32,
     },
 
-    #[error("a top_p of {top_p} parts per million is more than all; use at most {PPM_ONE}")]
-    TopP { top_p: u32 },
+    #[error("the sampling is out of range: {0}; ask again within it")]
+    Sampling(SamplingError),
 
     #[error(
         "the model's output after {position} tokens holds {found} among its logits; check the \
          weights against their publisher's hashes"
     )]
     Logits { position: usize, found: String },
+
+    #[error("the exact engine failed: {0}; take the model folder anew, and report this if it comes back")]
+    Exact(String),
 
     #[error("the computation failed after {position} tokens: {problem}; restart the worker, and report this if it comes back")]
     Compute { position: usize, problem: String },
@@ -149,38 +124,37 @@ impl EngineError {
             Self::EmptyPrompt
                 | Self::OutsideVocabulary { .. }
                 | Self::Context { .. }
-                | Self::TopP { .. }
+                | Self::Sampling(_)
         )
     }
 }
 
-impl EngineSpec {
-    /// Whether a model of this shape can answer `request` at all.
-    pub fn admit(&self, request: &GenerateRequest) -> Result<(), EngineError> {
-        if request.prompt.is_empty() {
+impl GenerateRequest {
+    /// Whether a model of this shape can answer the request at all.
+    pub fn admit(&self, spec: &ModelSpec) -> Result<(), EngineError> {
+        if self.prompt.is_empty() {
             return Err(EngineError::EmptyPrompt);
         }
-        let outside = request
-            .prompt
-            .iter()
-            .position(|token| *token >= self.vocabulary);
-        if let Some((position, token)) = outside.and_then(|p| Some((p, *request.prompt.get(p)?))) {
-            let vocabulary = self.vocabulary;
+        let vocabulary = spec.vocabulary;
+        let outside = (0..)
+            .zip(&self.prompt)
+            .find(|(_, token)| **token >= vocabulary);
+        if let Some((position, token)) = outside {
             return Err(EngineError::OutsideVocabulary {
-                token,
+                token: *token,
                 position,
                 vocabulary,
             });
         }
-        let prompt = request.prompt.len();
-        let max_output_tokens = request.max_output_tokens;
-        if prompt.saturating_add(max_output_tokens as usize) > self.context as usize {
+        let prompt = self.prompt.len();
+        let max_output_tokens = self.max_output_tokens;
+        if prompt.saturating_add(max_output_tokens as usize) > spec.context as usize {
             return Err(EngineError::Context {
                 prompt,
                 max_output_tokens,
-                context: self.context,
+                context: spec.context,
             });
         }
-        request.sampling.validate()
+        self.sampling.validate()
     }
 }

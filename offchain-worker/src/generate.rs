@@ -112,14 +112,14 @@ fn failure(error: &EngineError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Architecture, EngineSpec, Sampling};
+    use crate::engine::Sampling;
 
     /// Answers with the prompt, or fails as the first token says.
-    struct Echo(EngineSpec);
+    struct Echo;
 
     impl Engine for Echo {
-        fn spec(&self) -> &EngineSpec {
-            &self.0
+        fn describe(&self) -> String {
+            "echo".into()
         }
 
         fn generate(
@@ -157,19 +157,7 @@ mod tests {
     }
 
     fn echo() -> SharedEngine {
-        Arc::new(Mutex::new(Box::new(Echo(EngineSpec {
-            architecture: Architecture::Llama,
-            layers: 1,
-            hidden: 2,
-            intermediate: 2,
-            heads: 1,
-            kv_heads: 1,
-            head_dim: 2,
-            vocabulary: 10,
-            context: 10,
-            stop_tokens: vec![],
-            tied_embeddings: true,
-        }))))
+        Arc::new(Mutex::new(Box::new(Echo)))
     }
 
     fn work(engine: &SharedEngine, job: u64, prompt: Vec<u32>) -> Work {

@@ -91,6 +91,7 @@ async fn prepare(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<
     match config.device {
         Device::Cpu => {}
     }
+    let cpu = Arc::new(config.cpu()?);
     let key = keys::load(&config.operator_key).context("--operator-key cannot be used")?;
     let operator = keys::account(&key);
     let listener = http::bind(config.http).await?;
@@ -138,7 +139,7 @@ async fn prepare(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<
     });
     let opened = opened.await.context("reading a model failed")??;
     // Hashing may have taken minutes; the listings are those of now.
-    let models = Models::load(opened, &chain.best().await?, provider).await?;
+    let models = Models::load(opened, &cpu, &chain.best().await?, provider).await?;
 
     let mut ledger = match existing {
         Some(ledger) => ledger,

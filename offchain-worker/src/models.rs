@@ -7,11 +7,15 @@ use std::{
 };
 
 use anyhow::{bail, Context};
-use assay_client::{AccountId32, Error, Snapshot};
-use assay_primitives::{ListingId, ModelParts, ModelSpec, TokenId};
+use assay_client::{
+    folder::{ModelFolder, ModelWeights},
+    AccountId32, Error, Snapshot,
+};
+use assay_exact::cpu::Cpu;
+use assay_primitives::{ListingId, ModelParts, ModelSpec, Profile, TokenId};
 
 use crate::{
-    engine::{CandleEngine, Engine, EngineSpec, ModelFolder},
+    engine::{CandleEngine, Engine, ExactEngine},
     generate::SharedEngine,
 };
 
@@ -22,11 +26,31 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Opens a folder and hashes what a listing binds. Reads the weights once.
+    /// Opens a folder and hashes what a listing binds. Reads every byte once: of an exact folder that
+    /// shows that it has the root it claims.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let folder = ModelFolder::open(path)?;
+        tracing::info!(
+            target: "assay_worker", model = %path.display(),
+            "reading every byte of the model, to hold it against its listing"
+        );
         let parts = folder.parts()?;
         Ok(Self { folder, parts })
+    }
+
+    /// Makes the engine that serves the folder's kind of model.
+    fn load(self, cpu: Arc<Cpu>) -> anyhow::Result<Model> {
+        let path = self.folder.path().to_owned();
+        let engine: Box<dyn Engine> = match self.folder.into_weights() {
+            ModelWeights::Exact(folder) => Box::new(ExactEngine::load(folder, cpu)?),
+            ModelWeights::Float(folder) => Box::new(CandleEngine::load(&path, &folder)?),
+        };
+        Ok(Model {
+            path,
+            parts: self.parts,
+            description: engine.describe(),
+            engine: Arc::new(Mutex::new(engine)),
+        })
     }
 }
 
@@ -34,7 +58,8 @@ impl Opened {
 struct Model {
     path: PathBuf,
     parts: ModelParts,
-    spec: EngineSpec,
+    /// The engine, in the words of the log.
+    description: String,
     engine: SharedEngine,
 }
 
@@ -42,7 +67,7 @@ struct Model {
 #[derive(Clone)]
 pub struct Served {
     pub engine: SharedEngine,
-    pub spec: EngineSpec,
+    pub spec: ModelSpec,
     /// The listing's: these end an answer, whatever the files say.
     pub stop_tokens: Vec<TokenId>,
 }
@@ -58,6 +83,7 @@ impl Models {
     /// no offered listing is about is an error: it would never get a job, or fail each one.
     pub async fn load(
         folders: Vec<Opened>,
+        cpu: &Arc<Cpu>,
         best: &Snapshot,
         provider: AccountId32,
     ) -> anyhow::Result<Self> {
@@ -71,28 +97,22 @@ impl Models {
             models: Vec::new(),
             served: BTreeMap::new(),
         };
-        for Opened { folder, parts } in folders {
+        for opened in folders {
+            let (path, parts) = (opened.folder.path(), &opened.parts);
             let fitting: Vec<_> = offered
                 .iter()
-                .filter(|(_, listed)| mismatch(&parts, listed).is_none())
+                .filter(|(_, listed)| mismatch(parts, listed).is_none())
                 .collect();
             if fitting.is_empty() {
-                bail!("{}", no_listing(folder.path(), &parts, &offered, &provider));
+                bail!("{}", no_listing(path, parts, &offered, &provider));
             }
-            let model = tokio::task::spawn_blocking(move || -> anyhow::Result<Model> {
-                let engine = CandleEngine::load(&folder)?;
-                Ok(Model {
-                    path: folder.path().into(),
-                    parts,
-                    spec: engine.spec().clone(),
-                    engine: Arc::new(Mutex::new(Box::new(engine))),
-                })
-            });
+            let cpu = cpu.clone();
+            let model = tokio::task::spawn_blocking(move || opened.load(cpu));
             let model = model.await.context("loading a model failed")??;
             for (id, listed) in fitting {
                 tracing::info!(
                     target: "assay_worker", model = %model.path.display(), listing = ?id,
-                    "model loaded"
+                    engine = %model.description, "model loaded"
                 );
                 models.served.insert(*id, model.serve(&listed.spec));
             }
@@ -135,7 +155,7 @@ impl Model {
     fn serve(&self, listed: &ModelSpec) -> Served {
         Served {
             engine: self.engine.clone(),
-            spec: self.spec.clone(),
+            spec: self.parts.spec.clone(),
             stop_tokens: listed.stop_tokens.to_vec(),
         }
     }
@@ -143,8 +163,21 @@ impl Model {
 
 /// The first thing in which a folder differs from a listing, with what each of them has.
 fn mismatch(ours: &ModelParts, listed: &ModelParts) -> Option<String> {
+    let is_exact = |parts: &ModelParts| parts.spec.profile != Profile::Unverified;
+    match (is_exact(ours), is_exact(listed)) {
+        (false, true) => {
+            return Some(
+                "that model is exact and this folder holds floats; `assay model import` makes the \
+                 one from the other"
+                    .into(),
+            )
+        }
+        (true, false) => return Some("that model is of floats and this folder is exact".into()),
+        _ => {}
+    }
     let hashes = [
         ("weights", ours.weights_root, listed.weights_root),
+        ("numeric tables", ours.tables, listed.tables),
         ("tokenizer.json", ours.tokenizer, listed.tokenizer),
         ("chat template", ours.template, listed.template),
     ];
@@ -152,6 +185,12 @@ fn mismatch(ours: &ModelParts, listed: &ModelParts) -> Option<String> {
         return Some(format!(
             "the hash of the {what} is {here:?}, the listing says {there:?}"
         ));
+    }
+    if is_exact(ours) {
+        // An answer is judged by the listing's spec, to the last stop token.
+        return (ours.spec != listed.spec).then(|| {
+            "manifest.json has another shape, context or stop tokens than the listing".into()
+        });
     }
     // A publisher may list a shorter context, and other stop tokens, than the files have.
     let spec = ModelSpec {
@@ -198,7 +237,7 @@ fn no_listing(
 mod tests {
     use super::*;
     use assay_client::H256;
-    use assay_primitives::{Architecture, Profile};
+    use assay_primitives::{Architecture, Rotary};
 
     fn parts() -> ModelParts {
         ModelParts {
@@ -261,6 +300,43 @@ mod tests {
         );
         let stop = with_spec(|spec| spec.stop_tokens = vec![7].try_into().unwrap());
         assert_eq!(mismatch(&parts(), &stop), None);
+    }
+
+    fn exact() -> ModelParts {
+        let mut parts = parts();
+        parts.tables = H256::repeat_byte(4);
+        parts.spec.profile = Profile::Exact {
+            fraction_bits: 16,
+            eps40: 1 << 20,
+            rotary: Rotary {
+                base: 10_000_000_000,
+                scaling: None,
+            },
+        };
+        parts
+    }
+
+    #[test]
+    fn a_listing_of_an_exact_model_is_the_folders_to_the_last_number() {
+        assert_eq!(mismatch(&exact(), &exact()), None);
+        let changes: [fn(&mut ModelParts); 4] = [
+            |parts| parts.spec.context = 100,
+            |parts| parts.spec.stop_tokens = vec![7].try_into().unwrap(),
+            |parts| parts.tables = H256::zero(),
+            |parts| parts.weights_root = H256::zero(),
+        ];
+        for change in changes {
+            let mut listed = exact();
+            change(&mut listed);
+            assert!(mismatch(&exact(), &listed).is_some(), "{listed:?}");
+        }
+    }
+
+    #[test]
+    fn floats_are_not_taken_for_the_exact_model_that_was_made_of_them() {
+        let problem = mismatch(&parts(), &exact()).unwrap();
+        assert!(problem.contains("assay model import"), "{problem}");
+        assert!(mismatch(&exact(), &parts()).is_some());
     }
 
     #[test]

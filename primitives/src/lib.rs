@@ -13,10 +13,13 @@ pub mod model;
 pub mod receipt;
 pub mod tree;
 
+pub use hashing::blake2_256;
 pub use market::{
     Assignment, Balance, DrawRequest, Eligibility, Listing, Market, ModelCatalogue, Outcome, Price,
 };
-pub use model::{Architecture, ModelParts, ModelSpec, Profile, SpecError, MAX_STOP_TOKENS};
+pub use model::{
+    Architecture, ModelParts, ModelSpec, Profile, Rotary, RotaryScaling, SpecError, MAX_STOP_TOKENS,
+};
 pub use receipt::{
     seed, Anchor, Claim, Finish, Receipt, RequestHeader, Sampling, SamplingError, FORMAT_VERSION,
     PPM_ONE,

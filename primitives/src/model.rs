@@ -1,11 +1,16 @@
 //! The shape of a model and the hash that names it.
 
+mod profile;
+#[cfg(test)]
+mod tests;
+
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_core::{bounded::BoundedVec, ConstU32, H256};
 use sp_runtime::Permill;
 
+pub use self::profile::{Profile, Rotary, RotaryScaling};
 use crate::{hashing::blake2_256, ListingId, ModelRoot, TokenId};
 
 /// The most stop tokens that a model may name.
@@ -15,10 +20,7 @@ const MODEL_DOMAIN: &[u8] = b"assay/model/v1";
 const LISTING_DOMAIN: &[u8] = b"assay/listing/v1";
 
 const MAX_LAYERS: u16 = 512;
-const MAX_WIDTH: u32 = 1 << 18;
-const MAX_HEADS: u16 = 1024;
 const MAX_VOCABULARY: u32 = 1 << 22;
-const MAX_CONTEXT: u32 = 1 << 24;
 
 /// The families of decoder that the engines know.
 #[derive(
@@ -42,27 +44,6 @@ pub enum Architecture {
     Qwen2,
     /// Qwen3: Llama with a norm on queries and keys.
     Qwen3,
-}
-
-/// How a model's numbers are computed, and so how its answers can be judged.
-#[derive(
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Debug,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
-pub enum Profile {
-    /// Floating point: two honest machines may differ, so the chain judges only what can be
-    /// checked without running the model (lengths, fees, signatures, stop tokens).
-    Unverified,
 }
 
 /// The shape of a model: everything about it that the chain needs to price, bound and check a
@@ -95,29 +76,43 @@ pub struct ModelSpec {
     pub tied_embeddings: bool,
 }
 
-/// Why a [`ModelSpec`] is refused.
+/// Why a [`ModelSpec`], or the [`ModelParts`] around it, is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SpecError {
-    /// A dimension is zero or above its bound.
+    /// A dimension, or `heads` times `head_dim`, is zero or above the bound of the profile.
     Dimension,
     /// `kv_heads` does not divide `heads`, or `head_dim` is odd.
     Heads,
     /// A stop token is outside the vocabulary, or they are not in ascending order.
     StopTokens,
+    /// The fraction bits of an exact model are outside 8 to 20.
+    FractionBits,
+    /// The epsilon of an exact model is zero or above 2^30 in Q40.
+    Epsilon,
+    /// The rotary base of an exact model is below 1 or above 2^40.
+    RotaryBase,
+    /// A rotary factor is zero or above 2^40, `high` is not above `low`, or there is no original
+    /// context.
+    RotaryScaling,
+    /// An exact model has no tables, or an unverified one has some.
+    Tables,
 }
 
 impl ModelSpec {
-    /// Whether the dimensions are within the chain's bounds and agree with one another.
+    /// Whether everything is within the bounds of the profile and agrees with itself.
     pub fn validate(&self) -> Result<(), SpecError> {
+        let bounds = self.profile.bounds();
+        let query_width = u32::from(self.heads).saturating_mul(self.head_dim.into());
         let within = |value: u32, bound: u32| value > 0 && value <= bound;
         if !(within(self.layers.into(), MAX_LAYERS.into())
-            && within(self.hidden, MAX_WIDTH)
-            && within(self.intermediate, MAX_WIDTH)
-            && within(self.heads.into(), MAX_HEADS.into())
-            && within(self.kv_heads.into(), MAX_HEADS.into())
-            && within(self.head_dim.into(), MAX_HEADS.into())
+            && within(self.hidden, bounds.hidden)
+            && within(self.intermediate, bounds.intermediate)
+            && within(self.heads.into(), bounds.heads.into())
+            && within(self.kv_heads.into(), bounds.heads.into())
+            && within(self.head_dim.into(), bounds.head_dim.into())
+            && within(query_width, bounds.query_width)
             && within(self.vocabulary, MAX_VOCABULARY)
-            && within(self.context, MAX_CONTEXT))
+            && within(self.context, bounds.context))
         {
             return Err(SpecError::Dimension);
         }
@@ -137,7 +132,7 @@ impl ModelSpec {
         {
             return Err(SpecError::StopTokens);
         }
-        Ok(())
+        self.profile.validate()
     }
 }
 
@@ -151,13 +146,24 @@ pub struct ModelParts {
     pub tokenizer: H256,
     /// BLAKE2b-256 of the chat template's text.
     pub template: H256,
-    /// Root of the numeric tables; zero for an unverified model, which has none.
+    /// Root of the numeric tables of an exact model; zero for an unverified one, which has none.
     pub tables: H256,
-    /// Root of the weights: see [`weights_root`](crate::tree::weights_root).
+    /// Root of the weights: of an unverified model [`weights_root`](crate::tree::weights_root), of an
+    /// exact one the tree of docs/format.md §9.
     pub weights_root: H256,
 }
 
 impl ModelParts {
+    /// Whether the spec is sound, and there are tables if and only if the model is exact.
+    pub fn validate(&self) -> Result<(), SpecError> {
+        self.spec.validate()?;
+        let exact = self.spec.profile != Profile::Unverified;
+        if exact == self.tables.is_zero() {
+            return Err(SpecError::Tables);
+        }
+        Ok(())
+    }
+
     /// BLAKE2b-256 of the domain and the SCALE encoding of the parts.
     pub fn root(&self) -> ModelRoot {
         blake2_256(&(MODEL_DOMAIN, self).encode()).into()
@@ -170,111 +176,15 @@ impl ModelParts {
         publisher: &AccountId,
         royalty: Permill,
     ) -> ListingId {
-        blake2_256(&(LISTING_DOMAIN, self.root(), publisher, royalty).encode()).into()
+        listing_id(&self.root(), publisher, royalty)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn spec() -> ModelSpec {
-        ModelSpec {
-            architecture: Architecture::Llama,
-            profile: Profile::Unverified,
-            layers: 4,
-            hidden: 256,
-            intermediate: 768,
-            heads: 8,
-            kv_heads: 2,
-            head_dim: 32,
-            vocabulary: 1024,
-            context: 512,
-            stop_tokens: vec![1, 3].try_into().unwrap(),
-            tied_embeddings: true,
-        }
-    }
-
-    #[test]
-    fn a_sound_shape_is_accepted() {
-        assert_eq!(spec().validate(), Ok(()));
-    }
-
-    #[test]
-    fn shapes_that_contradict_themselves_are_refused() {
-        let broken = |change: fn(&mut ModelSpec)| {
-            let mut spec = spec();
-            change(&mut spec);
-            spec.validate()
-        };
-        assert_eq!(broken(|s| s.layers = 0), Err(SpecError::Dimension));
-        assert_eq!(
-            broken(|s| s.hidden = MAX_WIDTH + 1),
-            Err(SpecError::Dimension)
-        );
-        assert_eq!(broken(|s| s.kv_heads = 0), Err(SpecError::Dimension));
-        assert_eq!(broken(|s| s.kv_heads = 3), Err(SpecError::Heads));
-        assert_eq!(broken(|s| s.head_dim = 33), Err(SpecError::Heads));
-        assert_eq!(
-            broken(|s| s.stop_tokens = vec![1024].try_into().unwrap()),
-            Err(SpecError::StopTokens)
-        );
-        assert_eq!(
-            broken(|s| s.stop_tokens = vec![3, 1].try_into().unwrap()),
-            Err(SpecError::StopTokens)
-        );
-    }
-
-    #[test]
-    fn the_root_depends_on_every_part() {
-        let parts = ModelParts {
-            spec: spec(),
-            tokenizer: H256::repeat_byte(1),
-            template: H256::repeat_byte(2),
-            tables: H256::zero(),
-            weights_root: H256::repeat_byte(3),
-        };
-        let changed = [
-            ModelParts {
-                spec: ModelSpec {
-                    context: 513,
-                    ..spec()
-                },
-                ..parts.clone()
-            },
-            ModelParts {
-                tokenizer: H256::zero(),
-                ..parts.clone()
-            },
-            ModelParts {
-                template: H256::zero(),
-                ..parts.clone()
-            },
-            ModelParts {
-                tables: H256::repeat_byte(9),
-                ..parts.clone()
-            },
-            ModelParts {
-                weights_root: H256::zero(),
-                ..parts.clone()
-            },
-        ];
-        for other in changed {
-            assert_ne!(parts.root(), other.root());
-        }
-    }
-
-    #[test]
-    fn a_listing_is_its_publishers_own() {
-        let parts = ModelParts {
-            spec: spec(),
-            tokenizer: H256::zero(),
-            template: H256::zero(),
-            tables: H256::zero(),
-            weights_root: H256::zero(),
-        };
-        let id = parts.listing_id(&1u64, Permill::from_percent(1));
-        assert_ne!(id, parts.listing_id(&2u64, Permill::from_percent(1)));
-        assert_ne!(id, parts.listing_id(&1u64, Permill::from_percent(2)));
-    }
+/// [`ModelParts::listing_id`] of the model with this root.
+pub fn listing_id<AccountId: Encode>(
+    root: &ModelRoot,
+    publisher: &AccountId,
+    royalty: Permill,
+) -> ListingId {
+    blake2_256(&(LISTING_DOMAIN, root, publisher, royalty).encode()).into()
 }

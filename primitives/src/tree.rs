@@ -20,7 +20,8 @@ const NODE: u8 = 1;
 const EMPTY_DOMAIN: &[u8] = b"assay/empty/v1";
 const FILE_DOMAIN: &[u8] = b"assay/file/v1";
 
-fn leaf_hash(bytes: &[u8]) -> H256 {
+/// Hash of a leaf that holds `bytes`.
+pub fn leaf_hash(bytes: &[u8]) -> H256 {
     let mut input = Vec::with_capacity(bytes.len().saturating_add(1));
     input.push(LEAF);
     input.extend_from_slice(bytes);

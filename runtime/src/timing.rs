@@ -14,6 +14,8 @@ pub const DEFAULT_SLOT_MILLIS: u64 = 6_000;
 /// Epoch length of a chain whose genesis names none, in slots: one hour of default slots.
 pub const DEFAULT_EPOCH_SLOTS: u64 = 600;
 
+// The pallet macro expands to an expect.
+#[allow(clippy::expect_used)]
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;

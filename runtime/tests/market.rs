@@ -681,6 +681,31 @@ fn held(reason: impl Into<RuntimeHoldReason>, who: &AccountId) -> Balance {
     Balances::balance_on_hold(&reason.into(), who)
 }
 
+/// The command tells with these whether an account can pay, in a test of this name.
+#[test]
+fn deposits_are_those_of_the_largest_records() {
+    use pallet_jobs::HoldReason::JobDeposit;
+    use pallet_models::HoldReason::ListingDeposit;
+    use pallet_providers::HoldReason::ProviderDeposit;
+
+    development().execute_with(|| {
+        let [publisher, stash, user] = [Charlie, Alice, Ferdie].map(|key| key.to_account_id());
+        let listing = listing_of(Charlie);
+        block(true, || {
+            dispatch(&publisher, list_model()).unwrap();
+            dispatch(&stash, register(Sr25519Keyring::Two, BOND)).unwrap();
+        });
+        assert_eq!(held(ListingDeposit, &publisher), 15_410 * MICRO_ASY);
+        assert_eq!(held(ProviderDeposit, &stash), 24_450 * MICRO_ASY);
+        block(true, || {
+            dispatch(&stash, set_offer(listing, 1, 3, 1)).unwrap();
+            dispatch(&user, submit(listing, 7, 64, 1, ASY, None)).unwrap();
+        });
+        assert_eq!(held(ProviderDeposit, &stash), (24_450 + 10_640) * MICRO_ASY);
+        assert_eq!(held(JobDeposit, &user), 20_660 * MICRO_ASY);
+    });
+}
+
 #[test]
 fn one_job_from_submission_to_removal_moves_exactly_its_fee() {
     use pallet_jobs::HoldReason::{Escrow, JobDeposit};

@@ -1,10 +1,10 @@
-//! `make demo`: a chain, a worker, a paid question, and who was paid what.
+//! `make demo`: a chain, a worker, a paid question, who was paid what, and whether the answer was right.
 
-use std::{io::Write, path::Path, process::ExitCode, time::Instant};
+use std::{fs, io::Write, path::Path, process::ExitCode, time::Instant};
 
 use anyhow::{ensure, Context, Result};
 use assay_client::{keys, AccountId32, Snapshot};
-use assay_tests::{demo_model, Assay, Node, Worker};
+use assay_tests::{demo_source, forged, Assay, Node, Worker};
 use tokio::signal::unix::{signal, SignalKind};
 
 const PUBLISHER: &str = "//Charlie";
@@ -12,6 +12,13 @@ const PROVIDER: &str = "//Bob";
 const OPERATOR: &str = "//Bob//operator";
 const USER: &str = "//Dave";
 const QUESTION: &str = "What is Assay?";
+
+/// Names in the demo's folder.
+const MODEL: &str = "assay-demo-exact";
+const RECEIPT: &str = "receipt.json";
+const LIE: &str = "lie.json";
+/// The token that the lie changes, counted from zero.
+const CHANGED: usize = 11;
 
 /// From which the runtime derives its treasury's account.
 const TREASURY_PALLET_ID: [u8; 8] = *b"asy/trsy";
@@ -58,14 +65,17 @@ async fn demo() -> Result<()> {
     println!("$ assay-node --dev");
     std::io::stdout().flush()?;
     let node = Node::development(folder)?;
-    let assay = Assay::new(&node.url(), PUBLISHER);
+    let assay = Assay::new(&node.url(), PUBLISHER).in_folder(folder);
     let chain = node.chain().await?;
 
-    say("Charlie publishes a model for 2 % of what it earns. The chain keeps its hashes.")?;
-    typed(
-        &assay,
-        &["model", "register", &model_folder(), "--royalty", "2"],
+    say(
+        "Charlie makes integers of a model's floats, so that every machine computes the same bits.",
     )?;
+    let source = demo_source().display().to_string();
+    typed(&assay, &["model", "import", &source])?;
+
+    say("He publishes it for 2 % of what it earns. The chain keeps its root.")?;
+    typed(&assay, &["model", "register", MODEL, "--royalty", "2"])?;
 
     say("Bob bonds 1,000 ASY, lets an operator key speak for him, and offers the model.")?;
     let provider = assay.with_key(PROVIDER);
@@ -94,28 +104,27 @@ async fn demo() -> Result<()> {
     )?;
     typed(&provider, &["transfer", &operator, "10 ASY"])?;
 
-    say("His worker loads the model and waits for jobs.")?;
-    println!(
-        "$ assay-worker --operator-key {OPERATOR} --model {}",
-        shown(&demo_model())
-    );
-    let _worker = Worker::start(folder, "worker", &node.url(), OPERATOR)?;
+    say("His worker holds the model against its root and waits for jobs.")?;
+    println!("$ assay-worker --operator-key {OPERATOR} --model {MODEL}");
+    let model = folder.join(MODEL);
+    let _worker = Worker::start(folder, "worker", &node.url(), OPERATOR, &[&model])?;
 
     let people = People::new(&chain.best().await?)?;
     let before = people.balances(&chain.best().await?).await?;
 
     say("Dave asks. What he may owe at most is on hold until the answer is settled.")?;
     let user = assay.with_key(USER);
-    let model_dir = model_folder();
     typed(
         &user,
         &[
             "run",
             QUESTION,
             "--model-dir",
-            &model_dir,
+            MODEL,
             "--max-tokens",
             "64",
+            "--receipt",
+            RECEIPT,
         ],
     )?;
 
@@ -126,6 +135,15 @@ async fn demo() -> Result<()> {
     say("Who was paid what, in ASY, transaction fees included.")?;
     table(&people, &before, &after)?;
 
+    say("Was the answer right? Dave computes it again, in one pass, from the receipt, which the node in ASSAY_CHAIN confirms.")?;
+    typed(&user, &["verify", RECEIPT, "--model", MODEL])?;
+
+    say("Had Bob signed one wrong token, this is what Dave would have seen.")?;
+    let receipt = serde_json::from_slice(&fs::read(folder.join(RECEIPT))?)?;
+    let (lie, _) = forged(&receipt, CHANGED, OPERATOR)?;
+    fs::write(folder.join(LIE), lie.to_string())?;
+    refused(&user, &["verify", LIE, "--model", MODEL])?;
+
     println!(
         "\nThat took {} s. To go on: leave `assay-node --dev` running in one terminal, follow the\n\
          same commands in another, and see README.md for providers, users and validators.",
@@ -134,17 +152,17 @@ async fn demo() -> Result<()> {
     Ok(())
 }
 
-fn model_folder() -> String {
-    demo_model().display().to_string()
-}
-
-/// A path as a reader of the repository knows it.
-fn shown(path: &Path) -> String {
+/// A word of a command as a reader of the repository would type it.
+fn shown(word: &str) -> String {
+    let word = word.replace("/tests/../", "/");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    let path = path.to_string_lossy().replace("/tests/../", "/");
-    match root {
-        Some(root) => path.replace(&format!("{}/", root.display()), ""),
-        None => path,
+    let word = match root {
+        Some(root) => word.replace(&format!("{}/", root.display()), ""),
+        None => word,
+    };
+    match word.contains(' ') {
+        true => format!("{word:?}"),
+        false => word,
     }
 }
 
@@ -155,15 +173,24 @@ fn say(text: &str) -> Result<()> {
 
 /// Print a command as a user would type it, and run it.
 fn typed(assay: &Assay, arguments: &[&str]) -> Result<()> {
-    let words: Vec<String> = arguments
-        .iter()
-        .map(|word| match word.contains(' ') {
-            true => format!("{word:?}"),
-            false => shown(Path::new(word)),
-        })
-        .collect();
-    println!("$ assay {} --key {}", words.join(" "), assay.key());
-    assay.show(arguments)
+    print_command(assay, arguments);
+    assay.show(arguments, 0)
+}
+
+/// The same for one that finds something wrong.
+fn refused(assay: &Assay, arguments: &[&str]) -> Result<()> {
+    print_command(assay, arguments);
+    assay.show(arguments, 1)
+}
+
+fn print_command(assay: &Assay, arguments: &[&str]) {
+    let words: Vec<String> = arguments.iter().map(|word| shown(word)).collect();
+    // What signs nothing needs no key.
+    let key = match arguments {
+        ["verify", ..] | ["model", "import", ..] | ["job", "status", ..] => String::new(),
+        _ => format!(" --key {}", assay.key()),
+    };
+    println!("$ assay {}{key}", words.join(" "));
 }
 
 struct People(Vec<(&'static str, AccountId32)>);

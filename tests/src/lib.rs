@@ -2,20 +2,34 @@
 //! own folder and on its own loopback ports, and all gone when their owner is, also after a panic.
 
 mod daemon;
+mod forgery;
 mod market;
 mod node;
 mod scene;
 mod worker;
 
 pub use daemon::{eventually, free_port, programs, stop, stopped, Daemon};
+pub use forgery::forged;
 pub use market::{Assay, Outcome};
 pub use node::Node;
 pub use scene::{Provider, Scene};
 pub use worker::Worker;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// The shipped model.
-pub fn demo_model() -> PathBuf {
+use anyhow::Result;
+
+/// The shipped model's floats, of which `assay model import` makes an exact model.
+pub fn demo_source() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo")
+}
+
+/// A copy of a folder of files.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! The `assay` command, as a user types it.
 
 use std::{
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -18,6 +19,8 @@ const COMMAND: Duration = Duration::from_secs(600);
 pub struct Assay {
     chain: String,
     key: String,
+    /// Where it is typed; the folder of this process if none.
+    folder: Option<PathBuf>,
 }
 
 /// What a command left behind.
@@ -47,12 +50,24 @@ impl Assay {
         Self {
             chain: chain.into(),
             key: key.into(),
+            folder: None,
         }
     }
 
-    /// The same chain with another key.
+    /// The same with another key.
     pub fn with_key(&self, key: &str) -> Self {
-        Self::new(&self.chain, key)
+        Self {
+            key: key.into(),
+            ..self.clone()
+        }
+    }
+
+    /// The same, typed in a folder, so that the paths that it takes and prints are relative to it.
+    pub fn in_folder(&self, folder: &Path) -> Self {
+        Self {
+            folder: Some(folder.into()),
+            ..self.clone()
+        }
     }
 
     pub fn key(&self) -> &str {
@@ -69,6 +84,8 @@ impl Assay {
             .args(arguments)
             .env_remove("ASSAY_CHAIN")
             .env_remove("ASSAY_KEY")
+            .env_remove("ASSAY_MODEL_DIR")
+            .current_dir(self.folder.as_deref().unwrap_or(Path::new(".")))
             .stdin(Stdio::null());
         Ok(command)
     }
@@ -95,8 +112,8 @@ impl Assay {
             .with_context(|| format!("assay {}", arguments.join(" ")))
     }
 
-    /// Run with its output going where ours goes; a failure is an error.
-    pub fn show(&self, arguments: &[&str]) -> Result<()> {
+    /// Run with its output going where ours goes; another exit code than `code` is an error.
+    pub fn show(&self, arguments: &[&str], code: i32) -> Result<()> {
         let mut child = self.command(arguments)?.spawn().context("starting assay")?;
         let what = format!("assay {} ends", arguments.join(" "));
         let ended = eventually(&what, COMMAND, || Ok(child.try_wait()?));
@@ -106,7 +123,7 @@ impl Assay {
         }
         let status = ended?;
         ensure!(
-            status.success(),
+            status.code() == Some(code),
             "assay {} ended with {status}",
             arguments.join(" ")
         );

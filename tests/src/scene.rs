@@ -1,6 +1,9 @@
 //! A chain with a publisher, providers and a user, each with money and its own keys.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{ensure, Context, Result};
 use assay_client::{
@@ -10,7 +13,7 @@ use assay_client::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{demo_model, Assay, Node, Worker};
+use crate::{demo_source, Assay, Node, Worker};
 
 const PUBLISHER: &str = "//Charlie";
 const USER: &str = "//Dave";
@@ -21,6 +24,8 @@ pub struct Scene {
     pub chain: Chain,
     pub publisher: Assay,
     pub user: Assay,
+    /// Folder of the demo model, made exact and listed.
+    pub model: PathBuf,
     folder: TempDir,
 }
 
@@ -32,22 +37,39 @@ pub struct Provider {
 }
 
 impl Scene {
-    /// A development chain with the demo model listed.
+    /// A development chain with the demo model, made exact, listed.
     pub async fn new() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let node = Node::development(folder.path())?;
         let chain = node.chain().await?;
         let publisher = Assay::new(&node.url(), PUBLISHER);
         let user = publisher.with_key(USER);
-        let model = demo_model().display().to_string();
-        publisher.json(&["model", "register", &model, "--royalty", "2"])?;
-        Ok(Self {
+        let mut scene = Self {
             node,
             chain,
             publisher,
             user,
+            model: PathBuf::new(),
             folder,
-        })
+        };
+        scene.model = scene.import(&demo_source(), "model")?;
+        let model = scene.model_dir();
+        let arguments = ["model", "register", &model, "--royalty", "2"];
+        scene.publisher.json(&arguments)?;
+        Ok(scene)
+    }
+
+    /// Make an exact model of the floats in `source`, in a folder of this scene.
+    pub fn import(&self, source: &Path, name: &str) -> Result<PathBuf> {
+        let target = self.folder().join(name);
+        let (from, to) = (source.display().to_string(), target.display().to_string());
+        self.publisher.json(&["model", "import", &from, &to])?;
+        Ok(target)
+    }
+
+    /// The folder of the listed model, as an argument.
+    pub fn model_dir(&self) -> String {
+        self.model.display().to_string()
     }
 
     pub fn folder(&self) -> &Path {
@@ -78,12 +100,18 @@ impl Scene {
     }
 
     pub fn worker(&self, provider: &Provider, name: &str) -> Result<Worker> {
-        Worker::start(self.folder(), name, &self.node.url(), &provider.operator)
+        self.worker_of(provider, name, &[&self.model])
+    }
+
+    /// A worker of these model folders.
+    pub fn worker_of(&self, provider: &Provider, name: &str, models: &[&Path]) -> Result<Worker> {
+        let (folder, chain) = (self.folder(), self.node.url());
+        Worker::start(folder, name, &chain, &provider.operator, models)
     }
 
     /// Submit a job and return its number.
     pub fn submit(&self, question: &str, extra: &[&str]) -> Result<u64> {
-        let model = demo_model().display().to_string();
+        let model = self.model_dir();
         let mut arguments = vec!["job", "submit", question, "--model-dir", &model];
         arguments.extend(["--max-tokens", "32"]);
         arguments.extend(extra);
@@ -95,7 +123,7 @@ impl Scene {
 
     /// `assay run`, as JSON.
     pub fn run(&self, question: &str, extra: &[&str]) -> Result<Value> {
-        let model = demo_model().display().to_string();
+        let model = self.model_dir();
         let mut arguments = vec!["run", question, "--model-dir", &model, "--max-tokens", "32"];
         arguments.extend(extra);
         self.user.json(&arguments)

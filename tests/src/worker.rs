@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::{demo_model, eventually, free_port, Daemon};
+use crate::{eventually, free_port, Daemon};
 
 const START: Duration = Duration::from_secs(60);
 
@@ -23,16 +23,27 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker of the demo model for the provider whose operator has the key `operator`.
-    pub fn start(folder: &Path, name: &str, chain: &str, operator: &str) -> Result<Self> {
+    /// A worker of these models for the provider whose operator has the key `operator`. One that does not get
+    /// as far as serving is an error with the end of its log.
+    pub fn start(
+        folder: &Path,
+        name: &str,
+        chain: &str,
+        operator: &str,
+        models: &[&Path],
+    ) -> Result<Self> {
         let http_port = free_port()?;
-        let arguments = vec![
+        let mut arguments = vec![
             format!("--chain={chain}"),
             format!("--operator-key={operator}"),
-            format!("--model={}", demo_model().display()),
             format!("--ledger={}", folder.join(format!("{name}.redb")).display()),
             format!("--http=127.0.0.1:{http_port}"),
         ];
+        arguments.extend(
+            models
+                .iter()
+                .map(|model| format!("--model={}", model.display())),
+        );
         let log = folder.join(format!("{name}.log"));
         let daemon = Daemon::start("assay-worker", &arguments, &log)?;
         let mut worker = Self {

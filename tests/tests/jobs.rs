@@ -10,7 +10,7 @@ use assay_client::{
     primitives::Sampling,
     Error, Wait,
 };
-use assay_tests::{eventually, Scene};
+use assay_tests::{copy, eventually, Scene};
 use serde_json::Value;
 
 const ASY: u128 = 1_000_000_000_000;
@@ -304,15 +304,11 @@ async fn a_worker_declines_what_it_does_not_serve() -> Result<()> {
     let provider = scene.provider("//Bob", 1, 3)?;
     let _worker = scene.worker(&provider, "worker")?;
     // The same files but for one byte of the tokenizer, so another model.
-    let other = scene.folder().join("other-model");
-    std::fs::create_dir(&other)?;
-    for entry in std::fs::read_dir(assay_tests::demo_model())? {
-        let entry = entry?;
-        std::fs::copy(entry.path(), other.join(entry.file_name()))?;
-    }
-    let tokenizer = other.join("tokenizer.json");
+    let source = scene.folder().join("other-source");
+    copy(&assay_tests::demo_source(), &source)?;
+    let tokenizer = source.join("tokenizer.json");
     std::fs::write(&tokenizer, std::fs::read_to_string(&tokenizer)? + "\n")?;
-    let other = other.display().to_string();
+    let other = scene.import(&source, "other-model")?.display().to_string();
     let listing = scene.publisher.json(&["model", "register", &other])?;
     let listing = listing["listing"].as_str().expect("an id").to_owned();
     let prices = ["--input-price", "1 mASY", "--output-price", "3 mASY"];
@@ -372,7 +368,7 @@ async fn a_price_change_does_not_touch_an_assigned_job() -> Result<()> {
 async fn refusals_name_their_reason() -> Result<()> {
     let scene = Scene::new().await?;
     let provider = scene.provider("//Bob", 1, 3)?;
-    let model = assay_tests::demo_model().display().to_string();
+    let model = scene.model_dir();
 
     let poor = scene.user.with_key("//Poor");
     let account = keys::account(&keys::load("//Poor")?).to_string();

@@ -188,6 +188,20 @@ impl Snapshot {
             .await
     }
 
+    /// The operator key that spoke for a provider at a block; none if that is not remembered.
+    pub async fn operator_at(
+        &self,
+        stash: AccountId32,
+        block: u32,
+    ) -> Result<Option<AccountId32>, Error> {
+        let address = runtime::storage().providers().operator_history();
+        let history = self.get_or_default(address, (stash,)).await?;
+        let mut ranges = history.0.into_iter();
+        let range = ranges
+            .find(|range| block >= range.from && range.until.is_none_or(|until| block < until));
+        Ok(range.map(|range| range.operator))
+    }
+
     /// A job, as long as its record is kept.
     pub async fn job(&self, id: JobId) -> Result<Option<Job>, Error> {
         self.get(runtime::storage().jobs().jobs(), (id,)).await

@@ -41,13 +41,14 @@ struct Shard {
     file: File,
 }
 
-/// Where a tensor lies.
-struct Stored {
+/// How and where a tensor is stored.
+pub struct Stored {
     shard: usize,
-    dtype: Dtype,
-    shape: Vec<usize>,
+    pub dtype: Dtype,
+    pub shape: Vec<usize>,
     start: u64,
-    bytes: usize,
+    /// Its length.
+    pub bytes: usize,
 }
 
 /// A tensor as its file has it.
@@ -189,6 +190,10 @@ impl Weights {
             ));
         }
         Ok(())
+    }
+
+    pub(super) fn stored(&self, name: &str) -> Option<&Stored> {
+        self.tensors.get(name)
     }
 
     /// A tensor's type, shape and bytes.

@@ -205,7 +205,8 @@ mod tests {
     /// Each of these has a root of its own parts, so that only the part itself is wrong.
     #[test]
     fn parts_that_do_not_follow_from_the_tensors_are_named() {
-        let changes: [(&str, fn(&mut Manifest)); 6] = [
+        type Change = (&'static str, fn(&mut Manifest));
+        let changes: [Change; 6] = [
             ("tables", |m| m.tables = H256::repeat_byte(1)),
             ("weights_root", |m| m.weights_root = H256::repeat_byte(1)),
             ("stop_tokens", |m| m.stop_tokens = vec![3, 1]),

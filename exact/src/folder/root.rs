@@ -2,11 +2,13 @@
 
 use std::{vec, vec::Vec};
 
-use assay_primitives::{tree::root_of, Architecture};
-use blake2::{digest::consts::U32, Blake2b, Digest};
+use assay_primitives::{
+    tree::{leaf_hash, root_of},
+    ModelParts,
+};
 use sp_core::H256;
 
-use super::layout::Kind;
+use super::{layout::Kind, Manifest};
 use crate::{leaf::WEIGHTS_PER_LEAF, Shape};
 
 /// Row parameters in one leaf.
@@ -16,40 +18,19 @@ pub const GAMMAS_PER_LEAF: usize = 64;
 /// Intervals of a table in one leaf; it has one entry more, which is the next leaf's first.
 pub const INTERVALS_PER_LEAF: usize = 64;
 
-/// First byte of what is hashed for a leaf.
-const LEAF: u8 = 0;
-
-const MODEL_DOMAIN: &[u8] = b"assay/model/v1";
-/// Index of `Profile::Exact` in its SCALE encoding.
-const PROFILE_EXACT: u8 = 1;
-
 /// BLAKE2b-256.
 pub fn blake2_256(bytes: &[u8]) -> H256 {
-    H256(Blake2b::<U32>::digest(bytes).into())
-}
-
-/// Hash of a leaf given in pieces.
-fn leaf(pieces: &[&[u8]]) -> H256 {
-    let mut hasher = Blake2b::<U32>::new_with_prefix([LEAF]);
-    for piece in pieces {
-        hasher.update(piece);
-    }
-    H256(hasher.finalize().into())
+    H256(assay_primitives::blake2_256(bytes))
 }
 
 /// Root of one tensor over its bytes as they are stored.
 pub fn tensor(kind: Kind, bytes: &[u8]) -> H256 {
-    let whole = |size: usize| {
-        bytes
-            .chunks(size.max(1))
-            .map(|chunk| leaf(&[chunk]))
-            .collect()
-    };
+    let whole = |size: usize| bytes.chunks(size.max(1)).map(leaf_hash).collect();
     root_of(match kind {
         Kind::Weights { inputs } | Kind::LowLimbs { inputs } => bytes
             .chunks(inputs.max(1))
             .flat_map(|row| row.chunks(WEIGHTS_PER_LEAF))
-            .map(|block| leaf(&[block]))
+            .map(leaf_hash)
             .collect(),
         Kind::Rows => whole(ROWS_PER_LEAF.saturating_mul(8)),
         Kind::Columns => whole(WEIGHTS_PER_LEAF),
@@ -58,7 +39,7 @@ pub fn tensor(kind: Kind, bytes: &[u8]) -> H256 {
             let (exponent, entries) = bytes.split_at_checked(4).unwrap_or_default();
             entries
                 .chunks(GAMMAS_PER_LEAF.saturating_mul(4))
-                .map(|entries| leaf(&[exponent, entries]))
+                .map(|entries| leaf_hash(&[exponent, entries].concat()))
                 .collect()
         }
         Kind::Intervals => intervals(bytes),
@@ -71,7 +52,7 @@ fn intervals(bytes: &[u8]) -> Vec<H256> {
     let mut rest = bytes;
     while rest.len() > 4 {
         let end = rest.len().min(step.saturating_add(4));
-        leaves.push(leaf(&[rest.get(..end).unwrap_or_default()]));
+        leaves.push(leaf_hash(rest.get(..end).unwrap_or_default()));
         rest = rest.get(step..).unwrap_or_default();
     }
     leaves
@@ -82,7 +63,7 @@ pub fn of_roots(roots: impl IntoIterator<Item = H256>) -> H256 {
     root_of(
         roots
             .into_iter()
-            .map(|root| leaf(&[root.as_bytes()]))
+            .map(|root| leaf_hash(root.as_bytes()))
             .collect(),
     )
 }
@@ -103,86 +84,84 @@ pub struct Parts<'a> {
     pub weights_root: H256,
 }
 
-/// The family that a shape belongs to; none for query-key biases and norms at once.
-pub fn architecture(shape: &Shape) -> Option<Architecture> {
-    match (shape.biases, shape.head_norms) {
-        (false, false) => Some(Architecture::Llama),
-        (true, false) => Some(Architecture::Qwen2),
-        (false, true) => Some(Architecture::Qwen3),
-        (true, true) => None,
+impl<'a> Parts<'a> {
+    /// What a manifest says.
+    pub(crate) fn of(manifest: &'a Manifest) -> Self {
+        Self {
+            shape: &manifest.shape,
+            stop_tokens: &manifest.stop_tokens,
+            tokenizer: manifest.tokenizer,
+            template: manifest.template,
+            tables: manifest.tables,
+            weights_root: manifest.weights_root,
+        }
     }
-}
 
-impl Parts<'_> {
-    /// The model root: BLAKE2b-256 of the domain and the SCALE encoding of `ModelParts`. None for a shape
-    /// of no [`architecture`] and for more than [`MAX_STOP_TOKENS`](super::MAX_STOP_TOKENS) stop tokens.
+    /// The parts as a listing has them. None for a shape of no family and for too many stop tokens:
+    /// see [`Shape::spec`].
+    pub fn listed(&self) -> Option<ModelParts> {
+        Some(ModelParts {
+            spec: self.shape.spec(self.stop_tokens)?,
+            tokenizer: self.tokenizer,
+            template: self.template,
+            tables: self.tables,
+            weights_root: self.weights_root,
+        })
+    }
+
+    /// The model root; none where there are no [`listed`](Self::listed) parts.
     pub fn root(&self) -> Option<H256> {
-        let shape = self.shape;
-        let mut bytes = vec![];
-        let mut put = |field: &[u8]| bytes.extend_from_slice(field);
-        // SCALE: integers little-endian, a byte for a variant, a compact length before what varies.
-        put(&[compact(MODEL_DOMAIN.len())?]);
-        put(MODEL_DOMAIN);
-        put(&[match architecture(shape)? {
-            Architecture::Llama => 0,
-            Architecture::Qwen2 => 1,
-            Architecture::Qwen3 => 2,
-        }]);
-        put(&[PROFILE_EXACT, shape.fraction_bits]);
-        put(&shape.eps40.to_le_bytes());
-        put(&shape.rotary.base.to_le_bytes());
-        match &shape.rotary.scaling {
-            None => put(&[0]),
-            Some(scaling) => {
-                put(&[1]);
-                put(&scaling.factor.to_le_bytes());
-                put(&scaling.low.to_le_bytes());
-                put(&scaling.high.to_le_bytes());
-                put(&scaling.original_context.to_le_bytes());
-            }
-        }
-        put(&shape.layers.to_le_bytes());
-        put(&shape.hidden.to_le_bytes());
-        put(&shape.intermediate.to_le_bytes());
-        put(&shape.heads.to_le_bytes());
-        put(&shape.kv_heads.to_le_bytes());
-        put(&shape.head_dim.to_le_bytes());
-        put(&shape.vocabulary.to_le_bytes());
-        put(&shape.context.to_le_bytes());
-        if self.stop_tokens.len() > super::MAX_STOP_TOKENS {
-            return None;
-        }
-        put(&[compact(self.stop_tokens.len())?]);
-        for token in self.stop_tokens {
-            put(&token.to_le_bytes());
-        }
-        put(&[shape.tied.into()]);
-        for hash in [
-            self.tokenizer,
-            self.template,
-            self.tables,
-            self.weights_root,
-        ] {
-            put(hash.as_bytes());
-        }
-        Some(blake2_256(&bytes))
+        self.listed().map(|parts| parts.root())
     }
-}
-
-/// SCALE's compact length, for lengths below 64.
-fn compact(length: usize) -> Option<u8> {
-    u8::try_from(length)
-        .ok()
-        .filter(|length| *length < 64)
-        .map(|length| length << 2)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shape::{Rotary, PPM};
+
+    /// Of the demo model, computed elsewhere from the bytes of the format page's §9.
+    #[test]
+    fn the_demo_model_has_the_root_of_the_page() {
+        let hash = |text: &str| text.parse::<H256>().unwrap();
+        let shape = Shape {
+            layers: 4,
+            hidden: 256,
+            intermediate: 704,
+            heads: 8,
+            kv_heads: 2,
+            head_dim: 32,
+            vocabulary: 1536,
+            context: 512,
+            tied: true,
+            biases: false,
+            head_norms: false,
+            fraction_bits: 16,
+            eps40: 10_995_116,
+            rotary: Rotary {
+                base: 10_000 * PPM,
+                scaling: None,
+            },
+        };
+        let parts = Parts {
+            shape: &shape,
+            stop_tokens: &[3],
+            tokenizer: hash("c4478079723ad08537d0be90f9b33fc2098f7b36e9856d273f0a6729d48cada5"),
+            template: hash("c7f0e1a79cf295ad75d9d952aaefd1a5d5057880d439847fa1161b4555325ba1"),
+            tables: hash("d2a1ba1fe7d7a91a14c36d6eae083ebb2e272a90aa5ce0c9f9bfe86b8cf82420"),
+            weights_root: hash("a4223ea9a6baa6f1eb6b59a7d409d197a09dc8bb28b6455107a45cc22a748ec6"),
+        };
+        assert_eq!(
+            parts.root(),
+            Some(hash(
+                "0ce9a1acf7cb69bd3e67c446ee03a5c1986f25329d8d57dcedd0a83e3be7e2a1"
+            ))
+        );
+        assert_eq!(parts.listed().map(|parts| parts.validate()), Some(Ok(())));
+    }
 
     fn by_hand(leaves: &[&[u8]]) -> H256 {
-        root_of(leaves.iter().map(|bytes| leaf(&[bytes])).collect())
+        root_of(leaves.iter().copied().map(leaf_hash).collect())
     }
 
     #[test]

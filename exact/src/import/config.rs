@@ -1,10 +1,7 @@
-//! `config.json` becomes a shape, or is refused by name (format page §6.3).
+//! What a model says of itself besides its weights, checked; and `config.json`, which becomes a shape or
+//! is refused by name (format page §6.3).
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use serde::{de::DeserializeOwned, Deserialize};
 use serde_json::Value;
@@ -20,23 +17,45 @@ const CONFIG: &str = "config.json";
 const GENERATION_CONFIG: &str = "generation_config.json";
 
 /// Fraction bits of the residual that the import chooses.
-const FRACTION_BITS: u8 = 16;
+pub(super) const FRACTION_BITS: u8 = 16;
 
 /// The rotary base of a configuration that names none.
-const DEFAULT_BASE: f64 = 10_000.0;
+pub(super) const DEFAULT_BASE: f64 = 10_000.0;
 
-/// What the files say besides the weights.
+/// What the files say besides the weights, within the format's bounds.
 pub(super) struct Config {
     pub shape: Shape,
     /// Token ids that end an answer, in ascending order.
     pub stop_tokens: Vec<u32>,
 }
 
+impl Config {
+    /// `path` is the file that says so.
+    pub fn new(path: &Path, shape: Shape, stop_tokens: BTreeSet<u32>) -> Result<Self, ImportError> {
+        shape.validate().map_err(ImportError::Shape)?;
+        let refuse = |what: String| Err(ImportError::unsupported(path, what));
+        if stop_tokens.len() > MAX_STOP_TOKENS {
+            return refuse(format!("a model with {} stop tokens", stop_tokens.len()));
+        }
+        if let Some(token) = stop_tokens.iter().find(|token| **token >= shape.vocabulary) {
+            return refuse(format!("the stop token {token} beyond the vocabulary"));
+        }
+        let stop_tokens = stop_tokens.into_iter().collect();
+        Ok(Self { shape, stop_tokens })
+    }
+}
+
+/// A norm's epsilon in Q40.
+pub(super) fn eps40(eps: f64) -> u32 {
+    // The cast saturates, and the shape's bounds refuse what is left.
+    (eps * 1_099_511_627_776.0).round_ties_even() as u32
+}
+
 /// Read `config.json` and the stop tokens of `generation_config.json`.
 pub(super) fn read(folder: &Path) -> Result<Config, ImportError> {
     let path = folder.join(CONFIG);
     let raw: Raw = parse(&path)?;
-    let refusals = Refusals { path: path.clone() };
+    let refusals = Refusals { path: &path };
     let family = raw.family(&refusals)?;
     refusals.check(&raw)?;
     let heads = raw.num_attention_heads;
@@ -66,19 +85,10 @@ pub(super) fn read(folder: &Path) -> Result<Config, ImportError> {
         biases: family == Family::Qwen2,
         head_norms: family == Family::Qwen3,
         fraction_bits: FRACTION_BITS,
-        // The cast saturates, and the shape's bounds refuse what is left.
-        eps40: (raw.rms_norm_eps * 1_099_511_627_776.0).round_ties_even() as u32,
+        eps40: eps40(raw.rms_norm_eps),
         rotary: raw.rotary(&refusals)?,
     };
-    shape.validate().map_err(ImportError::Shape)?;
-    let stop_tokens = stop_tokens(folder, &raw)?;
-    if stop_tokens.len() > MAX_STOP_TOKENS {
-        return Err(refusals.of(format!("a model with {} stop tokens", stop_tokens.len())));
-    }
-    if let Some(token) = stop_tokens.iter().find(|token| **token >= shape.vocabulary) {
-        return Err(refusals.of(format!("the stop token {token} beyond the vocabulary")));
-    }
-    Ok(Config { shape, stop_tokens })
+    Config::new(&path, shape, stop_tokens(folder, &raw)?)
 }
 
 /// Read a JSON file.
@@ -150,16 +160,13 @@ enum TokenIds {
 }
 
 /// Names what a model needs and the format does not have.
-struct Refusals {
-    path: PathBuf,
+struct Refusals<'a> {
+    path: &'a Path,
 }
 
-impl Refusals {
+impl Refusals<'_> {
     fn of(&self, what: impl ToString) -> ImportError {
-        ImportError::Unsupported {
-            path: self.path.clone(),
-            what: super::error::one_line(what),
-        }
+        ImportError::unsupported(self.path, what)
     }
 
     fn check(&self, raw: &Raw) -> Result<(), ImportError> {
@@ -257,30 +264,26 @@ impl Raw {
 }
 
 /// A decimal of at most six places, exactly.
-fn parts_per_million(value: f64) -> Option<u64> {
+pub(super) fn parts_per_million(value: f64) -> Option<u64> {
     let one = PPM as f64;
     let parts = (value * one).round_ties_even();
     // Below 2^53 the parts are exact, and only the decimal itself comes back from them.
     (parts > 0.0 && parts < 9_007_199_254_740_992.0 && parts / one == value).then_some(parts as u64)
 }
 
-fn stop_tokens(folder: &Path, raw: &Raw) -> Result<Vec<u32>, ImportError> {
+fn stop_tokens(folder: &Path, raw: &Raw) -> Result<BTreeSet<u32>, ImportError> {
     let path = folder.join(GENERATION_CONFIG);
     let generation = match path.exists() {
         true => parse::<GenerationConfig>(&path)?.eos_token_id,
         false => None,
     };
-    let ids: BTreeSet<u32> = raw
-        .eos_token_id
-        .iter()
-        .cloned()
-        .chain(generation)
+    let ids = raw.eos_token_id.iter().cloned().chain(generation);
+    Ok(ids
         .flat_map(|ids| match ids {
             TokenIds::One(id) => vec![id],
             TokenIds::Several(ids) => ids,
         })
-        .collect();
-    Ok(ids.into_iter().collect())
+        .collect())
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@
 use std::path::Path;
 
 use super::{
-    checkpoint::{Checkpoint, Tensor},
+    checkpoint::Checkpoint,
     equalise,
     moved::{negated, times_powers, Moved},
     quantise::{self, RowScale},
+    tensor::Tensor,
     writer::Writer,
     ImportError,
 };

@@ -8,8 +8,8 @@
 #![allow(clippy::arithmetic_side_effects)]
 
 use super::{
-    checkpoint::Tensor,
     float::{frexp, largest},
+    tensor::Tensor,
     ImportError,
 };
 

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{folder::FolderError, ShapeError};
 
-/// Why a folder cannot be imported. Nothing is left at the target.
+/// Why a model cannot be imported. Nothing is left at the target.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// The target is there already.
@@ -22,33 +22,46 @@ pub enum ImportError {
     /// The model needs something that the format does not have (format page §6.3).
     #[error("{}: {what} is not supported by the exact format", path.display())]
     Unsupported { path: PathBuf, what: String },
+    /// A file that says too little, or says it in a way that would have to be guessed.
+    #[error("{}: {what}: {instead}", path.display())]
+    Unclear {
+        path: PathBuf,
+        what: String,
+        /// The way out.
+        instead: &'static str,
+    },
+    /// What is to be imported is no folder, and no file of a known format.
+    #[error("{} is neither a folder nor a GGUF file: name a Hugging Face folder or a .gguf file", .0.display())]
+    Neither(PathBuf),
     /// The shape is beyond the format's bounds (format page §2).
     #[error("the model's shape is outside the exact format's bounds: {0:?}")]
     Shape(ShapeError),
-    /// `config.json` asks for a tensor that no file has.
+    /// The configuration asks for a tensor that no file has.
     #[error("tensor {0:?} is missing: take all files from the same model")]
     Missing(String),
     /// A tensor that the shape has no place for; to ignore it would change the model.
     #[error("tensor {0:?} has no place in this architecture")]
     Unexpected(String),
-    /// Two files have the same tensor.
-    #[error("tensor {0:?} is in two files: take all files from the same model")]
+    /// Two tensors have the same name.
+    #[error("tensor {0:?} is there twice: take all files from the same model")]
     Duplicate(String),
-    /// A tensor disagrees with `config.json`.
-    #[error("tensor {name:?} has the shape {found:?}, and config.json asks for {expected:?}")]
+    /// A tensor disagrees with the configuration.
+    #[error(
+        "tensor {name:?} has the shape {found:?}, and the configuration asks for {expected:?}"
+    )]
     TensorShape {
         name: String,
         found: Vec<usize>,
         expected: Vec<usize>,
     },
-    /// Only bf16, f16 and f32 are read.
-    #[error("tensor {name:?} is {found}: import a checkpoint in BF16, F16 or F32")]
+    /// Only bf16, f16 and f32 are read, and Q8_0 in a GGUF file.
+    #[error("tensor {name:?} is {found}: import a checkpoint in BF16, F16 or F32, or a GGUF file in Q8_0")]
     ElementType { name: String, found: String },
     /// A weight is not a finite number.
     #[error("tensor {name:?} has {value} at index {index}: the checkpoint is broken")]
     NotFinite {
         name: String,
-        /// Of the element in the tensor, row after row.
+        /// Of the element in the tensor as the file has it, row after row.
         index: usize,
         value: f64,
     },
@@ -78,6 +91,21 @@ impl ImportError {
         Self::Malformed {
             path: path.into(),
             reason: one_line(reason),
+        }
+    }
+
+    pub(super) fn unsupported(path: &Path, what: impl ToString) -> Self {
+        Self::Unsupported {
+            path: path.into(),
+            what: one_line(what),
+        }
+    }
+
+    pub(super) fn unclear(path: &Path, what: impl ToString, instead: &'static str) -> Self {
+        Self::Unclear {
+            path: path.into(),
+            what: one_line(what),
+            instead,
         }
     }
 }

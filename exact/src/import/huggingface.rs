@@ -1,46 +1,15 @@
-//! A Hugging Face folder becomes a model folder, all of it or nothing.
+//! A Hugging Face folder becomes a model folder.
 
-use std::{
-    fs::{self, File},
-    io,
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use serde::Deserialize;
-use sp_core::H256;
 
-use super::{checkpoint::Checkpoint, config, convert, writer::Writer, ImportError};
-use crate::{
-    folder::{self, root::blake2_256, Folder, Manifest},
-    Shape,
+use super::{
+    config, safetensors,
+    target::{self, Imported, Progress, Source, Text, TOKENIZER_CONFIG},
+    ImportError,
 };
-
-const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
-
-/// How far an import is.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress<'a> {
-    /// The tensor of the model folder that is being written.
-    pub tensor: &'a str,
-    /// Bytes of `weights.bin` that are written.
-    pub done_bytes: u64,
-    /// Bytes that it will have.
-    pub total_bytes: u64,
-}
-
-/// What an import made.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Imported {
-    /// The model root.
-    pub root: H256,
-    /// Root of the numeric tables.
-    pub tables: H256,
-    /// Root of the weights.
-    pub weights_root: H256,
-    pub shape: Shape,
-    /// Length of `weights.bin`.
-    pub weights_bytes: u64,
-}
+use crate::folder;
 
 /// Import the Hugging Face folder `source` as the new model folder `target`. Nothing must write to
 /// `source` meanwhile.
@@ -50,96 +19,36 @@ pub struct Imported {
 pub fn huggingface(
     source: &Path,
     target: &Path,
-    mut progress: impl FnMut(Progress<'_>),
+    progress: impl FnMut(Progress<'_>),
 ) -> Result<Imported, ImportError> {
-    if target.symlink_metadata().is_ok() {
-        return Err(ImportError::Exists(target.into()));
-    }
-    let config = config::read(source)?;
-    let shape = config.shape;
-    let mut checkpoint = Checkpoint::open(source)?;
-    convert::require_all(&mut checkpoint, &shape)?;
-    let tokenizer_path = source.join(folder::TOKENIZER);
-    let tokenizer = read(&tokenizer_path)?;
-    let template = template(source)?;
-
-    let parent = match target.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
+    target::require_free(target)?;
+    let source = Source {
+        path: source.into(),
+        config: config::read(source)?,
+        checkpoint: safetensors::open(source)?,
+        text: text(source)?,
     };
-    let temporary = hidden_folder(parent).map_err(|error| ImportError::file(parent, &error))?;
-    let here = |name: &str| temporary.path().join(name);
-    let weights_path = here(folder::WEIGHTS);
-    let writer = Writer::create(&weights_path, &shape, &mut progress)
-        .map_err(|error| ImportError::file(&weights_path, &error))?;
-    convert::all(&shape, &checkpoint, &weights_path, writer)?;
+    target::write(source, target, progress)
+}
 
-    let weights = folder::map(&weights_path)?;
-    let weights_bytes = weights.len() as u64;
-    let manifest = Manifest::of(
-        shape,
-        config.stop_tokens,
-        blake2_256(&tokenizer),
-        blake2_256(template.as_bytes()),
-        &weights,
-    )
-    .and_then(|manifest| Some((manifest.to_bytes().ok()?, manifest)));
-    drop(weights);
-    let Some((bytes, manifest)) = manifest else {
-        return Err(ImportError::malformed(source, "has a shape without a root"));
-    };
-    write(&here(folder::TOKENIZER), &tokenizer)?;
-    write(&here(folder::TEMPLATE), template.as_bytes())?;
-    let special_tokens = source.join(TOKENIZER_CONFIG);
-    if special_tokens.exists() {
-        write(&here(TOKENIZER_CONFIG), &read(&special_tokens)?)?;
-    }
-    write(&here(folder::MANIFEST), &bytes)?;
-    Folder::open(temporary.path())?;
-    publish(temporary, target, parent)?;
-    Ok(Imported {
-        root: manifest.root,
-        tables: manifest.tables,
-        weights_root: manifest.weights_root,
-        shape: manifest.shape,
-        weights_bytes,
+fn text(folder: &Path) -> Result<Text, ImportError> {
+    Ok(Text {
+        tokenizer: read(&folder.join(folder::TOKENIZER))?,
+        template: template(folder)?,
+        special_tokens: read_if_there(&folder.join(TOKENIZER_CONFIG))?,
     })
 }
 
-fn hidden_folder(parent: &Path) -> io::Result<tempfile::TempDir> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".import-");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // It becomes the model folder: as open as the user's mask allows.
-        builder.permissions(fs::Permissions::from_mode(0o777));
-    }
-    builder.tempdir_in(parent)
-}
-
-fn publish(temporary: tempfile::TempDir, target: &Path, parent: &Path) -> Result<(), ImportError> {
-    if target.symlink_metadata().is_ok() {
-        return Err(ImportError::Exists(target.into()));
-    }
-    fs::rename(temporary.path(), target).map_err(|error| ImportError::file(target, &error))?;
-    // There is nothing left to remove under its old name.
-    let _ = temporary.keep();
-    // The names are on the disk when both folders are; not every platform can open a folder.
-    for folder in [target, parent] {
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    }
-    Ok(())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
     fs::read(path).map_err(|error| ImportError::file(path, &error))
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), ImportError> {
-    fs::write(path, bytes)
-        .and_then(|()| File::open(path)?.sync_all())
-        .map_err(|error| ImportError::file(path, &error))
+/// The content of a file that a model may lack.
+pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, ImportError> {
+    match path.exists() {
+        true => read(path).map(Some),
+        false => Ok(None),
+    }
 }
 
 #[derive(Deserialize)]
@@ -164,9 +73,8 @@ struct NamedTemplate {
 /// for a model without one.
 fn template(source: &Path) -> Result<String, ImportError> {
     let file = source.join(folder::TEMPLATE);
-    if file.exists() {
-        return String::from_utf8(read(&file)?)
-            .map_err(|_| ImportError::malformed(&file, "is not UTF-8"));
+    if let Some(text) = read_if_there(&file)? {
+        return String::from_utf8(text).map_err(|_| ImportError::malformed(&file, "is not UTF-8"));
     }
     let path = source.join(TOKENIZER_CONFIG);
     if !path.exists() {

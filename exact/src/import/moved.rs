@@ -1,9 +1,9 @@
 //! A matrix of the checkpoint with the powers of two that equalisation gives it.
 
 use super::{
-    checkpoint::Tensor,
     float::power_of_two,
     quantise::{self, RowScale},
+    tensor::Tensor,
     ImportError,
 };
 

@@ -17,7 +17,7 @@ use super::sum;
 const LOG2_E: i64 = 1_663_303_525_136_163_595;
 /// 2^16, one unit of a score's integer part.
 const UNIT: i64 = 1 << 16;
-const MAX_WEIGHT: i64 = 32767;
+pub(crate) const MAX_WEIGHT: i64 = 32767;
 /// 32767 · 127 · 2^20 (§8).
 const MAX_SUM: u64 = (32767 * 127) << 20;
 
@@ -41,7 +41,7 @@ pub fn score(q: &[i16], k: &[i8], query: Scale, key: Scale) -> Result<i32, LeafE
 }
 
 #[inline]
-fn score_of(acc: i64, query: Scale, key: Scale) -> i32 {
+pub(crate) fn score_of(acc: i64, query: Scale, key: Scale) -> i32 {
     let mantissa = round(
         i64::from(query.mantissa).wrapping_mul(key.mantissa.into()),
         8,
@@ -64,7 +64,7 @@ pub struct Maxima {
 
 impl Maxima {
     /// K, the weights' common exponent.
-    fn exponent(&self) -> Result<i32, LeafError> {
+    pub(crate) fn exponent(&self) -> Result<i32, LeafError> {
         let distance = i64::from(self.score).saturating_sub(self.shifted);
         require(distance.unsigned_abs() < 1 << 40, Operand::Maximum)?;
         // -floor((S - U) / 65536) is the ceiling of the opposite.
@@ -85,7 +85,7 @@ fn maxima(scores: &[i32], values: impl Iterator<Item = Scale>) -> Result<Maxima,
     let mut pairs = scores
         .iter()
         .zip(values)
-        .map(|(score, value)| (*score, shifted(*score, value)));
+        .map(|(score, value)| (*score, shifted(*score, value.exponent)));
     let first = pairs.next().ok_or(Operand::Length)?;
     let (score, shifted) = pairs.fold(first, |most, pair| (most.0.max(pair.0), most.1.max(pair.1)));
     Ok(Maxima { score, shifted })
@@ -93,8 +93,8 @@ fn maxima(scores: &[i32], values: impl Iterator<Item = Scale>) -> Result<Maxima,
 
 /// s + 2^16 · e_v.
 #[inline]
-fn shifted(score: i32, value: Scale) -> i64 {
-    i64::from(score).saturating_add(i64::from(value.exponent).saturating_mul(UNIT))
+pub(crate) fn shifted(score: i32, value_exponent: i32) -> i64 {
+    i64::from(score).saturating_add(i64::from(value_exponent).saturating_mul(UNIT))
 }
 
 /// 2^-(delta mod 2^16 / 2^16) in Q30, and delta's integer part.
@@ -141,7 +141,10 @@ pub fn weight<E: Entries + ?Sized>(
     exp2: &E,
 ) -> Result<i16, LeafError> {
     let (power, whole) = decay(score, maxima, exp2)?;
-    require(shifted(score, value) <= maxima.shifted, Operand::Maximum)?;
+    require(
+        shifted(score, value.exponent) <= maxima.shifted,
+        Operand::Maximum,
+    )?;
     // U bounds this shift from below: at least 31.
     let shift = whole
         .saturating_add(31)
@@ -168,21 +171,41 @@ pub fn element(parts: &[i64], denominator: i64, maxima: &Maxima) -> Result<i32, 
 #[inline]
 fn output(acc: i64, denominator: i64, maxima: &Maxima) -> Result<i32, LeafError> {
     require(acc.unsigned_abs() <= MAX_SUM, Operand::Sum)?;
-    // The largest score alone gives 2^30.
-    require((1 << 30..=1 << 50).contains(&denominator), Operand::Sum)?;
-    let shift = bits(denominator).wrapping_sub(31);
-    let inverse = Scale::norm(
-        floor_div(1 << 62, round(denominator, shift)),
-        (-32i32).wrapping_sub(shift),
-    );
-    let exponent = inverse
-        .exponent
-        .saturating_add(maxima.exponent()?)
-        .saturating_add(17);
-    Ok(round_sat(
-        acc.wrapping_mul(inverse.mantissa.into()),
-        exponent.saturating_neg(),
-    ))
+    Ok(Inverse::new(denominator, maxima)?.times(acc))
+}
+
+/// What every sum of a head's output is multiplied with.
+pub(crate) struct Inverse {
+    pub mantissa: i64,
+    /// Of the result in Q16.
+    pub exponent: i32,
+}
+
+impl Inverse {
+    pub fn new(denominator: i64, maxima: &Maxima) -> Result<Self, LeafError> {
+        // The largest score alone gives 2^30.
+        require((1 << 30..=1 << 50).contains(&denominator), Operand::Sum)?;
+        let shift = bits(denominator).wrapping_sub(31);
+        let inverse = Scale::norm(
+            floor_div(1 << 62, round(denominator, shift)),
+            (-32i32).wrapping_sub(shift),
+        );
+        Ok(Self {
+            mantissa: inverse.mantissa.into(),
+            exponent: inverse
+                .exponent
+                .saturating_add(maxima.exponent()?)
+                .saturating_add(17),
+        })
+    }
+
+    #[inline]
+    pub fn times(&self, acc: i64) -> i32 {
+        round_sat(
+            acc.wrapping_mul(self.mantissa),
+            self.exponent.saturating_neg(),
+        )
+    }
 }
 
 /// Keys or values of one layer's positions that one head reads.

@@ -37,16 +37,18 @@ pub fn row(x: &mut [i32], gamma: Gamma, width: &Width) -> Result<(), LeafError> 
 }
 
 /// What every element of the row is multiplied with.
-struct Factor {
+pub(crate) struct Factor {
     /// g.
-    shift: i32,
-    mantissa: i64,
-    exponent: i32,
+    pub shift: i32,
+    /// Below 2^24.
+    pub mantissa: i64,
+    /// Of the result in Q16.
+    pub exponent: i32,
 }
 
 impl Factor {
     /// None for a row of zeros.
-    fn new(
+    pub fn new(
         gamma_exponent: i32,
         statistics: &Statistics,
         width: &Width,
@@ -72,7 +74,7 @@ impl Factor {
         }))
     }
 
-    fn times(&self, z: i64) -> i32 {
+    pub fn times(&self, z: i64) -> i32 {
         round_sat(
             round(z, self.shift).saturating_mul(self.mantissa),
             self.exponent.saturating_neg(),

@@ -96,7 +96,12 @@ fn each(
 }
 
 #[inline]
-fn output(acc: i64, row: Row, scale: Scale, fraction_bits: u8) -> Result<i32, LeafError> {
+pub(crate) fn output(
+    acc: i64,
+    row: Row,
+    scale: Scale,
+    fraction_bits: u8,
+) -> Result<i32, LeafError> {
     let row = leaf::row(row)?;
     require(acc.unsigned_abs() <= MAX_SUM, Operand::Sum)?;
     let mantissa = round(

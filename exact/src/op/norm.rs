@@ -169,7 +169,7 @@ impl Root {
 
 /// h: how far x is shifted so that x' has at most 23 digits.
 #[inline]
-fn reduction(maximum: i64) -> Result<i32, LeafError> {
+pub(crate) fn reduction(maximum: i64) -> Result<i32, LeafError> {
     require((0..=1 << 31).contains(&maximum), Operand::Maximum)?;
     Ok(bits(maximum).saturating_sub(23).max(0))
 }

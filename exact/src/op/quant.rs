@@ -10,7 +10,7 @@ use super::{fill, largest};
 
 /// g, a' and r of a row's maximum a > 0.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reciprocal {
+pub(crate) struct Reciprocal {
     /// g.
     pub shift: i32,
     /// a', in [2^29, 2^30].

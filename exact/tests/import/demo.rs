@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use assay_exact::{
-    engine::Logits,
     folder::{root::blake2_256, Folder},
     import::huggingface,
-    Engine,
 };
+
+use crate::logits;
 
 const TOKENS: [u32; 7] = [0, 1, 1257, 15, 304, 351, 286];
 
@@ -31,12 +31,8 @@ fn the_demo_model_gives_the_logits_of_the_page() {
     let folder = Folder::open(&path).unwrap();
     assert_eq!(folder.verify().unwrap(), imported.root);
     assert_eq!(folder.manifest().stop_tokens, [3]);
-    let model = folder.model();
-    let engine = Engine::new(&model).unwrap();
-    let logits = engine
-        .run(&mut engine.cache(), &TOKENS, Logits::All)
-        .unwrap();
-    let bytes: Vec<u8> = logits
+    let bytes: Vec<u8> = logits(&folder, &TOKENS)
+        .unwrap()
         .iter()
         .flat_map(|logit| logit.to_le_bytes())
         .collect();

@@ -1,8 +1,8 @@
-//! A Hugging Face folder of a few thousand random weights, to be changed and written.
+//! A model of a few thousand random weights, to be changed and written as a Hugging Face folder.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use assay_exact::import::{huggingface, ImportError, Imported};
+use assay_exact::import::{self, ImportError, Imported};
 use safetensors::{tensor::TensorView, Dtype};
 use serde_json::{json, Value};
 use tempfile::TempDir;
@@ -16,29 +16,61 @@ pub struct Tiny {
     pub tensors: BTreeMap<String, Elements>,
 }
 
-const HIDDEN: usize = 16;
-const FF: usize = 24;
+/// What the models differ in.
+#[derive(Clone, Copy)]
+pub struct Size {
+    pub hidden: usize,
+    pub ff: usize,
+    pub head_dim: usize,
+    pub vocabulary: usize,
+}
+
+impl Size {
+    /// Nothing is a multiple of a register or a block.
+    pub const ODD: Self = Self {
+        hidden: 16,
+        ff: 24,
+        head_dim: 6,
+        vocabulary: 40,
+    };
+    /// Rows are whole blocks of 32.
+    pub const BLOCKS: Self = Self {
+        hidden: 32,
+        ff: 64,
+        head_dim: 64,
+        vocabulary: 40,
+    };
+}
+
 const HEADS: usize = 4;
 const KV_HEADS: usize = 2;
-const HEAD_DIM: usize = 6;
-const VOCABULARY: usize = 40;
 const LAYERS: usize = 2;
 
 impl Tiny {
     /// A model of a family (`model_type`), with a few columns far above the rest, as real ones have.
     pub fn new(family: &str, tied: bool) -> Self {
+        Self::sized(family, tied, Size::ODD)
+    }
+
+    pub fn sized(family: &str, tied: bool, size: Size) -> Self {
+        let Size {
+            hidden,
+            ff,
+            head_dim,
+            vocabulary,
+        } = size;
         let mut tiny = Self {
             config: json!({
-                "model_type": family, "num_hidden_layers": LAYERS, "hidden_size": HIDDEN,
-                "intermediate_size": FF, "num_attention_heads": HEADS,
-                "num_key_value_heads": KV_HEADS, "head_dim": HEAD_DIM, "vocab_size": VOCABULARY,
+                "model_type": family, "num_hidden_layers": LAYERS, "hidden_size": hidden,
+                "intermediate_size": ff, "num_attention_heads": HEADS,
+                "num_key_value_heads": KV_HEADS, "head_dim": head_dim, "vocab_size": vocabulary,
                 "max_position_embeddings": 300, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
                 "eos_token_id": 7, "tie_word_embeddings": tied, "hidden_act": "silu"
             }),
             tensors: BTreeMap::new(),
         };
         let mut random = Random(1);
-        let (query, kv) = (HEADS * HEAD_DIM, KV_HEADS * HEAD_DIM);
+        let (query, kv) = (HEADS * head_dim, KV_HEADS * head_dim);
         let mut add = |name: String, shape: &[usize], around: f32| {
             let inputs = *shape.last().unwrap();
             let elements = (0..shape.iter().product())
@@ -52,34 +84,34 @@ impl Tiny {
         };
         add(
             "model.embed_tokens.weight".into(),
-            &[VOCABULARY, HIDDEN],
+            &[vocabulary, hidden],
             0.0,
         );
-        add("model.norm.weight".into(), &[HIDDEN], 1.0);
+        add("model.norm.weight".into(), &[hidden], 1.0);
         if !tied {
-            add("lm_head.weight".into(), &[VOCABULARY, HIDDEN], 0.0);
+            add("lm_head.weight".into(), &[vocabulary, hidden], 0.0);
         }
         for layer in 0..LAYERS {
             let mut add = |name: &str, shape: &[usize], around| {
                 add(format!("model.layers.{layer}.{name}"), shape, around)
             };
-            add("input_layernorm.weight", &[HIDDEN], 1.0);
-            add("post_attention_layernorm.weight", &[HIDDEN], 1.0);
-            add("self_attn.q_proj.weight", &[query, HIDDEN], 0.0);
-            add("self_attn.k_proj.weight", &[kv, HIDDEN], 0.0);
-            add("self_attn.v_proj.weight", &[kv, HIDDEN], 0.0);
-            add("self_attn.o_proj.weight", &[HIDDEN, query], 0.0);
-            add("mlp.gate_proj.weight", &[FF, HIDDEN], 0.0);
-            add("mlp.up_proj.weight", &[FF, HIDDEN], 0.0);
-            add("mlp.down_proj.weight", &[HIDDEN, FF], 0.0);
+            add("input_layernorm.weight", &[hidden], 1.0);
+            add("post_attention_layernorm.weight", &[hidden], 1.0);
+            add("self_attn.q_proj.weight", &[query, hidden], 0.0);
+            add("self_attn.k_proj.weight", &[kv, hidden], 0.0);
+            add("self_attn.v_proj.weight", &[kv, hidden], 0.0);
+            add("self_attn.o_proj.weight", &[hidden, query], 0.0);
+            add("mlp.gate_proj.weight", &[ff, hidden], 0.0);
+            add("mlp.up_proj.weight", &[ff, hidden], 0.0);
+            add("mlp.down_proj.weight", &[hidden, ff], 0.0);
             if family == "qwen2" {
                 add("self_attn.q_proj.bias", &[query], 0.0);
                 add("self_attn.k_proj.bias", &[kv], 0.0);
                 add("self_attn.v_proj.bias", &[kv], 0.0);
             }
             if family == "qwen3" {
-                add("self_attn.q_norm.weight", &[HEAD_DIM], 1.0);
-                add("self_attn.k_norm.weight", &[HEAD_DIM], 1.0);
+                add("self_attn.q_norm.weight", &[head_dim], 1.0);
+                add("self_attn.k_norm.weight", &[head_dim], 1.0);
             }
         }
         if family == "qwen2" {
@@ -146,10 +178,22 @@ impl Tiny {
 
 /// Import what `write` puts into a folder. The model is under `model` in the folder that comes back.
 pub fn import(write: impl FnOnce(&Path)) -> Result<(TempDir, Imported), ImportError> {
+    import_from("", write)
+}
+
+/// As [`import`], of the file `name` in the folder, or of the folder itself if it has none.
+pub fn import_from(
+    name: &str,
+    write: impl FnOnce(&Path),
+) -> Result<(TempDir, Imported), ImportError> {
     let source = tempfile::tempdir().unwrap();
     write(source.path());
     let target = tempfile::tempdir().unwrap();
-    let result = huggingface(source.path(), &target.path().join("model"), |_| {});
+    let result = import::model(
+        &source.path().join(name),
+        &target.path().join("model"),
+        |_| {},
+    );
     match result {
         Ok(imported) => Ok((target, imported)),
         Err(error) => {
@@ -166,7 +210,7 @@ fn bf16(x: f32) -> f32 {
 }
 
 /// For the numbers of this file: 8 significant bits and a size of normal halves, or 0.
-fn f16(x: f32) -> u16 {
+pub fn f16(x: f32) -> u16 {
     let (sign, size) = ((x.to_bits() >> 16 & 0x8000) as u16, x.abs());
     if size < f32::powi(2.0, -14) {
         return sign | (size * f32::powi(2.0, 24)) as u16;

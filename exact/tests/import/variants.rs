@@ -2,11 +2,14 @@
 
 use std::fs;
 
-use assay_exact::{engine::Logits, folder::Folder, Engine};
+use assay_exact::folder::Folder;
 use safetensors::Dtype;
 use serde_json::json;
 
-use crate::tiny::{import, Tiny};
+use crate::{
+    logits,
+    tiny::{import, Tiny},
+};
 
 #[test]
 fn every_family_imports_verifies_and_runs() {
@@ -15,12 +18,8 @@ fn every_family_imports_verifies_and_runs() {
             let (target, imported) = Tiny::new(family, tied).import().unwrap();
             let folder = Folder::open(target.path().join("model")).unwrap();
             assert_eq!(folder.verify().unwrap(), imported.root);
-            let model = folder.model();
-            assert_eq!(model.head.is_none(), tied);
-            let engine = Engine::new(&model).unwrap();
-            let logits = engine
-                .run(&mut engine.cache(), &[1, 2, 39], Logits::All)
-                .unwrap();
+            assert_eq!(folder.model().head.is_none(), tied);
+            let logits = logits(&folder, &[1, 2, 39]).unwrap();
             assert_eq!(logits.len(), 3 * 40);
             assert!(logits.iter().any(|logit| *logit != 0));
         }

@@ -1,35 +1,13 @@
 //! `scores` and `attend`.
 
-use assay_exact::{
-    op::{
-        self,
-        attention::{self, Maxima},
-    },
-    tables, Scale,
+use assay_exact::{op::attention, tables, Scale};
+
+use crate::{
+    cases::Numbers,
+    check,
+    judge::files::{scale, Attention, Pair},
+    Generated,
 };
-use serde::{Deserialize, Serialize};
-
-use crate::{cases::Numbers, check, rows::leaves, scale, Pair, Vector};
-
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct Attention {
-    q: Vec<i16>,
-    /// Of the quantised query, before log2(e)/sqrt(d).
-    scale: Pair,
-    keys: Vec<Vec<i8>>,
-    key_scales: Vec<Pair>,
-    values: Vec<Vec<i8>>,
-    value_scales: Vec<Pair>,
-    /// s, log2 units in Q16.
-    scores: Vec<i32>,
-    /// S and U.
-    maxima: (i32, i64),
-    /// D, Q30.
-    denominator: i64,
-    /// w.
-    weights: Vec<i16>,
-    out: Vec<i32>,
-}
 
 impl Attention {
     /// Of one kind: 0 ordinary, 1 far apart in size, 2 a sink (one large score whose value is
@@ -73,6 +51,30 @@ impl Attention {
         }
     }
 
+    /// Scores that read every interval of the table E, each below the largest by less than one log2
+    /// unit, so that D shows the last digit of every entry.
+    fn every_interval() -> Self {
+        // The scores are twice the mantissas of the keys' scales. Where the rounding of one score hides
+        // an entry, that of its neighbour does not. The last reads its interval's end.
+        let below = (0..256).flat_map(|interval| [128 * interval + 1, 128 * interval + 8]);
+        let mantissas = [0].into_iter().chain(below).chain([128 * 255 + 120]);
+        let key_scales: Vec<Pair> = mantissas.map(|below| (u16::MAX - below, -21)).collect();
+        let positions = key_scales.len();
+        Self {
+            q: vec![16_384, 0],
+            scale: (64_241, -30),
+            keys: vec![vec![64, 0]; positions],
+            key_scales,
+            values: vec![vec![127, -1]; positions],
+            value_scales: vec![(40_000, -24); positions],
+            scores: Vec::new(),
+            maxima: (0, 0),
+            denominator: 0,
+            weights: Vec::new(),
+            out: Vec::new(),
+        }
+    }
+
     fn rows<'a>(&self, numbers: &'a [i8], scales: &'a [Scale]) -> attention::Rows<'a> {
         attention::Rows {
             numbers,
@@ -89,9 +91,7 @@ fn all(scales: &[Pair]) -> Vec<Scale> {
     scales.iter().map(|pair| scale(*pair)).collect()
 }
 
-impl Vector for Attention {
-    const NAME: &'static str = "attention";
-
+impl Generated for Attention {
     fn cases() -> Vec<Self> {
         let mut numbers = Numbers::new(8);
         let sizes = [
@@ -116,6 +116,7 @@ impl Vector for Attention {
         widest.keys[0].fill(127);
         widest.keys[1].fill(-127);
         cases.push(widest);
+        cases.push(Self::every_interval());
         cases
     }
 
@@ -135,52 +136,6 @@ impl Vector for Attention {
         self.denominator = weights.denominator;
         self.weights = weights.weights;
         self.out = out;
-    }
-
-    fn judge(&self) {
-        let table = tables::exp2();
-        let opened = leaves(&table);
-        let opened = opened.as_slice();
-        let (key_scales, value_scales) = (all(&self.key_scales), all(&self.value_scales));
-        let query = attention::query_scale(scale(self.scale), self.q.len() as u16);
-        let scores: Vec<i32> = self
-            .keys
-            .iter()
-            .zip(&key_scales)
-            .map(|(key, scale)| attention::score(&self.q, key, query, *scale).unwrap())
-            .collect();
-        let blocks: Vec<Maxima> = scores
-            .chunks(256)
-            .zip(value_scales.chunks(256))
-            .map(|(scores, values)| attention::partial_maxima(scores, values).unwrap())
-            .collect();
-        let maxima = Maxima {
-            score: blocks.iter().map(|block| block.score).max().unwrap(),
-            shifted: blocks.iter().map(|block| block.shifted).max().unwrap(),
-        };
-        let parts: Vec<i64> = scores
-            .chunks(256)
-            .map(|scores| attention::partial_denominator(scores, &maxima, opened).unwrap())
-            .collect();
-        let denominator = op::sum(&parts).unwrap();
-        let weights: Vec<i16> = scores
-            .iter()
-            .zip(&value_scales)
-            .map(|(score, value)| attention::weight(*score, *value, &maxima, opened).unwrap())
-            .collect();
-        assert_eq!(scores, self.scores);
-        assert_eq!((maxima.score, maxima.shifted), self.maxima);
-        assert_eq!(denominator, self.denominator);
-        assert_eq!(weights, self.weights);
-        for (i, out) in self.out.iter().enumerate() {
-            let column: Vec<i8> = self.values.iter().map(|value| value[i]).collect();
-            let parts: Vec<i64> = weights
-                .chunks(16)
-                .zip(column.chunks(16))
-                .map(|(weights, column)| attention::partial(weights, column).unwrap())
-                .collect();
-            assert_eq!(attention::element(&parts, denominator, &maxima), Ok(*out));
-        }
     }
 }
 

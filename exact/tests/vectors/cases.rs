@@ -1,5 +1,7 @@
 //! Awkward sizes and values.
 
+use alloc::{vec, vec::Vec};
+
 /// Around the sizes of the format's blocks.
 pub const WIDTHS: [usize; 10] = [1, 2, 3, 15, 16, 17, 63, 255, 256, 257];
 

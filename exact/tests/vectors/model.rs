@@ -3,54 +3,19 @@
 use std::borrow::Cow;
 
 use assay_exact::{
-    engine::Logits,
+    engine::{Logits, Sequence},
     leaf::Parameter,
     model::{Embedding, Fault, Gamma, Layer, Matrix, Model, Row, Tables},
     shape::{Rotary, Shape},
-    tables, Engine, EngineError, LeafError,
+    tables, Backend, Cache, Cpu, Engine, EngineError, LeafError,
 };
-use blake2::{digest::consts::U32, Blake2b, Digest};
-use serde::{Deserialize, Serialize};
 
-use crate::{cases::Numbers, check, row, Parameters, Vector};
-
-/// Weights and row parameters.
-type Linear = (Vec<Vec<i8>>, Vec<Parameters>);
-/// Exponent and entries.
-type Norm = (i32, Vec<i32>);
-
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct LayerParameters {
-    input_norm: Norm,
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    q_norm: Option<Norm>,
-    k_norm: Option<Norm>,
-    o: Linear,
-    post_norm: Norm,
-    gate: Linear,
-    up: Linear,
-    down: Linear,
-}
-
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct Whole {
-    shape: Shape,
-    embedding: Linear,
-    embedding_low: Vec<Vec<i8>>,
-    embedding_columns: Vec<i8>,
-    layers: Vec<LayerParameters>,
-    final_norm: Norm,
-    head: Option<Linear>,
-    rotary_low: Vec<i32>,
-    rotary_high: Vec<i32>,
-    tokens: Vec<u32>,
-    /// The last position's logits.
-    last: Vec<i32>,
-    /// BLAKE2b-256 of all positions' logits, i32 little-endian.
-    logits: String,
-}
+use crate::{
+    cases::Numbers,
+    check, hash,
+    judge::files::{self, row, LayerParameters, Map, Norm, Whole},
+    Generated,
+};
 
 /// Parameters of ordinary sizes, or at the limits of their ranges.
 #[derive(Clone, Copy, PartialEq)]
@@ -59,7 +24,7 @@ enum Kind {
     Limits,
 }
 
-fn linear(n: &mut Numbers, kind: Kind, outputs: usize, inputs: usize, biases: bool) -> Linear {
+fn linear(n: &mut Numbers, kind: Kind, outputs: usize, inputs: usize, biases: bool) -> Map {
     let limits = kind == Kind::Limits;
     let of_weights = if limits { n.within(0, 1) as usize } else { 2 };
     let weights = n.list(outputs, |n| n.weights(inputs, of_weights));
@@ -124,17 +89,17 @@ impl Whole {
     }
 
     /// Runs the tokens, cut into `pieces` of these lengths, and gives every position's logits.
-    fn run_in(&self, pieces: impl Iterator<Item = usize>) -> Vec<i32> {
+    fn run_in(&self, cpu: &Cpu, pieces: impl Iterator<Item = usize>) -> Vec<i32> {
         let (exp2, silu) = (tables::exp2(), tables::silu());
         let held = Held::new(self);
         let model = held.model(self, &exp2, &silu);
-        let engine = Engine::new(&model).unwrap();
+        let engine = Engine::new(&model, cpu).unwrap();
         let mut cache = engine.cache();
         let mut logits = Vec::new();
         let mut left = self.tokens.as_slice();
         for piece in pieces {
             let (tokens, rest) = left.split_at(piece.min(left.len()));
-            logits.extend(engine.run(&mut cache, tokens, Logits::All).unwrap());
+            logits.extend(run(&engine, &mut cache, tokens, Logits::All).unwrap());
             left = rest;
         }
         assert!(left.is_empty());
@@ -148,7 +113,7 @@ struct Held(Vec<(usize, Vec<i8>, Vec<Row>)>);
 impl Held {
     fn new(whole: &Whole) -> Self {
         let mut held = Vec::new();
-        let mut hold = |(weights, rows): &Linear| {
+        let mut hold = |(weights, rows): &Map| {
             let rows = rows.iter().map(|parameters| row(*parameters)).collect();
             held.push((weights[0].len(), weights.concat(), rows));
         };
@@ -218,15 +183,34 @@ impl Held {
     }
 }
 
-fn hash(logits: &[i32]) -> String {
-    let bytes: Vec<u8> = logits.iter().flat_map(|x| x.to_le_bytes()).collect();
-    let hash = Blake2b::<U32>::digest(bytes);
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+fn portable() -> Cpu {
+    Cpu::new(Backend::Portable, 1).unwrap()
 }
 
-impl Vector for Whole {
-    const NAME: &'static str = "model";
+/// A run of one sequence.
+fn run(
+    engine: &Engine,
+    cache: &mut Cache,
+    tokens: &[u32],
+    logits: Logits,
+) -> Result<Vec<i32>, EngineError> {
+    let sequence = Sequence {
+        cache,
+        tokens,
+        logits,
+    };
+    Ok(engine.run(&mut [sequence])?.remove(0))
+}
 
+fn hash_of(logits: &[i32]) -> String {
+    let bytes: Vec<u8> = logits.iter().flat_map(|x| x.to_le_bytes()).collect();
+    hash(&bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+impl Generated for Whole {
     fn cases() -> Vec<Self> {
         let rotary = Rotary {
             base: 10_000_000_000,
@@ -299,23 +283,30 @@ impl Vector for Whole {
     }
 
     fn run(&mut self) {
-        let logits = self.run_in([self.tokens.len()].into_iter());
+        let logits = self.run_in(&portable(), [self.tokens.len()].into_iter());
         self.last = logits[logits.len() - self.shape.vocabulary as usize..].to_vec();
-        self.logits = hash(&logits);
-    }
-
-    /// Decoding gives what prefill gives, however the positions are cut.
-    fn judge(&self) {
-        let once = |length| std::iter::repeat_n(length, self.tokens.len().div_ceil(length));
-        for length in [1, 7, 31, 32, 33] {
-            assert_eq!(hash(&self.run_in(once(length))), self.logits, "{length}");
-        }
+        self.logits = hash_of(&logits);
     }
 }
 
 #[test]
 fn model() {
     check::<Whole>();
+}
+
+/// Decoding gives what prefill gives, on every backend.
+#[test]
+fn the_logits_are_the_same_however_the_positions_are_cut() {
+    for whole in files::read::<Whole>() {
+        let once = |length| std::iter::repeat_n(length, whole.tokens.len().div_ceil(length));
+        for backend in Backend::ALL.into_iter().filter(|one| one.is_available()) {
+            let cpu = Cpu::new(backend, 2).unwrap();
+            for length in [1, 7, 31, 32, 33, 400] {
+                let logits = whole.run_in(&cpu, once(length));
+                assert_eq!(hash_of(&logits), whole.logits, "{backend}, {length}");
+            }
+        }
+    }
 }
 
 /// What [`Whole::cases`]' smallest model gives to `test`.
@@ -329,32 +320,49 @@ fn smallest<T>(test: impl FnOnce(Model) -> T) -> T {
 #[test]
 fn only_the_logits_that_were_asked_for_are_given() {
     smallest(|model| {
-        let engine = Engine::new(&model).unwrap();
-        let run = |logits| engine.run(&mut engine.cache(), &[0, 2, 1], logits).unwrap();
-        let all = run(Logits::All);
+        let cpu = portable();
+        let engine = Engine::new(&model, &cpu).unwrap();
+        let of = |tokens, logits| run(&engine, &mut engine.cache(), tokens, logits).unwrap();
+        let three = |logits| of(&[0, 2, 1], logits);
+        let all = three(Logits::All);
         assert_eq!(all.len(), 9);
-        assert_eq!(run(Logits::Last), all[6..]);
-        assert_eq!(run(Logits::None), [0; 0]);
-        assert_eq!(
-            engine.run(&mut engine.cache(), &[], Logits::Last),
-            Ok(vec![])
-        );
+        assert_eq!(three(Logits::Last), all[6..]);
+        assert_eq!(three(Logits::None), [0; 0]);
+        assert_eq!(three(Logits::Tail(0)), [0; 0]);
+        assert_eq!(three(Logits::Tail(2)), all[3..]);
+        assert_eq!(three(Logits::Tail(9)), all);
+        assert_eq!(of(&[], Logits::Last), [0; 0]);
+        assert_eq!(engine.run(&mut []), Ok(vec![]));
     });
 }
 
 #[test]
 fn a_refused_run_leaves_the_cache_as_it_was() {
     smallest(|model| {
-        let engine = Engine::new(&model).unwrap();
-        let mut cache = engine.cache();
-        engine.run(&mut cache, &[0, 1], Logits::None).unwrap();
-        let before = cache.clone();
-        let mut run = |tokens: &[u32]| engine.run(&mut cache, tokens, Logits::None);
-        assert_eq!(run(&[0, 3]), Err(EngineError::Token(3)));
-        assert_eq!(run(&[0; 4]), Err(EngineError::Context));
-        assert_eq!(run(&[0; 3]), Ok(vec![]));
-        cache.truncate(2);
-        assert_eq!(cache, before);
+        let cpu = portable();
+        let engine = Engine::new(&model, &cpu).unwrap();
+        let all = run(&engine, &mut engine.cache(), &[0, 1, 2, 2, 0], Logits::All).unwrap();
+        let (mut cache, mut other) = (engine.cache(), engine.cache());
+        run(&engine, &mut cache, &[0, 1], Logits::None).unwrap();
+        for (tokens, error) in [
+            (&[0, 3][..], EngineError::Token(3)),
+            (&[0; 4], EngineError::Context),
+        ] {
+            // The batch is refused as a whole.
+            let of = |cache, tokens| Sequence {
+                cache,
+                tokens,
+                logits: Logits::None,
+            };
+            let mut batch = [of(&mut other, &[1][..]), of(&mut cache, tokens)];
+            assert_eq!(engine.run(&mut batch), Err(error));
+            assert_eq!((cache.positions(), other.positions()), (2, 0));
+        }
+        let rest = run(&engine, &mut cache, &[2, 2, 0], Logits::All).unwrap();
+        assert_eq!(rest, all[6..]);
+        cache.truncate(3);
+        let rest = run(&engine, &mut cache, &[2, 0], Logits::All).unwrap();
+        assert_eq!(rest, all[9..]);
     });
 }
 
@@ -363,7 +371,7 @@ fn a_model_that_contradicts_its_shape_is_refused() {
     let fault = |change: fn(&mut Model)| {
         smallest(|mut model| {
             change(&mut model);
-            match Engine::new(&model) {
+            match Engine::new(&model, &portable()) {
                 Err(EngineError::Model(error)) => (error.tensor, error.layer, error.fault),
                 other => panic!("{other:?}"),
             }

@@ -2,33 +2,19 @@
 
 use assay_exact::{
     model::{Embedding, Matrix, Row, Tables},
-    op::{
-        self, embed, linear, quant,
-        rotary::{self, Angle},
-        silu,
-    },
+    number::bits,
+    op::{embed, linear, quant, rotary, silu},
     tables,
 };
-use serde::{Deserialize, Serialize};
 
 use crate::{
     cases::{Numbers, HEAD_WIDTHS, KINDS, WIDTHS},
-    check, pair, row, scale, Pair, Parameters, Vector,
+    check,
+    judge::files::{angle, pair, row, scale, Embed, Linear, Quant, Rope, SiluMul},
+    Generated,
 };
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct Embed {
-    fraction_bits: u8,
-    high: Vec<i8>,
-    low: Vec<i8>,
-    row: Parameters,
-    columns: Vec<i8>,
-    x: Vec<i32>,
-}
-
-impl Vector for Embed {
-    const NAME: &'static str = "embed";
-
+impl Generated for Embed {
     fn cases() -> Vec<Self> {
         let mut numbers = Numbers::new(3);
         let mut cases = Vec::new();
@@ -60,19 +46,6 @@ impl Vector for Embed {
         self.x = vec![0; self.high.len()];
         embed::row(&embedding, 0, self.fraction_bits, &mut self.x).unwrap();
     }
-
-    fn judge(&self) {
-        for (i, x) in self.x.iter().enumerate() {
-            let element = embed::element(
-                self.high[i],
-                self.low[i],
-                row(self.row),
-                self.columns[i],
-                self.fraction_bits,
-            );
-            assert_eq!(element, Ok(*x));
-        }
-    }
 }
 
 #[test]
@@ -80,19 +53,7 @@ fn embed() {
     check::<Embed>();
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct Quant {
-    /// Q16.
-    x: Vec<i32>,
-    q16: Vec<i16>,
-    scale16: Pair,
-    q8: Vec<i8>,
-    scale8: Pair,
-}
-
-impl Vector for Quant {
-    const NAME: &'static str = "quant";
-
+impl Generated for Quant {
     fn cases() -> Vec<Self> {
         let mut numbers = Numbers::new(4);
         let mut rows: Vec<Vec<i32>> = WIDTHS
@@ -121,21 +82,6 @@ impl Vector for Quant {
         self.q8 = vec![0; self.x.len()];
         self.scale8 = pair(quant::row8(&self.x, &mut self.q8).unwrap());
     }
-
-    fn judge(&self) {
-        let z: Vec<i64> = self.x.iter().map(|x| i64::from(*x)).collect();
-        let parts: Vec<i64> = z
-            .chunks(256)
-            .map(|z| quant::partial_maximum(z).unwrap())
-            .collect();
-        let maximum = op::maximum(&parts).unwrap();
-        assert_eq!(quant::scale16(maximum, 16).map(pair), Ok(self.scale16));
-        assert_eq!(quant::scale8(maximum, 16).map(pair), Ok(self.scale8));
-        for ((z, q16), q8) in z.iter().zip(&self.q16).zip(&self.q8) {
-            assert_eq!(quant::element16(*z, maximum), Ok(*q16));
-            assert_eq!(quant::element8(*z, maximum), Ok(*q8));
-        }
-    }
 }
 
 #[test]
@@ -143,19 +89,31 @@ fn quant() {
     check::<Quant>();
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct Linear {
-    fraction_bits: u8,
-    q: Vec<i16>,
-    scale: Pair,
-    weights: Vec<Vec<i8>>,
-    rows: Vec<Parameters>,
-    y: Vec<i32>,
-    residual: Vec<i32>,
-    added: Vec<i32>,
-}
-
 impl Linear {
+    /// Outputs of 29 digits, which show the last digit of M.
+    fn large(numbers: &mut Numbers, width: usize) -> Self {
+        let mantissa = |numbers: &mut Numbers| numbers.within(1 << 15, u16::MAX.into()) as u16;
+        let (q, scale) = (numbers.activations(width, 2), (mantissa(numbers), -24));
+        let weights = numbers.list(3, |n| n.weights(width, 2));
+        let parameters = |weights: &Vec<i8>| {
+            let terms = q.iter().zip(weights);
+            let acc: i64 = terms.map(|(q, w)| i64::from(*q) * i64::from(*w)).sum();
+            // M has 23 or 24 digits, and 24 is what f = 16 adds to the exponents.
+            let exponent = 29 - 24 - bits(acc) - 24 - scale.1;
+            (mantissa(numbers), exponent as i16, 77)
+        };
+        Self {
+            fraction_bits: 16,
+            rows: weights.iter().map(parameters).collect(),
+            q,
+            scale,
+            weights,
+            y: Vec::new(),
+            residual: numbers.row32(3, 2),
+            added: Vec::new(),
+        }
+    }
+
     fn matrix<'a>(&self, weights: &'a [i8], rows: &'a [Row]) -> Matrix<'a> {
         Matrix {
             inputs: self.q.len(),
@@ -165,9 +123,7 @@ impl Linear {
     }
 }
 
-impl Vector for Linear {
-    const NAME: &'static str = "linear";
-
+impl Generated for Linear {
     fn cases() -> Vec<Self> {
         let mut numbers = Numbers::new(5);
         let mut cases = Vec::new();
@@ -190,6 +146,9 @@ impl Vector for Linear {
                 });
             }
         }
+        for width in [1, 17, 256, 1024, 1025] {
+            cases.push(Self::large(&mut numbers, width));
+        }
         cases
     }
 
@@ -207,25 +166,6 @@ impl Vector for Linear {
         linear::rows_added(&self.q, &scales, &matrix, self.fraction_bits, &mut added).unwrap();
         (self.y, self.added) = (y, added);
     }
-
-    fn judge(&self) {
-        for (o, weights) in self.weights.iter().enumerate() {
-            let parts: Vec<i64> = self
-                .q
-                .chunks(1024)
-                .zip(weights.chunks(1024))
-                .map(|(q, weights)| linear::partial(q, weights).unwrap())
-                .collect();
-            let y = linear::element(
-                &parts,
-                row(self.rows[o]),
-                scale(self.scale),
-                self.fraction_bits,
-            );
-            assert_eq!(y, Ok(self.y[o]));
-            assert_eq!(linear::add(self.residual[o], self.y[o]), self.added[o]);
-        }
-    }
 }
 
 #[test]
@@ -233,27 +173,11 @@ fn linear() {
     check::<Linear>();
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct Rope {
-    /// (cos, sin) of the position's rows in both tables, Q30.
-    low: Vec<(i32, i32)>,
-    high: Vec<(i32, i32)>,
-    x: Vec<i32>,
-    angles: Vec<(i32, i32)>,
-    y: Vec<i32>,
-}
-
-fn angle((cos, sin): (i32, i32)) -> Angle {
-    Angle { cos, sin }
-}
-
 fn flat(angles: &[(i32, i32)]) -> Vec<i32> {
     angles.iter().flat_map(|(cos, sin)| [*cos, *sin]).collect()
 }
 
-impl Vector for Rope {
-    const NAME: &'static str = "rope";
-
+impl Generated for Rope {
     fn cases() -> Vec<Self> {
         let mut numbers = Numbers::new(6);
         let mut cases = Vec::new();
@@ -291,20 +215,6 @@ impl Vector for Rope {
         self.y = self.x.clone();
         rotary::row(&mut self.y, &angles).unwrap();
     }
-
-    fn judge(&self) {
-        let half = self.low.len();
-        for i in 0..half {
-            let both = angle(self.angles[i]);
-            assert_eq!(
-                rotary::angle(angle(self.low[i]), angle(self.high[i])),
-                Ok(both)
-            );
-            let (x, other) = (self.x[i], self.x[i + half]);
-            assert_eq!(rotary::element_first(x, other, both), Ok(self.y[i]));
-            assert_eq!(rotary::element_second(x, other, both), Ok(self.y[i + half]));
-        }
-    }
 }
 
 #[test]
@@ -312,17 +222,33 @@ fn rope() {
     check::<Rope>();
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct SiluMul {
-    gate: Vec<i32>,
-    up: Vec<i32>,
-    q: Vec<i16>,
-    scale: Pair,
+impl SiluMul {
+    /// Gates that read every entry of the table B, with products of like size, so that the
+    /// activations show the last digit of every hh.
+    fn every_interval() -> Vec<Self> {
+        let gates: Vec<i32> = (0..2048)
+            .map(|interval| -512 * interval)
+            .chain([1 - (1 << 20)])
+            .collect();
+        let up: Vec<i32> = tables::silu()
+            .iter()
+            // Q28 to the Q16 of hh.
+            .map(|entry| i32::MAX / ((entry + (1 << 11)) >> 12).max(1))
+            .collect();
+        gates
+            .chunks(257)
+            .zip(up.chunks(257))
+            .map(|(gate, up)| Self {
+                gate: gate.to_vec(),
+                up: up.to_vec(),
+                q: Vec::new(),
+                scale: (0, 0),
+            })
+            .collect()
+    }
 }
 
-impl Vector for SiluMul {
-    const NAME: &'static str = "silu_mul";
-
+impl Generated for SiluMul {
     fn cases() -> Vec<Self> {
         let mut numbers = Numbers::new(7);
         let mut cases = Vec::new();
@@ -348,6 +274,7 @@ impl Vector for SiluMul {
                 });
             }
         }
+        cases.extend(Self::every_interval());
         cases
     }
 
@@ -356,29 +283,6 @@ impl Vector for SiluMul {
         let scale = silu::row(&self.gate, &self.up, &tables::silu(), &mut self.q);
         self.scale = pair(scale.unwrap());
     }
-
-    fn judge(&self) {
-        let table = tables::silu();
-        let opened = leaves(&table);
-        let opened = opened.as_slice();
-        let blocks = self.gate.chunks(256).zip(self.up.chunks(256));
-        let parts: Vec<i64> = blocks
-            .map(|(gate, up)| silu::partial_maximum(gate, up, opened).unwrap())
-            .collect();
-        let maximum = op::maximum(&parts).unwrap();
-        assert_eq!(silu::scale(maximum).map(pair), Ok(self.scale));
-        for ((gate, up), q) in self.gate.iter().zip(&self.up).zip(&self.q) {
-            assert_eq!(silu::element(*gate, *up, opened, maximum), Ok(*q));
-        }
-    }
-}
-
-/// A table in the leaves of the format page's §9: 64 intervals, one entry shared with the next.
-pub fn leaves(table: &[i32]) -> Vec<(usize, &[i32])> {
-    (0..table.len() - 1)
-        .step_by(64)
-        .map(|first| (first, &table[first..(first + 65).min(table.len())]))
-        .collect()
 }
 
 #[test]

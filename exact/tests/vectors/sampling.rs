@@ -4,25 +4,13 @@ use assay_exact::{
     sampling::{self, Cut, Settings},
     tables,
 };
-use blake2::{digest::consts::U32, Blake2b, Digest};
-use serde::{Deserialize, Serialize};
 
-use crate::{cases::Numbers, check, Vector};
-
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct Choice {
-    temperature: u32,
-    top_k: u32,
-    top_p: u32,
-    min_p: u32,
-    penalty: u32,
-    seen: Vec<u32>,
-    /// All 32 bytes of the seed are this one.
-    seed: u8,
-    position: u32,
-    logits: Vec<i32>,
-    token: u32,
-}
+use crate::{
+    cases::Numbers,
+    check, hash,
+    judge::files::{Candidates, Choice},
+    Generated,
+};
 
 impl Choice {
     fn settings(&self) -> Settings {
@@ -35,15 +23,30 @@ impl Choice {
         }
     }
 
+    /// The second token's distance is the last of the first bin, the third's the first of the next,
+    /// and only the first bin is kept.
+    fn at_a_bins_edge(seed: u8) -> Self {
+        Self {
+            temperature: 1_000_000,
+            top_k: 0,
+            top_p: 1,
+            min_p: 0,
+            penalty: 1_000_000,
+            seen: Vec::new(),
+            seed,
+            position: 7,
+            logits: vec![900_000, 900_000 - 354, 900_000 - 355],
+            token: 0,
+        }
+    }
+
     fn random(&self) -> u64 {
         let message = sampling::draw_message(&[self.seed; 32], self.position);
-        sampling::random(&Blake2b::<U32>::digest(message).into())
+        sampling::random(&hash(&message))
     }
 }
 
-impl Vector for Choice {
-    const NAME: &'static str = "sampling";
-
+impl Generated for Choice {
     fn cases() -> Vec<Self> {
         let mut numbers = Numbers::new(9);
         let mut cases = Vec::new();
@@ -70,6 +73,7 @@ impl Vector for Choice {
                 });
             }
         }
+        cases.extend((0..8).map(Self::at_a_bins_edge));
         cases
     }
 
@@ -79,87 +83,31 @@ impl Vector for Choice {
         self.token =
             sampling::choose(&self.logits, &self.seen, &settings, self.random(), &exp2).unwrap();
     }
+}
 
-    /// The choice again, element by element and in blocks of 512 tokens.
-    fn judge(&self) {
-        let exp2 = tables::exp2();
-        let mut logits = self.logits.clone();
-        for (token, logit) in (0..).zip(&mut logits) {
-            if self.seen.contains(&token) {
-                *logit = sampling::penalised(*logit, self.penalty).unwrap();
-            }
+impl Candidates {
+    /// Distances at both ends of every interval of the table E, below one log2 unit, so that the
+    /// weights show the last digit of every entry.
+    fn every_interval() -> Self {
+        // log2(e) in Q20: a logit's distance at the temperature 1.
+        let (unit, factor) = (1i64 << 20, 1_512_775);
+        let first = (0..256).map(|interval| -(-256 * interval * unit).div_euclid(factor));
+        let last = (1..=256).map(|interval| (256 * interval - 1) * unit / factor);
+        Self {
+            temperature: 1_000_000,
+            logits: first.chain(last).map(|below| -below as i32).collect(),
+            weights: Vec::new(),
+            distances: Vec::new(),
         }
-        let best = logits
-            .chunks(512)
-            .zip((0..).step_by(512))
-            .map(|(block, first)| sampling::greedy(block, first).unwrap())
-            .reduce(|best, block| if block.0 > best.0 { block } else { best })
-            .unwrap();
-        if self.temperature == 0 {
-            assert_eq!(best.1, self.token);
-            return;
-        }
-        let cut = sorted_cut(&logits, self.top_k);
-        let kept: Vec<_> = (0..)
-            .zip(&logits)
-            .map(|(token, logit)| {
-                let mut candidate =
-                    sampling::candidate(*logit, best.0, self.temperature, exp2.as_slice()).unwrap();
-                let keep = sampling::passes_min_p(candidate.weight, self.min_p)
-                    && cut.keeps(*logit, token);
-                candidate.weight *= i64::from(keep);
-                candidate
-            })
-            .collect();
-        let bins: Vec<i64> = (0..sampling::BINS)
-            .map(|bin| {
-                let inside = kept
-                    .iter()
-                    .filter(|kept| sampling::bin(kept.distance) == bin);
-                inside.map(|kept| kept.weight).sum()
-            })
-            .collect();
-        let last = match self.top_p {
-            1_000_000 => sampling::BINS,
-            top_p => sampling::last_bin(&bins, top_p).unwrap(),
-        };
-        let weights: Vec<i64> = kept
-            .iter()
-            .map(|kept| kept.weight * i64::from(sampling::bin(kept.distance) <= last))
-            .collect();
-        let target = sampling::target(self.random(), weights.iter().sum()).unwrap();
-        let mut before = 0;
-        for (block, first) in weights.chunks(512).zip((0..).step_by(512)) {
-            if let Some(token) = sampling::passing(block, before, first, target) {
-                assert_eq!(token, self.token);
-                return;
-            }
-            before += block.iter().sum::<i64>();
-        }
-        panic!("no block passes the target");
     }
 }
 
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct Candidates {
-    temperature: u32,
-    /// The first is the largest.
-    logits: Vec<i32>,
-    /// e, Q30.
-    weights: Vec<i64>,
-    /// x, log2 units in Q16.
-    distances: Vec<i64>,
-}
-
-impl Vector for Candidates {
-    const NAME: &'static str = "candidates";
-
+impl Generated for Candidates {
     fn cases() -> Vec<Self> {
         let mut numbers = Numbers::new(14);
-        [
+        let cases = [
             1_000, 1_001, 99_999, 500_000, 700_001, 1_000_000, 3_333_333, 10_000_000,
         ]
-        .into_iter()
         .map(|temperature| {
             let mut logits = vec![i32::MAX, i32::MAX - 1, 0, -1, i32::MIN];
             logits.extend(numbers.row32(12, 2));
@@ -170,8 +118,8 @@ impl Vector for Candidates {
                 weights: Vec::new(),
                 distances: Vec::new(),
             }
-        })
-        .collect()
+        });
+        cases.into_iter().chain([Self::every_interval()]).collect()
     }
 
     fn run(&mut self) {
@@ -184,8 +132,6 @@ impl Vector for Candidates {
             .map(|candidate| (candidate.weight, candidate.distance))
             .unzip();
     }
-
-    fn judge(&self) {}
 }
 
 #[test]

@@ -1,21 +1,18 @@
 //! Writes the corpus of the demo model, trains it, and shows what it answers.
 
-mod corpus;
-mod export;
-mod fused;
-mod model;
-mod tokenizer;
-mod train;
-
 use anyhow::{Context, Result};
+use assay_demo_model::{
+    corpus, export,
+    model::{Config, Model},
+    tokenizer::{self, Vocabulary},
+    train,
+};
 use clap::{Args, Parser, Subcommand};
-use model::{Config, Model};
 use std::{
     fs::File,
     io::{BufWriter, Write},
     path::PathBuf,
 };
-use tokenizer::Vocabulary;
 
 #[derive(Parser)]
 #[command(version, about, long_about = None)]

@@ -1,8 +1,9 @@
 //! The float engine: candle's own Llama, Qwen2 and Qwen3, computed in f32 on the CPU.
 
-use std::{collections::HashMap, ops::ControlFlow};
+use std::{collections::HashMap, ops::ControlFlow, path::Path};
 
-use assay_client::folder::Config;
+use assay_client::folder::{Config, HuggingFace};
+use assay_primitives::{Architecture, ModelSpec};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Activation, VarBuilder};
 use candle_transformers::models::{llama, qwen2, qwen3};
@@ -10,13 +11,12 @@ use candle_transformers::models::{llama, qwen2, qwen3};
 use super::{
     folder::{one_line, read_tensors},
     sampling::Sampler,
-    Architecture, Engine, EngineError, EngineSpec, Finish, GenerateRequest, Generation,
-    ModelFolder,
+    Engine, EngineError, Finish, GenerateRequest, Generation,
 };
 
 /// The `candle` engine. It holds the weights as f32: twice the size of files in bf16 or f16.
 pub struct CandleEngine {
-    spec: EngineSpec,
+    spec: ModelSpec,
     network: Network,
 }
 
@@ -35,9 +35,9 @@ struct Llama {
 }
 
 impl CandleEngine {
-    /// Reads the weights of `folder` and builds the model.
-    pub fn load(folder: &ModelFolder) -> Result<Self, EngineError> {
-        let tensors = read_tensors(folder)?;
+    /// Reads the weights of `folder`, which lies at `path`, and builds the model.
+    pub fn load(path: &Path, folder: &HuggingFace) -> Result<Self, EngineError> {
+        let tensors = read_tensors(path, folder)?;
         let network = Network::build(folder.config(), tensors).map_err(|error| {
             let problem = format!(
                 "no model can be built from it: {}",
@@ -45,13 +45,13 @@ impl CandleEngine {
             );
             let next = "check that all its files are of one model";
             EngineError::Model {
-                file: folder.path().into(),
+                file: path.into(),
                 problem,
                 next: next.into(),
             }
         })?;
         Ok(Self {
-            spec: spec(folder),
+            spec: folder.spec().clone(),
             network,
         })
     }
@@ -78,13 +78,13 @@ impl CandleEngine {
         request: &GenerateRequest,
         on_token: &mut dyn FnMut(u32) -> ControlFlow<()>,
     ) -> Result<Generation, EngineError> {
-        let mut sampler = Sampler::new(request.sampling);
+        let mut sampler = Sampler::new(request.sampling, &request.prompt);
         let mut tokens = Vec::new();
         let mut position = request.prompt.len();
         let mut logits = self.prefill(&request.prompt)?;
         loop {
             let token = sampler
-                .next(&logits)
+                .next(logits)
                 .map_err(|found| EngineError::Logits { position, found })?;
             tokens.push(token);
             let stopped = on_token(token).is_break();
@@ -94,23 +94,6 @@ impl CandleEngine {
             logits = self.logits(&[token], position)?;
             position = position.saturating_add(1);
         }
-    }
-}
-
-fn spec(folder: &ModelFolder) -> EngineSpec {
-    let config = folder.config();
-    EngineSpec {
-        architecture: config.architecture,
-        layers: config.layers,
-        hidden: config.hidden,
-        intermediate: config.intermediate,
-        heads: config.heads,
-        kv_heads: config.kv_heads,
-        head_dim: config.head_dim,
-        vocabulary: config.vocabulary,
-        context: config.context,
-        stop_tokens: folder.spec().stop_tokens.to_vec(),
-        tied_embeddings: config.tied_embeddings,
     }
 }
 
@@ -126,8 +109,8 @@ fn finish(request: &GenerateRequest, token: u32, tokens: usize, stopped: bool) -
 }
 
 impl Engine for CandleEngine {
-    fn spec(&self) -> &EngineSpec {
-        &self.spec
+    fn describe(&self) -> String {
+        "candle, f32 (unverified: nobody can prove a wrong answer)".into()
     }
 
     fn generate(
@@ -135,7 +118,7 @@ impl Engine for CandleEngine {
         request: &GenerateRequest,
         on_token: &mut dyn FnMut(u32) -> ControlFlow<()>,
     ) -> Result<Generation, EngineError> {
-        self.spec.admit(request)?;
+        request.admit(&self.spec)?;
         if request.max_output_tokens == 0 {
             return Ok(Generation {
                 tokens: Vec::new(),

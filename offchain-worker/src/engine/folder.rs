@@ -1,24 +1,27 @@
 //! The weights of a model folder as tensors.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
-use assay_client::folder::ModelFolder;
+use assay_client::folder::HuggingFace;
 use candle_core::{DType, Device, Tensor};
 use safetensors::Dtype;
 
 use super::EngineError;
 
 /// Every tensor of the model by its name in the files, widened to f32.
-pub(super) fn read_tensors(folder: &ModelFolder) -> Result<HashMap<String, Tensor>, EngineError> {
+pub(super) fn read_tensors(
+    path: &Path,
+    folder: &HuggingFace,
+) -> Result<HashMap<String, Tensor>, EngineError> {
     folder
         .tensors()
-        .map(|name| Ok((name.to_owned(), read_tensor(folder, name)?)))
+        .map(|(name, _)| Ok((name.to_owned(), read_tensor(path, folder, name)?)))
         .collect()
 }
 
-fn read_tensor(folder: &ModelFolder, name: &str) -> Result<Tensor, EngineError> {
+fn read_tensor(path: &Path, folder: &HuggingFace, name: &str) -> Result<Tensor, EngineError> {
     let unreadable = |problem: String| EngineError::Model {
-        file: folder.path().into(),
+        file: path.into(),
         problem: format!("{name} cannot be read: {}", one_line(&problem)),
         next: "check the folder and start again".into(),
     };

@@ -3,12 +3,15 @@
 
 use std::{fs, ops::ControlFlow, path::Path};
 
+use assay_client::folder::{ModelFolder, ModelWeights};
+use assay_primitives::{Architecture, ModelSpec, Profile, PPM_ONE};
 use candle_core::DType;
 use serde_json::json;
 
 use self::tiny::TinyModel;
 use super::{sampling::argmax, *};
 
+mod exact;
 mod naive;
 mod tiny;
 
@@ -21,7 +24,15 @@ const DTYPES: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
 const PROMPT: [u32; 7] = [5, 17, 40, 2, 33, 17, 9];
 
 fn load(folder: &Path) -> CandleEngine {
-    CandleEngine::load(&ModelFolder::open(folder).unwrap()).unwrap()
+    load_opened(ModelFolder::open(folder).unwrap()).unwrap()
+}
+
+fn load_opened(folder: ModelFolder) -> Result<CandleEngine, EngineError> {
+    let path = folder.path().to_owned();
+    match folder.into_weights() {
+        ModelWeights::Float(weights) => CandleEngine::load(&path, &weights),
+        ModelWeights::Exact(_) => panic!("{}: it holds floats", path.display()),
+    }
 }
 
 fn request(sampling: Sampling, max_output_tokens: u32) -> GenerateRequest {
@@ -117,9 +128,10 @@ fn the_spec_says_what_the_files_say() {
         r#"{"eos_token_id": [7, 1]}"#,
     )
     .unwrap();
-    let engine = load(folder.path());
-    let expected = EngineSpec {
+    let opened = ModelFolder::open(folder.path()).unwrap();
+    let expected = ModelSpec {
         architecture: Architecture::Qwen3,
+        profile: Profile::Unverified,
         layers: 2,
         hidden: 32,
         intermediate: 48,
@@ -128,10 +140,10 @@ fn the_spec_says_what_the_files_say() {
         head_dim: 12,
         vocabulary: 64,
         context: 48,
-        stop_tokens: vec![1, 3, 7],
+        stop_tokens: vec![1, 3, 7].try_into().unwrap(),
         tied_embeddings: true,
     };
-    assert_eq!(engine.spec(), &expected);
+    assert_eq!(opened.spec(), &expected);
 }
 
 #[test]
@@ -205,6 +217,34 @@ fn decoding_with_the_cache_equals_prefilling_every_prefix() {
     }
 }
 
+/// Each token by the definition of docs/format.md §5 over logits of its own prefill.
+#[test]
+fn a_repetition_penalty_counts_prompt_and_answer() {
+    let penalised = Sampling {
+        penalty: 1_700_000,
+        ..Sampling::GREEDY
+    };
+    for architecture in ARCHITECTURES {
+        let mut engine = load(TinyModel::new(architecture).write().path());
+        let tokens = generate(&mut engine, &request(penalised, 30)).tokens;
+        let free = generate(&mut engine, &request(Sampling::GREEDY, 30)).tokens;
+        assert_ne!(tokens, free, "{architecture:?}");
+        let mut before = PROMPT.to_vec();
+        for token in tokens {
+            let mut logits = engine.prefill(&before).unwrap();
+            for (id, logit) in (0u32..).zip(&mut logits) {
+                match before.contains(&id) {
+                    true if *logit > 0.0 => *logit /= 1.7,
+                    true => *logit *= 1.7,
+                    false => {}
+                }
+            }
+            assert_eq!(argmax(&logits), Ok(token), "{architecture:?}");
+            before.push(token);
+        }
+    }
+}
+
 #[test]
 fn requests_leave_nothing_behind() {
     for architecture in ARCHITECTURES {
@@ -230,6 +270,8 @@ fn a_seed_fixes_the_answer_and_another_seed_changes_it() {
         temperature: PPM_ONE,
         top_k: 40,
         top_p: 950_000,
+        min_p: 10_000,
+        penalty: 1_100_000,
         seed: [7; 32],
     };
     let first = generate(&mut engine, &request(warm, 20));
@@ -240,7 +282,11 @@ fn a_seed_fixes_the_answer_and_another_seed_changes_it() {
     };
     assert_ne!(generate(&mut engine, &request(other, 20)), first);
     let one = Sampling { top_k: 1, ..warm };
-    let greedy = generate(&mut engine, &request(Sampling::GREEDY, 20));
+    let greedy = Sampling {
+        temperature: 0,
+        ..warm
+    };
+    let greedy = generate(&mut engine, &request(greedy, 20));
     assert_eq!(generate(&mut engine, &request(one, 20)), greedy);
 }
 
@@ -294,7 +340,7 @@ fn the_caller_can_end_an_answer() {
 fn the_context_is_filled_to_the_last_token_and_not_beyond() {
     for architecture in ARCHITECTURES {
         let mut engine = load(TinyModel::new(architecture).write().path());
-        let room = engine.spec().context - PROMPT.len() as u32;
+        let room = 48 - PROMPT.len() as u32;
         let full = generate(&mut engine, &request(Sampling::GREEDY, room));
         assert_eq!(full.tokens.len(), room as usize);
         let error = engine
@@ -361,7 +407,7 @@ fn requests_that_make_no_sense_are_refused_before_any_work() {
                 sampling: top_p,
                 ..sound.clone()
             },
-            "top_p of 1000001",
+            "top_p is 0 or above 1",
         ),
     ];
     for (asked, expected) in cases {
@@ -454,7 +500,7 @@ fn weights_that_shrink_after_the_check_are_an_error() {
         .unwrap()
         .set_len(4_000)
         .unwrap();
-    let error = CandleEngine::load(&opened).err().unwrap().to_string();
+    let error = load_opened(opened).err().unwrap().to_string();
     assert!(
         error.contains("model.safetensors: ") && error.contains("cannot be read"),
         "{error}"

@@ -40,12 +40,14 @@ impl Worker {
                 temperature: duty.sampling.temperature,
                 top_k: duty.sampling.top_k,
                 top_p: duty.sampling.top_p,
+                min_p: duty.sampling.min_p,
+                penalty: duty.sampling.penalty,
                 seed: duty.key.seed,
             },
             max_output_tokens: duty.token_limit,
             stop_tokens: served.stop_tokens,
         };
-        if let Err(error) = served.spec.admit(&request) {
+        if let Err(error) = request.admit(&served.spec) {
             self.refuse(duty.key, error.to_string())?;
             return Ok(true);
         }

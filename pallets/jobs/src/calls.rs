@@ -43,8 +43,11 @@ impl<T: Config> Pallet<T> {
         let model = T::Catalogue::listing(&listing).ok_or(Error::<T>::UnknownListing)?;
         ensure!(model.active, Error::<T>::ListingNotActive);
         sampling.validate().map_err(|error| match error {
-            SamplingError::Temperature => Error::<T>::TemperatureTooHigh,
+            SamplingError::TemperatureTooHigh => Error::<T>::TemperatureTooHigh,
+            SamplingError::TemperatureTooLow => Error::<T>::TemperatureTooLow,
             SamplingError::TopP => Error::<T>::InvalidTopP,
+            SamplingError::MinP => Error::<T>::InvalidMinP,
+            SamplingError::Penalty => Error::<T>::InvalidPenalty,
         })?;
         let prompt_len = prompt.len() as u32;
         ensure!(prompt_len > 0, Error::<T>::EmptyPrompt);

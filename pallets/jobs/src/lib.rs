@@ -275,8 +275,14 @@ pub mod pallet {
         ContextExceeded,
         /// The temperature is above 10.
         TemperatureTooHigh,
+        /// The temperature is below 0.001: take 0 for the likeliest token.
+        TemperatureTooLow,
         /// `top_p` must be above zero and at most one.
         InvalidTopP,
+        /// `min_p` must be at most one.
+        InvalidMinP,
+        /// The penalty must be 0.5 to 4; 1 is none.
+        InvalidPenalty,
         /// The named provider has no offer for this listing.
         ProviderHasNoOffer,
         /// The named provider is offline.

@@ -10,8 +10,8 @@
 use alloc::{vec, vec::Vec};
 
 use assay_primitives::{
-    Architecture, Balance, ListingId, ModelCatalogue, ModelParts, ModelSpec, Profile,
-    MAX_STOP_TOKENS,
+    Architecture, Balance, ListingId, ModelCatalogue, ModelParts, ModelSpec, Profile, Rotary,
+    RotaryScaling, MAX_STOP_TOKENS,
 };
 use frame_benchmarking::v2::*;
 use frame_support::traits::{fungible::Mutate, EnsureOrigin, Get};
@@ -29,12 +29,25 @@ fn rich<T: Config>(name: &'static str) -> T::AccountId {
     who
 }
 
+/// The longest there are.
 fn parts() -> ModelParts {
     let stop_tokens: Vec<u32> = (0..MAX_STOP_TOKENS).collect();
     ModelParts {
         spec: ModelSpec {
             architecture: Architecture::Llama,
-            profile: Profile::Unverified,
+            profile: Profile::Exact {
+                fraction_bits: 16,
+                eps40: 10_995_116,
+                rotary: Rotary {
+                    base: 500_000_000_000,
+                    scaling: Some(RotaryScaling {
+                        factor: 32_000_000,
+                        low: 1_000_000,
+                        high: 4_000_000,
+                        original_context: 8192,
+                    }),
+                },
+            },
             layers: 32,
             hidden: 4096,
             intermediate: 14_336,
@@ -48,7 +61,7 @@ fn parts() -> ModelParts {
         },
         tokenizer: H256::repeat_byte(1),
         template: H256::repeat_byte(2),
-        tables: H256::zero(),
+        tables: H256::repeat_byte(4),
         weights_root: H256::repeat_byte(3),
     }
 }

@@ -26,10 +26,15 @@ impl<T: Config> Pallet<T> {
         royalty: Permill,
         uri: UriOf<T>,
     ) -> DispatchResult {
-        parts.spec.validate().map_err(|error| match error {
+        parts.validate().map_err(|error| match error {
             SpecError::Dimension => Error::<T>::DimensionOutOfBounds,
             SpecError::Heads => Error::<T>::HeadsDoNotDivide,
             SpecError::StopTokens => Error::<T>::InvalidStopTokens,
+            SpecError::FractionBits => Error::<T>::FractionBitsOutOfBounds,
+            SpecError::Epsilon => Error::<T>::EpsilonOutOfBounds,
+            SpecError::RotaryBase => Error::<T>::RotaryBaseOutOfBounds,
+            SpecError::RotaryScaling => Error::<T>::InvalidRotaryScaling,
+            SpecError::Tables => Error::<T>::TablesContradictProfile,
         })?;
         ensure!(royalty <= T::MaxRoyalty::get(), Error::<T>::RoyaltyTooHigh);
         let root = parts.root();

@@ -39,8 +39,12 @@ pub type BalanceOf<T> =
     <<T as Config>::Currency as fungible::Inspect<<T as frame_system::Config>::AccountId>>::Balance;
 
 // The macros' own code expects what holds by construction, and a call has as many arguments as it
-// has fields; the logic is in the other modules.
-#[allow(clippy::expect_used, clippy::too_many_arguments)]
+// has fields, of which a whole spec is a large one; the logic is in the other modules.
+#[allow(
+    clippy::expect_used,
+    clippy::large_enum_variant,
+    clippy::too_many_arguments
+)]
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;
@@ -145,12 +149,24 @@ pub mod pallet {
         UnknownListing,
         /// This publisher already lists this model with this royalty.
         AlreadyRegistered,
-        /// A dimension of the model is zero or above the chain's bound.
+        /// A dimension of the model, or its heads times their width, is zero or above the bound of
+        /// its profile.
         DimensionOutOfBounds,
         /// Key heads must divide query heads, and the head width must be even.
         HeadsDoNotDivide,
         /// Stop tokens must be in the vocabulary and in ascending order.
         InvalidStopTokens,
+        /// The fraction bits of an exact model must be 8 to 20.
+        FractionBitsOutOfBounds,
+        /// The epsilon of an exact model must be 1 to 2^30 in Q40.
+        EpsilonOutOfBounds,
+        /// The rotary base of an exact model must be 1 to 2^40, in parts per million.
+        RotaryBaseOutOfBounds,
+        /// The factors of a rotary scaling must be above 0 and up to 2^40, `high` above `low`, and
+        /// the original context not 0.
+        InvalidRotaryScaling,
+        /// An exact model has tables, and an unverified one has none: their root is zero.
+        TablesContradictProfile,
         /// The royalty is above the chain's cap.
         RoyaltyTooHigh,
         /// Only the publisher of a listing may do this.

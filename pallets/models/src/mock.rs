@@ -1,6 +1,9 @@
 use crate as pallet_models;
 use crate::{HoldReason, ListingRecordOf};
-use assay_primitives::{Architecture, Balance, ListingId, ModelParts, ModelSpec, Profile};
+use assay_primitives::{
+    Architecture, Balance, ListingId, ModelParts, ModelSpec, Profile, Rotary, RotaryScaling,
+    PPM_ONE,
+};
 use frame_support::{
     derive_impl, parameter_types,
     traits::{
@@ -148,6 +151,50 @@ pub fn parts(seed: u8) -> ModelParts {
         template: H256::repeat_byte(2),
         tables: H256::zero(),
         weights_root: H256::repeat_byte(seed),
+    }
+}
+
+/// The numbers of an exact model.
+#[derive(Clone, Copy)]
+pub struct Exact {
+    pub fraction_bits: u8,
+    pub eps40: u32,
+    pub base: u64,
+    pub scaling: RotaryScaling,
+}
+
+impl Exact {
+    /// Those of Llama 3.2.
+    pub fn new() -> Self {
+        let one = u64::from(PPM_ONE);
+        Self {
+            fraction_bits: 16,
+            eps40: 10_995_116,
+            base: 500_000 * one,
+            scaling: RotaryScaling {
+                factor: 32 * one,
+                low: one,
+                high: 4 * one,
+                original_context: 8192,
+            },
+        }
+    }
+
+    /// A model with these numbers and with tables.
+    pub fn parts(self) -> ModelParts {
+        let profile = Profile::Exact {
+            fraction_bits: self.fraction_bits,
+            eps40: self.eps40,
+            rotary: Rotary {
+                base: self.base,
+                scaling: Some(self.scaling),
+            },
+        };
+        ModelParts {
+            spec: ModelSpec { profile, ..spec() },
+            tables: H256::repeat_byte(4),
+            ..parts(3)
+        }
     }
 }
 

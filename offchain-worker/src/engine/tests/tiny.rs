@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, fs, path::Path};
 
+use assay_primitives::Architecture;
 use candle_core::{safetensors, DType, Device, Tensor};
 use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
@@ -9,8 +10,6 @@ use rand_chacha::{
 };
 use serde_json::{json, Map, Value};
 use tempfile::TempDir;
-
-use crate::engine::Architecture;
 
 const LAYERS: usize = 2;
 const HIDDEN: usize = 32;

@@ -65,11 +65,48 @@ fn submitting_fails_when_the_sampling_is_out_of_range() {
             ..Sampling::GREEDY
         };
         assert_noop!(with(hot), Error::<Test>::TemperatureTooHigh);
+        let cold = Sampling {
+            temperature: PPM_ONE / 1_000 - 1,
+            ..Sampling::GREEDY
+        };
+        assert_noop!(with(cold), Error::<Test>::TemperatureTooLow);
         let none = Sampling {
             top_p: 0,
             ..Sampling::GREEDY
         };
         assert_noop!(with(none), Error::<Test>::InvalidTopP);
+        let more_than_all = Sampling {
+            min_p: PPM_ONE + 1,
+            ..Sampling::GREEDY
+        };
+        assert_noop!(with(more_than_all), Error::<Test>::InvalidMinP);
+        for penalty in [0, PPM_ONE / 2 - 1, 4 * PPM_ONE + 1] {
+            let sampling = Sampling {
+                penalty,
+                ..Sampling::GREEDY
+            };
+            assert_noop!(with(sampling), Error::<Test>::InvalidPenalty);
+        }
+    });
+}
+
+#[test]
+fn a_job_keeps_all_of_its_sampling() {
+    TestExt::new().execute_with(|| {
+        let sampling = Sampling {
+            temperature: PPM_ONE / 1_000,
+            top_k: 40,
+            top_p: 1,
+            min_p: PPM_ONE,
+            penalty: 4 * PPM_ONE,
+            nonce: 7,
+        };
+        let id = Ask {
+            sampling,
+            ..Ask::default()
+        }
+        .accepted();
+        assert_eq!(job(id).sampling, sampling);
     });
 }
 

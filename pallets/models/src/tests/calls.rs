@@ -1,6 +1,7 @@
 use crate::{mock::*, Accounts, Error, Event, HoldReason, ListingAccount, ListingStatus, Listings};
-use assay_primitives::{ListingId, ModelCatalogue, ModelParts, ModelSpec};
+use assay_primitives::{ListingId, ModelCatalogue, ModelParts, ModelSpec, Profile};
 use frame_support::{assert_noop, assert_ok};
+use sp_core::H256;
 use sp_runtime::{DispatchError, TokenError};
 
 fn unknown() -> ListingId {
@@ -78,6 +79,110 @@ fn registering_fails_when_the_shape_contradicts_itself() {
                 ..spec()
             }),
             Error::<Test>::InvalidStopTokens
+        );
+    });
+}
+
+#[test]
+fn an_exact_model_is_listed_with_all_its_numbers() {
+    TestExt::new().execute_with(|| {
+        let parts = Exact::new().parts();
+        let (id, result) = register(PAULA, parts.clone(), percent(2));
+        assert_ok!(result);
+        assert_eq!(Listings::<Test>::get(id).unwrap().parts, parts);
+        // The profile is a part of the model: the same files in floats are another listing.
+        let floats = ModelParts {
+            spec: spec(),
+            tables: H256::zero(),
+            ..parts
+        };
+        let (other, result) = register(PAULA, floats, percent(2));
+        assert_ok!(result);
+        assert_ne!(id, other);
+    });
+}
+
+#[test]
+fn registering_fails_when_an_exact_model_is_outside_the_format() {
+    TestExt::new().execute_with(|| {
+        let with = |change: fn(&mut Exact)| {
+            let mut exact = Exact::new();
+            change(&mut exact);
+            register(PAULA, exact.parts(), percent(2)).1
+        };
+        let fraction_bits: [fn(&mut Exact); 2] =
+            [|e| e.fraction_bits = 7, |e| e.fraction_bits = 21];
+        for change in fraction_bits {
+            assert_noop!(with(change), Error::<Test>::FractionBitsOutOfBounds);
+        }
+        let epsilons: [fn(&mut Exact); 2] = [|e| e.eps40 = 0, |e| e.eps40 = (1 << 30) + 1];
+        for change in epsilons {
+            assert_noop!(with(change), Error::<Test>::EpsilonOutOfBounds);
+        }
+        let bases: [fn(&mut Exact); 2] = [|e| e.base = 999_999, |e| e.base = (1_000_000 << 40) + 1];
+        for change in bases {
+            assert_noop!(with(change), Error::<Test>::RotaryBaseOutOfBounds);
+        }
+        let scalings: [fn(&mut Exact); 5] = [
+            |e| e.scaling.factor = 0,
+            |e| e.scaling.low = 0,
+            |e| e.scaling.low = e.scaling.high,
+            |e| e.scaling.high = u64::MAX,
+            |e| e.scaling.original_context = 0,
+        ];
+        for change in scalings {
+            assert_noop!(with(change), Error::<Test>::InvalidRotaryScaling);
+        }
+    });
+}
+
+#[test]
+fn the_bounds_of_exact_models_are_tighter() {
+    TestExt::new().execute_with(|| {
+        let changes: [fn(&mut ModelSpec); 5] = [
+            |spec| spec.hidden = (1 << 14) + 1,
+            |spec| spec.intermediate = (1 << 16) + 1,
+            |spec| spec.context = (1 << 20) + 1,
+            |spec| (spec.heads, spec.head_dim) = (2, 514),
+            |spec| (spec.heads, spec.head_dim) = (130, 512),
+        ];
+        for change in changes {
+            let mut exact = Exact::new().parts();
+            change(&mut exact.spec);
+            let floats = ModelParts {
+                spec: ModelSpec {
+                    profile: Profile::Unverified,
+                    ..exact.spec.clone()
+                },
+                tables: H256::zero(),
+                ..exact.clone()
+            };
+            assert_noop!(
+                register(PAULA, exact, percent(2)).1,
+                Error::<Test>::DimensionOutOfBounds
+            );
+            assert_ok!(register(PAULA, floats, percent(2)).1);
+        }
+        let mut odd = Exact::new().parts();
+        odd.spec.head_dim = 31;
+        assert_noop!(
+            register(PAULA, odd, percent(2)).1,
+            Error::<Test>::HeadsDoNotDivide
+        );
+    });
+}
+
+#[test]
+fn registering_fails_when_tables_and_profile_disagree() {
+    TestExt::new().execute_with(|| {
+        let with = |parts, tables| register(PAULA, ModelParts { tables, ..parts }, percent(2)).1;
+        assert_noop!(
+            with(parts(3), H256::repeat_byte(4)),
+            Error::<Test>::TablesContradictProfile
+        );
+        assert_noop!(
+            with(Exact::new().parts(), H256::zero()),
+            Error::<Test>::TablesContradictProfile
         );
     });
 }

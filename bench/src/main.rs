@@ -1,0 +1,31 @@
+//! What exact answers cost in quality, and how fast they are, beside the engines that people use.
+
+mod quality;
+mod report;
+mod speed;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(version, about, long_about = None)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure how far exact answers are from float ones, on the demo model and on stressed copies of it.
+    Quality(quality::Args),
+    /// Measure tokens per second beside llama.cpp and candle, and what share of the machine that is.
+    Speed(speed::Args),
+}
+
+/// Ends with an error, and so with exit code 1, when a bar is missed.
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::Quality(args) => quality::run(args),
+        Command::Speed(args) => speed::run(args),
+    }
+}

@@ -1,0 +1,108 @@
+//! Whether the parts of a receipt fit one another. No model is needed for that.
+
+use assay_client::{listing_id, Amount, H256};
+use assay_primitives::{seed, token_root, Finish, Price, TokenId};
+
+use super::Answer;
+
+impl Answer {
+    /// That everything in the receipt follows from the rest of it. The error is a sentence that says what does not.
+    pub fn check(&self) -> Result<(), String> {
+        let (header, receipt) = (&self.header, &self.signed.receipt);
+        check_tokens(
+            "output",
+            "signed",
+            &self.output,
+            (receipt.output_len, receipt.output_root),
+        )?;
+        check_tokens(
+            "prompt",
+            "asked for",
+            &self.prompt,
+            (header.prompt_len, header.prompt_root),
+        )?;
+        let hash = header.hash();
+        if receipt.header != hash {
+            return Err(format!(
+                "the receipt is about another request: the header here has the hash {hash:?}, and the receipt names {:?}",
+                receipt.header
+            ));
+        }
+        let seed = seed(&hash, &self.randomness);
+        if self.seed != seed {
+            return Err(format!(
+                "the seed is {:?}, and header and randomness give {:?}",
+                H256(self.seed),
+                H256(seed)
+            ));
+        }
+        let model = &self.model;
+        let listing = listing_id(&model.root, &model.publisher, model.royalty);
+        if listing != header.listing {
+            return Err(format!(
+                "the model is not the listing's: root, publisher and royalty give {listing:?}, and the request names {:?}",
+                header.listing
+            ));
+        }
+        self.check_end()?;
+        let price = Price {
+            input: header.input_price,
+            output: header.output_price,
+        };
+        if price.fee(header.prompt_len, receipt.output_len) != Some(receipt.fee) {
+            return Err(format!(
+                "the fee of {} is not the price of these tokens",
+                Amount(receipt.fee)
+            ));
+        }
+        if !self.signed.is_signed() {
+            return Err(format!(
+                "the signature is not one of operator {} over this receipt",
+                self.signed.operator
+            ));
+        }
+        Ok(())
+    }
+
+    /// That the answer ends for the reason that the receipt gives.
+    fn check_end(&self) -> Result<(), String> {
+        let stops = |token: &TokenId| self.model.stop_tokens.contains(token);
+        let at_limit = self.output.len() >= self.header.token_limit as usize;
+        let stopped = self.output.last().is_some_and(stops);
+        match self.signed.receipt.finish {
+            Finish::Eos if stopped => Ok(()),
+            Finish::Eos => {
+                Err("the receipt says that a stop token ended the answer, and none is there".into())
+            }
+            Finish::Length if at_limit && !stopped => Ok(()),
+            Finish::Length => Err(format!(
+                "the receipt says that the limit of {} tokens ended the answer, and it did not",
+                self.header.token_limit
+            )),
+            Finish::Caller => Err(
+                "the receipt says that its user ended the answer, which nobody can in a job".into(),
+            ),
+        }
+    }
+}
+
+fn check_tokens(
+    what: &str,
+    how: &str,
+    tokens: &[TokenId],
+    (length, root): (u32, H256),
+) -> Result<(), String> {
+    if tokens.len() != length as usize {
+        return Err(format!(
+            "the {what} is not the one that was {how}: {} tokens are here, and there were {length}",
+            tokens.len()
+        ));
+    }
+    let found = token_root(tokens);
+    if found != root {
+        return Err(format!(
+            "the {what} is not the one that was {how}: its tokens have the root {found:?}, and not {root:?}"
+        ));
+    }
+    Ok(())
+}

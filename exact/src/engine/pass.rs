@@ -1,0 +1,472 @@
+//! One pass: the steps of [`crate::program`] for the rows of several sequences.
+
+// Lengths are products of a shape's sizes and a pass's rows, and places are below them.
+#![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+
+use super::{
+    attention::{Queries, Reader},
+    linear::{self, Activations, Output},
+    Engine, EngineError, Part, Sequence, Times, CHUNK,
+};
+use crate::{
+    cache::Quantised,
+    cpu::Parts,
+    leaf::LeafError,
+    model::{Gamma, Layer, Matrix},
+    number::Scale,
+    op::{embed, rotary},
+};
+
+/// Rows of one pass, each kind one token after the other, and the engine that they run on.
+pub(super) struct Pass<'a, 'm> {
+    engine: &'a Engine<'m>,
+    times: &'a mut Times,
+    pieces: Vec<Piece>,
+    /// Tokens of all pieces.
+    rows: usize,
+    /// Cosines, then sines, of each token's position.
+    angles: Vec<i32>,
+    residual: Vec<i32>,
+    /// The latest activations, and a scale for each row.
+    activations: Vec<i16>,
+    scales: Vec<Scale>,
+    q: Vec<i32>,
+    k: Vec<i32>,
+    v: Vec<i32>,
+    /// int16 queries, and a scale for each head of each token.
+    queries: Vec<i16>,
+    query_scales: Vec<Scale>,
+    /// int8 keys and values, and their scales.
+    keys: Vec<i8>,
+    key_scales: Vec<Scale>,
+    values: Vec<i8>,
+    value_scales: Vec<Scale>,
+    attention: Vec<i32>,
+    gate: Vec<i32>,
+    up: Vec<i32>,
+}
+
+/// The tokens of one sequence that a pass takes.
+#[derive(Clone, Copy)]
+struct Piece {
+    sequence: usize,
+    /// Its first token, and how many.
+    token: usize,
+    tokens: usize,
+    /// Its first row.
+    row: usize,
+    /// The first token's position.
+    position: usize,
+    /// How many of its last tokens' logits are asked for.
+    logits: usize,
+}
+
+impl<'a, 'm> Pass<'a, 'm> {
+    pub fn new(engine: &'a Engine<'m>, times: &'a mut Times) -> Self {
+        Self {
+            engine,
+            times,
+            pieces: Vec::new(),
+            rows: 0,
+            angles: Vec::new(),
+            residual: Vec::new(),
+            activations: Vec::new(),
+            scales: Vec::new(),
+            q: Vec::new(),
+            k: Vec::new(),
+            v: Vec::new(),
+            queries: Vec::new(),
+            query_scales: Vec::new(),
+            keys: Vec::new(),
+            key_scales: Vec::new(),
+            values: Vec::new(),
+            value_scales: Vec::new(),
+            attention: Vec::new(),
+            gate: Vec::new(),
+            up: Vec::new(),
+        }
+    }
+
+    /// Runs all tokens of the batch, [`CHUNK`] of them at a time.
+    pub fn run(&mut self, batch: &mut [Sequence]) -> Result<Vec<Vec<i32>>, EngineError> {
+        let vocabulary = self.engine.model.shape.vocabulary as usize;
+        let rows = |one: &Sequence| one.logits.of(one.tokens.len());
+        let mut logits: Vec<_> = batch
+            .iter()
+            .map(|one| Vec::with_capacity(rows(one) * vocabulary))
+            .collect();
+        let mut done = vec![0; batch.len()];
+        while self.take(batch, &mut done) {
+            self.times.start();
+            for piece in &self.pieces {
+                batch[piece.sequence].cache.reserve(piece.tokens);
+            }
+            self.embed(batch)?;
+            let engine = self.engine;
+            for (index, layer) in engine.model.layers.iter().enumerate() {
+                self.layer(index, layer, batch)?;
+            }
+            for piece in &self.pieces {
+                batch[piece.sequence].cache.advance(piece.tokens);
+            }
+            self.logits(&mut logits)?;
+        }
+        Ok(logits)
+    }
+
+    /// The next tokens, in the order of the sequences. False if none is left.
+    fn take(&mut self, batch: &[Sequence], done: &mut [usize]) -> bool {
+        self.pieces.clear();
+        self.rows = 0;
+        for (sequence, (of, done)) in batch.iter().zip(done).enumerate() {
+            let left = of.tokens.len() - *done;
+            let tokens = left.min(CHUNK - self.rows);
+            if tokens == 0 {
+                continue;
+            }
+            let after = left - tokens;
+            self.pieces.push(Piece {
+                sequence,
+                token: *done,
+                tokens,
+                row: self.rows,
+                position: of.cache.positions(),
+                logits: of
+                    .logits
+                    .of(of.tokens.len())
+                    .saturating_sub(after)
+                    .min(tokens),
+            });
+            *done += tokens;
+            self.rows += tokens;
+        }
+        self.rows > 0
+    }
+
+    /// Angles, and the residual.
+    fn embed(&mut self, batch: &[Sequence]) -> Result<(), EngineError> {
+        let model = self.engine.model;
+        let (d, n) = (
+            usize::from(model.shape.head_dim),
+            model.shape.hidden as usize,
+        );
+        self.angles.resize(self.rows * d, 0);
+        self.residual.resize(self.rows * n, 0);
+        let mut turns = vec![rotary::Angle { cos: 0, sin: 0 }; d / 2];
+        for piece in &self.pieces {
+            let tokens = &batch[piece.sequence].tokens[piece.token..][..piece.tokens];
+            for (index, token) in tokens.iter().enumerate() {
+                let row = piece.row + index;
+                let position = (piece.position + index) as u32;
+                rotary::angles(&model.tables, position, &mut turns)?;
+                let (cos, sin) = self.angles[row * d..][..d].split_at_mut(d / 2);
+                for ((turn, cos), sin) in turns.iter().zip(cos).zip(sin) {
+                    (*cos, *sin) = (turn.cos, turn.sin);
+                }
+                let x = &mut self.residual[row * n..][..n];
+                embed::row(&model.embedding, *token, model.shape.fraction_bits, x)?;
+            }
+        }
+        self.times.lap(Part::Embed);
+        Ok(())
+    }
+
+    fn layer(
+        &mut self,
+        index: usize,
+        layer: &Layer,
+        batch: &mut [Sequence],
+    ) -> Result<(), EngineError> {
+        let fraction_bits = self.engine.model.shape.fraction_bits;
+        self.norm(layer.input_norm)?;
+        self.project(layer)?;
+        self.heads(layer)?;
+        self.append(index, batch);
+        self.attend(index, batch)?;
+        self.add(&layer.o, fraction_bits)?;
+        self.norm(layer.post_norm)?;
+        self.feed_forward(layer)?;
+        self.add(&layer.down, fraction_bits)
+    }
+
+    /// Activations of the residual.
+    fn norm(&mut self, gamma: Gamma) -> Result<(), EngineError> {
+        let (cpu, width) = (self.engine.cpu, &self.engine.hidden);
+        let n = gamma.entries.len();
+        let x = &self.residual;
+        let row = |z: &mut [i64], row: usize, q: &mut [i16]| {
+            (cpu.rows.norm)(&x[row * n..][..n], gamma, width, z, q)
+        };
+        quantise(
+            cpu,
+            n,
+            self.rows,
+            &mut self.activations,
+            &mut self.scales,
+            row,
+        )?;
+        self.times.lap(Part::Norm);
+        Ok(())
+    }
+
+    fn project(&mut self, layer: &Layer) -> Result<(), EngineError> {
+        let outputs = [
+            output(&layer.q, self.rows, &mut self.q),
+            output(&layer.k, self.rows, &mut self.k),
+            output(&layer.v, self.rows, &mut self.v),
+        ];
+        let activations = Activations {
+            numbers: &self.activations,
+            scales: &self.scales,
+        };
+        linear::run(self.engine.cpu, activations, outputs)?;
+        self.times.lap(Part::Linear);
+        Ok(())
+    }
+
+    /// Norm, rotation and quantisation of queries, keys and values.
+    fn heads(&mut self, layer: &Layer) -> Result<(), EngineError> {
+        let engine = self.engine;
+        let (rows, shape) = (engine.cpu.rows, engine.model.shape);
+        let d = usize::from(shape.head_dim);
+        let (heads, kv_heads) = (usize::from(shape.heads), usize::from(shape.kv_heads));
+        let (query, kv) = (self.rows * heads, self.rows * kv_heads);
+        self.queries.resize(query * d, 0);
+        self.keys.resize(kv * d, 0);
+        self.values.resize(kv * d, 0);
+        self.query_scales.resize(query, Scale::ZERO);
+        self.key_scales.resize(kv, Scale::ZERO);
+        self.value_scales.resize(kv, Scale::ZERO);
+        let (q, k) = (Parts::new(&mut self.q), Parts::new(&mut self.k));
+        let (queries, query_scales) = (
+            Parts::new(&mut self.queries),
+            Parts::new(&mut self.query_scales),
+        );
+        let (keys, key_scales) = (Parts::new(&mut self.keys), Parts::new(&mut self.key_scales));
+        let (values, value_scales) = (
+            Parts::new(&mut self.values),
+            Parts::new(&mut self.value_scales),
+        );
+        let (angles, v) = (&self.angles, &self.v);
+        engine.cpu.each(
+            self.rows,
+            || vec![0; d],
+            |z, row| {
+                let (cos, sin) = angles[row * d..][..d].split_at(d / 2);
+                let turned = |x: &mut [i32], gamma: Option<Gamma>, z: &mut [i64]| {
+                    if let Some(gamma) = gamma {
+                        (rows.head_norm)(x, gamma, &engine.head, z)?;
+                    }
+                    (rows.rope)(x, cos, sin);
+                    Ok::<_, LeafError>(())
+                };
+                for head in row * heads..(row + 1) * heads {
+                    let numbers = head * d..(head + 1) * d;
+                    // SAFETY: each row of the pass and each head has its own numbers and scales.
+                    let (x, out, scale) = unsafe {
+                        let one = query_scales.part(head..head + 1);
+                        (q.part(numbers.clone()), queries.part(numbers), one)
+                    };
+                    turned(x, layer.q_norm, z)?;
+                    scale.fill((rows.quant16)(x, z, out)?);
+                }
+                for head in row * kv_heads..(row + 1) * kv_heads {
+                    let numbers = head * d..(head + 1) * d;
+                    // SAFETY: as above.
+                    let (x, out, scale) = unsafe {
+                        let one = key_scales.part(head..head + 1);
+                        (k.part(numbers.clone()), keys.part(numbers.clone()), one)
+                    };
+                    turned(x, layer.k_norm, z)?;
+                    scale.fill((rows.quant8)(x, z, out)?);
+                    // SAFETY: as above.
+                    let (out, scale) = unsafe {
+                        let one = value_scales.part(head..head + 1);
+                        (values.part(numbers.clone()), one)
+                    };
+                    scale.fill((rows.quant8)(&v[numbers], z, out)?);
+                }
+                Ok::<_, LeafError>(())
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Keys and values into the caches.
+    fn append(&mut self, layer: usize, batch: &mut [Sequence]) {
+        let shape = self.engine.model.shape;
+        let (d, kv_heads) = (usize::from(shape.head_dim), usize::from(shape.kv_heads));
+        for piece in &self.pieces {
+            let cache = &mut *batch[piece.sequence].cache;
+            for index in 0..piece.tokens {
+                for head in 0..kv_heads {
+                    let place = (piece.row + index) * kv_heads + head;
+                    let numbers = place * d..(place + 1) * d;
+                    let key = Quantised {
+                        numbers: &self.keys[numbers.clone()],
+                        scale: self.key_scales[place],
+                    };
+                    let value = Quantised {
+                        numbers: &self.values[numbers],
+                        scale: self.value_scales[place],
+                    };
+                    cache.write(layer, head, piece.position + index, key, value);
+                }
+            }
+        }
+        self.times.lap(Part::Heads);
+    }
+
+    /// Attention of all heads, and its activations.
+    fn attend(&mut self, layer: usize, batch: &[Sequence]) -> Result<(), EngineError> {
+        let engine = self.engine;
+        let width = engine.model.shape.query_width() as usize;
+        let readers: Vec<Reader> = self
+            .pieces
+            .iter()
+            .map(|piece| Reader {
+                cache: &*batch[piece.sequence].cache,
+                row: piece.row,
+                rows: piece.tokens,
+                position: piece.position,
+            })
+            .collect();
+        let queries = Queries {
+            numbers: &self.queries,
+            scales: &self.query_scales,
+        };
+        self.attention.resize(self.rows * width, 0);
+        let out = &mut self.attention;
+        engine
+            .attention
+            .run(engine.cpu, &engine.intervals, layer, &readers, queries, out)?;
+        let (cpu, x) = (engine.cpu, &self.attention);
+        let row = |z: &mut [i64], row: usize, q: &mut [i16]| {
+            (cpu.rows.quant16)(&x[row * width..][..width], z, q)
+        };
+        quantise(
+            cpu,
+            width,
+            self.rows,
+            &mut self.activations,
+            &mut self.scales,
+            row,
+        )?;
+        self.times.lap(Part::Attention);
+        Ok(())
+    }
+
+    /// A linear map of the activations, added to the residual.
+    fn add(&mut self, matrix: &Matrix, fraction_bits: u8) -> Result<(), EngineError> {
+        let activations = Activations {
+            numbers: &self.activations,
+            scales: &self.scales,
+        };
+        let rows = self.residual.chunks_exact_mut(matrix.rows.len());
+        let output = Output::added(matrix, fraction_bits, rows);
+        linear::run(self.engine.cpu, activations, [output])?;
+        self.times.lap(Part::Linear);
+        Ok(())
+    }
+
+    /// The gate, and its activations.
+    fn feed_forward(&mut self, layer: &Layer) -> Result<(), EngineError> {
+        let (cpu, intervals) = (self.engine.cpu, &self.engine.intervals);
+        let outputs = [
+            output(&layer.gate, self.rows, &mut self.gate),
+            output(&layer.up, self.rows, &mut self.up),
+        ];
+        let activations = Activations {
+            numbers: &self.activations,
+            scales: &self.scales,
+        };
+        linear::run(cpu, activations, outputs)?;
+        self.times.lap(Part::Linear);
+        let ff = layer.gate.rows.len();
+        let (gate, up) = (&self.gate, &self.up);
+        let row = |z: &mut [i64], row: usize, q: &mut [i16]| {
+            let part = row * ff..(row + 1) * ff;
+            (cpu.rows.silu)(&gate[part.clone()], &up[part], intervals, z, q)
+        };
+        quantise(
+            cpu,
+            ff,
+            self.rows,
+            &mut self.activations,
+            &mut self.scales,
+            row,
+        )?;
+        self.times.lap(Part::Silu);
+        Ok(())
+    }
+
+    /// Logits of the rows that were asked for, behind what their sequences have.
+    fn logits(&mut self, logits: &mut [Vec<i32>]) -> Result<(), EngineError> {
+        let model = self.engine.model;
+        let n = model.shape.hidden as usize;
+        let mut kept = 0;
+        for piece in &self.pieces {
+            let end = piece.row + piece.tokens;
+            let asked = (end - piece.logits) * n..end * n;
+            self.residual.copy_within(asked, kept * n);
+            kept += piece.logits;
+        }
+        if kept == 0 {
+            return Ok(());
+        }
+        self.rows = kept;
+        self.residual.truncate(kept * n);
+        self.norm(model.final_norm)?;
+        let head = model.head.as_ref().unwrap_or(&model.embedding.high);
+        let mut rows = Vec::new();
+        let mut pieces = self.pieces.iter().peekable();
+        for (sequence, out) in logits.iter_mut().enumerate() {
+            if let Some(piece) = pieces.next_if(|piece| piece.sequence == sequence) {
+                let held = out.len();
+                out.resize(held + piece.logits * head.rows.len(), 0);
+                rows.extend(out[held..].chunks_exact_mut(head.rows.len()));
+            }
+        }
+        let activations = Activations {
+            numbers: &self.activations,
+            scales: &self.scales,
+        };
+        let output = Output::new(head, rows.into_iter());
+        linear::run(self.engine.cpu, activations, [output])?;
+        self.times.lap(Part::Logits);
+        Ok(())
+    }
+}
+
+/// Outputs in Q16 into `out`, which gets their length.
+fn output<'a>(matrix: &'a Matrix<'a>, rows: usize, out: &'a mut Vec<i32>) -> Output<'a> {
+    out.resize(rows * matrix.rows.len(), 0);
+    Output::new(matrix, out.chunks_exact_mut(matrix.rows.len()))
+}
+
+/// Activations of `rows` rows of `width`: `row` makes one, with room for its intermediate numbers.
+fn quantise(
+    cpu: &crate::Cpu,
+    width: usize,
+    rows: usize,
+    activations: &mut Vec<i16>,
+    scales: &mut Vec<Scale>,
+    row: impl Fn(&mut [i64], usize, &mut [i16]) -> Result<Scale, LeafError> + Sync,
+) -> Result<(), LeafError> {
+    activations.resize(rows * width, 0);
+    scales.resize(rows, Scale::ZERO);
+    let (activations, scales) = (Parts::new(activations), Parts::new(scales));
+    cpu.each(
+        rows,
+        || vec![0; width],
+        |z, index| {
+            // SAFETY: each row has its own activations and scale.
+            let (q, scale) = unsafe {
+                let q = activations.part(index * width..(index + 1) * width);
+                (q, scales.part(index..index + 1))
+            };
+            scale.fill(row(z, index, q)?);
+            Ok(())
+        },
+    )
+}

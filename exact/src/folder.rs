@@ -61,7 +61,7 @@ impl Folder {
         let path = path.as_ref();
         let manifest_path = path.join(MANIFEST);
         let manifest = read_manifest(&manifest_path)?;
-        let parts = root::Parts::of(&manifest).listed().ok_or_else(|| {
+        let parts = manifest.parts().ok_or_else(|| {
             FolderError::manifest(&manifest_path, "no listing can have its shape")
         })?;
         let layout = Layout::of(&manifest.shape);

@@ -8,13 +8,13 @@ use std::{
     vec::Vec,
 };
 
+use assay_primitives::ModelParts;
 use serde::{Deserialize, Serialize};
 use sp_core::H256;
 
 use super::{
     layout::{self, Layout, TABLES},
-    root::{self, Parts},
-    MAX_STOP_TOKENS,
+    root, MAX_STOP_TOKENS,
 };
 use crate::Shape;
 
@@ -78,7 +78,7 @@ impl Manifest {
             root: H256::zero(),
         };
         (manifest.tables, manifest.weights_root) = manifest.roots();
-        manifest.root = manifest.parts().root()?;
+        manifest.root = manifest.parts()?.root();
         Some(manifest)
     }
 
@@ -89,15 +89,16 @@ impl Manifest {
         (of(tables), of(weights))
     }
 
-    fn parts(&self) -> Parts<'_> {
-        Parts {
-            shape: &self.shape,
-            stop_tokens: &self.stop_tokens,
+    /// What a listing binds. None for a shape of no family and for too many stop tokens: see
+    /// [`Shape::spec`].
+    pub fn parts(&self) -> Option<ModelParts> {
+        Some(ModelParts {
+            spec: self.shape.spec(&self.stop_tokens)?,
             tokenizer: self.tokenizer,
             template: self.template,
             tables: self.tables,
             weights_root: self.weights_root,
-        }
+        })
     }
 
     /// The file's bytes.
@@ -151,7 +152,7 @@ impl Manifest {
             "weights_root is not the root of the tensors",
         )?;
         require(
-            Some(manifest.root) == manifest.parts().root(),
+            Some(manifest.root) == manifest.parts().map(|parts| parts.root()),
             "root is not the root of the parts",
         )?;
         require(
@@ -217,7 +218,8 @@ mod tests {
         for (named, change) in changes {
             let error = parsed_after(|manifest| {
                 change(manifest);
-                manifest.root = manifest.parts().root().unwrap_or_default();
+                let parts = manifest.parts();
+                manifest.root = parts.map(|parts| parts.root()).unwrap_or_default();
             });
             let error = error.unwrap_err();
             assert!(error.contains(named), "{named} is not in: {error}");

@@ -2,14 +2,11 @@
 
 use std::{vec, vec::Vec};
 
-use assay_primitives::{
-    tree::{leaf_hash, root_of},
-    ModelParts,
-};
+use assay_primitives::tree::{leaf_hash, root_of};
 use sp_core::H256;
 
-use super::{layout::Kind, Manifest};
-use crate::{leaf::WEIGHTS_PER_LEAF, Shape};
+use super::layout::Kind;
+use crate::leaf::WEIGHTS_PER_LEAF;
 
 /// Row parameters in one leaf.
 pub const ROWS_PER_LEAF: usize = 32;
@@ -68,57 +65,14 @@ pub fn of_roots(roots: impl IntoIterator<Item = H256>) -> H256 {
     )
 }
 
-/// What the model root binds.
-#[derive(Clone, Copy, Debug)]
-pub struct Parts<'a> {
-    pub shape: &'a Shape,
-    /// Ascending.
-    pub stop_tokens: &'a [u32],
-    /// BLAKE2b-256 of `tokenizer.json`.
-    pub tokenizer: H256,
-    /// BLAKE2b-256 of the chat template's text.
-    pub template: H256,
-    /// Root of the roots of the tables.
-    pub tables: H256,
-    /// Root of the roots of all other tensors.
-    pub weights_root: H256,
-}
-
-impl<'a> Parts<'a> {
-    /// What a manifest says.
-    pub(crate) fn of(manifest: &'a Manifest) -> Self {
-        Self {
-            shape: &manifest.shape,
-            stop_tokens: &manifest.stop_tokens,
-            tokenizer: manifest.tokenizer,
-            template: manifest.template,
-            tables: manifest.tables,
-            weights_root: manifest.weights_root,
-        }
-    }
-
-    /// The parts as a listing has them. None for a shape of no family and for too many stop tokens:
-    /// see [`Shape::spec`].
-    pub fn listed(&self) -> Option<ModelParts> {
-        Some(ModelParts {
-            spec: self.shape.spec(self.stop_tokens)?,
-            tokenizer: self.tokenizer,
-            template: self.template,
-            tables: self.tables,
-            weights_root: self.weights_root,
-        })
-    }
-
-    /// The model root; none where there are no [`listed`](Self::listed) parts.
-    pub fn root(&self) -> Option<H256> {
-        self.listed().map(|parts| parts.root())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shape::{Rotary, PPM};
+    use crate::{
+        shape::{Rotary, PPM},
+        Shape,
+    };
+    use assay_primitives::ModelParts;
 
     /// Of the demo model, computed elsewhere from the bytes of the format page's §9.
     #[test]
@@ -143,9 +97,8 @@ mod tests {
                 scaling: None,
             },
         };
-        let parts = Parts {
-            shape: &shape,
-            stop_tokens: &[3],
+        let parts = ModelParts {
+            spec: shape.spec(&[3]).unwrap(),
             tokenizer: hash("c4478079723ad08537d0be90f9b33fc2098f7b36e9856d273f0a6729d48cada5"),
             template: hash("c7f0e1a79cf295ad75d9d952aaefd1a5d5057880d439847fa1161b4555325ba1"),
             tables: hash("d2a1ba1fe7d7a91a14c36d6eae083ebb2e272a90aa5ce0c9f9bfe86b8cf82420"),
@@ -153,11 +106,9 @@ mod tests {
         };
         assert_eq!(
             parts.root(),
-            Some(hash(
-                "0ce9a1acf7cb69bd3e67c446ee03a5c1986f25329d8d57dcedd0a83e3be7e2a1"
-            ))
+            hash("0ce9a1acf7cb69bd3e67c446ee03a5c1986f25329d8d57dcedd0a83e3be7e2a1")
         );
-        assert_eq!(parts.listed().map(|parts| parts.validate()), Some(Ok(())));
+        assert_eq!(parts.validate(), Ok(()));
     }
 
     fn by_hand(leaves: &[&[u8]]) -> H256 {

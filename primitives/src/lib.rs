@@ -7,12 +7,17 @@
 
 extern crate alloc;
 
+pub mod channel;
 mod hashing;
 pub mod market;
 pub mod model;
 pub mod receipt;
 pub mod tree;
 
+pub use channel::{
+    channel_id, ChannelId, SignedHeader, SignedVoucher, Voucher, VoucherKey, VoucherSignature,
+    RECEIPT_TOKENS, WINDOW_TOKENS,
+};
 pub use hashing::blake2_256;
 pub use market::{
     Assignment, Balance, DrawRequest, Eligibility, Listing, Market, ModelCatalogue, Outcome, Price,
@@ -24,7 +29,7 @@ pub use receipt::{
     seed, Anchor, Claim, Finish, Receipt, RequestHeader, Sampling, SamplingError, FORMAT_VERSION,
     PPM_ONE,
 };
-pub use tree::{token_root, LEAF_TOKENS};
+pub use tree::{salted_token_root, token_root, Side, LEAF_TOKENS};
 
 /// Position of a token in a model's vocabulary.
 pub type TokenId = u32;

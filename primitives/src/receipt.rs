@@ -8,7 +8,7 @@ use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_core::H256;
 
-use crate::{hashing::blake2_256, Balance, JobId, ListingId};
+use crate::{hashing::blake2_256, Balance, ChannelId, JobId, ListingId};
 
 /// Version of the header, the receipt and the token tree.
 pub const FORMAT_VERSION: u16 = 1;
@@ -133,10 +133,14 @@ pub enum Claim {
     /// A job on chain.
     #[codec(index = 0)]
     Job(JobId),
+    /// A channel, and the number of the request in it: of two headers with one number the user is at fault.
+    #[codec(index = 1)]
+    Channel { id: ChannelId, seq: u64 },
 }
 
 /// What a user asked for, of whom and at which price. For a job the user's extrinsic and the
-/// chain's assignment together are the header; both sides derive the same bytes from storage.
+/// chain's assignment together are the header; both sides derive the same bytes from storage. In a
+/// channel the user signs it.
 #[derive(
     Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
@@ -148,7 +152,8 @@ pub struct RequestHeader<AccountId> {
     /// The provider's stash.
     pub provider: AccountId,
     pub listing: ListingId,
-    /// [`token_root`](crate::token_root) of the prompt.
+    /// [`token_root`](crate::token_root) of the prompt, in a channel the
+    /// [salted](crate::salted_token_root) one.
     pub prompt_root: H256,
     pub prompt_len: u32,
     pub sampling: Sampling,
@@ -168,7 +173,7 @@ impl<AccountId: Encode> RequestHeader<AccountId> {
 }
 
 /// The sampling seed of a request: from its header and, for a job, the draw's randomness, so that
-/// neither the user nor the worker can choose it alone.
+/// neither the user nor the worker can choose it alone. In a channel the randomness is zero.
 pub fn seed(header: &H256, randomness: &H256) -> [u8; 32] {
     blake2_256(&(SEED_DOMAIN, header, randomness).encode())
 }
@@ -193,7 +198,8 @@ pub enum Finish {
     Eos,
     /// The token limit is reached.
     Length,
-    /// The caller ended it. Never a fault, and not allowed in a job.
+    /// The caller ended it. Never a fault, and not allowed in a job. A running receipt, which a longer
+    /// one of the same request may follow, has this too.
     Caller,
 }
 
@@ -225,7 +231,8 @@ pub struct Receipt {
     pub header: H256,
     pub anchor: Anchor,
     pub output_len: u32,
-    /// [`token_root`](crate::token_root) of the output.
+    /// [`token_root`](crate::token_root) of the output, in a channel the
+    /// [salted](crate::salted_token_root) one.
     pub output_root: H256,
     pub finish: Finish,
     /// Planck.

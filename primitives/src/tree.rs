@@ -18,6 +18,7 @@ pub const LEAF_TOKENS: usize = 32;
 const LEAF: u8 = 0;
 const NODE: u8 = 1;
 const EMPTY_DOMAIN: &[u8] = b"assay/empty/v1";
+const SALT_DOMAIN: &[u8] = b"assay/salt/v1";
 const FILE_DOMAIN: &[u8] = b"assay/file/v1";
 
 /// Hash of a leaf that holds `bytes`.
@@ -63,16 +64,45 @@ pub fn token_root(tokens: &[TokenId]) -> H256 {
     root_of(
         tokens
             .chunks(LEAF_TOKENS)
-            .map(|chunk| {
-                let mut input = Vec::with_capacity(LEAF_TOKENS.saturating_mul(4).saturating_add(1));
-                input.push(LEAF);
-                for token in chunk {
-                    input.extend_from_slice(&token.to_le_bytes());
-                }
-                blake2_256(&input).into()
-            })
+            .map(|leaf| token_leaf(&[], leaf))
             .collect(),
     )
+}
+
+/// Which of a request's token lists a salted leaf belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode)]
+pub enum Side {
+    #[codec(index = 0)]
+    Prompt,
+    #[codec(index = 1)]
+    Output,
+}
+
+/// Root of a token list that stays between a user and a provider: as [`token_root`], with 32 bytes of
+/// salt before the tokens of each leaf, so that nobody finds a short text by trying. `secret` is the
+/// user's choice for this request alone; the salt of one leaf gives away nothing about another's.
+pub fn salted_token_root(secret: &[u8; 32], side: Side, tokens: &[TokenId]) -> H256 {
+    root_of(
+        (0u64..)
+            .zip(tokens.chunks(LEAF_TOKENS))
+            .map(|(index, leaf)| token_leaf(&salt(secret, side, index), leaf))
+            .collect(),
+    )
+}
+
+/// The salt of leaf number `index`.
+pub fn salt(secret: &[u8; 32], side: Side, index: u64) -> [u8; 32] {
+    blake2_256(&(SALT_DOMAIN, secret, side, index).encode())
+}
+
+fn token_leaf(salt: &[u8], tokens: &[TokenId]) -> H256 {
+    let length = tokens.len().saturating_mul(4);
+    let mut bytes = Vec::with_capacity(salt.len().saturating_add(length));
+    bytes.extend_from_slice(salt);
+    for token in tokens {
+        bytes.extend_from_slice(&token.to_le_bytes());
+    }
+    leaf_hash(&bytes)
 }
 
 /// Root over the weight files of an unverified model: one leaf a file, in the order of their names,
@@ -164,5 +194,33 @@ mod tests {
         let b = ("b.safetensors", 2, H256::repeat_byte(2));
         assert_eq!(weights_root([a, b]), weights_root([b, a]));
         assert_ne!(weights_root([a, b]), weights_root([a]));
+    }
+
+    /// The bytes of docs/channels.md: a leaf's salt, and where it stands.
+    #[test]
+    fn salted_roots_are_pinned_and_differ_in_secret_side_and_place() {
+        let tokens: Vec<TokenId> = (0..40).collect();
+        let secret = [7; 32];
+        let leaf = |index: u64, tokens: &[TokenId]| {
+            let mut input = vec![52];
+            input.extend(b"assay/salt/v1");
+            input.extend(secret);
+            input.push(1);
+            input.extend(index.to_le_bytes());
+            let mut bytes = blake2_256(&input).to_vec();
+            bytes.extend(tokens.iter().flat_map(|token| token.to_le_bytes()));
+            leaf_hash(&bytes)
+        };
+        let expected = node_hash(leaf(0, &tokens[..32]), leaf(1, &tokens[32..]));
+        let root = salted_token_root(&secret, Side::Output, &tokens);
+        assert_eq!(root, expected);
+        assert_ne!(root, salted_token_root(&secret, Side::Prompt, &tokens));
+        assert_ne!(root, salted_token_root(&[8; 32], Side::Output, &tokens));
+        assert_ne!(root, token_root(&tokens));
+        // Equal leaves at two places do not look alike.
+        assert_ne!(
+            salt(&secret, Side::Output, 0),
+            salt(&secret, Side::Output, 1)
+        );
     }
 }

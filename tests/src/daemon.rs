@@ -2,7 +2,6 @@
 
 use std::{
     fs::File,
-    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
@@ -35,13 +34,6 @@ pub fn programs() -> Result<PathBuf> {
         false => folder,
     };
     Ok(folder.to_owned())
-}
-
-/// A port that nobody listens on. Somebody else may take it before it is used; the system hands
-/// out other ports first, so that this is rare.
-pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("a free port")?;
-    Ok(listener.local_addr()?.port())
 }
 
 /// Ask until there is an answer, or fail after `limit` and say for what.

@@ -5,13 +5,15 @@ mod daemon;
 mod forgery;
 mod market;
 mod node;
+mod port;
 mod scene;
 mod worker;
 
-pub use daemon::{eventually, free_port, programs, stop, stopped, Daemon};
+pub use daemon::{eventually, programs, stop, stopped, Daemon};
 pub use forgery::forged;
 pub use market::{Assay, Outcome};
 pub use node::Node;
+pub use port::free_port;
 pub use scene::{Provider, Scene};
 pub use worker::Worker;
 

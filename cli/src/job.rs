@@ -12,7 +12,7 @@ use serde_json::{json, Value};
 use crate::{
     context::Context,
     failure::Failure,
-    receipt::{Answer, Target},
+    receipt::{self, Target},
     records,
     request::{Request, RequestArgs},
     text::Text,
@@ -171,7 +171,7 @@ async fn show(
     target: Option<Target>,
 ) -> Result<(), Failure> {
     let receipt = match context.is_json() || target.is_some() {
-        true => Answer::of(chain, args.job, &seen.job, seen.output.as_deref()).await,
+        true => receipt::of_job(chain, args.job, &seen.job, seen.output.as_deref()).await,
         false => Ok(None),
     };
     let Seen {
@@ -188,7 +188,7 @@ async fn show(
         fields.insert("output".into(), output.clone().into());
         fields.insert("text".into(), text.clone().into());
         let receipt = receipt.as_ref().ok().and_then(Option::as_ref);
-        fields.insert("receipt".into(), receipt.map(Answer::to_json).into());
+        fields.insert("receipt".into(), receipt.map(|answer| answer.to_json()).into());
     }
     let saved = target.as_ref().map(|target| target.path().display());
     context.show(json, || {

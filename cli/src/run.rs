@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     context::Context,
     failure::Failure,
-    receipt::{Answer, Target},
+    receipt::{self, Target},
     records,
     request::{Request, RequestArgs},
     watch::{follow, Goal, Seen},
@@ -55,7 +55,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     .await?;
 
     let receipt = match context.is_json() || target.is_some() {
-        true => Answer::of(&chain, id, &seen.job, seen.output.as_deref()).await,
+        true => receipt::of_job(&chain, id, &seen.job, seen.output.as_deref()).await,
         false => Ok(None),
     };
     // The answer is paid for and comes first, also where its receipt cannot be had.
@@ -69,7 +69,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                 "refunded".into(),
                 Amount(refunded(&seen.job)).0.to_string().into(),
             );
-            fields.insert("receipt".into(), receipt.map(Answer::to_json).into());
+            fields.insert("receipt".into(), receipt.map(|answer| answer.to_json()).into());
         }
         context.print_json(&json);
     } else if let Some(bill) = bill(&seen) {

@@ -6,7 +6,10 @@ use std::{
     time::Instant,
 };
 
-use assay_client::folder::{ModelFolder, ModelWeights};
+use assay_client::{
+    answer::Answer,
+    folder::{ModelFolder, ModelWeights},
+};
 use assay_exact::{
     answer::{check, Request, Wrong},
     cpu::Cpu,
@@ -21,7 +24,7 @@ use serde_json::{json, Value};
 use crate::{
     context::{Context, Progress},
     failure::Failure,
-    receipt::{Answer, Source},
+    receipt::{self, held_against_chain, Source},
     records,
     text::Text,
     watch::look,
@@ -59,8 +62,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let (answer, held) = match args.receipt.parse() {
         Ok(job) => (of_job(context, job).await?, Ok(Source::Chain)),
         Err(_) => {
-            let answer = Answer::read(Path::new(&args.receipt))?;
-            let held = answer.held_against_chain(context).await;
+            let answer = receipt::read(Path::new(&args.receipt))?;
+            let held = held_against_chain(&answer, context).await;
             (answer, held)
         }
     };
@@ -74,7 +77,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 async fn of_job(context: &Context, id: u64) -> Result<Answer, Failure> {
     let chain = context.chain().await?;
     let seen = look(&chain, id).await?;
-    let answer = Answer::of(&chain, id, &seen.job, seen.output.as_deref()).await?;
+    let answer = receipt::of_job(&chain, id, &seen.job, seen.output.as_deref()).await?;
     answer.ok_or_else(|| {
         Failure::Usage(format!(
             "{}; there is no answer to verify",

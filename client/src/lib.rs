@@ -5,9 +5,11 @@
 //! * [`keys`] reads a key from a secret URI or a file; [`Amount`] reads and prints money exactly.
 //! * [`folder`] checks a model folder and turns it into the [`assay_primitives::ModelParts`] of its
 //!   listing.
+//! * [`answer`] is an answer with all that is needed to check it again, and its file.
 //! * [`SignedReceipt`] is what a provider put its name to, and [`listing_id`] binds it to a model.
 
 pub mod amount;
+pub mod answer;
 pub mod chain;
 mod error;
 pub mod folder;

@@ -1,5 +1,9 @@
-use assay_client::{keys, listing_id, Keypair};
-use assay_primitives::{token_root, Price};
+use assay_client::{keys, listing_id, AccountId32, Keypair, SignedReceipt, H256};
+use assay_primitives::{
+    salted_token_root, token_root, Anchor, Claim, Finish, ModelRoot, Price, Receipt, RequestHeader,
+    Sampling, Side, SignedHeader, VoucherKey, VoucherSignature,
+};
+use serde_json::Value;
 
 use super::*;
 
@@ -63,7 +67,7 @@ pub fn answer_of(
     signed_again(Answer {
         seed: seed(&header.hash(), &randomness),
         header,
-        randomness,
+        origin: Origin::Job { randomness },
         model,
         prompt,
         output,
@@ -73,6 +77,30 @@ pub fn answer_of(
             signature: vec![],
         },
     })
+}
+
+/// The same under a channel, ended by its user.
+pub fn in_channel() -> Answer {
+    let mut answer = answer();
+    let secret = [7; 32];
+    answer.header.claim = Claim::Channel {
+        id: H256::repeat_byte(8),
+        seq: 9,
+    };
+    answer.header.prompt_root = salted_token_root(&secret, Side::Prompt, &answer.prompt);
+    let receipt = &mut answer.signed.receipt;
+    receipt.output_root = salted_token_root(&secret, Side::Output, &answer.output);
+    receipt.finish = Finish::Caller;
+    receipt.header = answer.header.hash();
+    answer.seed = seed(&receipt.header, &H256::zero());
+    let voucher_key = keys::load("//Dave//voucher").unwrap();
+    let payload = SignedHeader::<()>::signing_payload(&receipt.header);
+    answer.origin = Origin::Channel {
+        secret: H256(secret),
+        key: VoucherKey::Sr25519(voucher_key.public_key().0.into()),
+        signature: VoucherSignature::Sr25519(voucher_key.sign(&payload).0.into()),
+    };
+    signed_again(answer)
 }
 
 /// The same, as its operator would sign it.
@@ -94,6 +122,12 @@ fn what_is_written_is_read_alone_and_inside_a_jobs_record() {
     assert_eq!(alone["claim"]["job"], 7);
     let record = serde_json::json!({ "job": 7, "state": "Settled", "receipt": alone });
     assert_eq!(read(&record), Ok(answer));
+
+    let answer = in_channel();
+    let json = answer.to_json();
+    assert_eq!(read(&json), Ok(answer));
+    assert_eq!(json["claim"]["channel"]["seq"], 9);
+    assert!(json.get("randomness").is_none(), "{json}");
 }
 
 #[test]
@@ -121,6 +155,21 @@ fn what_is_no_receipt_is_refused_with_what_is_wrong() {
         ),
         (with(|json| json["receipt"]["fee"] = "-1".into()), "amount"),
         (
+            with(|json| json["secret"] = format!("{:?}", H256::zero()).into()),
+            "no receipt of a job",
+        ),
+        (
+            with(|json| json["claim"] = in_channel().to_json()["claim"].clone()),
+            "no receipt of a channel's request",
+        ),
+        (
+            with(|json| {
+                *json = in_channel().to_json();
+                json["voucher_key"] = "0x02".into();
+            }),
+            "no voucher key",
+        ),
+        (
             with(|json| *json = serde_json::json!({ "job": 7, "receipt": null })),
             "holds no receipt",
         ),
@@ -142,7 +191,10 @@ fn a_part_that_does_not_fit_is_named() {
         ("another request", |a| a.header.token_limit = 11),
         ("another request", |a| a.header.sampling.nonce = 1),
         ("the seed", |a| a.seed[0] ^= 1),
-        ("the seed", |a| a.randomness = H256::zero()),
+        ("the seed", |a| {
+            let randomness = H256::zero();
+            a.origin = Origin::Job { randomness };
+        }),
         ("the model", |a| a.model.root = H256::zero()),
         ("the model", |a| a.model.royalty = 0),
         ("a stop token", |a| a.model.stop_tokens = vec![4]),
@@ -151,8 +203,23 @@ fn a_part_that_does_not_fit_is_named() {
         ("the fee", |a| a.signed.receipt.fee += 1),
         ("the signature", |a| a.signed.signature[5] ^= 1),
     ];
-    for (index, (expected, change)) in cases.into_iter().enumerate() {
-        let mut changed = answer();
+    let in_channels: [Change; 5] = [
+        ("the request is not signed", |a| a.origin = other_key(a)),
+        ("the output", |a| {
+            a.signed.receipt.output_root = token_root(&a.output)
+        }),
+        ("the prompt", |a| a.prompt[1] = 1),
+        ("another request", |a| {
+            let id = H256::repeat_byte(8);
+            a.header.claim = Claim::Channel { id, seq: 10 };
+        }),
+        ("the seed", |a| a.seed[0] ^= 1),
+    ];
+    assert_eq!(in_channel().check(), Ok(()));
+    let cases = cases.map(|(expected, change)| (answer(), expected, change));
+    let in_channels = in_channels.map(|(expected, change)| (in_channel(), expected, change));
+    let cases = cases.into_iter().chain(in_channels);
+    for (index, (mut changed, expected, change)) in cases.enumerate() {
         change(&mut changed);
         // A signature over the change mends nothing but the signature.
         for (mended, changed) in [(true, signed_again(changed.clone())), (false, changed)] {
@@ -165,6 +232,22 @@ fn a_part_that_does_not_fit_is_named() {
             assert!(sentence.contains(expected), "{index}: {sentence}");
             assert!(!sentence.contains('\n'), "{sentence}");
         }
+    }
+}
+
+/// The proof of a channel's request with a key that did not sign it.
+pub fn other_key(answer: &Answer) -> Origin {
+    let Origin::Channel {
+        secret, signature, ..
+    } = answer.origin
+    else {
+        panic!("a job has no voucher key");
+    };
+    let key = VoucherKey::Sr25519(key().public_key().0.into());
+    Origin::Channel {
+        secret,
+        key,
+        signature,
     }
 }
 
@@ -184,7 +267,7 @@ fn a_receipt_never_replaces_a_file() {
     let target = Target::new(path.clone()).unwrap();
     let answer = answer();
     target.save(&answer).unwrap();
-    assert_eq!(Answer::read(&path).unwrap(), answer);
+    assert_eq!(read(&path).unwrap(), answer);
     assert!(matches!(target.save(&answer), Err(Failure::Usage(_))));
     assert!(matches!(Target::new(path.clone()), Err(Failure::Usage(_))));
     assert!(Target::new(path.join("inside")).is_err());

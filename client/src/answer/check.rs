@@ -1,26 +1,21 @@
 //! Whether the parts of a receipt fit one another. No model is needed for that.
 
-use assay_client::{listing_id, Amount, H256};
-use assay_primitives::{seed, token_root, Finish, Price, TokenId};
+use assay_primitives::{
+    salted_token_root, seed, token_root, Claim, Finish, Price, Side, SignedHeader, TokenId,
+};
+use subxt::utils::H256;
 
-use super::Answer;
+use super::{Answer, Origin};
+use crate::{receipt::listing_id, Amount};
 
 impl Answer {
     /// That everything in the receipt follows from the rest of it. The error is a sentence that says what does not.
     pub fn check(&self) -> Result<(), String> {
         let (header, receipt) = (&self.header, &self.signed.receipt);
-        check_tokens(
-            "output",
-            "signed",
-            &self.output,
-            (receipt.output_len, receipt.output_root),
-        )?;
-        check_tokens(
-            "prompt",
-            "asked for",
-            &self.prompt,
-            (header.prompt_len, header.prompt_root),
-        )?;
+        let output = (receipt.output_len, receipt.output_root);
+        self.check_tokens(Side::Output, &self.output, output)?;
+        let prompt = (header.prompt_len, header.prompt_root);
+        self.check_tokens(Side::Prompt, &self.prompt, prompt)?;
         let hash = header.hash();
         if receipt.header != hash {
             return Err(format!(
@@ -28,7 +23,8 @@ impl Answer {
                 receipt.header
             ));
         }
-        let seed = seed(&hash, &self.randomness);
+        self.check_request(hash)?;
+        let seed = seed(&hash, &self.randomness());
         if self.seed != seed {
             return Err(format!(
                 "the seed is {:?}, and header and randomness give {:?}",
@@ -79,30 +75,65 @@ impl Answer {
                 "the receipt says that the limit of {} tokens ended the answer, and it did not",
                 self.header.token_limit
             )),
-            Finish::Caller => Err(
-                "the receipt says that its user ended the answer, which nobody can in a job".into(),
+            Finish::Caller => match self.header.claim {
+                Claim::Channel { .. } => Ok(()),
+                Claim::Job(_) => Err(
+                    "the receipt says that its user ended the answer, which nobody can in a job"
+                        .into(),
+                ),
+            },
+        }
+    }
+
+    /// Of a channel's request, that its voucher key signed it.
+    fn check_request(&self, hash: H256) -> Result<(), String> {
+        let Origin::Channel { key, signature, .. } = &self.origin else {
+            return Ok(());
+        };
+        let payload = SignedHeader::<()>::signing_payload(&hash);
+        match key.verify(&payload, signature) {
+            true => Ok(()),
+            false => Err(
+                "the request is not signed: the signature is not one of the voucher key over the \
+                 header"
+                    .into(),
             ),
         }
     }
-}
 
-fn check_tokens(
-    what: &str,
-    how: &str,
-    tokens: &[TokenId],
-    (length, root): (u32, H256),
-) -> Result<(), String> {
-    if tokens.len() != length as usize {
-        return Err(format!(
-            "the {what} is not the one that was {how}: {} tokens are here, and there were {length}",
-            tokens.len()
-        ));
+    /// What the seed is drawn from beside the header.
+    fn randomness(&self) -> H256 {
+        match self.origin {
+            Origin::Job { randomness } => randomness,
+            Origin::Channel { .. } => H256::zero(),
+        }
     }
-    let found = token_root(tokens);
-    if found != root {
-        return Err(format!(
-            "the {what} is not the one that was {how}: its tokens have the root {found:?}, and not {root:?}"
-        ));
+
+    fn check_tokens(
+        &self,
+        side: Side,
+        tokens: &[TokenId],
+        (length, root): (u32, H256),
+    ) -> Result<(), String> {
+        let (what, how) = match side {
+            Side::Prompt => ("prompt", "asked for"),
+            Side::Output => ("output", "signed"),
+        };
+        if tokens.len() != length as usize {
+            return Err(format!(
+                "the {what} is not the one that was {how}: {} tokens are here, and there were {length}",
+                tokens.len()
+            ));
+        }
+        let found = match &self.origin {
+            Origin::Job { .. } => token_root(tokens),
+            Origin::Channel { secret, .. } => salted_token_root(&secret.0, side, tokens),
+        };
+        if found != root {
+            return Err(format!(
+                "the {what} is not the one that was {how}: its tokens have the root {found:?}, and not {root:?}"
+            ));
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -1,0 +1,468 @@
+//! The provider's end of a channel.
+
+mod receipts;
+pub mod record;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use assay_primitives::{
+    Balance, Price, SignedVoucher, VoucherKey, VoucherSignature, FORMAT_VERSION,
+};
+use sp_core::H256;
+
+use self::record::{Record, Request};
+pub use self::{
+    receipts::{Draft, Misuse},
+    settle::{Settlement, SettlementPolicy},
+};
+use crate::{
+    step::{Persistent, Step},
+    terms::{fee, price, seq_of, window_end, ChannelState, Facts, Floor, Terms},
+    wire::{ChannelStatus, Owed, SignedReceipt, StoredReceipt},
+    Header, PaymentError, SignedHeader,
+};
+
+/// The provider's end of one channel.
+#[derive(Clone, Debug)]
+pub struct Payee {
+    terms: Terms,
+    facts: Facts,
+    voucher: Option<SignedVoucher>,
+    floor: Floor,
+    requests: BTreeMap<u64, Entry>,
+    /// The floor's, and the fees of the last receipts of all requests above it.
+    spent: Balance,
+    /// What is being answered now.
+    live: BTreeMap<u64, Live>,
+    /// The earliest anchor of a receipt that may not have been settled.
+    unsettled_since: Option<u32>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    request: Request,
+    hash: H256,
+}
+
+impl Entry {
+    fn header(&self) -> &Header {
+        &self.request.header.header
+    }
+
+    fn receipted(&self) -> u32 {
+        let receipt = self.request.receipt.as_ref();
+        receipt.map_or(0, |signed| signed.receipt.output_len)
+    }
+
+    fn fee(&self) -> Balance {
+        let receipt = self.request.receipt.as_ref();
+        receipt.map_or(0, |signed| signed.receipt.fee)
+    }
+}
+
+/// Output tokens of a request that is being answered.
+#[derive(Clone, Copy, Debug)]
+struct Live {
+    made: u32,
+    /// What was promised to be paid for; money that no other request gets.
+    allowed: u32,
+}
+
+/// How a header was taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Admission {
+    pub seq: u64,
+    /// Hash of the header; the sampling seed comes from it.
+    pub hash: H256,
+    /// The request was answered before: this is the last receipt, and the answer up to there is to be given again,
+    /// free of charge. None: it is live now.
+    pub answered: Option<SignedReceipt>,
+}
+
+impl Payee {
+    /// From what is on disk: nothing for a new channel. Requests that were live are ended at their last receipt.
+    /// Until the first [`observe`](Self::observe) nothing is sold.
+    pub fn restore(terms: Terms, records: impl IntoIterator<Item = Record>) -> Self {
+        let mut payee = Self {
+            terms,
+            facts: Facts {
+                deposit: 0,
+                settled: 0,
+                state: ChannelState::Closed,
+            },
+            voucher: None,
+            floor: Floor::default(),
+            requests: BTreeMap::new(),
+            spent: 0,
+            live: BTreeMap::new(),
+            unsettled_since: None,
+        };
+        let mut records: Vec<Record> = records.into_iter().collect();
+        // The floor first: rows below it may have outlived it.
+        records.sort_by_key(Record::key);
+        for record in records {
+            payee.apply(record);
+        }
+        payee.live.clear();
+        for entry in payee.requests.values_mut() {
+            entry.request.ended = true;
+        }
+        payee
+    }
+
+    /// What a finalised block says. If the chain has paid more than the records know of, they are from an old
+    /// backup, and the difference is taken into the sum.
+    pub fn observe(&mut self, facts: Facts) -> Step<'_, Self, ()> {
+        self.facts = facts;
+        let unknown = facts.settled.saturating_sub(self.spent);
+        let floor = (unknown > 0).then(|| Floor {
+            spent: self.floor.spent.saturating_add(unknown),
+            ..self.floor
+        });
+        if facts.settled >= self.spent {
+            self.unsettled_since = None;
+        }
+        Step::new(self, floor.map(Record::Floor).into_iter().collect(), ())
+    }
+
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The numbers of the requests that are being answered.
+    pub fn live(&self) -> impl Iterator<Item = u64> + '_ {
+        self.live.keys().copied()
+    }
+
+    pub fn status(&self) -> ChannelStatus {
+        ChannelStatus {
+            deposit: self.facts.deposit,
+            settled: self.facts.settled,
+            accepted: self.accepted(),
+            spent: self.spent(),
+        }
+    }
+
+    /// The `assay` object that goes with a refusal.
+    pub fn owed(&self, refusal: &PaymentError) -> Owed {
+        Owed {
+            required: refusal.required(),
+            channel: self.status(),
+        }
+    }
+
+    fn accepted(&self) -> Balance {
+        self.voucher.map_or(0, |voucher| voucher.cumulative)
+    }
+
+    /// What was earned by receipts on disk, in all.
+    pub fn spent(&self) -> Balance {
+        self.spent.max(self.facts.settled)
+    }
+
+    /// What vouchers must cover now: what was earned, and what live requests were promised.
+    fn promised(&self) -> Balance {
+        let open = self.live.iter().filter_map(|(seq, live)| {
+            let entry = self.requests.get(seq)?;
+            Some(fee(entry.header(), live.allowed).saturating_sub(entry.fee()))
+        });
+        open.fold(self.spent(), Balance::saturating_add)
+    }
+
+    /// Takes a voucher. One that is not higher than what was accepted changes nothing.
+    pub fn take_voucher(
+        &mut self,
+        voucher: &SignedVoucher,
+    ) -> Result<Step<'_, Self, ()>, PaymentError> {
+        self.authorise(voucher)?;
+        let raised = self.raise(voucher)?;
+        Ok(Step::new(self, raised.into_iter().collect(), ()))
+    }
+
+    /// Whether whoever shows `voucher` may see the channel's state and receipts: any voucher that its key signed.
+    pub fn authorise(&self, voucher: &SignedVoucher) -> Result<(), PaymentError> {
+        const WHAT: &str = "voucher";
+        if voucher.channel != self.terms.channel {
+            return Err(PaymentError::WrongChannel {
+                named: voucher.channel,
+                channel: self.terms.channel,
+            });
+        }
+        // Repeats are common and need no second look.
+        if self.voucher.as_ref() == Some(voucher) {
+            return Ok(());
+        }
+        self.check_kind(WHAT, &voucher.signature)?;
+        match voucher.is_signed(self.terms.genesis, &self.terms.voucher_key) {
+            true => Ok(()),
+            false => Err(PaymentError::InvalidSignature { what: WHAT }),
+        }
+    }
+
+    fn check_kind(
+        &self,
+        what: &'static str,
+        signature: &VoucherSignature,
+    ) -> Result<(), PaymentError> {
+        match (&self.terms.voucher_key, signature) {
+            (VoucherKey::Sr25519(_), VoucherSignature::Sr25519(_))
+            | (VoucherKey::Ed25519(_), VoucherSignature::Ed25519(_)) => Ok(()),
+            _ => Err(PaymentError::SignerMismatch { what }),
+        }
+    }
+
+    /// The record of a voucher whose signature is right, if it is higher than the last.
+    fn raise(&self, voucher: &SignedVoucher) -> Result<Option<Record>, PaymentError> {
+        if voucher.cumulative <= self.accepted() {
+            return Ok(None);
+        }
+        self.check_open()?;
+        if voucher.cumulative > self.facts.deposit {
+            return Err(PaymentError::ExceedsDeposit {
+                cumulative: voucher.cumulative,
+                deposit: self.facts.deposit,
+            });
+        }
+        Ok(Some(Record::Voucher(*voucher)))
+    }
+
+    fn check_open(&self) -> Result<(), PaymentError> {
+        match self.facts.state {
+            ChannelState::Open => Ok(()),
+            ChannelState::Closing { .. } => Err(PaymentError::ChannelClosing(self.terms.channel)),
+            ChannelState::Closed => Err(PaymentError::ChannelClosed(self.terms.channel)),
+        }
+    }
+
+    /// Takes requests, one per choice, and the voucher that pays for them: all of it or nothing. `offer` is the
+    /// provider's price now. The effect has one [`Admission`] for each header.
+    ///
+    /// The voucher must pay for the prompt and at least one output token of each.
+    pub fn admit(
+        &mut self,
+        voucher: &SignedVoucher,
+        headers: &[SignedHeader],
+        offer: &Price,
+    ) -> Result<Step<'_, Self, Vec<Admission>>, PaymentError> {
+        self.authorise(voucher)?;
+        let mut admissions = Vec::with_capacity(headers.len());
+        let mut records: Vec<Record> = Vec::new();
+        let (mut least, mut window) = (self.promised(), self.promised());
+        for header in headers {
+            let (admission, is_new) = self.look_at(header)?;
+            let twice = admissions
+                .iter()
+                .any(|other: &Admission| other.seq == admission.seq);
+            if twice {
+                return Err(PaymentError::UsedSeq(admission.seq));
+            }
+            if is_new {
+                check_offer(&header.header, offer)?;
+                let limit = header.header.token_limit;
+                least = least.saturating_add(fee(&header.header, 1));
+                window = window.saturating_add(fee(&header.header, window_end(limit, 0)));
+                records.push(Record::Request(Request {
+                    seq: admission.seq,
+                    header: header.clone(),
+                    receipt: None,
+                    ended: false,
+                }));
+            }
+            admissions.push(admission);
+        }
+        // A repeat costs nothing, so neither the channel's state nor its money matters.
+        if !records.is_empty() {
+            self.check_open()?;
+            let raised = self.raise(voucher)?;
+            let accepted = self.accepted().max(voucher.cumulative);
+            if accepted < least {
+                return Err(PaymentError::Insufficient {
+                    accepted,
+                    required: window,
+                });
+            }
+            records.extend(raised);
+        }
+        Ok(Step::new(self, records, admissions))
+    }
+
+    /// Whether the header is for this channel and signed, and whether its number is new.
+    fn look_at(&self, signed: &SignedHeader) -> Result<(Admission, bool), PaymentError> {
+        const WHAT: &str = "request";
+        let (header, terms) = (&signed.header, &self.terms);
+        if header.version != FORMAT_VERSION {
+            return Err(PaymentError::UnknownVersion(header.version));
+        }
+        let (channel, seq) = seq_of(header).ok_or(PaymentError::NotOfAChannel)?;
+        if header.genesis != terms.genesis {
+            return Err(PaymentError::WrongChain(header.genesis));
+        }
+        if channel != terms.channel {
+            return Err(PaymentError::WrongChannel {
+                named: channel,
+                channel: terms.channel,
+            });
+        }
+        if header.provider != terms.provider {
+            return Err(PaymentError::WrongProvider);
+        }
+        if header.listing != terms.listing {
+            return Err(PaymentError::WrongListing {
+                named: header.listing,
+                listing: terms.listing,
+            });
+        }
+        self.check_kind(WHAT, &signed.signature)?;
+        if !signed.is_signed(&terms.voucher_key) {
+            return Err(PaymentError::InvalidSignature { what: WHAT });
+        }
+        let hash = header.hash();
+        let admission = |answered| Admission {
+            seq,
+            hash,
+            answered,
+        };
+        if seq < self.floor.seq {
+            return Err(PaymentError::UsedSeq(seq));
+        }
+        match self.requests.get(&seq) {
+            None => Ok((admission(None), true)),
+            Some(entry) if entry.hash != hash => Err(PaymentError::UsedSeq(seq)),
+            Some(_) if self.live.contains_key(&seq) => Err(PaymentError::StillRunning(seq)),
+            // Without a receipt nothing was computed, shown or charged: it begins now.
+            Some(entry) => match &entry.request.receipt {
+                None => Ok((admission(None), true)),
+                Some(receipt) => Ok((admission(Some(receipt.clone())), false)),
+            },
+        }
+    }
+
+    /// How many output tokens of a live request may be computed by now; raised as far as accepted vouchers pay
+    /// beyond what was promised to the others, and not beyond the window. The prompt is paid.
+    ///
+    /// Call it again after a voucher, after each receipt and whenever another request of the channel has ended.
+    pub fn allow(&mut self, seq: u64) -> u32 {
+        let promised = self.promised();
+        let free = self.accepted().saturating_sub(promised);
+        let (Some(entry), Some(live)) = (self.requests.get(&seq), self.live.get_mut(&seq)) else {
+            return 0;
+        };
+        // What a closing channel has promised is served, and settled before it is closed.
+        if self.facts.state == ChannelState::Open {
+            let end = window_end(entry.header().token_limit, entry.receipted());
+            let wanted = end.saturating_sub(live.allowed);
+            let more = price(entry.header()).affordable(free, 0, wanted);
+            live.allowed = live.allowed.saturating_add(more.unwrap_or(0));
+        }
+        live.allowed
+    }
+
+    /// The last receipt of a request, for a user that lost it.
+    pub fn stored(&self, seq: u64) -> Result<StoredReceipt, PaymentError> {
+        let entry = self.requests.get(&seq);
+        let entry = entry.ok_or(PaymentError::UnknownSeq(seq))?;
+        Ok(StoredReceipt {
+            receipt: entry.request.receipt.clone(),
+            ended: entry.request.ended,
+        })
+    }
+
+    /// The signed header of a request that is not forgotten.
+    pub fn header(&self, seq: u64) -> Option<&SignedHeader> {
+        self.requests.get(&seq).map(|entry| &entry.request.header)
+    }
+
+    /// Forgets the oldest requests whose receipts were anchored before this block. The effect is the first number
+    /// that is kept: rows of requests below it, and what was kept of their answers, can be deleted.
+    pub fn forget(&mut self, anchored_before: u32) -> Step<'_, Self, u64> {
+        let mut floor = self.floor;
+        for (seq, entry) in &self.requests {
+            let receipt = entry.request.receipt.as_ref();
+            let recent = receipt.is_some_and(|r| r.receipt.anchor.number >= anchored_before);
+            if recent || !entry.request.ended {
+                break;
+            }
+            floor.seq = seq.saturating_add(1);
+            floor.spent = floor.spent.saturating_add(entry.fee());
+        }
+        let record = (floor != self.floor).then_some(Record::Floor(floor));
+        Step::new(self, record.into_iter().collect(), floor.seq)
+    }
+}
+
+/// Whether the header can be served at this price.
+fn check_offer(header: &Header, offer: &Price) -> Result<(), PaymentError> {
+    if header.prompt_len == 0 || header.token_limit == 0 {
+        return Err(PaymentError::Empty);
+    }
+    header.sampling.validate().map_err(PaymentError::Sampling)?;
+    if header.input_price < offer.input || header.output_price < offer.output {
+        return Err(PaymentError::PriceTooLow {
+            input: offer.input,
+            output: offer.output,
+        });
+    }
+    let most = price(header).fee(header.prompt_len, header.token_limit);
+    most.map(drop).ok_or(PaymentError::FeeOverflow {
+        prompt_len: header.prompt_len,
+        token_limit: header.token_limit,
+    })
+}
+
+impl Persistent for Payee {
+    type Record = Record;
+
+    fn apply(&mut self, record: Record) {
+        match record {
+            Record::Voucher(voucher) => self.voucher = Some(voucher),
+            Record::Floor(floor) => {
+                self.floor = floor;
+                self.requests = self.requests.split_off(&floor.seq);
+                let fees = self.requests.values().map(Entry::fee);
+                self.spent = fees.fold(floor.spent, Balance::saturating_add);
+            }
+            Record::Request(request) if request.seq >= self.floor.seq => self.put(request),
+            Record::Request(_) => {}
+        }
+    }
+}
+
+impl Payee {
+    fn put(&mut self, request: Request) {
+        let seq = request.seq;
+        match request.ended {
+            true => drop(self.live.remove(&seq)),
+            false => {
+                let begin = Live {
+                    made: 0,
+                    allowed: 1,
+                };
+                self.live.entry(seq).or_insert(begin);
+            }
+        }
+        let entry = Entry {
+            hash: request.header.header.hash(),
+            request,
+        };
+        let before = self.requests.get(&seq).map_or(0, Entry::fee);
+        self.spent = self
+            .spent
+            .saturating_sub(before)
+            .saturating_add(entry.fee());
+        if let Some(signed) = &entry.request.receipt {
+            if self.spent > self.facts.settled {
+                let anchor = signed.receipt.anchor.number;
+                let since = self.unsettled_since.unwrap_or(anchor);
+                self.unsettled_since = Some(since.min(anchor));
+            }
+        }
+        self.requests.insert(seq, entry);
+    }
+}

@@ -1,0 +1,417 @@
+//! The user's end of a channel.
+
+mod check;
+mod evidence;
+pub mod record;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use assay_primitives::{
+    Balance, Claim, Price, RequestHeader, Sampling, SignedVoucher, FORMAT_VERSION,
+};
+use codec::{Decode, Encode};
+use sp_core::H256;
+
+use self::record::{Record, Request};
+pub use self::{
+    check::AnchorView,
+    evidence::{Caught, Evidence, Exhibit},
+};
+use crate::{
+    step::{Persistent, Step},
+    terms::{fee, window_end, ChannelState, Facts, Floor, Terms},
+    wire::ChannelStatus,
+    SignedHeader, VoucherPair,
+};
+
+/// How far a request has come, for the user.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub enum Phase {
+    /// Tokens may come; vouchers pay a window ahead.
+    #[codec(index = 0)]
+    Live,
+    /// Nothing more is paid ahead, and the last receipt may be missing.
+    #[codec(index = 1)]
+    Cut,
+    /// The last receipt is held, or there is none.
+    #[codec(index = 2)]
+    Ended,
+}
+
+/// The user's end of one channel.
+#[derive(Clone, Debug)]
+pub struct Payer {
+    terms: Terms,
+    pair: VoucherPair,
+    /// The most that vouchers may ever say, whatever the deposit.
+    budget: Balance,
+    facts: Facts,
+    voucher: Option<SignedVoucher>,
+    floor: Floor,
+    requests: BTreeMap<u64, Request>,
+    evidence: Option<Evidence>,
+}
+
+/// What to ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ask {
+    /// 32 random bytes for this request alone.
+    pub secret: [u8; 32],
+    /// The prompt's root, salted with `secret`.
+    pub prompt_root: H256,
+    pub prompt_len: u32,
+    pub sampling: Sampling,
+    /// The most output tokens.
+    pub token_limit: u32,
+    /// The provider's offer.
+    pub price: Price,
+}
+
+/// What to send: one header per choice, and the voucher that pays for all of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Order {
+    pub headers: Vec<SignedHeader>,
+    /// The number of each header.
+    pub seqs: Vec<u64>,
+    pub voucher: SignedVoucher,
+}
+
+/// Why the user's end does not do something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PayerError {
+    #[error("the channel must pay {needed} planck and its deposit and budget reach to {limit}; top it up")]
+    Short { needed: Balance, limit: Balance },
+    #[error("the channel is closed or being closed; open another")]
+    NotOpen,
+    #[error("the channel is given up: {0}; open another one, with another provider")]
+    GivenUp(Caught),
+    #[error("the fee does not fit; ask for fewer tokens")]
+    FeeOverflow,
+    #[error("request {0} is not one of the channel's, or it is forgotten")]
+    UnknownRequest(u64),
+}
+
+/// What to do when the provider's books and the user's differ.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Recovery {
+    /// The books agree, or differ by what is under way. Try again in a moment; give up if it stays so.
+    InStep,
+    /// The provider lost the highest voucher, or never got it: send it again.
+    Resend(SignedVoucher),
+    /// The provider has receipts that are missing here: fetch those of these requests, give each to
+    /// [`Payer::receipt`], and tell [`Payer::ended`] of those that are over. Then ask again.
+    Fetch(Vec<u64>),
+    /// No receipt explains what the provider says: [`Payer::give_up`].
+    GiveUp(Caught),
+}
+
+impl Payer {
+    /// From what is on disk: nothing for a new channel. Requests that were live are cut. Until the first
+    /// [`observe`](Self::observe) nothing is bought.
+    pub fn restore(
+        terms: Terms,
+        pair: VoucherPair,
+        budget: Balance,
+        records: impl IntoIterator<Item = Record>,
+    ) -> Self {
+        let mut payer = Self {
+            terms,
+            pair,
+            budget,
+            facts: Facts {
+                deposit: 0,
+                settled: 0,
+                state: ChannelState::Closed,
+            },
+            voucher: None,
+            floor: Floor::default(),
+            requests: BTreeMap::new(),
+            evidence: None,
+        };
+        let mut records: Vec<Record> = records.into_iter().collect();
+        // The floor first: rows below it may have outlived it.
+        records.sort_by_key(Record::key);
+        for record in records {
+            payer.apply(record);
+        }
+        for request in payer.requests.values_mut() {
+            if request.phase == Phase::Live {
+                request.phase = Phase::Cut;
+            }
+        }
+        payer
+    }
+
+    /// What a finalised block says. If the provider has claimed more than receipts and windows can explain, it is
+    /// caught and the channel given up.
+    pub fn observe(&mut self, facts: Facts) -> Step<'_, Self, Result<(), Caught>> {
+        self.facts = facts;
+        let ceiling = self.sum(|request| match request.phase {
+            Phase::Live | Phase::Cut => ceiling(request),
+            Phase::Ended => receipted_fee(request),
+        });
+        if facts.settled <= ceiling || self.evidence.is_some() {
+            return Step::new(self, Vec::new(), Ok(()));
+        }
+        let caught = Caught::Overclaimed {
+            claimed: facts.settled,
+            receipted: self.spent(),
+        };
+        self.catch(caught, None)
+    }
+
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The most that vouchers may say; lowering it below the highest one takes nothing back.
+    pub fn set_budget(&mut self, budget: Balance) {
+        self.budget = budget;
+    }
+
+    /// The highest voucher that was signed: also the proof with which state and receipts are asked for.
+    pub fn highest(&self) -> Option<&SignedVoucher> {
+        self.voucher.as_ref()
+    }
+
+    /// A voucher for nothing, with which state and receipts can be asked for before the first.
+    pub fn proof(&self) -> SignedVoucher {
+        self.voucher.unwrap_or_else(|| self.sign(0))
+    }
+
+    /// Why the channel is given up, if it is.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        self.evidence.as_ref()
+    }
+
+    /// All requests that are not forgotten.
+    pub fn requests(&self) -> impl Iterator<Item = &Request> {
+        self.requests.values()
+    }
+
+    pub fn request(&self, seq: u64) -> Option<&Request> {
+        self.requests.get(&seq)
+    }
+
+    /// The sum of the fees in the receipts held.
+    pub fn spent(&self) -> Balance {
+        self.sum(receipted_fee)
+    }
+
+    /// The most that a voucher may say now: the fees of receipts held, and for each live request a window of
+    /// output beyond its receipt.
+    fn rule(&self) -> Balance {
+        self.sum(|request| match request.phase {
+            Phase::Live => ceiling(request),
+            Phase::Cut | Phase::Ended => receipted_fee(request),
+        })
+    }
+
+    fn sum(&self, part: impl Fn(&Request) -> Balance) -> Balance {
+        let parts = self.requests.values().map(part);
+        parts.fold(self.floor.spent, Balance::saturating_add)
+    }
+
+    fn cumulative(&self) -> Balance {
+        self.voucher.map_or(0, |voucher| voucher.cumulative)
+    }
+
+    fn limit(&self) -> Balance {
+        self.budget.min(self.facts.deposit)
+    }
+
+    fn sign(&self, cumulative: Balance) -> SignedVoucher {
+        self.pair
+            .sign_voucher(self.terms.genesis, self.terms.channel, cumulative)
+    }
+
+    fn check_usable(&self) -> Result<(), PayerError> {
+        if let Some(evidence) = &self.evidence {
+            return Err(PayerError::GivenUp(evidence.caught));
+        }
+        match self.facts.state {
+            ChannelState::Open => Ok(()),
+            ChannelState::Closing { .. } | ChannelState::Closed => Err(PayerError::NotOpen),
+        }
+    }
+
+    fn next_seq(&self) -> u64 {
+        let last = self.requests.last_key_value();
+        last.map_or(self.floor.seq, |(seq, _)| seq.saturating_add(1))
+    }
+
+    /// Orders one answer for each of `asks`: all of them or none.
+    pub fn order(&mut self, asks: &[Ask]) -> Result<Step<'_, Self, Order>, PayerError> {
+        self.check_usable()?;
+        let (mut records, mut headers, mut seqs) = (Vec::new(), Vec::new(), Vec::new());
+        let mut needed = self.rule();
+        for (seq, ask) in (self.next_seq()..).zip(asks) {
+            let most = ask.price.fee(ask.prompt_len, ask.token_limit);
+            most.ok_or(PayerError::FeeOverflow)?;
+            let header = self.pair.sign_header(self.header(seq, ask));
+            let request = Request {
+                seq,
+                header: header.clone(),
+                secret: ask.secret,
+                receipt: None,
+                phase: Phase::Live,
+            };
+            needed = needed.saturating_add(ceiling(&request));
+            records.push(Record::Request(request));
+            headers.push(header);
+            seqs.push(seq);
+        }
+        if needed > self.limit() {
+            return Err(PayerError::Short {
+                needed,
+                limit: self.limit(),
+            });
+        }
+        let voucher = match self.voucher {
+            Some(voucher) if voucher.cumulative >= needed => voucher,
+            _ => {
+                let voucher = self.sign(needed);
+                records.push(Record::Voucher(voucher));
+                voucher
+            }
+        };
+        let order = Order {
+            headers,
+            seqs,
+            voucher,
+        };
+        Ok(Step::new(self, records, order))
+    }
+
+    fn header(&self, seq: u64, ask: &Ask) -> RequestHeader<crate::AccountId> {
+        let id = self.terms.channel;
+        RequestHeader {
+            version: FORMAT_VERSION,
+            genesis: self.terms.genesis,
+            claim: Claim::Channel { id, seq },
+            provider: self.terms.provider,
+            listing: self.terms.listing,
+            prompt_root: ask.prompt_root,
+            prompt_len: ask.prompt_len,
+            sampling: ask.sampling,
+            token_limit: ask.token_limit,
+            input_price: ask.price.input,
+            output_price: ask.price.output,
+        }
+    }
+
+    /// The voucher to sign and send now, if the rule gives more than the last one; as far as deposit and budget
+    /// reach.
+    pub fn voucher(&mut self) -> Option<Step<'_, Self, SignedVoucher>> {
+        self.check_usable().ok()?;
+        let cumulative = self.rule().min(self.limit());
+        if cumulative <= self.cumulative() {
+            return None;
+        }
+        let voucher = self.sign(cumulative);
+        Some(Step::new(self, vec![Record::Voucher(voucher)], voucher))
+    }
+
+    /// By how much deposit or budget fall short of what live requests need; zero if they do not.
+    pub fn shortfall(&self) -> Balance {
+        self.rule().saturating_sub(self.limit())
+    }
+
+    /// The stream of a request broke off, or was cancelled, before its last receipt: nothing more is paid ahead.
+    pub fn cut(&mut self, seq: u64) -> Result<Step<'_, Self, ()>, PayerError> {
+        self.set_phase(seq, Phase::Cut)
+    }
+
+    /// No further receipt of this request will come: the provider says so, or does not know the request.
+    pub fn ended(&mut self, seq: u64) -> Result<Step<'_, Self, ()>, PayerError> {
+        self.set_phase(seq, Phase::Ended)
+    }
+
+    fn set_phase(&mut self, seq: u64, phase: Phase) -> Result<Step<'_, Self, ()>, PayerError> {
+        let request = self.requests.get(&seq);
+        let request = request.ok_or(PayerError::UnknownRequest(seq))?;
+        let over = request.phase == Phase::Ended || request.phase == phase;
+        let record = (!over).then(|| {
+            Record::Request(Request {
+                phase,
+                ..request.clone()
+            })
+        });
+        Ok(Step::new(self, record.into_iter().collect(), ()))
+    }
+
+    /// What to do about a status that came with a refusal, or was asked for after a break.
+    pub fn recover(&self, status: &ChannelStatus) -> Recovery {
+        if status.spent > self.spent() {
+            let open = self.requests.values().filter(|r| r.phase != Phase::Ended);
+            let open: Vec<u64> = open.map(|request| request.seq).collect();
+            return match open.is_empty() {
+                false => Recovery::Fetch(open),
+                true => Recovery::GiveUp(Caught::Overclaimed {
+                    claimed: status.spent,
+                    receipted: self.spent(),
+                }),
+            };
+        }
+        match self.voucher {
+            Some(voucher) if status.accepted < voucher.cumulative => Recovery::Resend(voucher),
+            _ => Recovery::InStep,
+        }
+    }
+
+    /// Forgets the oldest requests whose receipts were anchored before this block. The effect is the first number
+    /// that is kept: rows of requests below it can be deleted.
+    pub fn forget(&mut self, anchored_before: u32) -> Step<'_, Self, u64> {
+        let mut floor = self.floor;
+        for (seq, request) in &self.requests {
+            let receipt = request.receipt.as_ref();
+            let recent = receipt.is_some_and(|r| r.receipt.anchor.number >= anchored_before);
+            if recent || request.phase != Phase::Ended {
+                break;
+            }
+            floor.seq = seq.saturating_add(1);
+            floor.spent = floor.spent.saturating_add(receipted_fee(request));
+        }
+        let record = (floor != self.floor).then_some(Record::Floor(floor));
+        Step::new(self, record.into_iter().collect(), floor.seq)
+    }
+}
+
+fn receipted_fee(request: &Request) -> Balance {
+    request.receipt.as_ref().map_or(0, |r| r.receipt.fee)
+}
+
+fn receipted(request: &Request) -> u32 {
+    request.receipt.as_ref().map_or(0, |r| r.receipt.output_len)
+}
+
+/// The fee of a request up to the end of its window.
+fn ceiling(request: &Request) -> Balance {
+    let header = &request.header.header;
+    fee(header, window_end(header.token_limit, receipted(request)))
+}
+
+impl Persistent for Payer {
+    type Record = Record;
+
+    fn apply(&mut self, record: Record) {
+        match record {
+            Record::Voucher(voucher) => self.voucher = Some(voucher),
+            Record::Floor(floor) => {
+                self.floor = floor;
+                self.requests = self.requests.split_off(&floor.seq);
+            }
+            Record::Request(request) if request.seq >= self.floor.seq => {
+                self.requests.insert(request.seq, request);
+            }
+            Record::Request(_) => {}
+            Record::Evidence(evidence) => self.evidence = Some(evidence),
+        }
+    }
+}

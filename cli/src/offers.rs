@@ -129,7 +129,8 @@ impl Offers {
             let free_bond = provider
                 .bond
                 .saturating_mul(parameters.exposure_factor.into())
-                .saturating_sub(provider.exposure);
+                .saturating_sub(provider.exposure)
+                .saturating_sub(provider.channel_exposure);
             offers.candidates.push(Candidate {
                 price,
                 full_fee,

@@ -122,6 +122,7 @@ pub fn provider(
         "bond": Amount(record.bond),
         "unbonding": unbonding,
         "exposure": Amount(record.exposure),
+        "channel_exposure": Amount(record.channel_exposure),
         "open_jobs": record.open_jobs,
         "offers": offers
             .iter()

@@ -22,9 +22,10 @@ mod submit;
 
 pub use self::{
     snapshot::{
-        job_header, Assignment, AssignmentRecord, Balances, Delivery, Job, JobParameters, JobState,
-        Listing, ListingAccount, ListingStatus, Offer, Provider, ProviderParameters, RefundReason,
-        SentBack, Settlement, Snapshot,
+        job_header, Assignment, AssignmentRecord, Balances, Channel, ChannelParameters,
+        ChannelState, Delivery, Job, JobParameters, JobState, Listing, ListingAccount,
+        ListingStatus, Offer, Provider, ProviderParameters, RefundReason, SentBack, Settlement,
+        Snapshot,
     },
     submit::{Included, Wait},
 };
@@ -61,6 +62,14 @@ pub use self::{
     substitute_type(
         path = "assay_primitives::market::Outcome",
         with = "::subxt::utils::Static<::assay_primitives::Outcome>"
+    ),
+    substitute_type(
+        path = "assay_primitives::channel::VoucherKey",
+        with = "::subxt::utils::Static<::assay_primitives::VoucherKey>"
+    ),
+    substitute_type(
+        path = "assay_primitives::channel::SignedVoucher",
+        with = "::subxt::utils::Static<::assay_primitives::SignedVoucher>"
     )
 )]
 pub mod runtime {}

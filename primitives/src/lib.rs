@@ -8,6 +8,7 @@
 extern crate alloc;
 
 pub mod channel;
+pub mod fees;
 mod hashing;
 pub mod market;
 pub mod model;
@@ -18,9 +19,11 @@ pub use channel::{
     channel_id, ChannelId, SignedHeader, SignedVoucher, Voucher, VoucherKey, VoucherSignature,
     RECEIPT_TOKENS, WINDOW_TOKENS,
 };
+pub use fees::{Fees, Settlement};
 pub use hashing::blake2_256;
 pub use market::{
     Assignment, Balance, DrawRequest, Eligibility, Listing, Market, ModelCatalogue, Outcome, Price,
+    ProviderTerms,
 };
 pub use model::{
     Architecture, ModelParts, ModelSpec, Profile, Rotary, RotaryScaling, SpecError, MAX_STOP_TOKENS,

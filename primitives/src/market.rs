@@ -148,6 +148,17 @@ pub enum Eligibility {
     Busy,
 }
 
+/// What channels need to know of a provider.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProviderTerms<BlockNumber> {
+    /// The block at which it registered: a provider that left and came back is another one.
+    pub epoch: BlockNumber,
+    /// Whether it takes new work.
+    pub online: bool,
+    /// Whether it says where its server is.
+    pub has_endpoint: bool,
+}
+
 /// The market of providers: who serves what, at which price, and answers for it with a bond.
 pub trait Market<AccountId, BlockNumber> {
     /// The most offers that a listing can have.
@@ -161,6 +172,12 @@ pub trait Market<AccountId, BlockNumber> {
 
     /// The operator key that spoke for `provider` at `block`.
     fn operator_at(provider: &AccountId, block: BlockNumber) -> Option<AccountId>;
+
+    /// What channels need to know of `provider`; `None` if it is not registered.
+    fn terms(provider: &AccountId) -> Option<ProviderTerms<BlockNumber>>;
+
+    /// Whether `provider` offers this listing.
+    fn has_offer(provider: &AccountId, listing: &ListingId) -> bool;
 
     /// Whether `provider` could take the request now.
     fn eligibility(
@@ -189,6 +206,18 @@ pub trait Market<AccountId, BlockNumber> {
     /// Put earnings that have just been paid to the provider's free balance on hold until they
     /// have matured.
     fn mature(provider: &AccountId, amount: Balance) -> DispatchResult;
+
+    /// The block at which earnings that begin to mature now are due for release.
+    fn matured_at() -> BlockNumber;
+
+    /// Work that was done off chain was paid: the provider answers for the `fee` until what it
+    /// [earned](Self::mature) by it has matured. Record that, and what the protocol took.
+    fn answer_for(
+        provider: &AccountId,
+        fee: Balance,
+        earned: Balance,
+        protocol_fee: Balance,
+    ) -> DispatchResult;
 
     /// Take up to `amount` from the provider's bond for somebody whom it let down. A share is
     /// burned, so that a provider cannot empty its own bond in this way. Returns what was paid to

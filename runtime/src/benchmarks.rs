@@ -4,7 +4,9 @@
 
 use crate::*;
 use alloc::{string::String, vec::Vec};
-use assay_primitives::{Architecture, ListingId, ModelParts, ModelSpec, Price, Profile};
+use assay_primitives::{
+    Architecture, ListingId, ModelParts, ModelSpec, Price, Profile, VoucherKey, VoucherSignature,
+};
 use frame_benchmarking::{baseline, BenchmarkBatch, BenchmarkConfig, BenchmarkList};
 use frame_support::{
     traits::{fungible::Mutate, StorageInfo, StorageInfoTrait, WhitelistedStorageKeys},
@@ -21,6 +23,7 @@ frame_benchmarking::define_benchmarks!(
     [frame_system_extensions, SystemExtensionsBench::<Runtime>]
     [pallet_babe, Babe]
     [pallet_balances, Balances]
+    [pallet_channels, Channels]
     [pallet_grandpa, Grandpa]
     [pallet_jobs, Jobs]
     [pallet_models, Models]
@@ -39,6 +42,7 @@ impl pallet_transaction_payment::BenchmarkConfig for Runtime {}
 pub struct MarketHelper;
 
 const OPERATOR_KEY_TYPE: sp_core::crypto::KeyTypeId = sp_core::crypto::KeyTypeId(*b"oper");
+const VOUCHER_KEY_TYPE: sp_core::crypto::KeyTypeId = sp_core::crypto::KeyTypeId(*b"vchr");
 
 impl MarketHelper {
     fn rich(name: &'static str, index: u32) -> AccountId {
@@ -111,7 +115,7 @@ impl pallet_jobs::BenchmarkHelper<Runtime> for MarketHelper {
         let operator = AccountId::from(key.0);
         let by = || RuntimeOrigin::signed(stash.clone());
         let info = pallet_providers::ProviderInfo {
-            endpoint: Default::default(),
+            endpoint: BoundedVec::truncate_from(b"https://provider.example".to_vec()),
             tls_key_hash: Default::default(),
             x25519_key: [0; 32],
         };
@@ -125,6 +129,31 @@ impl pallet_jobs::BenchmarkHelper<Runtime> for MarketHelper {
         let key = sp_core::sr25519::Public::from_raw(*operator.as_ref());
         let signature = sp_io::crypto::sr25519_sign(OPERATOR_KEY_TYPE, &key, payload);
         Signature::Sr25519(signature.expect("the key was generated here"))
+    }
+}
+
+impl pallet_channels::BenchmarkHelper<AccountId> for MarketHelper {
+    fn listing() -> ListingId {
+        Self::list(0)
+    }
+
+    fn provider(listing: ListingId) -> (AccountId, AccountId) {
+        let price = Price::default();
+        <Self as pallet_jobs::BenchmarkHelper<Runtime>>::provider(0, listing, price)
+    }
+
+    /// sr25519: ed25519 is verified in a little less time.
+    fn voucher_key() -> VoucherKey {
+        let seed = Some(b"//voucher".to_vec());
+        VoucherKey::Sr25519(sp_io::crypto::sr25519_generate(VOUCHER_KEY_TYPE, seed))
+    }
+
+    fn sign(payload: &[u8]) -> VoucherSignature {
+        let VoucherKey::Sr25519(key) = Self::voucher_key() else {
+            unreachable!("it is an sr25519 key")
+        };
+        let signature = sp_io::crypto::sr25519_sign(VOUCHER_KEY_TYPE, &key, payload);
+        VoucherSignature::Sr25519(signature.expect("the key was generated here"))
     }
 }
 

@@ -9,8 +9,9 @@
 
 use crate::{
     configs::{treasury_account, BABE_GENESIS_EPOCH_CONFIG, EXISTENTIAL_DEPOSIT},
-    AccountId, BabeConfig, Balance, BalancesConfig, JobsConfig, Models, ProvidersConfig, Runtime,
-    RuntimeGenesisConfig, SessionConfig, SessionKeys, SudoConfig, TimingConfig, ASY,
+    AccountId, BabeConfig, Balance, BalancesConfig, ChannelsConfig, JobsConfig, Models,
+    ProvidersConfig, Runtime, RuntimeGenesisConfig, SessionConfig, SessionKeys, SudoConfig,
+    TimingConfig, ASY,
 };
 use alloc::{string::ToString, vec, vec::Vec};
 use frame_support::build_struct_json_patch;
@@ -90,6 +91,15 @@ fn fast_jobs() -> pallet_jobs::ParametersOf<Runtime> {
     }
 }
 
+/// Long enough for a worker that was just started again to settle.
+fn fast_channels() -> pallet_channels::ParametersOf<Runtime> {
+    pallet_channels::Parameters {
+        close_window_blocks: 10,
+        retention_blocks: 60,
+        ..Default::default()
+    }
+}
+
 fn for_development(validators: Vec<Validator>, slot_millis: u64, epoch_slots: u64) -> Value {
     build_struct_json_patch!(RuntimeGenesisConfig {
         timing: TimingConfig {
@@ -110,6 +120,9 @@ fn for_development(validators: Vec<Validator>, slot_millis: u64, epoch_slots: u6
         },
         jobs: JobsConfig {
             parameters: fast_jobs()
+        },
+        channels: ChannelsConfig {
+            parameters: fast_channels()
         },
         sudo: SudoConfig {
             key: Some(Sr25519Keyring::Alice.to_account_id())

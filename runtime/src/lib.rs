@@ -207,4 +207,7 @@ mod runtime {
 
     #[runtime::pallet_index(22)]
     pub type Jobs = pallet_jobs;
+
+    #[runtime::pallet_index(23)]
+    pub type Channels = pallet_channels;
 }

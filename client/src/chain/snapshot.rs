@@ -1,5 +1,5 @@
 use assay_primitives::{
-    Claim, JobId, ListingId, Outcome, RequestHeader, Sampling, TokenId, FORMAT_VERSION,
+    ChannelId, Claim, JobId, ListingId, Outcome, RequestHeader, Sampling, TokenId, FORMAT_VERSION,
 };
 use subxt::{
     storage::Address,
@@ -11,16 +11,20 @@ use super::runtime::{self, runtime_types};
 use crate::{keys, Error};
 
 pub use runtime_types::{
-    pallet_jobs::types::{AssignmentRecord, JobState, RefundReason, Settlement},
+    assay_primitives::fees::Settlement,
+    pallet_channels::types::ChannelState,
+    pallet_jobs::types::{AssignmentRecord, JobState, RefundReason},
     pallet_models::types::{ListingAccount, ListingStatus},
 };
 
 pub type Job = runtime::jobs::storage::jobs::Output;
 pub type Assignment = AssignmentRecord<AccountId32, u32>;
 pub type Delivery = runtime_types::pallet_jobs::types::DeliveryRecord<u32>;
+pub type Channel = runtime::channels::storage::channels::Output;
 pub type Listing = runtime::models::storage::listings::Output;
 pub type Offer = runtime::providers::storage::offers::Output;
 pub type Provider = runtime::providers::storage::providers::Output;
+pub type ChannelParameters = runtime::channels::storage::params::Output;
 pub type JobParameters = runtime::jobs::storage::params::Output;
 pub type ProviderParameters = runtime::providers::storage::params::Output;
 
@@ -84,7 +88,10 @@ impl Snapshot {
         storage
             .validate(of.providers().offers())
             .map_err(Error::node)?;
-        storage.validate(of.jobs().jobs()).map_err(Error::node)
+        storage.validate(of.jobs().jobs()).map_err(Error::node)?;
+        storage
+            .validate(of.channels().channels())
+            .map_err(Error::node)
     }
 
     async fn get<A: Address>(
@@ -233,6 +240,66 @@ impl Snapshot {
         }
         duties.sort_unstable();
         Ok(duties)
+    }
+
+    /// A payment channel, as long as its record is kept: also when it is closed.
+    pub async fn channel(&self, id: ChannelId) -> Result<Option<Channel>, Error> {
+        self.get(runtime::storage().channels().channels(), (id,))
+            .await
+    }
+
+    /// The channels to this stash, closed ones too, oldest first.
+    pub async fn channels_of_provider(
+        &self,
+        stash: AccountId32,
+    ) -> Result<Vec<(ChannelId, Channel)>, Error> {
+        let address = runtime::storage().channels().provider_channels();
+        let storage = self.0.storage();
+        let mut entries = storage.iter(address, (stash,)).await.map_err(Error::node)?;
+        let mut ids = Vec::new();
+        while let Some(entry) = entries.next().await {
+            let key = entry
+                .map_err(Error::node)?
+                .key()
+                .and_then(|key| key.decode());
+            ids.push(key.map_err(Error::node)?.1);
+        }
+        self.channels(ids).await
+    }
+
+    /// The channels that this account opened, closed ones too, oldest first.
+    pub async fn channels_of_user(
+        &self,
+        user: AccountId32,
+    ) -> Result<Vec<(ChannelId, Channel)>, Error> {
+        let address = runtime::storage().channels().user_channels();
+        let storage = self.0.storage();
+        let mut entries = storage.iter(address, (user,)).await.map_err(Error::node)?;
+        let mut ids = Vec::new();
+        while let Some(entry) = entries.next().await {
+            let key = entry
+                .map_err(Error::node)?
+                .key()
+                .and_then(|key| key.decode());
+            ids.push(key.map_err(Error::node)?.1);
+        }
+        self.channels(ids).await
+    }
+
+    async fn channels(&self, ids: Vec<ChannelId>) -> Result<Vec<(ChannelId, Channel)>, Error> {
+        let mut channels = Vec::new();
+        for id in ids {
+            if let Some(channel) = self.channel(id).await? {
+                channels.push((id, channel));
+            }
+        }
+        channels.sort_by_key(|(id, channel)| (channel.opened_at, *id));
+        Ok(channels)
+    }
+
+    pub async fn channel_parameters(&self) -> Result<ChannelParameters, Error> {
+        self.get_or_default(runtime::storage().channels().params(), ())
+            .await
     }
 
     /// How assignments of this job ended in this very block without an answer.

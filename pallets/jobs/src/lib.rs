@@ -46,7 +46,7 @@ pub mod pallet {
     use alloc::vec::Vec;
     use assay_primitives::{
         Balance, JobId, ListingId, Market, ModelCatalogue, Outcome, Price, Receipt, Sampling,
-        TokenId,
+        Settlement, TokenId,
     };
     use frame_support::{
         dispatch::WithPostDispatchInfo,

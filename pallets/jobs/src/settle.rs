@@ -1,6 +1,8 @@
 //! How an assignment, and how a job, comes to its end: every movement of money.
 
-use assay_primitives::{Balance, JobId, Market, ModelCatalogue, Outcome};
+use assay_primitives::{
+    Balance, Fees, JobId, ListingId, Market, ModelCatalogue, Outcome, Settlement,
+};
 use frame_support::{
     defensive,
     pallet_prelude::*,
@@ -15,7 +17,7 @@ use sp_runtime::traits::Saturating;
 
 use crate::{
     AssignmentRecordOf, Assignments, Config, DeliveryRecordOf, Event, HoldReason, JobRecordOf,
-    JobState, Jobs, Outputs, Pallet, Params, Prompts, RefundReason, Settlement,
+    JobState, Jobs, Outputs, Pallet, Params, Prompts, RefundReason,
 };
 
 impl<T: Config> Pallet<T> {
@@ -127,47 +129,14 @@ impl<T: Config> Pallet<T> {
         assignment: AssignmentRecordOf<T>,
         delivery: DeliveryRecordOf<T>,
     ) -> DispatchResult {
-        let parameters = Params::<T>::get();
-        let royalty = T::Catalogue::listing(&job.listing)
-            .map(|model| model.royalty)
-            .unwrap_or_default();
         let fee = core::mem::take(&mut job.escrow);
-        let mut settlement = Settlement::divide(
-            fee,
-            royalty,
-            parameters.protocol_fee,
-            parameters.burned_share,
-        );
-
-        // A share whose recipient cannot be paid goes to the provider, so that no recipient can
-        // make a settlement fail.
-        let royalty_paid = with_storage_layer(|| {
-            Self::pay(
-                &job.user,
-                &T::Catalogue::royalty_account(),
-                settlement.royalty,
-            )?;
-            T::Catalogue::credit_royalty(&job.listing, settlement.royalty)
-        });
-        if royalty_paid.is_err() {
-            settlement.provider = settlement.provider.saturating_add(settlement.royalty);
-            settlement.royalty = 0;
-        }
-        if Self::pay(&job.user, &T::Treasury::get(), settlement.treasury).is_err() {
-            settlement.provider = settlement.provider.saturating_add(settlement.treasury);
-            settlement.treasury = 0;
-        }
-        T::Currency::burn_held(
-            &HoldReason::Escrow.into(),
+        let settlement = <Self as Fees<_, _>>::pay(
+            HoldReason::Escrow.into(),
             &job.user,
-            settlement.burned,
-            Precision::Exact,
-            Fortitude::Force,
+            &assignment.provider,
+            &job.listing,
+            fee,
         )?;
-        Self::pay(&job.user, &assignment.provider, settlement.provider)?;
-        if T::Market::mature(&assignment.provider, settlement.provider).is_err() {
-            defensive!("earnings could not be put on hold");
-        }
         T::Market::close(
             &assignment.provider,
             fee,
@@ -177,7 +146,7 @@ impl<T: Config> Pallet<T> {
         T::Catalogue::release(&job.listing);
 
         let provider = assignment.provider.clone();
-        let removed_at = Self::now().saturating_add(parameters.retention_blocks);
+        let removed_at = Self::now().saturating_add(Params::<T>::get().retention_blocks);
         job.state = JobState::Settled {
             assignment,
             delivery,
@@ -191,23 +160,6 @@ impl<T: Config> Pallet<T> {
             settlement,
         });
         Ok(())
-    }
-
-    /// Move a part of the escrow to `payee`'s free balance.
-    fn pay(user: &T::AccountId, payee: &T::AccountId, amount: Balance) -> DispatchResult {
-        if amount == 0 {
-            return Ok(());
-        }
-        T::Currency::transfer_on_hold(
-            &HoldReason::Escrow.into(),
-            user,
-            payee,
-            amount,
-            Precision::Exact,
-            Restriction::Free,
-            Fortitude::Force,
-        )
-        .map(|_| ())
     }
 
     /// The record has been readable long enough: drop it and return the deposit.
@@ -231,5 +183,66 @@ impl<T: Config> Pallet<T> {
                 defensive!("an escrow is larger than the hold", error);
             }
         }
+    }
+}
+
+impl<T: Config> Fees<T::AccountId, T::RuntimeHoldReason> for Pallet<T> {
+    fn pay(
+        reason: T::RuntimeHoldReason,
+        user: &T::AccountId,
+        provider: &T::AccountId,
+        listing: &ListingId,
+        fee: Balance,
+    ) -> Result<Settlement, DispatchError> {
+        let parameters = Params::<T>::get();
+        let royalty = T::Catalogue::listing(listing)
+            .map(|model| model.royalty)
+            .unwrap_or_default();
+        let mut settlement = Settlement::divide(
+            fee,
+            royalty,
+            parameters.protocol_fee,
+            parameters.burned_share,
+        );
+        let to = |payee: &T::AccountId, amount: Balance| match amount {
+            0 => Ok(()),
+            _ => T::Currency::transfer_on_hold(
+                &reason,
+                user,
+                payee,
+                amount,
+                Precision::Exact,
+                Restriction::Free,
+                Fortitude::Force,
+            )
+            .map(|_| ()),
+        };
+
+        // A share whose recipient cannot be paid goes to the provider, so that no recipient can
+        // make a settlement fail.
+        let royalty_paid = with_storage_layer(|| {
+            to(&T::Catalogue::royalty_account(), settlement.royalty)?;
+            T::Catalogue::credit_royalty(listing, settlement.royalty)
+        });
+        if royalty_paid.is_err() {
+            settlement.provider = settlement.provider.saturating_add(settlement.royalty);
+            settlement.royalty = 0;
+        }
+        if to(&T::Treasury::get(), settlement.treasury).is_err() {
+            settlement.provider = settlement.provider.saturating_add(settlement.treasury);
+            settlement.treasury = 0;
+        }
+        T::Currency::burn_held(
+            &reason,
+            user,
+            settlement.burned,
+            Precision::Exact,
+            Fortitude::Force,
+        )?;
+        to(provider, settlement.provider)?;
+        if T::Market::mature(provider, settlement.provider).is_err() {
+            defensive!("earnings could not be put on hold");
+        }
+        Ok(settlement)
     }
 }

@@ -1,5 +1,5 @@
 use assay_primitives::{
-    Assignment, Balance, Finish, ListingId, Price, RequestHeader, Sampling, TokenId,
+    Assignment, Balance, Finish, ListingId, Price, RequestHeader, Sampling, Settlement, TokenId,
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::pallet_prelude::*;
@@ -135,60 +135,6 @@ pub struct DeliveryRecord<BlockNumber> {
     pub window_end: BlockNumber,
 }
 
-/// Where a job's fee went, in planck.
-#[derive(
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Debug,
-    Default,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-)]
-pub struct Settlement {
-    /// What the user paid.
-    pub fee: Balance,
-    /// To the provider, maturing.
-    pub provider: Balance,
-    /// To the pot of the model's publisher.
-    pub royalty: Balance,
-    /// To the treasury.
-    pub treasury: Balance,
-    /// Destroyed.
-    pub burned: Balance,
-}
-
-impl Settlement {
-    /// Divide a fee. Shares are rounded down and the provider takes the remainder, so the parts
-    /// always add up to the fee.
-    pub fn divide(
-        fee: Balance,
-        royalty: Permill,
-        protocol_fee: Permill,
-        burned_share: Permill,
-    ) -> Self {
-        let royalty = royalty.mul_floor(fee);
-        let protocol = protocol_fee.mul_floor(fee).min(fee.saturating_sub(royalty));
-        let burned = burned_share.mul_floor(protocol);
-        Self {
-            fee,
-            provider: fee.saturating_sub(royalty).saturating_sub(protocol),
-            royalty,
-            treasury: protocol.saturating_sub(burned),
-            burned,
-        }
-    }
-
-    /// What the protocol took.
-    pub fn protocol_fee(&self) -> Balance {
-        self.treasury.saturating_add(self.burned)
-    }
-}
-
 /// Why a user got the whole escrow back.
 #[derive(
     Clone,
@@ -316,46 +262,3 @@ pub type JobRecordOf<T> = JobRecord<
     <T as Config>::Consideration,
 >;
 pub type ParametersOf<T> = Parameters<BlockNumberFor<T>>;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn the_parts_of_a_settlement_are_the_fee(
-            fee: u128,
-            royalty in 0u32..=1_000_000,
-            protocol in 0u32..=1_000_000,
-            burned in 0u32..=1_000_000,
-        ) {
-            let s = Settlement::divide(
-                fee,
-                Permill::from_parts(royalty),
-                Permill::from_parts(protocol),
-                Permill::from_parts(burned),
-            );
-            prop_assert_eq!(
-                s.provider.checked_add(s.royalty).and_then(|sum| sum.checked_add(s.treasury)).and_then(|sum| sum.checked_add(s.burned)),
-                Some(fee)
-            );
-        }
-    }
-
-    #[test]
-    fn shares_are_rounded_down_and_the_provider_takes_the_remainder() {
-        let percent = Permill::from_percent;
-        let s = Settlement::divide(199, percent(1), percent(5), percent(50));
-        assert_eq!(
-            s,
-            Settlement {
-                fee: 199,
-                provider: 189,
-                royalty: 1,
-                treasury: 5,
-                burned: 4
-            }
-        );
-    }
-}

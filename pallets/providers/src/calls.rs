@@ -66,6 +66,7 @@ impl<T: Config> Pallet<T> {
             open_jobs: 0,
             offers: 0,
             maturing: 0,
+            channel_exposure: 0,
             record: TrackRecord::default(),
             registered_at,
             ticket,

@@ -4,16 +4,16 @@
 impl<T: crate::Config> crate::Pallet<T> {
     pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
         use crate::{
-            HoldReason, Maturing, Offering, Offers, OperatorHistory, Operators, Providers,
+            Earnings, HoldReason, Maturing, Offering, Offers, OperatorHistory, Operators, Providers,
         };
         use alloc::collections::BTreeMap;
-        use assay_primitives::Balance;
         use frame_support::{ensure, traits::fungible::InspectHold};
 
-        let mut maturing = BTreeMap::<T::AccountId, Balance>::new();
-        for (_, stash, amount) in Maturing::<T>::iter() {
+        let mut maturing = BTreeMap::<T::AccountId, Earnings>::new();
+        for (_, stash, earnings) in Maturing::<T>::iter() {
             let sum = maturing.entry(stash).or_default();
-            *sum = sum.saturating_add(amount);
+            sum.amount = sum.amount.saturating_add(earnings.amount);
+            sum.fees = sum.fees.saturating_add(earnings.fees);
         }
         for stash in maturing.keys() {
             ensure!(
@@ -51,10 +51,14 @@ impl<T: crate::Config> crate::Pallet<T> {
                 "providers 1: bond and unbonding differ from the hold"
             );
             let held = T::Currency::balance_on_hold(&HoldReason::Maturing.into(), &stash);
-            let entries = maturing.get(&stash).copied().unwrap_or(0);
+            let Earnings { amount, fees } = maturing.get(&stash).copied().unwrap_or_default();
             ensure!(
-                provider.maturing == entries && entries == held,
+                provider.maturing == amount && amount == held,
                 "providers 2: maturing entries differ from the hold"
+            );
+            ensure!(
+                provider.channel_exposure == fees,
+                "providers 2: maturing entries differ from the exposure to channels"
             );
             ensure!(
                 open_jobs.get(&stash).copied().unwrap_or(0) <= provider.open_jobs,

@@ -137,7 +137,7 @@ pub mod pallet {
         BlockNumberFor<T>,
         Blake2_128Concat,
         T::AccountId,
-        Balance,
+        Earnings,
         ValueQuery,
     >;
 
@@ -515,7 +515,7 @@ pub mod pallet {
         pub fn maturing(stash: T::AccountId) -> Vec<(BlockNumberFor<T>, Balance)> {
             Maturing::<T>::iter()
                 .filter(|(_, provider, _)| *provider == stash)
-                .map(|(due, _, amount)| (due, amount))
+                .map(|(due, _, earnings)| (due, earnings.amount))
                 .collect()
         }
     }

@@ -1,6 +1,8 @@
-//! What jobs ask of providers.
+//! What jobs and channels ask of providers.
 
-use assay_primitives::{Assignment, Balance, DrawRequest, Eligibility, ListingId, Market, Outcome};
+use assay_primitives::{
+    Assignment, Balance, DrawRequest, Eligibility, ListingId, Market, Outcome, ProviderTerms,
+};
 use frame_support::{
     defensive,
     pallet_prelude::*,
@@ -48,6 +50,19 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
             .into_iter()
             .find(|range| range.contains(&block))
             .map(|range| range.operator)
+    }
+
+    fn terms(provider: &T::AccountId) -> Option<ProviderTerms<BlockNumberFor<T>>> {
+        let record = Providers::<T>::get(provider)?;
+        Some(ProviderTerms {
+            epoch: record.registered_at,
+            online: record.online,
+            has_endpoint: !record.info.endpoint.is_empty(),
+        })
+    }
+
+    fn has_offer(provider: &T::AccountId, listing: &ListingId) -> bool {
+        Offers::<T>::contains_key(listing, provider)
     }
 
     fn eligibility(
@@ -126,6 +141,19 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
 
     fn mature(stash: &T::AccountId, amount: Balance) -> DispatchResult {
         Self::hold_earnings(stash, amount)
+    }
+
+    fn matured_at() -> BlockNumberFor<T> {
+        Self::due_block(Self::now())
+    }
+
+    fn answer_for(
+        stash: &T::AccountId,
+        fee: Balance,
+        earned: Balance,
+        protocol_fee: Balance,
+    ) -> DispatchResult {
+        Self::hold_answerable(stash, fee, earned, protocol_fee)
     }
 
     fn compensate(

@@ -12,7 +12,8 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::traits::{CheckedDiv, One, Saturating, Zero};
 
 use crate::{
-    Config, Error, Event, HoldReason, Maturing, MaturingCursor, Pallet, Params, WeightInfo,
+    Config, Earnings, Error, Event, HoldReason, Maturing, MaturingCursor, Pallet, Params,
+    WeightInfo,
 };
 
 /// Releases are gathered: earnings of an eighth of the maturing time are due together.
@@ -20,7 +21,7 @@ const RELEASES_PER_PERIOD: u32 = 8;
 
 impl<T: Config> Pallet<T> {
     /// The block at which earnings of `now` are due.
-    fn due_block(now: BlockNumberFor<T>) -> BlockNumberFor<T> {
+    pub(crate) fn due_block(now: BlockNumberFor<T>) -> BlockNumberFor<T> {
         let period = Params::<T>::get().maturing_blocks;
         let step = period
             .checked_div(&RELEASES_PER_PERIOD.into())
@@ -45,7 +46,9 @@ impl<T: Config> Pallet<T> {
                 .checked_add(amount)
                 .ok_or(Error::<T>::Overflow)?;
             T::Currency::hold(&HoldReason::Maturing.into(), stash, amount)?;
-            Maturing::<T>::mutate(due, stash, |entry| *entry = entry.saturating_add(amount));
+            Maturing::<T>::mutate(due, stash, |earnings| {
+                earnings.amount = earnings.amount.saturating_add(amount);
+            });
             Ok(())
         })?;
         Self::deposit_event(Event::EarningsHeld {
@@ -56,14 +59,42 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// The provider answers for a channel's `fee` for as long as what it earned with it matures.
+    pub(crate) fn hold_answerable(
+        stash: &T::AccountId,
+        fee: Balance,
+        earned: Balance,
+        protocol_fee: Balance,
+    ) -> DispatchResult {
+        if fee == 0 {
+            return Ok(());
+        }
+        let full_step_fee = Params::<T>::get().full_step_fee;
+        Self::try_mutate_provider(stash, |provider| {
+            provider.channel_exposure = provider
+                .channel_exposure
+                .checked_add(fee)
+                .ok_or(Error::<T>::Overflow)?;
+            provider
+                .record
+                .note_paid(earned, protocol_fee, full_step_fee);
+            Maturing::<T>::mutate(Self::due_block(Self::now()), stash, |earnings| {
+                earnings.fees = earnings.fees.saturating_add(fee);
+            });
+            Ok(())
+        })
+    }
+
     pub(crate) fn do_release_earnings(
         due: BlockNumberFor<T>,
         stash: &T::AccountId,
     ) -> DispatchResult {
-        let amount = Maturing::<T>::take(due, stash);
-        ensure!(amount > 0, Error::<T>::NotMatured);
+        let earnings = Maturing::<T>::take(due, stash);
+        ensure!(earnings != Earnings::default(), Error::<T>::NotMatured);
+        let Earnings { amount, fees } = earnings;
         Self::try_mutate_provider(stash, |provider| {
             provider.maturing = provider.maturing.defensive_saturating_sub(amount);
+            provider.channel_exposure = provider.channel_exposure.defensive_saturating_sub(fees);
             T::Currency::release(
                 &HoldReason::Maturing.into(),
                 stash,

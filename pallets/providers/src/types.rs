@@ -170,6 +170,15 @@ impl TrackRecord {
     }
 }
 
+/// Earnings that mature together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Earnings {
+    /// Planck on hold.
+    pub amount: Balance,
+    /// Fees of channels, in planck, for which the provider answers until then.
+    pub fees: Balance,
+}
+
 /// A provider.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct ProviderRecord<AccountId, BlockNumber, Info, Chunks, Ticket> {
@@ -187,6 +196,8 @@ pub struct ProviderRecord<AccountId, BlockNumber, Info, Chunks, Ticket> {
     pub offers: u32,
     /// Earnings on hold, in planck.
     pub maturing: Balance,
+    /// Fees settled from channels whose earnings have not matured, in planck.
+    pub channel_exposure: Balance,
     pub record: TrackRecord,
     pub registered_at: BlockNumber,
     /// The deposit for this record.
@@ -204,6 +215,7 @@ impl<AccountId, BlockNumber, Info, Chunks, Ticket>
         self.bond
             .saturating_mul(exposure_factor.into())
             .saturating_sub(self.exposure)
+            .saturating_sub(self.channel_exposure)
     }
 }
 

@@ -1,8 +1,8 @@
-//! The market for inference: models, providers, jobs.
+//! The market for inference: models, providers, jobs, channels.
 
 use crate::{
-    configs::TreasuryAccount, AccountId, Babe, Balance, Balances, Hash, Models, Providers, Runtime,
-    RuntimeHoldReason, Signature, MICRO_ASY, MILLI_ASY,
+    configs::TreasuryAccount, AccountId, Babe, Balance, Balances, Hash, Jobs, Models, Providers,
+    Runtime, RuntimeHoldReason, Signature, MICRO_ASY, MILLI_ASY,
 };
 use frame_support::{
     parameter_types,
@@ -29,6 +29,8 @@ parameter_types! {
         RuntimeHoldReason::Providers(pallet_providers::HoldReason::ProviderDeposit);
     pub const JobDeposit: RuntimeHoldReason =
         RuntimeHoldReason::Jobs(pallet_jobs::HoldReason::JobDeposit);
+    pub const ChannelDeposit: RuntimeHoldReason =
+        RuntimeHoldReason::Channels(pallet_channels::HoldReason::ChannelDeposit);
     /// A fifth of a block for draws, deadlines and settlements before anything else is done.
     pub const MaxAgendaWeight: Weight = Weight::from_parts(
         WEIGHT_REF_TIME_PER_SECOND.saturating_mul(2) / 5,
@@ -91,6 +93,20 @@ impl pallet_jobs::Config for Runtime {
     type AdminOrigin = EnsureRoot<AccountId>;
     type MaxTokens = ConstU32<4096>;
     type MaxDraws = ConstU32<8>;
+    type MaxAgendaWeight = MaxAgendaWeight;
+    type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = crate::benchmarks::MarketHelper;
+}
+
+impl pallet_channels::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Consideration = Deposit<ChannelDeposit>;
+    type Catalogue = Models;
+    type Market = Providers;
+    type Fees = Jobs;
+    type AdminOrigin = EnsureRoot<AccountId>;
     type MaxAgendaWeight = MaxAgendaWeight;
     type WeightInfo = ();
     #[cfg(feature = "runtime-benchmarks")]

@@ -1,5 +1,5 @@
-use crate::{mock::*, Event, HoldReason, JobState, Jobs as JobRecords, Outputs, Settlement};
-use assay_primitives::{Balance, ModelCatalogue, PPM_ONE};
+use crate::{mock::*, Event, HoldReason, JobState, Jobs as JobRecords, Outputs};
+use assay_primitives::{Balance, ModelCatalogue, Settlement, PPM_ONE};
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::Permill;
 

@@ -1,4 +1,4 @@
-use crate::{mock::*, Error, Event, HoldReason, Maturing, MaturingCursor, WeightInfo};
+use crate::{mock::*, Earnings, Error, Event, HoldReason, Maturing, MaturingCursor, WeightInfo};
 use assay_primitives::Market;
 use frame_support::{
     assert_noop, assert_ok,
@@ -181,7 +181,7 @@ fn an_entry_that_cannot_be_released_does_not_stop_the_others() {
             // Entries come in the order of their hashes: among ten of these, some before the others.
             let strangers = 100..110u64;
             for stash in strangers.clone() {
-                Maturing::<Test>::insert(45, stash, 1);
+                Maturing::<Test>::insert(45, stash, Earnings { amount: 1, fees: 0 });
             }
             run_to(50);
             earn(PETRA, 10);

@@ -1,0 +1,254 @@
+//! One benchmark for each weight.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+use alloc::vec::Vec;
+
+use assay_primitives::{
+    Balance, ChannelId, ListingId, ModelCatalogue, SignedVoucher, Voucher, VoucherKey,
+    VoucherSignature,
+};
+use frame_benchmarking::v2::*;
+use frame_support::{
+    traits::{fungible::Mutate, EnsureOrigin},
+    BoundedVec,
+};
+use frame_system::{pallet_prelude::BlockNumberFor, RawOrigin};
+use sp_runtime::traits::One;
+
+use crate::*;
+
+/// What the benchmarks need of other pallets, and of a keystore.
+pub trait BenchmarkHelper<AccountId> {
+    /// Register an active listing with a royalty; let the treasury exist.
+    fn listing() -> ListingId;
+
+    /// Register a provider that is online, has an endpoint, and offers `listing`. Returns its stash
+    /// and operator.
+    fn provider(listing: ListingId) -> (AccountId, AccountId);
+
+    /// A voucher key of the kind that takes longer to verify.
+    fn voucher_key() -> VoucherKey;
+
+    /// Sign `payload` with [`voucher_key`](Self::voucher_key).
+    fn sign(payload: &[u8]) -> VoucherSignature;
+}
+
+/// Shares of this are above any existential deposit.
+const DEPOSIT: Balance = 1_000_000_000_000;
+const RICH: Balance = 1_000_000_000_000_000_000;
+
+/// Who pays whom, for what.
+struct Cast<T: Config> {
+    user: T::AccountId,
+    listing: ListingId,
+    stash: T::AccountId,
+    operator: T::AccountId,
+}
+
+/// Everybody who takes part, in block 1.
+fn cast<T: Config>() -> Cast<T> {
+    frame_system::Pallet::<T>::set_block_number(One::one());
+    let listing = T::BenchmarkHelper::listing();
+    T::Currency::set_balance(&T::Catalogue::royalty_account(), RICH);
+    let (stash, operator) = T::BenchmarkHelper::provider(listing);
+    let user = account("user", 0, 0);
+    T::Currency::set_balance(&user, RICH);
+    Cast {
+        user,
+        listing,
+        stash,
+        operator,
+    }
+}
+
+fn opened<T: Config>(cast: &Cast<T>) -> Result<ChannelId, BenchmarkError> {
+    let number = NextChannel::<T>::get();
+    let (user, stash) = (cast.user.clone(), cast.stash.clone());
+    let key = T::BenchmarkHelper::voucher_key();
+    Pallet::<T>::do_open(user, stash, cast.listing, key, DEPOSIT)?;
+    Ok(assay_primitives::channel_id(
+        &Pallet::<T>::genesis(),
+        number,
+    ))
+}
+
+/// A voucher over half of the deposit.
+fn voucher<T: Config>(channel: ChannelId) -> SignedVoucher {
+    let cumulative = DEPOSIT / 2;
+    let voucher = Voucher {
+        genesis: Pallet::<T>::genesis(),
+        channel,
+        cumulative,
+    };
+    SignedVoucher {
+        channel,
+        cumulative,
+        signature: T::BenchmarkHelper::sign(&voucher.signing_payload()),
+    }
+}
+
+fn channel<T: Config>(id: ChannelId) -> ChannelRecordOf<T> {
+    Channels::<T>::get(id).expect("its record is kept")
+}
+
+fn go_to_step<T: Config>(id: ChannelId) {
+    let due: BlockNumberFor<T> = channel::<T>(id).state.due().expect("it has a step to take");
+    frame_system::Pallet::<T>::set_block_number(due);
+}
+
+#[benchmarks]
+mod benchmarks {
+    use super::*;
+
+    #[benchmark]
+    fn open() {
+        let cast = cast::<T>();
+        let key = T::BenchmarkHelper::voucher_key();
+
+        #[extrinsic_call]
+        _(
+            RawOrigin::Signed(cast.user.clone()),
+            cast.stash.clone(),
+            cast.listing,
+            key,
+            DEPOSIT,
+        );
+
+        assert_eq!(NextChannel::<T>::get(), 1);
+    }
+
+    /// The channel was closing.
+    #[benchmark]
+    fn top_up() -> Result<(), BenchmarkError> {
+        let cast = cast::<T>();
+        let id = opened(&cast)?;
+        Pallet::<T>::do_request_close(cast.user.clone(), id)?;
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(cast.user.clone()), id, DEPOSIT);
+
+        assert_eq!(channel::<T>(id).deposit, 2 * DEPOSIT);
+        Ok(())
+    }
+
+    #[benchmark]
+    fn settle() -> Result<(), BenchmarkError> {
+        let cast = cast::<T>();
+        let id = opened(&cast)?;
+        let voucher = voucher::<T>(id);
+
+        #[extrinsic_call]
+        _(
+            RawOrigin::Signed(cast.user.clone()),
+            voucher,
+            voucher.cumulative,
+        );
+
+        assert_eq!(channel::<T>(id).settled, voucher.cumulative);
+        Ok(())
+    }
+
+    #[benchmark]
+    fn settle_many(n: Linear<1, MAX_VOUCHERS>) -> Result<(), BenchmarkError> {
+        let cast = cast::<T>();
+        let ids = (0..n)
+            .map(|_| opened(&cast))
+            .collect::<Result<Vec<_>, _>>()?;
+        let vouchers: Vec<_> = ids
+            .iter()
+            .map(|id| voucher::<T>(*id))
+            .map(|voucher| (voucher, voucher.cumulative))
+            .collect();
+        let vouchers = BoundedVec::truncate_from(vouchers);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(cast.user.clone()), vouchers);
+
+        assert!(ids.iter().all(|id| channel::<T>(*id).settled > 0));
+        Ok(())
+    }
+
+    /// The channel was closing, and its last voucher is settled.
+    #[benchmark]
+    fn close() -> Result<(), BenchmarkError> {
+        let cast = cast::<T>();
+        let id = opened(&cast)?;
+        Pallet::<T>::do_request_close(cast.user.clone(), id)?;
+        let voucher = voucher::<T>(id);
+
+        #[extrinsic_call]
+        _(
+            RawOrigin::Signed(cast.operator.clone()),
+            id,
+            Some((voucher, voucher.cumulative)),
+        );
+
+        assert!(channel::<T>(id).is_closed());
+        Ok(())
+    }
+
+    #[benchmark]
+    fn request_close() -> Result<(), BenchmarkError> {
+        let cast = cast::<T>();
+        let id = opened(&cast)?;
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(cast.user.clone()), id);
+
+        assert!(channel::<T>(id).state.due().is_some());
+        Ok(())
+    }
+
+    #[benchmark]
+    fn finalize() -> Result<(), BenchmarkError> {
+        let cast = cast::<T>();
+        let id = opened(&cast)?;
+        Pallet::<T>::do_request_close(cast.user.clone(), id)?;
+        go_to_step::<T>(id);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(cast.user.clone()), id);
+
+        assert!(channel::<T>(id).is_closed());
+        Ok(())
+    }
+
+    #[benchmark]
+    fn remove() -> Result<(), BenchmarkError> {
+        let cast = cast::<T>();
+        let id = opened(&cast)?;
+        Pallet::<T>::do_close(cast.stash.clone(), id, None)?;
+        go_to_step::<T>(id);
+        let result;
+
+        #[block]
+        {
+            result = Pallet::<T>::do_finalize(id);
+        }
+
+        result?;
+        assert!(!Channels::<T>::contains_key(id));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn set_parameters() -> Result<(), BenchmarkError> {
+        let origin =
+            T::AdminOrigin::try_successful_origin().map_err(|_| BenchmarkError::Weightless)?;
+        let parameters = ParametersOf::<T>::default();
+
+        #[extrinsic_call]
+        _(origin as T::RuntimeOrigin, parameters.clone());
+
+        assert_eq!(Params::<T>::get(), parameters);
+        Ok(())
+    }
+
+    impl_benchmark_test_suite!(Pallet, crate::mock::genesis(), crate::mock::Test);
+}

@@ -1,0 +1,74 @@
+//! What each call costs: not measured yet, but put together from the measured figures of jobs and
+//! providers, and an sr25519 verification. Measure with scripts/weights.
+
+use frame_support::weights::{constants::ParityDbWeight, Weight};
+
+pub trait WeightInfo {
+    fn open() -> Weight;
+    fn top_up() -> Weight;
+    fn settle() -> Weight;
+    fn settle_many(n: u32) -> Weight;
+    fn close() -> Weight;
+    fn request_close() -> Weight;
+    fn finalize() -> Weight;
+    fn remove() -> Weight;
+    fn set_parameters() -> Weight;
+
+    /// The heaviest step that a channel may take.
+    fn heaviest_step() -> Weight {
+        Self::finalize().max(Self::remove())
+    }
+
+    /// What the chain does by itself for a channel that was opened, at most.
+    fn future() -> Weight {
+        Self::finalize().saturating_add(Self::remove())
+    }
+}
+
+impl WeightInfo for () {
+    fn open() -> Weight {
+        Weight::from_parts(110_000_000, 7612)
+            .saturating_add(ParityDbWeight::get().reads(9))
+            .saturating_add(ParityDbWeight::get().writes(7))
+    }
+    fn top_up() -> Weight {
+        Weight::from_parts(60_000_000, 7612)
+            .saturating_add(ParityDbWeight::get().reads(4))
+            .saturating_add(ParityDbWeight::get().writes(4))
+    }
+    fn settle() -> Weight {
+        Weight::from_parts(310_000_000, 11402)
+            .saturating_add(ParityDbWeight::get().reads(13))
+            .saturating_add(ParityDbWeight::get().writes(11))
+    }
+    fn settle_many(n: u32) -> Weight {
+        Weight::from_parts(20_000_000, 3658)
+            .saturating_add(Weight::from_parts(310_000_000, 0).saturating_mul(n.into()))
+            .saturating_add(ParityDbWeight::get().reads((13_u64).saturating_mul(n.into())))
+            .saturating_add(ParityDbWeight::get().writes((11_u64).saturating_mul(n.into())))
+            .saturating_add(Weight::from_parts(0, 11402).saturating_mul(n.into()))
+    }
+    fn close() -> Weight {
+        Weight::from_parts(360_000_000, 11402)
+            .saturating_add(ParityDbWeight::get().reads(16))
+            .saturating_add(ParityDbWeight::get().writes(14))
+    }
+    fn request_close() -> Weight {
+        Weight::from_parts(20_000_000, 4301)
+            .saturating_add(ParityDbWeight::get().reads(2))
+            .saturating_add(ParityDbWeight::get().writes(2))
+    }
+    fn finalize() -> Weight {
+        Weight::from_parts(60_000_000, 4301)
+            .saturating_add(ParityDbWeight::get().reads(6))
+            .saturating_add(ParityDbWeight::get().writes(6))
+    }
+    fn remove() -> Weight {
+        Weight::from_parts(40_000_000, 4301)
+            .saturating_add(ParityDbWeight::get().reads(3))
+            .saturating_add(ParityDbWeight::get().writes(6))
+    }
+    fn set_parameters() -> Weight {
+        Weight::from_parts(3_500_000, 0).saturating_add(ParityDbWeight::get().writes(1))
+    }
+}

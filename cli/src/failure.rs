@@ -36,9 +36,10 @@ impl From<Error> for Failure {
         let message = error.to_string();
         match error {
             _ if error.is_chain() => Self::Chain(message),
-            Error::Dispatch { .. } | Error::NotAccepted { .. } | Error::Timeout { .. } => {
-                Self::Request(message)
-            }
+            Error::Dispatch { .. }
+            | Error::NotAccepted { .. }
+            | Error::Timeout { .. }
+            | Error::Answer(_) => Self::Request(message),
             _ => Self::Usage(message),
         }
     }

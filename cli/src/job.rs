@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use assay_client::{
     chain::{runtime, Job, JobState},
-    AccountId32, Chain,
+    AccountId32, Chain, Text,
 };
 use clap::{Args, Subcommand};
 use serde_json::{json, Value};
@@ -15,7 +15,6 @@ use crate::{
     receipt::{self, Target},
     records,
     request::{Request, RequestArgs},
-    text::Text,
     watch::{follow, look, read, Goal, Seen},
 };
 
@@ -188,7 +187,10 @@ async fn show(
         fields.insert("output".into(), output.clone().into());
         fields.insert("text".into(), text.clone().into());
         let receipt = receipt.as_ref().ok().and_then(Option::as_ref);
-        fields.insert("receipt".into(), receipt.map(|answer| answer.to_json()).into());
+        fields.insert(
+            "receipt".into(),
+            receipt.map(|answer| answer.to_json()).into(),
+        );
     }
     let saved = target.as_ref().map(|target| target.path().display());
     context.show(json, || {
@@ -233,7 +235,7 @@ async fn answer(
     let parts = &listing.parts.0;
     let text = Text::open(folder)?;
     text.check(parts)?;
-    text.answer(output, &parts.spec.stop_tokens)
+    Ok(text.answer(output, &parts.spec.stop_tokens)?)
 }
 
 #[cfg(test)]

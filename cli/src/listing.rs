@@ -3,10 +3,10 @@
 
 use assay_client::{
     chain::{Listing, ListingStatus},
-    AccountId32, Snapshot, H256,
+    AccountId32, Snapshot, Text, H256,
 };
 
-use crate::{failure::Failure, records, text::Text};
+use crate::{failure::Failure, records};
 
 pub type Found = (H256, Listing);
 

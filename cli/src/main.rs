@@ -18,7 +18,6 @@ mod receipt;
 mod records;
 mod request;
 mod run;
-mod text;
 mod transfer;
 mod verify;
 mod watch;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use assay_client::{
     chain::{runtime, Listing},
-    keys, AccountId32, Amount, Chain, H256,
+    keys,
+    text::{Message, Text},
+    AccountId32, Amount, Chain, H256,
 };
 use assay_primitives::{Profile, Sampling, SamplingError, TokenId};
 use clap::Args;
@@ -14,7 +16,6 @@ use crate::{
     failure::Failure,
     funds, listing,
     offers::{Lengths, Offers},
-    text::Text,
 };
 
 const DEFAULT_OUTPUT_TOKENS: u32 = 256;
@@ -144,7 +145,13 @@ impl Request {
             listing::for_text(&snapshot, args.model.as_deref(), &text).await?;
         let prompt = match args.raw {
             true => text.raw(&args.prompt)?,
-            false => text.chat(args.system.as_deref(), &args.prompt)?,
+            false => {
+                let system = args.system.map(|system| Message::new("system", system));
+                let user = Message::new("user", args.prompt);
+                let messages: Vec<Message> = system.into_iter().chain([user]).collect();
+                let tokens = text.chat(&messages);
+                tokens.map_err(|error| Failure::Usage(format!("{error} (--raw)")))?
+            }
         };
         let prompt_len = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
         let max_output_tokens = output_limit(

@@ -9,6 +9,7 @@ use std::{
 use assay_client::{
     answer::Answer,
     folder::{ModelFolder, ModelWeights},
+    Text,
 };
 use assay_exact::{
     answer::{check, Request, Wrong},
@@ -26,7 +27,6 @@ use crate::{
     failure::Failure,
     receipt::{self, held_against_chain, Source},
     records,
-    text::Text,
     watch::look,
 };
 

@@ -87,6 +87,19 @@ pub enum Error {
         next: String,
     },
 
+    /// A chat template refuses the conversation, or fails.
+    #[error(
+        "the chat template cannot be filled in: {0}; write other messages, or send the prompt as it stands, \
+         without the template"
+    )]
+    Template(String),
+
+    #[error("the prompt cannot be tokenised: {0}; write it differently")]
+    Prompt(String),
+
+    #[error("the answer's tokens have no text: {0}; look at the tokens themselves")]
+    Answer(String),
+
     /// An exact model folder cannot be used.
     #[error("{0}")]
     ExactFolder(String),
@@ -250,7 +263,7 @@ impl Error {
 }
 
 /// A message from elsewhere, on one line.
-fn one_line(message: &str) -> String {
+pub(crate) fn one_line(message: &str) -> String {
     message
         .split_whitespace()
         .collect::<Vec<_>>()

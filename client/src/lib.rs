@@ -6,6 +6,7 @@
 //! * [`folder`] checks a model folder and turns it into the [`assay_primitives::ModelParts`] of its
 //!   listing.
 //! * [`answer`] is an answer with all that is needed to check it again, and its file.
+//! * [`Text`] turns conversations into tokens and tokens into text, with the files that a listing names.
 //! * [`SignedReceipt`] is what a provider put its name to, and [`listing_id`] binds it to a model.
 
 pub mod amount;
@@ -15,12 +16,14 @@ mod error;
 pub mod folder;
 pub mod keys;
 mod receipt;
+pub mod text;
 
 pub use self::{
     amount::Amount,
     chain::{Chain, Included, Snapshot, Wait},
     error::Error,
     receipt::{listing_id, SignedReceipt},
+    text::Text,
 };
 pub use assay_primitives as primitives;
 pub use subxt;

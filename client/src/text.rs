@@ -1,38 +1,63 @@
 //! From text to tokens and back, with the files whose hashes are on the chain.
 
-use std::path::{Path, PathBuf};
-
-use assay_client::{
-    folder::{self, SpecialTokens},
-    H256,
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
 };
+
 use assay_primitives::{ModelParts, TokenId};
 use minijinja::{context, syntax::SyntaxConfig, Environment, ErrorKind, Value};
 use minijinja_contrib::pycompat;
+use subxt::utils::H256;
 use tokenizers::Tokenizer;
 
-use crate::failure::Failure;
+use crate::{
+    error::one_line,
+    folder::{self, SpecialTokens},
+    Error,
+};
 
+/// The tokenizer and the chat template of a model folder.
 pub struct Text {
     folder: PathBuf,
     tokenizer: Tokenizer,
     tokenizer_hash: H256,
     template: String,
     special: SpecialTokens,
+    /// Tokens that mean something to the model and are no text.
+    unseen: HashSet<TokenId>,
+}
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    pub content: String,
+}
+
+impl Message {
+    pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
+        Self {
+            role: role.into(),
+            content: content.into(),
+        }
+    }
 }
 
 impl Text {
     /// Open the tokenizer and the template in `folder`.
-    pub fn open(folder: &Path) -> Result<Self, Failure> {
+    pub fn open(folder: &Path) -> Result<Self, Error> {
         let bytes = folder::tokenizer(folder)?;
         let tokenizer_hash = folder::hash(&bytes);
         let tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| {
-            Failure::Usage(format!(
-                "{}: tokenizer.json is not a tokenizer: {error}; ask the model's publisher",
-                folder.display()
-            ))
+            let problem = format!("tokenizer.json is not a tokenizer: {error}");
+            Error::file(folder, problem, "ask the model's publisher")
         })?;
+        let added = tokenizer.get_added_tokens_decoder().into_iter();
+        let unseen = added.filter(|(_, token)| token.special);
         Ok(Self {
+            unseen: unseen.map(|(id, _)| id).collect(),
             folder: folder.into(),
             tokenizer,
             tokenizer_hash,
@@ -61,38 +86,36 @@ impl Text {
     }
 
     /// That these are the listing's files, or which is not.
-    pub fn check(&self, parts: &ModelParts) -> Result<(), Failure> {
+    pub fn check(&self, parts: &ModelParts) -> Result<(), Error> {
         for (what, found, listed) in self.hashes(parts) {
             check(what, &self.folder, found, listed)?;
         }
         Ok(())
     }
 
-    /// Tokens of a prompt in the model's chat format.
-    pub fn chat(&self, system: Option<&str>, prompt: &str) -> Result<Vec<TokenId>, Failure> {
+    /// Tokens of a conversation in the model's chat format, up to where the answer begins. A model without a
+    /// format reads the last message as it stands.
+    pub fn chat(&self, messages: &[Message]) -> Result<Vec<TokenId>, Error> {
         if self.template.is_empty() {
-            return self.raw(prompt);
+            let last = messages.last().map(|message| message.content.as_str());
+            return self.raw(last.unwrap_or_default());
         }
-        let text = render(&self.template, system, prompt, &self.special).map_err(|error| {
-            Failure::Usage(format!(
-                "the chat template cannot be filled in: {error}; try --raw"
-            ))
-        })?;
+        let text = render(&self.template, messages, &self.special)
+            .map_err(|reason| Error::Template(one_line(&reason)))?;
         // The template has put in the special tokens itself.
         self.encode(&text, false)
     }
 
     /// Tokens of a text as it stands.
-    pub fn raw(&self, text: &str) -> Result<Vec<TokenId>, Failure> {
+    pub fn raw(&self, text: &str) -> Result<Vec<TokenId>, Error> {
         self.encode(text, true)
     }
 
-    fn encode(&self, text: &str, special: bool) -> Result<Vec<TokenId>, Failure> {
-        let encoding = self.tokenizer.encode(text, special).map_err(|error| {
-            Failure::Usage(format!(
-                "the prompt cannot be tokenised: {error}; write it differently"
-            ))
-        })?;
+    fn encode(&self, text: &str, special: bool) -> Result<Vec<TokenId>, Error> {
+        let encoding = self
+            .tokenizer
+            .encode(text, special)
+            .map_err(|error| Error::Prompt(one_line(&error.to_string())))?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -103,38 +126,38 @@ impl Text {
     }
 
     /// The text of an answer, without the stop token that ended it.
-    pub fn answer(&self, output: &[TokenId], stop_tokens: &[TokenId]) -> Result<String, Failure> {
+    pub fn answer(&self, output: &[TokenId], stop_tokens: &[TokenId]) -> Result<String, Error> {
         let output = match output.split_last() {
             Some((last, rest)) if stop_tokens.contains(last) => rest,
             _ => output,
         };
-        self.tokenizer.decode(output, true).map_err(|error| {
-            Failure::Request(format!(
-                "the answer's tokens have no text: {error}; see --output json"
-            ))
-        })
+        self.decode(output)
+    }
+
+    /// The text of tokens, without the special ones.
+    pub fn decode(&self, tokens: &[TokenId]) -> Result<String, Error> {
+        let text = self.tokenizer.decode(tokens, true);
+        text.map_err(|error| Error::Answer(one_line(&error.to_string())))
+    }
+
+    /// Whether the token is left out of every text.
+    pub fn is_special(&self, token: TokenId) -> bool {
+        self.unseen.contains(&token)
     }
 }
 
-fn check(what: &str, folder: &Path, found: H256, listed: H256) -> Result<(), Failure> {
+fn check(what: &str, folder: &Path, found: H256, listed: H256) -> Result<(), Error> {
     if found == listed {
         return Ok(());
     }
-    Err(Failure::Usage(format!(
-        "{}: the hash of the {what} is {found:?}, the listing names {listed:?}; take the folder from \
-         the listing's URI or choose another --model",
-        folder.display()
-    )))
+    let problem = format!("the hash of the {what} is {found:?}, the listing names {listed:?}");
+    let next = "take the folder from the listing's URI or choose another --model";
+    Err(Error::file(folder, problem, next))
 }
 
 /// Fill in a chat template as its authors expect: Jinja with Python's methods, the block options
 /// of the Hugging Face library, and `raise_exception`.
-fn render(
-    template: &str,
-    system: Option<&str>,
-    prompt: &str,
-    special: &SpecialTokens,
-) -> Result<String, String> {
+fn render(template: &str, messages: &[Message], special: &SpecialTokens) -> Result<String, String> {
     let mut environment = Environment::new();
     let syntax = SyntaxConfig::builder()
         .trim_blocks(true)
@@ -145,10 +168,10 @@ fn render(
     environment.add_function("raise_exception", |message: String| -> Result<Value, _> {
         Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
     });
-    let message = |role: &str, content: &str| context! { role => role, content => content };
-    let mut messages: Vec<Value> = Vec::new();
-    messages.extend(system.map(|system| message("system", system)));
-    messages.push(message("user", prompt));
+    let message = |Message { role, content }: &Message| {
+        context! { role => role.as_str(), content => content.as_str() }
+    };
+    let messages: Vec<Value> = messages.iter().map(message).collect();
     let variables = context! {
         messages => messages,
         add_generation_prompt => true,
@@ -172,7 +195,11 @@ mod tests {
     }
 
     fn rendered(template: &str) -> Result<String, String> {
-        render(template, Some("Be brief."), " Hello ", &special())
+        let messages = [
+            Message::new("system", "Be brief."),
+            Message::new("user", " Hello "),
+        ];
+        render(template, &messages, &special())
     }
 
     #[test]
@@ -207,7 +234,8 @@ mod tests {
         assert!(rendered(template)
             .unwrap_err()
             .contains("no system message"));
-        assert_eq!(render(template, None, "x", &special()).unwrap(), "");
+        let alone = [Message::new("user", "x")];
+        assert_eq!(render(template, &alone, &special()).unwrap(), "");
     }
 
     #[test]

@@ -1,0 +1,177 @@
+//! What both endpoints are asked in the same words.
+
+use assay_primitives::{Sampling, SamplingError, TokenId, PPM_ONE};
+use serde_json::{Map, Value};
+
+use assay_client::text::Message;
+
+use crate::{
+    fields::{must_be, Fields},
+    ApiError, Limits,
+};
+
+const MAX_STOPS: usize = 4;
+const MAX_STOP_BYTES: usize = 512;
+
+/// A request whose fields are in range.
+#[derive(Debug)]
+pub struct Request {
+    pub model: String,
+    pub prompts: Prompts,
+    /// For the first choice.
+    pub sampling: Sampling,
+    pub max_tokens: Option<u32>,
+    pub stop: Vec<String>,
+    /// Choices for each prompt.
+    pub n: u32,
+    pub logprobs: Option<u8>,
+    pub stream: bool,
+    pub include_usage: bool,
+    pub assay: Option<Value>,
+}
+
+/// What is to be answered. Never empty.
+#[derive(Debug)]
+pub enum Prompts {
+    Chat(Vec<Message>),
+    Plain(Vec<Prompt>),
+}
+
+#[derive(Debug)]
+pub enum Prompt {
+    Text(String),
+    Tokens(Vec<TokenId>),
+}
+
+impl Prompts {
+    /// The field that they came in.
+    pub fn param(&self) -> &'static str {
+        match self {
+            Self::Chat(_) => "messages",
+            Self::Plain(_) => "prompt",
+        }
+    }
+
+    /// How many answers of one kind there will be.
+    fn count(&self) -> usize {
+        match self {
+            Self::Chat(_) => 1,
+            Self::Plain(prompts) => prompts.len(),
+        }
+    }
+}
+
+impl Request {
+    /// Reads what both endpoints have in common.
+    pub fn read(
+        fields: &Fields,
+        prompts: Prompts,
+        max_tokens: Option<u32>,
+        logprobs: Option<u8>,
+        limits: &Limits,
+    ) -> Result<Self, ApiError> {
+        let model = fields.text("model")?.ok_or_else(|| {
+            ApiError::invalid("model is missing; GET /v1/models lists those that there are")
+                .param("model")
+        })?;
+        for penalty in ["presence_penalty", "frequency_penalty"] {
+            fields.refuse(penalty, |value| value.as_f64() == Some(0.0))?;
+        }
+        fields.refuse("logit_bias", is_empty)?;
+        let n = fields.whole("n", 1..=limits.choices)?.unwrap_or(1);
+        let prompt_count = prompts.count();
+        if prompt_count.saturating_mul(n as usize) > limits.choices as usize {
+            return Err(ApiError::invalid(format!(
+                "{prompt_count} prompts with {n} choices each are more than {} answers; ask for fewer at a time",
+                limits.choices
+            ))
+            .param(prompts.param()));
+        }
+        let options = fields.object("stream_options")?;
+        let include_usage = options.and_then(|options| options.get("include_usage"));
+        Ok(Self {
+            model: model.into(),
+            prompts,
+            sampling: sampling(fields)?,
+            max_tokens,
+            stop: stop(fields)?,
+            n,
+            logprobs,
+            stream: fields.flag("stream")?.unwrap_or_default(),
+            include_usage: include_usage == Some(&Value::Bool(true)),
+            assay: fields.object("assay")?.cloned().map(Value::Object),
+        })
+    }
+}
+
+/// Whether a list or an object has nothing in it.
+pub fn is_empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
+}
+
+/// The limit of an answer in tokens that a field names.
+pub fn token_limit(fields: &Fields, name: &str) -> Result<Option<u32>, ApiError> {
+    fields.whole(name, 1..=u32::MAX)
+}
+
+fn sampling(fields: &Fields) -> Result<Sampling, ApiError> {
+    // Some clients say -1 where they mean all.
+    let top_k = fields.whole("top_k", -1..=i64::from(u32::MAX))?;
+    let sampling = Sampling {
+        temperature: parts_per_million(fields, "temperature")?.unwrap_or(PPM_ONE),
+        top_k: top_k.and_then(|k| k.try_into().ok()).unwrap_or(0),
+        top_p: parts_per_million(fields, "top_p")?.unwrap_or(PPM_ONE),
+        min_p: parts_per_million(fields, "min_p")?.unwrap_or(0),
+        penalty: parts_per_million(fields, "repetition_penalty")?.unwrap_or(PPM_ONE),
+        nonce: match fields.whole("seed", i128::from(i64::MIN)..=i128::from(u64::MAX))? {
+            // The low bits, so that a negative seed is one of its own.
+            Some(seed) => seed as u64,
+            None => rand::random(),
+        },
+    };
+    sampling.validate().map_err(out_of_range)?;
+    Ok(sampling)
+}
+
+fn parts_per_million(fields: &Fields, name: &str) -> Result<Option<u32>, ApiError> {
+    let Some(number) = fields.number(name)? else {
+        return Ok(None);
+    };
+    let parts = (number * f64::from(PPM_ONE)).round();
+    if (0.0..=f64::from(u32::MAX)).contains(&parts) {
+        return Ok(Some(parts as u32));
+    }
+    Err(must_be(name, "within its range, and is far from it"))
+}
+
+fn out_of_range(error: SamplingError) -> ApiError {
+    let (param, range) = match error {
+        SamplingError::TemperatureTooHigh | SamplingError::TemperatureTooLow => {
+            ("temperature", "0, or from 0.001 to 10")
+        }
+        SamplingError::TopP => ("top_p", "above 0 and at most 1"),
+        SamplingError::MinP => ("min_p", "from 0 to 1"),
+        SamplingError::Penalty => ("repetition_penalty", "from 0.5 to 4"),
+    };
+    must_be(param, range)
+}
+
+fn stop(fields: &Fields) -> Result<Vec<String>, ApiError> {
+    let strings = match fields.value("stop") {
+        None => return Ok(Vec::new()),
+        Some(Value::String(one)) => Some(vec![one.clone()]),
+        Some(Value::Array(many)) => many
+            .iter()
+            .map(|one| one.as_str().map(str::to_owned))
+            .collect(),
+        Some(_) => None,
+    };
+    let fits = |stop: &String| !stop.is_empty() && stop.len() <= MAX_STOP_BYTES;
+    strings
+        .filter(|strings| strings.len() <= MAX_STOPS && strings.iter().all(fits))
+        .ok_or_else(|| {
+            let what =
+                format!("a string of 1 to {MAX_STOP_BYTES} bytes, or a list of up to {MAX_STOPS}");
+            must_be("stop", &what)
+        })
+}

@@ -1,0 +1,229 @@
+//! How answers look in JSON.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{json, Map, Value};
+
+use crate::choice::{Delta, Logprob};
+
+/// Stands for the logarithm of zero, which JSON has not.
+const IMPOSSIBLE: f32 = -9999.0;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    Chat,
+    Completions,
+}
+
+impl Endpoint {
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/v1/chat/completions",
+            Self::Completions => "/v1/completions",
+        }
+    }
+}
+
+/// What every chunk of an answer says again.
+pub struct Shape {
+    endpoint: Endpoint,
+    id: String,
+    created: u64,
+    model: String,
+}
+
+/// Tokens of an answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    pub prompt: usize,
+    /// Of all choices.
+    pub completion: usize,
+}
+
+/// A whole choice.
+#[derive(Default)]
+pub struct Collected {
+    pub text: String,
+    pub logprobs: Vec<Logprob>,
+    pub assay: Option<Value>,
+    pub finish: Option<&'static str>,
+}
+
+impl Collected {
+    pub fn add(&mut self, delta: Delta) {
+        self.text.push_str(&delta.text);
+        self.logprobs.extend(delta.logprobs);
+        if let Some(assay) = delta.assay {
+            match &mut self.assay {
+                None => self.assay = Some(assay),
+                Some(all) => merge(all, assay),
+            }
+        }
+        self.finish = delta.finish.map(|finish| finish.as_str());
+    }
+}
+
+/// Appends lists to lists; of anything else the later one stays.
+fn merge(all: &mut Value, later: Value) {
+    match (all, later) {
+        (Value::Object(all), Value::Object(later)) => {
+            for (name, value) in later {
+                match (all.get_mut(&name), value) {
+                    (Some(Value::Array(all)), Value::Array(mut later)) => all.append(&mut later),
+                    (_, value) => {
+                        all.insert(name, value);
+                    }
+                }
+            }
+        }
+        (all, later) => *all = later,
+    }
+}
+
+impl Shape {
+    pub fn new(endpoint: Endpoint, model: String) -> Self {
+        let prefix = match endpoint {
+            Endpoint::Chat => "chatcmpl",
+            Endpoint::Completions => "cmpl",
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            endpoint,
+            id: format!("{prefix}-{:032x}", rand::random::<u128>()),
+            created: now.map(|since| since.as_secs()).unwrap_or_default(),
+            model,
+        }
+    }
+
+    /// An answer in one piece.
+    pub fn whole(&self, choices: &[Collected], usage: Usage, logprobs: bool) -> Value {
+        let choices = (0u32..).zip(choices).map(|(index, choice)| {
+            let mut value = match self.endpoint {
+                Endpoint::Chat => {
+                    let content = &choice.text;
+                    json!({ "message": { "role": "assistant", "content": content, "refusal": null } })
+                }
+                Endpoint::Completions => json!({ "text": choice.text }),
+            };
+            value["index"] = index.into();
+            value["finish_reason"] = choice.finish.into();
+            value["logprobs"] = self.logprobs(&choice.logprobs, logprobs);
+            if let Some(assay) = &choice.assay {
+                value["assay"] = assay.clone();
+            }
+            value
+        });
+        let mut value = self.frame(choices.collect(), false);
+        value["usage"] = usage.json();
+        value
+    }
+
+    /// The chunk that begins a choice; only chats have one.
+    pub fn opening(&self, choice: u32) -> Option<Value> {
+        let chunk = || {
+            let delta = json!({ "role": "assistant", "content": "" });
+            json!({ "index": choice, "delta": delta, "logprobs": null, "finish_reason": null })
+        };
+        (self.endpoint == Endpoint::Chat).then(|| self.frame(vec![chunk()], true))
+    }
+
+    /// The chunk of a step, if it has anything to say.
+    pub fn chunk(&self, delta: Delta, logprobs: bool) -> Option<Value> {
+        let is_silent = delta.text.is_empty()
+            && delta.logprobs.is_empty()
+            && delta.assay.is_none()
+            && delta.finish.is_none();
+        if is_silent {
+            return None;
+        }
+        let has_text = !delta.text.is_empty();
+        let mut choice = match self.endpoint {
+            // The last chunk of a chat has no content, unless text was withheld until then.
+            Endpoint::Chat if delta.finish.is_some() && !has_text => json!({ "delta": {} }),
+            Endpoint::Chat => json!({ "delta": { "content": delta.text } }),
+            Endpoint::Completions => json!({ "text": delta.text }),
+        };
+        choice["index"] = delta.choice.into();
+        let logprobs = logprobs && !delta.logprobs.is_empty();
+        choice["logprobs"] = self.logprobs(&delta.logprobs, logprobs);
+        choice["finish_reason"] = delta.finish.map(|finish| finish.as_str()).into();
+        if let Some(assay) = delta.assay {
+            choice["assay"] = assay;
+        }
+        Some(self.frame(vec![choice], true))
+    }
+
+    /// The chunk with the usage, which is the last.
+    pub fn usage_chunk(&self, usage: Usage) -> Value {
+        let mut value = self.frame(Vec::new(), true);
+        value["usage"] = usage.json();
+        value
+    }
+
+    fn frame(&self, choices: Vec<Value>, is_chunk: bool) -> Value {
+        let object = match (self.endpoint, is_chunk) {
+            (Endpoint::Chat, true) => "chat.completion.chunk",
+            (Endpoint::Chat, false) => "chat.completion",
+            (Endpoint::Completions, _) => "text_completion",
+        };
+        json!({
+            "id": self.id,
+            "object": object,
+            "created": self.created,
+            "model": self.model,
+            "choices": choices,
+        })
+    }
+
+    fn logprobs(&self, logprobs: &[Logprob], wanted: bool) -> Value {
+        match self.endpoint {
+            _ if !wanted => Value::Null,
+            Endpoint::Chat => {
+                let content: Vec<Value> = logprobs.iter().map(of_chat).collect();
+                json!({ "content": content, "refusal": null })
+            }
+            Endpoint::Completions => of_completions(logprobs),
+        }
+    }
+}
+
+impl Usage {
+    fn json(self) -> Value {
+        json!({
+            "prompt_tokens": self.prompt,
+            "completion_tokens": self.completion,
+            "total_tokens": self.prompt + self.completion,
+        })
+    }
+}
+
+fn of_chat(token: &Logprob) -> Value {
+    let entry = |text: &str, logprob: f32| {
+        // A part of a character has no text to give the bytes of.
+        let bytes = (!text.contains('\u{fffd}')).then(|| text.as_bytes());
+        json!({ "token": text, "logprob": finite(logprob), "bytes": bytes })
+    };
+    let mut value = entry(&token.token, token.logprob);
+    let top = token.top.iter();
+    value["top_logprobs"] = top.map(|(text, logprob)| entry(text, *logprob)).collect();
+    value
+}
+
+fn of_completions(tokens: &[Logprob]) -> Value {
+    let top = |token: &Logprob| -> Map<String, Value> {
+        let top = token.top.iter();
+        top.map(|(text, logprob)| (text.clone(), finite(*logprob).into()))
+            .collect()
+    };
+    let each = |value: fn(&Logprob) -> Value| tokens.iter().map(value).collect::<Vec<_>>();
+    json!({
+        "tokens": each(|token| token.token.as_str().into()),
+        "token_logprobs": each(|token| finite(token.logprob).into()),
+        "top_logprobs": tokens.iter().map(top).collect::<Vec<_>>(),
+        "text_offset": each(|token| token.offset.into()),
+    })
+}
+
+fn finite(logprob: f32) -> f32 {
+    logprob.clamp(IMPOSSIBLE, 0.0)
+}

@@ -6,17 +6,20 @@
 //! and put together, the bits are the same.
 
 mod attention;
+mod embedding;
 mod linear;
 mod pass;
 mod times;
 
 use core::fmt;
+use std::io;
 
 pub use self::times::{Part, Times};
-use self::{attention::Attention, pass::Pass};
+use self::{attention::Attention, embedding::Rows, pass::Pass};
 use crate::{
     cache::Cache,
     cpu::Cpu,
+    folder::{Folder, LowLimbs},
     leaf::{LeafError, Operand},
     model::{Model, ModelError},
     op::norm,
@@ -41,6 +44,8 @@ pub enum EngineError {
     Cache,
     /// A stored number is outside its range.
     Leaf(LeafError),
+    /// A token's row of the embedding does not come from the model's file.
+    Read { token: u32, error: io::ErrorKind },
 }
 
 impl fmt::Display for EngineError {
@@ -51,6 +56,11 @@ impl fmt::Display for EngineError {
             Self::Context => write!(f, "more positions than the model's context"),
             Self::Cache => write!(f, "the cache belongs to a model of another shape"),
             Self::Leaf(error) => write!(f, "a number is outside the format: {error:?}"),
+            Self::Read { token, error } => write!(
+                f,
+                "the embedding of token {token} cannot be read from the model's weights: {error}; \
+                 see whether the folder is still whole"
+            ),
         }
     }
 }
@@ -106,8 +116,9 @@ pub struct Sequence<'a> {
 /// A model that was checked, and what it runs on.
 #[derive(Debug)]
 pub struct Engine<'m> {
-    model: &'m Model<'m>,
+    model: Model<'m>,
     cpu: &'m Cpu,
+    embedding: Rows<'m>,
     intervals: Intervals,
     hidden: norm::Width,
     head: norm::Width,
@@ -116,21 +127,35 @@ pub struct Engine<'m> {
 
 impl<'m> Engine<'m> {
     /// Checks the shape, all lengths and the ranges of the small parameters.
-    pub fn new(model: &'m Model<'m>, cpu: &'m Cpu) -> Result<Self, EngineError> {
+    pub fn new(model: &Model<'m>, cpu: &'m Cpu) -> Result<Self, EngineError> {
+        Self::with(model.clone(), None, cpu)
+    }
+
+    /// Runs a folder's model. The embedding's low limbs are read row by row, and take no memory.
+    pub fn of(folder: &'m Folder, cpu: &'m Cpu) -> Result<Self, EngineError> {
+        Self::with(folder.model(), Some(folder.low_limbs()), cpu)
+    }
+
+    fn with(
+        model: Model<'m>,
+        low: Option<LowLimbs<'m>>,
+        cpu: &'m Cpu,
+    ) -> Result<Self, EngineError> {
         model.check().map_err(EngineError::Model)?;
         Ok(Self {
-            model,
             cpu,
+            embedding: Rows::new(&model, low),
             intervals: Intervals::new(&model.tables),
             hidden: norm::Width::hidden(model.shape),
             head: norm::Width::head(model.shape),
             attention: Attention::new(model.shape),
+            model,
         })
     }
 
     /// The model that it runs.
-    pub fn model(&self) -> &'m Model<'m> {
-        self.model
+    pub fn model(&self) -> &Model<'m> {
+        &self.model
     }
 
     /// What it runs on.

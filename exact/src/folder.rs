@@ -7,6 +7,7 @@
 
 mod error;
 pub(crate) mod layout;
+mod low_limbs;
 pub(crate) mod manifest;
 pub mod root;
 
@@ -20,7 +21,8 @@ use assay_primitives::ModelParts;
 use memmap2::Mmap;
 use sp_core::H256;
 
-use self::layout::{Kind, Layout, Tensor};
+use self::layout::{Kind, Layout};
+pub(crate) use self::low_limbs::LowLimbs;
 pub use self::{error::FolderError, manifest::Manifest};
 use crate::model::{Embedding, Gamma, Layer, Matrix, Model, Row, Tables};
 
@@ -41,7 +43,8 @@ pub struct Folder {
     path: PathBuf,
     manifest: Manifest,
     parts: ModelParts,
-    tensors: Vec<Tensor>,
+    layout: Layout,
+    file: File,
     weights: Mmap,
     /// For each tensor, its numbers if they are wider than int8.
     decoded: Vec<Decoded>,
@@ -66,7 +69,7 @@ impl Folder {
         })?;
         let layout = Layout::of(&manifest.shape);
         let weights_path = path.join(WEIGHTS);
-        let weights = map(&weights_path)?;
+        let (file, weights) = map(&weights_path)?;
         if weights.len() as u64 != layout.bytes {
             return Err(FolderError::Length {
                 path: weights_path,
@@ -83,7 +86,8 @@ impl Folder {
             path: path.into(),
             manifest,
             parts,
-            tensors: layout.tensors,
+            layout,
+            file,
             weights,
             decoded,
         };
@@ -103,7 +107,7 @@ impl Folder {
 
     /// The tensors of `weights.bin` in their order: name, length in bytes, and root as the manifest has it.
     pub fn tensors(&self) -> impl Iterator<Item = (&str, u64, H256)> {
-        let listed = self.tensors.iter().zip(&self.manifest.tensors);
+        let listed = self.layout.tensors.iter().zip(&self.manifest.tensors);
         listed.map(|(tensor, listed)| (tensor.name.as_str(), tensor.bytes, listed.root))
     }
 
@@ -115,14 +119,17 @@ impl Folder {
     /// Read every byte and compare it with the manifest's hashes. The error names the first tensor or file
     /// that differs.
     pub fn verify(&self) -> Result<H256, FolderError> {
+        let path = self.path.join(WEIGHTS);
+        // Another mapping than the engines': what is read here leaves memory afterwards.
+        let weights = mapped(&path, &self.file)?;
         let mut end = 0;
-        for (tensor, listed) in self.tensors.iter().zip(&self.manifest.tensors) {
-            let padding = self.weights.get(end..tensor.start()).unwrap_or_default();
+        for (tensor, listed) in self.layout.tensors.iter().zip(&self.manifest.tensors) {
+            let padding = weights.get(end..tensor.start()).unwrap_or_default();
             if padding.iter().any(|byte| *byte != 0) {
                 return Err(FolderError::Padding(tensor.name.clone()));
             }
             end = tensor.end();
-            let bytes = tensor.of(&self.weights);
+            let bytes = tensor.of(&weights);
             if root::tensor(tensor.kind, bytes) != listed.root {
                 return Err(FolderError::Changed(tensor.name.clone()));
             }
@@ -141,6 +148,13 @@ impl Folder {
             }
         }
         Ok(self.manifest.root)
+    }
+
+    pub(crate) fn low_limbs(&self) -> LowLimbs<'_> {
+        LowLimbs {
+            file: &self.file,
+            offset: self.layout.low_limbs,
+        }
     }
 
     /// The model, borrowed from the folder.
@@ -198,6 +212,7 @@ impl<'a> Reader<'a> {
     fn take(&mut self) -> (&'a [u8], &'a Decoded) {
         let folder = self.folder;
         let bytes = folder
+            .layout
             .tensors
             .get(self.next)
             .map_or(&[][..], |tensor| tensor.of(&folder.weights));
@@ -282,11 +297,16 @@ fn read_manifest(path: &Path) -> Result<Manifest, FolderError> {
     Manifest::parse(&bytes).map_err(|reason| FolderError::manifest(path, reason))
 }
 
-pub(crate) fn map(path: &Path) -> Result<Mmap, FolderError> {
+pub(crate) fn map(path: &Path) -> Result<(File, Mmap), FolderError> {
     let file = File::open(path).map_err(|error| FolderError::file(path, &error))?;
+    let mapped = mapped(path, &file)?;
+    Ok((file, mapped))
+}
+
+fn mapped(path: &Path, file: &File) -> Result<Mmap, FolderError> {
     // SAFETY: the mapping is only read, as bytes; that nobody writes to the file while the folder is
     // open is the caller's part of the contract.
-    unsafe { Mmap::map(&file) }.map_err(|error| FolderError::file(path, &error))
+    unsafe { Mmap::map(file) }.map_err(|error| FolderError::file(path, &error))
 }
 
 #[cfg(test)]

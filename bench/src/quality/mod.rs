@@ -134,8 +134,7 @@ fn measure(subject: &Subject, cpu: &Cpu) -> Result<Scores> {
     subject.checkpoint.write(&source)?;
     import::huggingface(&source, &target, |_| ())?;
     let folder = Folder::open(&target)?;
-    let model = folder.model();
-    let exact = Engine::new(&model, cpu)?;
+    let exact = Engine::of(&folder, cpu)?;
     let float = Network::new(&subject.checkpoint, Precision::F32)?;
     let q8 = Network::new(&subject.checkpoint, Precision::Q8_0)?;
     let vocabulary = subject.checkpoint.config.vocab_size;

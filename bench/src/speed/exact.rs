@@ -16,8 +16,7 @@ use super::job::{timed, tokens, Job, Outcome, Task};
 pub fn measure(job: &Job, backend: &str) -> Result<Outcome> {
     let cpu = Cpu::new(backend.parse()?, job.threads)?;
     let folder = Folder::open(&job.model)?;
-    let model = folder.model();
-    let engine = Engine::new(&model, &cpu)?;
+    let engine = Engine::of(&folder, &cpu)?;
     // Maps every page of the weights.
     prefill(&engine, &tokens(job.vocabulary, 0, 2))?;
     match job.task {

@@ -250,8 +250,8 @@ impl<'a> Results<'a> {
         ];
         page.table(&header, &rows);
         page.add(
-            "Mapped files count as far as the kernel maps them: the embedding's low limb, which is read for each \
-             token's row alone, comes with the rows around it, and may be the whole of it after some hundred tokens.\n",
+            "Mapped files count as far as the kernel maps them. Of the embedding's low limb, which is not mapped, each \
+             token's row alone is read.\n",
         );
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::{
     leaf::LeafError,
     model::{Gamma, Layer, Matrix},
     number::Scale,
-    op::{embed, rotary},
+    op::rotary,
 };
 
 /// Rows of one pass, each kind one token after the other, and the engine that they run on.
@@ -145,7 +145,7 @@ impl<'a, 'm> Pass<'a, 'm> {
 
     /// Angles, and the residual.
     fn embed(&mut self, batch: &[Sequence]) -> Result<(), EngineError> {
-        let model = self.engine.model;
+        let model = &self.engine.model;
         let (d, n) = (
             usize::from(model.shape.head_dim),
             model.shape.hidden as usize,
@@ -153,6 +153,7 @@ impl<'a, 'm> Pass<'a, 'm> {
         self.angles.resize(self.rows * d, 0);
         self.residual.resize(self.rows * n, 0);
         let mut turns = vec![rotary::Angle { cos: 0, sin: 0 }; d / 2];
+        let mut limbs = Vec::new();
         for piece in &self.pieces {
             let tokens = &batch[piece.sequence].tokens[piece.token..][..piece.tokens];
             for (index, token) in tokens.iter().enumerate() {
@@ -164,7 +165,7 @@ impl<'a, 'm> Pass<'a, 'm> {
                     (*cos, *sin) = (turn.cos, turn.sin);
                 }
                 let x = &mut self.residual[row * n..][..n];
-                embed::row(&model.embedding, *token, model.shape.fraction_bits, x)?;
+                self.engine.embedding.row(*token, &mut limbs, x)?;
             }
         }
         self.times.lap(Part::Embed);
@@ -402,7 +403,7 @@ impl<'a, 'm> Pass<'a, 'm> {
 
     /// Logits of the rows that were asked for, behind what their sequences have.
     fn logits(&mut self, logits: &mut [Vec<i32>]) -> Result<(), EngineError> {
-        let model = self.engine.model;
+        let model = &self.engine.model;
         let n = model.shape.hidden as usize;
         let mut kept = 0;
         for piece in &self.pieces {

@@ -69,6 +69,8 @@ impl Tensor {
 /// All tensors of a model.
 pub(crate) struct Layout {
     pub tensors: Vec<Tensor>,
+    /// Where the embedding's low limbs begin.
+    pub low_limbs: u64,
     /// Length of the file.
     pub bytes: u64,
 }
@@ -89,6 +91,7 @@ impl Layout {
         let width = u32::from(shape.head_dim);
         let mut layout = Self {
             tensors: vec![],
+            low_limbs: 0,
             bytes: 0,
         };
         layout.intervals("tables.exp2", EXP2_INTERVALS);
@@ -163,5 +166,6 @@ impl Layout {
             inputs: inputs as usize,
         };
         self.add(name.into(), kind, rows, inputs);
+        self.low_limbs = self.tensors.last().map_or(0, |tensor| tensor.offset);
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn write(
     convert::all(&shape, &source.checkpoint, &weights_path, writer)?;
 
     let text = source.text;
-    let weights = folder::map(&weights_path)?;
+    let (_, weights) = folder::map(&weights_path)?;
     let weights_bytes = weights.len() as u64;
     let manifest = Manifest::of(
         shape,

@@ -7,6 +7,7 @@ mod gguf;
 mod gguf_file;
 mod gguf_refused;
 mod hostile;
+mod low_limbs;
 mod memory;
 mod refused;
 mod tiny;
@@ -18,8 +19,7 @@ use assay_exact::{folder::Folder, Backend, Cpu, Engine, EngineError, Logits, Seq
 /// Every token's logits, from a new cache.
 fn logits(folder: &Folder, tokens: &[u32]) -> Result<Vec<i32>, EngineError> {
     let cpu = Cpu::new(Backend::best(), 2).unwrap();
-    let model = folder.model();
-    let engine = Engine::new(&model, &cpu)?;
+    let engine = Engine::of(folder, &cpu)?;
     let sequence = Sequence {
         cache: &mut engine.cache(),
         tokens,

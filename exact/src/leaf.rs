@@ -1,8 +1,6 @@
 //! What a leaf may hold: the ranges of the format page's §2 and §7, and the errors of a leaf
 //! outside them.
 
-use crate::model::Row;
-
 /// Most weights in one leaf of a weight tensor, and so most terms of one partial sum.
 pub const WEIGHTS_PER_LEAF: usize = 1024;
 /// Most elements of a row in one block of a sum or a maximum.
@@ -11,6 +9,16 @@ pub const BLOCK: usize = 256;
 pub const PAGE: usize = 16;
 /// Largest quantised activation, 127 · 256.
 pub const MAX_ACTIVATION: i64 = 32512;
+
+/// One output row's scale, `mantissa · 2^exponent`, and its bias in Q16 (0 without biases).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Row {
+    /// 0, or at least 2^15.
+    pub mantissa: u16,
+    /// In [-96, 31].
+    pub exponent: i16,
+    pub bias: i32,
+}
 
 /// Why an element cannot be computed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

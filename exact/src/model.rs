@@ -3,21 +3,12 @@
 
 use alloc::vec::Vec;
 
+pub use crate::leaf::Row;
 use crate::{
     leaf::{self, LeafError},
-    op::attention::power,
+    op::exp2::power,
     shape::{Shape, ShapeError},
 };
-
-/// One output row's scale, `mantissa · 2^exponent`, and its bias in Q16 (0 without biases).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Row {
-    /// 0, or at least 2^15.
-    pub mantissa: u16,
-    /// In [-96, 31].
-    pub exponent: i16,
-    pub bias: i32,
-}
 
 /// int8 weights, one row for each output.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use alloc::{vec, vec::Vec};
 use crate::{
     leaf::{require, Entries, LeafError, Operand},
     number::{floor_div, round, sat},
-    op::attention::power,
+    op::exp2::power,
 };
 
 /// One, in parts per million.

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{candle, exact, files::split_mix, shape::Family};
+use super::{files::split_mix, shape::Family};
 
 /// What a process of this program measures.
 #[derive(Serialize, Deserialize)]
@@ -83,17 +83,6 @@ impl Job {
         );
         serde_json::from_slice(&output.stdout).context("a measurement printed no outcome")
     }
-}
-
-/// Does the job, and prints its outcome as JSON.
-pub fn run(job: &str) -> Result<()> {
-    let job: Job = serde_json::from_str(job).context("--job is not a job")?;
-    let outcome = match &job.engine {
-        Engine::Exact(backend) => exact::measure(&job, backend)?,
-        Engine::Candle(family) => candle::measure(&job, *family)?,
-    };
-    println!("{}", serde_json::to_string(&outcome)?);
-    Ok(())
 }
 
 impl Outcome {

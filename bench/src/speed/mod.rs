@@ -3,8 +3,8 @@
 //!
 //! 1. [`shape`]: what is measured.
 //! 2. [`files`]: random models of these shapes.
-//! 3. [`job`]: one measurement, in a process of its own: by [`exact`] or by [`candle`]; [`llama`] calls
-//!    llama.cpp's own benchmark.
+//! 3. [`job`]: one measurement, in a process of its own, where [`measure`] has it done by [`exact`] or by
+//!    [`candle`]; [`llama`] calls llama.cpp's own benchmark.
 //! 4. [`machine`]: the ceilings.
 //! 5. [`rounds`]: everything in turns, so that what disturbs the machine disturbs all.
 //! 6. [`results`]: medians, tables and bars.
@@ -15,6 +15,7 @@ mod files;
 mod job;
 mod llama;
 mod machine;
+mod measure;
 mod results;
 mod rounds;
 mod shape;
@@ -62,7 +63,7 @@ pub struct Args {
 /// Needs 6 GB below `TMPDIR` while it runs.
 pub fn run(args: Args) -> Result<()> {
     if let Some(job) = &args.job {
-        return job::run(job);
+        return measure::run(job);
     }
     let threads = match args.threads {
         Some(threads) => threads.into(),

@@ -1,6 +1,6 @@
 //! A GGUF file becomes a model folder.
 //!
-//! 1. [`header`]: the file's keys and the places of its tensors.
+//! 1. [`header`]: the file's keys, whose values are read by [`value`], and the places of its tensors.
 //! 2. [`metadata`]: the keys' values, by type.
 //! 3. [`config`]: they become a [`Shape`](crate::Shape), or are refused by name; [`rotary`] finds the
 //!    scaling of the rotary frequencies in its factors.
@@ -13,6 +13,7 @@ mod metadata;
 mod names;
 mod rotary;
 mod tokenizer;
+mod value;
 
 use std::path::Path;
 

@@ -7,11 +7,11 @@
 use alloc::{vec, vec::Vec};
 
 use crate::{
-    leaf::{self, pair, require, Entries, LeafError, Operand, BLOCK, PAGE},
+    leaf::{require, Entries, LeafError, Operand, BLOCK, PAGE},
     number::{bits, floor_div, isqrt, round, round_sat, Scale},
 };
 
-use super::sum;
+use super::{exp2::power, sum};
 
 /// log2(e) in Q60.
 const LOG2_E: i64 = 1_663_303_525_136_163_595;
@@ -107,16 +107,6 @@ fn decay<E: Entries + ?Sized>(
     let delta = i64::from(maxima.score).wrapping_sub(score.into());
     require(delta >= 0, Operand::Maximum)?;
     Ok((power(delta & 0xffff, exp2)?, (delta >> 16) as i32))
-}
-
-/// T(f): 2^(-f/2^16) in Q30, interpolated in the exp2 table; 0 ≤ f < 2^16.
-#[inline]
-pub(crate) fn power<E: Entries + ?Sized>(fraction: i64, exp2: &E) -> Result<i64, LeafError> {
-    let interval = (fraction >> 8) as usize & 0xff;
-    let (below, above) = pair(exp2, interval, leaf::exp2)?;
-    require(interval > 0 || below == 1 << 30, leaf::Parameter::Exp2)?;
-    let slope = above.wrapping_sub(below).wrapping_mul(fraction & 0xff);
-    Ok(below.wrapping_add(round(slope, 8)))
 }
 
 /// The part of D that at most [`BLOCK`] positions add.

@@ -7,6 +7,7 @@
 
 pub mod attention;
 pub mod embed;
+pub(crate) mod exp2;
 pub mod head_norm;
 pub mod linear;
 pub mod norm;

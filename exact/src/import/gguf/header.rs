@@ -7,11 +7,12 @@ use std::{collections::BTreeMap, collections::BTreeSet, path::Path};
 
 use super::{
     super::{
-        checkpoint::{Place, MAX_DIMENSIONS, MAX_NAME},
+        checkpoint::{Place, MAX_DIMENSIONS},
         tensor::{Element, Order},
         ImportError,
     },
-    metadata::{Kind, Metadata, Value},
+    metadata::Metadata,
+    value::{Broken, Reader, Value},
 };
 
 const MAGIC: [u8; 4] = *b"GGUF";
@@ -26,9 +27,6 @@ const MAX_TENSORS: u64 = 1 << 20;
 
 /// Boundary on which tensors begin, in bytes, unless the file names another.
 const ALIGNMENT: u64 = 32;
-
-/// Why a file is not GGUF.
-type Broken = String;
 
 /// What the front of a file says.
 pub(super) struct Header<'a> {
@@ -235,110 +233,5 @@ fn kind_name(kind: u32) -> String {
     match names.iter().find(|(known, _)| *known == kind) {
         Some((_, name)) => (*name).into(),
         None => format!("of GGUF's type {kind}"),
-    }
-}
-
-/// What is left of the front.
-pub(super) struct Reader<'a> {
-    pub rest: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    pub fn bytes(&mut self, count: u64) -> Result<&'a [u8], Broken> {
-        let parts = usize::try_from(count)
-            .ok()
-            .and_then(|count| self.rest.split_at_checked(count));
-        let (bytes, rest) = parts.ok_or("is truncated in its header, or has a broken one")?;
-        self.rest = rest;
-        Ok(bytes)
-    }
-
-    pub fn number<const N: usize>(&mut self) -> Result<[u8; N], Broken> {
-        let bytes = self.bytes(N as u64)?;
-        Ok(bytes.as_array().copied().unwrap_or([0; N]))
-    }
-
-    fn u32(&mut self) -> Result<u32, Broken> {
-        self.number().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, Broken> {
-        self.number().map(u64::from_le_bytes)
-    }
-
-    fn count(&mut self, what: &str, most: u64) -> Result<u64, Broken> {
-        let count = self.u64()?;
-        match count <= most {
-            true => Ok(count),
-            false => Err(format!(
-                "promises {count} {what}, which is more than {most}"
-            )),
-        }
-    }
-
-    pub fn text(&mut self) -> Result<&'a str, Broken> {
-        let length = self.u64()?;
-        let bytes = self.bytes(length)?;
-        core::str::from_utf8(bytes).map_err(|_| "has a text that is not UTF-8".into())
-    }
-
-    /// Errors show it.
-    fn name(&mut self) -> Result<&'a str, Broken> {
-        let name = self.text()?;
-        match name.len() <= MAX_NAME {
-            true => Ok(name),
-            false => Err(format!("has a name of {} bytes", name.len())),
-        }
-    }
-
-    fn kind(&mut self) -> Result<Kind, Broken> {
-        let kind = self.u32()?;
-        Kind::of(kind).ok_or_else(|| format!("has a value of the unknown type {kind}"))
-    }
-
-    pub fn value(&mut self, kind: Kind) -> Result<Value<'a>, Broken> {
-        Ok(match kind {
-            Kind::U8 => Value::Integer(self.number().map(u8::from_le_bytes)?.into()),
-            Kind::I8 => Value::Integer(self.number().map(i8::from_le_bytes)?.into()),
-            Kind::U16 => Value::Integer(self.number().map(u16::from_le_bytes)?.into()),
-            Kind::I16 => Value::Integer(self.number().map(i16::from_le_bytes)?.into()),
-            Kind::U32 => Value::Integer(self.u32()?.into()),
-            Kind::I32 => Value::Integer(self.number().map(i32::from_le_bytes)?.into()),
-            Kind::U64 => Value::Integer(self.u64()?.into()),
-            Kind::I64 => Value::Integer(self.number().map(i64::from_le_bytes)?.into()),
-            Kind::F32 => Value::Float(self.number().map(f32::from_le_bytes)?.into()),
-            Kind::F64 => Value::Float(self.number().map(f64::from_le_bytes)?),
-            Kind::Flag => match self.number()? {
-                [0] => Value::Flag(false),
-                [1] => Value::Flag(true),
-                [other] => return Err(format!("has a flag of {other}")),
-            },
-            Kind::Text => Value::Text(self.text()?),
-            Kind::Array => self.array()?,
-        })
-    }
-
-    /// An array stays bytes, which are walked through here for the first time.
-    fn array(&mut self) -> Result<Value<'a>, Broken> {
-        let kind = self.kind()?;
-        let count = self.u64()?;
-        let before = self.rest;
-        match kind {
-            Kind::Array => return Err("has an array of arrays".into()),
-            Kind::Text => {
-                for _ in 0..count {
-                    self.text()?;
-                }
-            }
-            _ => {
-                let bytes = count.checked_mul(kind.bytes());
-                self.bytes(bytes.unwrap_or(u64::MAX))?;
-            }
-        }
-        let length = before.len().saturating_sub(self.rest.len());
-        Ok(Value::Array {
-            kind,
-            bytes: before.get(..length).unwrap_or_default(),
-        })
     }
 }

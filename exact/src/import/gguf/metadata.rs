@@ -2,66 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{super::ImportError, header::Reader};
-
-/// Types of values.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
-    U8,
-    I8,
-    U16,
-    I16,
-    U32,
-    I32,
-    F32,
-    Flag,
-    Text,
-    Array,
-    U64,
-    I64,
-    F64,
-}
-
-impl Kind {
-    pub fn of(number: u32) -> Option<Self> {
-        const ALL: [Kind; 13] = [
-            Kind::U8,
-            Kind::I8,
-            Kind::U16,
-            Kind::I16,
-            Kind::U32,
-            Kind::I32,
-            Kind::F32,
-            Kind::Flag,
-            Kind::Text,
-            Kind::Array,
-            Kind::U64,
-            Kind::I64,
-            Kind::F64,
-        ];
-        ALL.get(usize::try_from(number).ok()?).copied()
-    }
-
-    /// Bytes of a number; of a text or an array, those of its length.
-    pub fn bytes(self) -> u64 {
-        match self {
-            Self::U8 | Self::I8 | Self::Flag => 1,
-            Self::U16 | Self::I16 => 2,
-            Self::U32 | Self::I32 | Self::F32 => 4,
-            Self::U64 | Self::I64 | Self::F64 | Self::Text | Self::Array => 8,
-        }
-    }
-}
-
-/// A value, where it lies in the file.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) enum Value<'a> {
-    Integer(i128),
-    Float(f64),
-    Flag(bool),
-    Text(&'a str),
-    Array { kind: Kind, bytes: &'a [u8] },
-}
+use super::{
+    super::ImportError,
+    value::{Reader, Value},
+};
 
 /// All keys of a file.
 pub(super) struct Metadata<'a> {

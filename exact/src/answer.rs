@@ -187,7 +187,8 @@ pub fn check(
     Ok(more.map(|end| wrong(end, None)))
 }
 
-fn accept(engine: &Engine, request: &Request) -> Result<(), AnswerError> {
+/// Whether there can be an answer.
+pub(crate) fn accept(engine: &Engine, request: &Request) -> Result<(), AnswerError> {
     request.settings.validate().map_err(AnswerError::Settings)?;
     let (prompt, context) = (request.prompt.len(), engine.model().shape.context);
     if prompt == 0 {
@@ -204,7 +205,7 @@ fn accept(engine: &Engine, request: &Request) -> Result<(), AnswerError> {
 }
 
 /// Whether an answer ends after these tokens.
-fn finish(request: &Request, answer: &[u32]) -> Option<Finish> {
+pub(crate) fn finish(request: &Request, answer: &[u32]) -> Option<Finish> {
     let last = answer.last();
     if last.is_some_and(|last| request.stop_tokens.contains(last)) {
         return Some(Finish::Eos);
@@ -218,7 +219,7 @@ fn run(engine: &Engine, sequence: Sequence) -> Result<Vec<i32>, EngineError> {
 }
 
 /// The token that follows `seen`, prompt and answer so far, from the last one's logits.
-fn choose(
+pub(crate) fn choose(
     engine: &Engine,
     request: &Request,
     seen: &[u32],

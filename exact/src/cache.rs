@@ -86,6 +86,30 @@ impl Cache {
         self.slabs.truncate(self.positions.div_ceil(SLAB));
     }
 
+    /// Bytes of memory of one slab.
+    pub(crate) fn slab_bytes(shape: &Shape) -> usize {
+        let sizes = Sizes::of(shape);
+        // A key and a value, each with a mantissa and an exponent.
+        sizes.layers * sizes.kv_heads * SLAB * 2 * (sizes.head_dim + 3)
+    }
+
+    /// Slab number `index`, if all its positions are filled.
+    pub(crate) fn complete(&self, index: usize) -> Option<&Arc<Slab>> {
+        let filled = self.positions / SLAB;
+        self.slabs.get(index).filter(|_| index < filled)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn slabs(&self) -> impl Iterator<Item = &Arc<Slab>> {
+        self.slabs.iter()
+    }
+
+    /// Puts a complete slab behind a cache that ends at a slab's border.
+    pub(crate) fn push(&mut self, slab: Arc<Slab>) {
+        self.slabs.push(slab);
+        self.positions += SLAB;
+    }
+
     /// Whether it was made for a shape with the same keys and values. That it was filled by the same
     /// model is the caller's to keep.
     pub(crate) fn fits(&self, shape: &Shape) -> bool {

@@ -19,7 +19,8 @@
 //!
 //! [`number`] has the four functions that everything is made of, [`op`] the operators, [`program`]
 //! their order, [`sampling`] the choice of the next token. With the feature `std`, [`engine`] runs the
-//! program on a [`cpu`], fast, and [`answer`] makes answers with it and checks them. The section numbers
+//! program on a [`cpu`], fast, [`answer`] makes answers with it and checks them, and [`batch`] makes
+//! those of many requests at once. The section numbers
 //! in the comments are those of the format page.
 //!
 //! Nothing here uses floating point but the import of weights, and nothing panics on any input.
@@ -42,9 +43,14 @@
 )]
 
 extern crate alloc;
+// For test helpers that integration tests use as well.
+#[cfg(all(test, feature = "std"))]
+extern crate self as assay_exact;
 
 #[cfg(feature = "std")]
 pub mod answer;
+#[cfg(feature = "std")]
+pub mod batch;
 #[cfg(feature = "std")]
 pub mod cache;
 #[cfg(feature = "std")]
@@ -70,6 +76,7 @@ pub mod tables;
 
 #[cfg(feature = "std")]
 pub use self::{
+    batch::Batch,
     cache::Cache,
     cpu::{Cpu, CpuError},
     engine::{Engine, EngineError, Logits, Sequence},

@@ -159,8 +159,7 @@ fn compute(
             Cpu::new(Backend::best(), threads.get()).map_err(|error| failed(&error))?
         }
     };
-    let model = weights.model();
-    let engine = Engine::new(&model, &cpu).map_err(|error| failed(&error))?;
+    let engine = Engine::of(weights, &cpu).map_err(|error| failed(&error))?;
     let request = Request {
         prompt: &answer.prompt,
         settings: answer.header.sampling.into(),
@@ -294,7 +293,7 @@ mod tests {
         let prompt = vec![0, 1, 1257, 15, 304, 351, 286];
         let mut output = vec![5; 10];
         if let ModelWeights::Exact(weights) = folder.weights() {
-            let (model, cpu) = (weights.model(), Cpu::detect());
+            let cpu = Cpu::detect();
             let request = Request {
                 prompt: &prompt,
                 settings: assay_primitives::Sampling::GREEDY.into(),
@@ -302,7 +301,7 @@ mod tests {
                 stop_tokens: &folder.spec().stop_tokens,
                 limit: 10,
             };
-            let engine = Engine::new(&model, &cpu).unwrap();
+            let engine = Engine::of(weights, &cpu).unwrap();
             let answer = generate(&engine, &request, &mut |_| ControlFlow::Continue(()));
             output = answer.unwrap().tokens;
         }

@@ -4,11 +4,14 @@ use std::{
     net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, thread::available_parallelism,
 };
 
+use assay_client::Amount;
 use assay_exact::{
     cpu::{Cpu, CpuError},
     kernel::Backend,
 };
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
+
+use crate::engine::Places;
 
 /// Sells inference on an Assay chain: answers the jobs that are assigned to a provider.
 #[derive(Clone, Debug, Parser)]
@@ -57,6 +60,26 @@ pub struct Config {
     )]
     pub backend: BackendChoice,
 
+    /// Requests that an exact model works at together. A job on the chain always finds one place more.
+    /// Models of floats answer one request at a time.
+    #[arg(long, value_name = "N", env = "ASSAY_MAX_BATCH", default_value = "8")]
+    pub max_batch: NonZeroUsize,
+
+    /// Requests that wait for each model, jobs and streams counted apart. Streams beyond it are refused
+    /// before they cost anything; jobs wait on the chain.
+    #[arg(long, value_name = "N", env = "ASSAY_QUEUE", default_value = "16")]
+    pub queue: NonZeroUsize,
+
+    /// Memory for the keys and values of each exact model's requests, in MiB. A request starts when all
+    /// that it can come to need is free; what is free meanwhile keeps beginnings of earlier prompts.
+    #[arg(
+        long,
+        value_name = "MIB",
+        env = "ASSAY_CACHE_MEMORY",
+        default_value = "4096"
+    )]
+    pub cache_memory: NonZeroUsize,
+
     /// File that remembers what was promised and delivered. Never run two workers of one provider
     /// with different ledgers.
     #[arg(long, value_name = "FILE", default_value = "assay-worker.redb")]
@@ -66,9 +89,59 @@ pub struct Config {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:9616")]
     pub http: SocketAddr,
 
+    #[command(flatten)]
+    pub serve: ServeConfig,
+
     /// How the log is written to standard error. RUST_LOG chooses what is in it.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// The server of clients that pay through channels.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Channels")]
+pub struct ServeConfig {
+    /// Address at which clients with payment channels are served, over HTTPS. Without it the worker
+    /// answers jobs alone.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub serve: Option<SocketAddr>,
+
+    /// Serve over plain http, for development: loopback addresses alone.
+    #[arg(long, requires = "serve", conflicts_with_all = ["tls_cert", "tls_key"])]
+    pub serve_plain: bool,
+
+    /// Certificate chain of the server, in PEM [default: one that signs itself, for a key that is kept
+    /// beside the ledger].
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Key of the certificate, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Make the server's keys if they are not there, print what the chain must say of them, and end.
+    #[arg(long)]
+    pub print_keys: bool,
+
+    /// Settle a channel when this much in it was earned and not settled.
+    #[arg(long, value_name = "AMOUNT", default_value = "1 ASY")]
+    pub settle_threshold: Amount,
+
+    /// Settle a channel when anything in it has waited for this many blocks.
+    #[arg(long, value_name = "BLOCKS", default_value_t = 2_400)]
+    pub settle_age: u32,
+
+    /// Write the last voucher of each channel to this file, for `assay channel watch` elsewhere.
+    #[arg(long, value_name = "FILE")]
+    pub vouchers: Option<PathBuf>,
+
+    /// How long an answer waits for its next voucher before it ends.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub voucher_wait: u64,
+
+    /// How long answers may go on when the worker is asked to end.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub drain: u64,
 }
 
 /// Where models are computed.
@@ -106,6 +179,14 @@ impl Config {
         };
         let all = || available_parallelism().map_or(1, NonZeroUsize::get);
         Cpu::new(backend, self.threads.map_or_else(all, NonZeroUsize::get))
+    }
+
+    /// How many requests an exact model works at together: the last place is left to jobs.
+    pub fn places(&self) -> Places {
+        Places {
+            requests: self.max_batch.get().saturating_add(1),
+            cache: self.cache_memory.get().saturating_mul(1 << 20),
+        }
     }
 }
 

@@ -16,7 +16,8 @@ use subxt::{
 
 use crate::{
     chain::Duty,
-    engine::{Finish, Generation},
+    engine::Finish,
+    generate::Generated,
     ledger::{Answer, Reply, Submission},
     purse::Fees,
 };
@@ -37,16 +38,15 @@ const PRIORITY_TOO_LOW: i32 = 1014;
 /// The answer to `duty`, with a receipt that builds on `anchor`.
 pub fn answer(
     duty: &Duty,
-    generation: Generation,
+    generated: Generated,
     anchor: Anchor,
     key: &Keypair,
 ) -> Result<Answer, String> {
-    let output = generation.tokens;
+    let output = generated.tokens;
     let output_len = u32::try_from(output.len()).unwrap_or(u32::MAX);
-    let finish = match generation.finish {
+    let finish = match generated.finish {
         Finish::Eos => assay_primitives::Finish::Eos,
         Finish::Length => assay_primitives::Finish::Length,
-        Finish::Caller => return Err("the answer was cut short".into()),
     };
     let receipt = Receipt {
         header: duty.header,
@@ -268,16 +268,17 @@ mod tests {
         }
     }
 
-    fn generation(finish: Finish) -> Generation {
-        Generation {
+    fn generated(finish: Finish) -> Generated {
+        Generated {
             tokens: vec![4, 9, 2],
             finish,
+            took: Duration::ZERO,
         }
     }
 
     #[test]
     fn a_receipt_states_what_was_computed_and_is_signed_by_the_operator() {
-        let answer = answer(&duty(), generation(Finish::Eos), at(7), &key()).unwrap();
+        let answer = answer(&duty(), generated(Finish::Eos), at(7), &key()).unwrap();
         let receipt = &answer.receipt;
         assert_eq!((receipt.output_len, receipt.fee), (3, 10 * 2 + 3 * 3));
         assert_eq!(receipt.output_root, token_root(&[4, 9, 2]));
@@ -293,7 +294,7 @@ mod tests {
 
     #[test]
     fn another_anchor_changes_nothing_else() {
-        let first = answer(&duty(), generation(Finish::Length), at(7), &key()).unwrap();
+        let first = answer(&duty(), generated(Finish::Length), at(7), &key()).unwrap();
         let second = reanchored(&first, at(8), &key());
         assert_eq!(second.output, first.output);
         assert_eq!(
@@ -314,7 +315,6 @@ mod tests {
 
     #[test]
     fn answers_that_the_chain_would_refuse_are_not_signed() {
-        assert!(answer(&duty(), generation(Finish::Caller), at(7), &key()).is_err());
         let dear = Duty {
             price: Price {
                 input: u128::MAX,
@@ -322,6 +322,6 @@ mod tests {
             },
             ..duty()
         };
-        assert!(answer(&dear, generation(Finish::Eos), at(7), &key()).is_err());
+        assert!(answer(&dear, generated(Finish::Eos), at(7), &key()).is_err());
     }
 }

@@ -1,20 +1,25 @@
-//! Inference: what the worker asks of anything that turns a prompt into tokens.
+//! Inference: what the worker asks of anything that turns prompts into tokens.
 //!
-//! An [`Engine`] knows tokens and nothing else: no text, no chain, no money. It is synchronous and
-//! keeps its caller's thread busy for the whole answer, so the worker runs it on a blocking thread.
+//! An [`Engine`] knows tokens and nothing else: no text, no chain, no money. It is a loaded model;
+//! a [`Session`] is that model at work, step by step, on one thread.
 
-use std::{ops::ControlFlow, path::PathBuf};
+use std::path::PathBuf;
 
 use assay_primitives::{ModelSpec, SamplingError};
 
 mod candle;
 mod exact;
 mod folder;
+mod logprobs;
 mod sampling;
 #[cfg(test)]
 mod tests;
 
-pub use self::{candle::CandleEngine, exact::ExactEngine, sampling::Sampling};
+pub use self::{
+    candle::CandleEngine,
+    exact::{ExactEngine, Places},
+    sampling::Sampling,
+};
 
 /// One prompt, and how to answer it.
 #[derive(Clone, Debug)]
@@ -25,41 +30,84 @@ pub struct GenerateRequest {
     /// The ids that end this answer. The engine adds none of its own: pass
     /// [`ModelSpec::stop_tokens`] where nothing else was agreed.
     pub stop_tokens: Vec<u32>,
+    /// Log-probabilities are wanted: of each token, and of this many of the likeliest at its place.
+    pub logprobs: Option<u8>,
 }
 
-/// Why an answer ended. Where several reasons meet at one token, the first in this order counts.
+/// A token of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Token {
+    pub id: u32,
+    /// Natural logarithm of its probability before penalty, temperature and cuts, if that was asked
+    /// for. It is for display: computed in floats, and nothing depends on it.
+    pub logprob: Option<f32>,
+    /// The likeliest tokens at this place in falling order, as many as were asked for.
+    pub top: Vec<(u32, f32)>,
+}
+
+/// Why an answer ended. Where both reasons meet at one token, the first counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
     /// The last token is a stop token.
     Eos,
     /// The answer has `max_output_tokens` tokens.
     Length,
-    /// The caller's callback asked to stop.
-    Caller,
 }
 
-/// An answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Generation {
-    /// Every token in order, the stop token included.
-    pub tokens: Vec<u32>,
-    pub finish: Finish,
+/// Names a request in a session.
+pub type RequestId = u64;
+
+/// What a step says about a request. After an end or an error the request has left the session.
+#[derive(Debug)]
+pub enum Progress {
+    Token(Token),
+    End(Finish),
+    Failed(EngineError),
 }
 
-/// A model that is loaded and answers one request at a time.
+/// How much a session takes on, and how much of that is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Use {
+    /// Requests that it works at together, at most.
+    pub places: usize,
+    /// Bytes of keys and values that requests have reserved or that are kept for others, and the most
+    /// that there may be; zero where nobody counts them.
+    pub cache: usize,
+    pub cache_limit: usize,
+}
+
+/// Tells the thread of a session that a step has something to do again.
+pub type Wake = Box<dyn Fn() + Send + Sync>;
+
+/// A model that is loaded.
 pub trait Engine: Send {
     /// Which engine this is and what it runs on, for the log.
     fn describe(&self) -> String;
 
-    /// Answers `request`, calling `on_token` with each token as soon as it is known. The callback
-    /// ends the answer by returning [`ControlFlow::Break`]; it is not asked during prefill.
-    ///
-    /// No request leaves anything behind that a later one could see, whether it succeeds or fails.
-    fn generate(
-        &mut self,
-        request: &GenerateRequest,
-        on_token: &mut dyn FnMut(u32) -> ControlFlow<()>,
-    ) -> Result<Generation, EngineError>;
+    /// Begins without requests. After a panic a session is dropped, and the next one is as good as
+    /// the first.
+    fn start(&mut self, wake: Wake) -> Result<Box<dyn Session + '_>, EngineError>;
+}
+
+/// A loaded model at work. Answers do not depend on what else it works at, nor on what it worked at
+/// before.
+pub trait Session {
+    /// Takes a request in, without credit. False if there is no room for it now; the error says why
+    /// there will never be an answer.
+    fn admit(&mut self, id: RequestId, request: &GenerateRequest) -> Result<bool, EngineError>;
+
+    /// Lets an answer have `tokens` tokens in all. Nothing is computed for a request that was allowed
+    /// none, not even of its prompt.
+    fn allow(&mut self, id: RequestId, tokens: u32);
+
+    /// Ends a request; nothing more is said about it.
+    fn cancel(&mut self, id: RequestId);
+
+    /// Goes on with every request that has credit, for about as long as one token takes. None if
+    /// nothing is to be done before the next call of another function, or of [`Wake`].
+    fn step(&mut self) -> Option<Vec<(RequestId, Progress)>>;
+
+    fn usage(&self) -> Use;
 }
 
 /// What can go wrong, each in one line that says what to do next.
@@ -108,6 +156,16 @@ pub enum EngineError {
          weights against their publisher's hashes"
     )]
     Logits { position: usize, found: String },
+
+    #[error(
+        "one request of the model's whole context of {context} tokens takes {needed} bytes of keys and \
+         values, and there are {given}; give --cache-memory at least {needed}"
+    )]
+    CacheMemory {
+        context: u32,
+        needed: usize,
+        given: usize,
+    },
 
     #[error("the exact engine failed: {0}; take the model folder anew, and report this if it comes back")]
     Exact(String),

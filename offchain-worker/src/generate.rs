@@ -1,216 +1,288 @@
-//! The engines' side: a bounded queue of work, computed one answer at a time.
+//! Generators: the engines' side. Each loaded model has one, with a thread of its own that owns the
+//! engine; callers give it requests and get their tokens as they come.
+//!
+//! A request waits in a queue of its class until the engine has room for it, jobs before streams: a
+//! job has a deadline and a bond behind it, while the caller of a stream was told that the queue is
+//! short. Nothing is computed for a request before [`Generation::allow`].
+
+#[cfg(test)]
+mod tests;
+mod thread;
 
 use std::{
-    ops::ControlFlow,
-    panic::AssertUnwindSafe,
     sync::{
-        atomic::{AtomicBool, Ordering},
-        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc, Arc, Mutex, MutexGuard, PoisonError,
     },
     time::{Duration, Instant},
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc as events;
 
-use crate::{
-    engine::{Engine, EngineError, Finish, GenerateRequest, Generation},
-    ledger::Key,
-};
+use crate::engine::{Engine, EngineError, Finish, GenerateRequest, RequestId, Token, Use};
 
-/// Answers that may wait for the engine. More stay on the chain, where they are found again.
-pub const QUEUE: usize = 16;
+/// The shortest and the longest time after which a caller is told to try again.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// A loaded model, taken by one answer at a time.
-pub type SharedEngine = Arc<Mutex<Box<dyn Engine>>>;
+/// Whose request it is. The first class is served first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// A job on the chain.
+    Job,
+    /// A caller who waits for the tokens.
+    Stream,
+}
 
-/// An answer to compute.
-pub struct Work {
-    pub key: Key,
-    pub engine: SharedEngine,
-    pub request: GenerateRequest,
-    /// Set when nobody wants the answer any more.
-    pub cancelled: Arc<AtomicBool>,
+/// The queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{waiting} requests are waiting already; try again in {} s", retry_after.as_secs())]
+pub struct Busy {
+    /// Requests of the same class that wait.
+    pub waiting: usize,
+    /// When there may be a place, by the time that answers have taken so far.
+    pub retry_after: Duration,
 }
 
 /// Why there is no answer.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// No machine could answer this request with this model.
+    #[error("{0}")]
     Request(String),
     /// This machine failed.
+    #[error("{0}")]
     Machine(String),
-    /// Nobody wants it any more.
-    Cancelled,
 }
 
-/// A step of a piece of work, told to whoever gave it.
-#[derive(Debug)]
-pub enum Progress {
-    Started(Key),
-    Ended {
-        key: Key,
-        result: Result<Generation, Failure>,
-        took: Duration,
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error.is_request() {
+            true => Self::Request(error.to_string()),
+            false => Self::Machine(error.to_string()),
+        }
+    }
+}
+
+/// What happens to a request, in this order: it starts once, and ends or fails once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// It has left the queue.
+    Started,
+    Token(Token),
+    End(Finish),
+    Failed(Failure),
+}
+
+/// How much a generator has to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests that are worked at, those without credit included.
+    pub running: usize,
+    /// Requests in the queue.
+    pub waiting: usize,
+    /// Most requests that are worked at together.
+    pub capacity: usize,
+    /// Bytes of keys and values that are reserved or kept, and the most there may be; both zero for
+    /// an engine that does not count them.
+    pub cache: usize,
+    pub cache_limit: usize,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generated {
+    /// Every token in order, the stop token included.
+    pub tokens: Vec<u32>,
+    pub finish: Finish,
+    /// Time since it left the queue.
+    pub took: Duration,
+}
+
+/// A loaded model's queue and thread. The thread ends with the last clone and the last generation.
+#[derive(Clone)]
+pub struct Generator {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    mailbox: mpsc::Sender<Message>,
+    desk: Arc<Desk>,
+    /// Most requests of each class that wait.
+    queue: usize,
+    ids: AtomicU64,
+}
+
+/// What the thread is told.
+enum Message {
+    Submit {
+        id: RequestId,
+        class: Class,
+        request: GenerateRequest,
+        events: events::UnboundedSender<Event>,
     },
+    Allow(RequestId, u32),
+    Cancel(RequestId),
+    /// A step has something to do again.
+    Wake,
+    Stop,
 }
 
-/// Starts the queue; it ends when the sender is dropped.
-pub fn start() -> (mpsc::Sender<Work>, mpsc::UnboundedReceiver<Progress>) {
-    let (sender, mut queue) = mpsc::channel::<Work>(QUEUE);
-    let (progress, receiver) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Some(work) = queue.recv().await {
-            let key = work.key;
-            if work.cancelled.load(Ordering::Relaxed) {
-                let result = Err(Failure::Cancelled);
-                let _ = progress.send(Progress::Ended {
-                    key,
-                    result,
-                    took: Duration::ZERO,
-                });
-                continue;
-            }
-            let _ = progress.send(Progress::Started(key));
-            let start = Instant::now();
-            let result = tokio::task::spawn_blocking(move || compute(&work)).await;
-            let result = result.unwrap_or_else(|error| Err(Failure::Machine(error.to_string())));
-            let _ = progress.send(Progress::Ended {
-                key,
-                result,
-                took: start.elapsed(),
+/// What callers see of the thread's work.
+#[derive(Default)]
+struct Desk(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// By class.
+    waiting: [usize; 2],
+    running: usize,
+    usage: Use,
+    /// Of an answer, weighted towards the latest ones.
+    seconds: f64,
+}
+
+impl Desk {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Generator {
+    /// Starts the engine's thread. At most `queue` requests of each class wait.
+    pub fn new(engine: Box<dyn Engine>, queue: usize) -> std::io::Result<Self> {
+        let (mailbox, messages) = mpsc::channel();
+        let desk = Arc::<Desk>::default();
+        thread::spawn(engine, mailbox.clone(), messages, desk.clone())?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                mailbox,
+                desk,
+                queue,
+                ids: AtomicU64::new(0),
+            }),
+        })
+    }
+
+    /// Puts a request into the queue.
+    pub fn submit(&self, request: GenerateRequest, class: Class) -> Result<Generation, Busy> {
+        let mut state = self.inner.desk.state();
+        let waiting = state.waiting[class as usize];
+        if waiting >= self.inner.queue {
+            return Err(Busy {
+                waiting,
+                retry_after: state.retry_after(),
             });
         }
-    });
-    (sender, receiver)
-}
-
-fn compute(work: &Work) -> Result<Generation, Failure> {
-    // An engine begins each request from nothing, so one that panicked before is as good as new.
-    let mut engine = work.engine.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut watch = |_| match work.cancelled.load(Ordering::Relaxed) {
-        true => ControlFlow::Break(()),
-        false => ControlFlow::Continue(()),
-    };
-    let run = AssertUnwindSafe(|| engine.generate(&work.request, &mut watch));
-    match std::panic::catch_unwind(run) {
-        Ok(Ok(generation)) if generation.finish == Finish::Caller => Err(Failure::Cancelled),
-        Ok(Ok(generation)) => Ok(generation),
-        Ok(Err(error)) => Err(failure(&error)),
-        Err(_) => Err(Failure::Machine(
-            "the engine panicked; report this with the lines above".into(),
-        )),
-    }
-}
-
-fn failure(error: &EngineError) -> Failure {
-    match error.is_request() {
-        true => Failure::Request(error.to_string()),
-        false => Failure::Machine(error.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::Sampling;
-
-    /// Answers with the prompt, or fails as the first token says.
-    struct Echo;
-
-    impl Engine for Echo {
-        fn describe(&self) -> String {
-            "echo".into()
-        }
-
-        fn generate(
-            &mut self,
-            request: &GenerateRequest,
-            on_token: &mut dyn FnMut(u32) -> ControlFlow<()>,
-        ) -> Result<Generation, EngineError> {
-            match request.prompt.first() {
-                None => return Err(EngineError::EmptyPrompt),
-                Some(0) => panic!("a fault of the engine"),
-                Some(1) => {
-                    let problem = "out of memory".into();
-                    return Err(EngineError::Compute {
-                        position: 1,
-                        problem,
-                    });
-                }
-                Some(_) => {}
-            }
-            let mut tokens = Vec::new();
-            for token in &request.prompt {
-                tokens.push(*token);
-                if on_token(*token).is_break() {
-                    return Ok(Generation {
-                        tokens,
-                        finish: Finish::Caller,
-                    });
-                }
-            }
-            Ok(Generation {
-                tokens,
-                finish: Finish::Length,
-            })
-        }
-    }
-
-    fn echo() -> SharedEngine {
-        Arc::new(Mutex::new(Box::new(Echo)))
-    }
-
-    fn work(engine: &SharedEngine, job: u64, prompt: Vec<u32>) -> Work {
-        let request = GenerateRequest {
-            prompt,
-            sampling: Sampling::GREEDY,
-            max_output_tokens: 4,
-            stop_tokens: vec![],
-        };
-        let cancelled = Arc::default();
-        Work {
-            key: Key { job, seed: [0; 32] },
-            engine: engine.clone(),
+        state.waiting[class as usize] += 1;
+        // Under the lock, so that ids are in the order of the queue.
+        let id = self.inner.ids.fetch_add(1, Ordering::Relaxed);
+        let (events, received) = events::unbounded_channel();
+        let message = Message::Submit {
+            id,
+            class,
             request,
-            cancelled,
-        }
+            events,
+        };
+        // A thread that is gone is found by the generation.
+        let _ = self.inner.mailbox.send(message);
+        Ok(Generation {
+            id,
+            events: received,
+            inner: self.inner.clone(),
+            over: false,
+        })
     }
 
-    #[tokio::test]
-    async fn failures_are_told_apart_and_do_not_stop_the_queue() {
-        let engine = echo();
-        let (queue, mut progress) = start();
-        for (job, prompt) in [vec![], vec![0], vec![1], vec![5, 6]]
-            .into_iter()
-            .enumerate()
-        {
-            queue.send(work(&engine, job as u64, prompt)).await.unwrap();
+    pub fn load(&self) -> Load {
+        let state = self.inner.desk.state();
+        Load {
+            running: state.running,
+            waiting: state.waiting.iter().sum(),
+            capacity: state.usage.places,
+            cache: state.usage.cache,
+            cache_limit: state.usage.cache_limit,
         }
-        let unwanted = work(&engine, 4, vec![7]);
-        unwanted.cancelled.store(true, Ordering::Relaxed);
-        queue.send(unwanted).await.unwrap();
-        drop(queue);
+    }
+}
 
-        let mut results = Vec::new();
-        while let Some(step) = progress.recv().await {
-            if let Progress::Ended { key, result, .. } = step {
-                assert_eq!(key.job, results.len() as u64);
-                results.push(result);
+impl State {
+    fn retry_after(&self) -> Duration {
+        let ahead = self.waiting.iter().sum::<usize>() as f64;
+        let seconds = self.seconds * ahead / self.usage.places.max(1) as f64;
+        Duration::from_secs(seconds.ceil().clamp(0.0, 1e6) as u64).clamp(RETRY.0, RETRY.1)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let _ = self.mailbox.send(Message::Stop);
+    }
+}
+
+/// A request that waits or is worked at. Dropping it cancels the request: at the engine's next step
+/// nothing is left of it.
+pub struct Generation {
+    id: RequestId,
+    events: events::UnboundedReceiver<Event>,
+    inner: Arc<Inner>,
+    over: bool,
+}
+
+impl Generation {
+    /// What happens next; none after the end or a failure. Nothing is lost where the future is dropped.
+    pub async fn next(&mut self) -> Option<Event> {
+        if self.over {
+            return None;
+        }
+        let event = self.events.recv().await.unwrap_or_else(|| {
+            let why = "the engine's thread ended; restart the worker";
+            Event::Failed(Failure::Machine(why.into()))
+        });
+        self.over = matches!(event, Event::End(_) | Event::Failed(_));
+        Some(event)
+    }
+
+    /// Lets the answer have `output_tokens` tokens in all; a lower number than before changes nothing.
+    /// Before the first call not even the prompt is read.
+    pub fn allow(&self, output_tokens: u32) {
+        let message = Message::Allow(self.id, output_tokens);
+        let _ = self.inner.mailbox.send(message);
+    }
+
+    /// The whole answer, without a bound on what is computed but the request's own. `started` is called
+    /// when the request leaves the queue.
+    pub async fn whole(mut self, started: impl FnOnce()) -> Result<Generated, Failure> {
+        self.allow(u32::MAX);
+        let mut start = Instant::now();
+        let mut started = Some(started);
+        let mut tokens = Vec::new();
+        while let Some(event) = self.next().await {
+            match event {
+                Event::Started => {
+                    start = Instant::now();
+                    if let Some(started) = started.take() {
+                        started();
+                    }
+                }
+                Event::Token(token) => tokens.push(token.id),
+                Event::Failed(failure) => return Err(failure),
+                Event::End(finish) => {
+                    return Ok(Generated {
+                        tokens,
+                        finish,
+                        took: start.elapsed(),
+                    })
+                }
             }
         }
-        assert!(
-            matches!(&results[0], Err(Failure::Request(_))),
-            "{results:?}"
-        );
-        assert!(
-            matches!(&results[1], Err(Failure::Machine(_))),
-            "{results:?}"
-        );
-        assert!(
-            matches!(&results[2], Err(Failure::Machine(_))),
-            "{results:?}"
-        );
-        assert_eq!(results[3].as_ref().unwrap().tokens, [5, 6]);
-        assert_eq!(results[4], Err(Failure::Cancelled));
+        Err(Failure::Machine(
+            "the answer has no end; report this".into(),
+        ))
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        let _ = self.inner.mailbox.send(Message::Cancel(self.id));
     }
 }

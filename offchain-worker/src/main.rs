@@ -29,7 +29,7 @@ use self::{
     config::{Config, Device, LogFormat},
     http::{Health, Metrics},
     ledger::{Ledger, Owner},
-    models::{Models, Opened},
+    models::{Models, Opened, Setup},
     worker::{State, Worker},
 };
 
@@ -91,7 +91,11 @@ async fn prepare(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<
     match config.device {
         Device::Cpu => {}
     }
-    let cpu = Arc::new(config.cpu()?);
+    let setup = Setup {
+        cpu: Arc::new(config.cpu()?),
+        places: config.places(),
+        queue: config.queue.get(),
+    };
     let key = keys::load(&config.operator_key).context("--operator-key cannot be used")?;
     let operator = keys::account(&key);
     let listener = http::bind(config.http).await?;
@@ -139,7 +143,7 @@ async fn prepare(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<
     });
     let opened = opened.await.context("reading a model failed")??;
     // Hashing may have taken minutes; the listings are those of now.
-    let models = Models::load(opened, &cpu, &chain.best().await?, provider).await?;
+    let models = Models::load(opened, &setup, &chain.best().await?, provider).await?;
 
     let mut ledger = match existing {
         Some(ledger) => ledger,
@@ -147,7 +151,6 @@ async fn prepare(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<
     };
     ledger.take_over(&operator.0)?;
 
-    let (queue, progress) = generate::start();
     tracing::info!(
         target: "assay_worker", %provider, %operator, http = %config.http,
         ledger = %config.ledger.display(), version = env!("CARGO_PKG_VERSION"), "started"
@@ -160,8 +163,6 @@ async fn prepare(config: Config, stop: watch::Receiver<bool>) -> anyhow::Result<
         genesis,
         ledger,
         models,
-        queue,
-        progress,
         metrics,
         health,
         stop,

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use anyhow::{bail, Context};
@@ -15,8 +15,8 @@ use assay_exact::cpu::Cpu;
 use assay_primitives::{ListingId, ModelParts, ModelSpec, Profile, TokenId};
 
 use crate::{
-    engine::{CandleEngine, Engine, ExactEngine},
-    generate::SharedEngine,
+    engine::{CandleEngine, Engine, ExactEngine, Places},
+    generate::Generator,
 };
 
 /// A folder that was checked but whose weights are not in memory yet.
@@ -38,20 +38,34 @@ impl Opened {
         Ok(Self { folder, parts })
     }
 
-    /// Makes the engine that serves the folder's kind of model.
-    fn load(self, cpu: Arc<Cpu>) -> anyhow::Result<Model> {
+    /// Starts the engine that serves the folder's kind of model.
+    fn load(self, setup: &Setup) -> anyhow::Result<Model> {
         let path = self.folder.path().to_owned();
         let engine: Box<dyn Engine> = match self.folder.into_weights() {
-            ModelWeights::Exact(folder) => Box::new(ExactEngine::load(folder, cpu)?),
+            ModelWeights::Exact(folder) => {
+                let engine = ExactEngine::load(folder, setup.cpu.clone(), setup.places);
+                Box::new(engine.with_context(|| format!("model {}", path.display()))?)
+            }
             ModelWeights::Float(folder) => Box::new(CandleEngine::load(&path, &folder)?),
         };
+        let description = engine.describe();
+        let generator = Generator::new(engine, setup.queue);
         Ok(Model {
             path,
             parts: self.parts,
-            description: engine.describe(),
-            engine: Arc::new(Mutex::new(engine)),
+            description,
+            generator: generator.context("cannot start a thread for the engine")?,
         })
     }
+}
+
+/// What engines run on, and how much they take on.
+#[derive(Clone)]
+pub struct Setup {
+    pub cpu: Arc<Cpu>,
+    pub places: Places,
+    /// Requests of each class that wait for a model.
+    pub queue: usize,
 }
 
 /// A loaded model.
@@ -60,13 +74,13 @@ struct Model {
     parts: ModelParts,
     /// The engine, in the words of the log.
     description: String,
-    engine: SharedEngine,
+    generator: Generator,
 }
 
-/// What is needed to answer a job of one listing.
+/// What is needed to answer requests of one listing.
 #[derive(Clone)]
 pub struct Served {
-    pub engine: SharedEngine,
+    pub generator: Generator,
     pub spec: ModelSpec,
     /// The listing's: these end an answer, whatever the files say.
     pub stop_tokens: Vec<TokenId>,
@@ -83,7 +97,7 @@ impl Models {
     /// no offered listing is about is an error: it would never get a job, or fail each one.
     pub async fn load(
         folders: Vec<Opened>,
-        cpu: &Arc<Cpu>,
+        setup: &Setup,
         best: &Snapshot,
         provider: AccountId32,
     ) -> anyhow::Result<Self> {
@@ -106,8 +120,8 @@ impl Models {
             if fitting.is_empty() {
                 bail!("{}", no_listing(path, parts, &offered, &provider));
             }
-            let cpu = cpu.clone();
-            let model = tokio::task::spawn_blocking(move || opened.load(cpu));
+            let setup = setup.clone();
+            let model = tokio::task::spawn_blocking(move || opened.load(&setup));
             let model = model.await.context("loading a model failed")??;
             for (id, listed) in fitting {
                 tracing::info!(
@@ -154,7 +168,7 @@ impl Models {
 impl Model {
     fn serve(&self, listed: &ModelSpec) -> Served {
         Served {
-            engine: self.engine.clone(),
+            generator: self.generator.clone(),
             spec: self.parts.spec.clone(),
             stop_tokens: listed.stop_tokens.to_vec(),
         }

@@ -5,17 +5,15 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     convert::Infallible,
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        Arc,
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use assay_client::{AccountId32, Chain, Keypair, Snapshot};
 use assay_primitives::Anchor;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
+    task::{AbortHandle, JoinSet},
     time::{sleep, timeout},
 };
 use tracing::{error, info, warn};
@@ -24,7 +22,7 @@ use crate::{
     chain::{self, Duty},
     deliver,
     duties::{self, Action, Standing, View},
-    generate::{Progress, Work},
+    generate::{Failure, Generated},
     http::{Health, Metrics, Status},
     ledger::{Entry, Key, Ledger, LedgerError, Reply},
     models::Models,
@@ -65,8 +63,6 @@ pub struct Worker {
     pub genesis: assay_client::H256,
     pub ledger: Ledger,
     pub models: Models,
-    pub queue: mpsc::Sender<Work>,
-    pub progress: mpsc::UnboundedReceiver<Progress>,
     pub metrics: Arc<Metrics>,
     pub health: watch::Sender<Health>,
     pub stop: watch::Receiver<bool>,
@@ -78,6 +74,8 @@ pub struct Worker {
 pub struct State {
     /// Answers that are computed or wait for it.
     generating: HashMap<Key, Generating>,
+    /// The tasks that wait for these answers.
+    answers: JoinSet<Answered>,
     /// What this session's node was last told about a duty.
     sent: HashMap<Key, Sent>,
     /// The best block that was last looked at.
@@ -93,7 +91,13 @@ pub struct State {
 
 struct Generating {
     duty: Duty,
-    cancelled: Arc<AtomicBool>,
+    task: AbortHandle,
+}
+
+/// What became of a duty's generation.
+struct Answered {
+    key: Key,
+    result: Result<Generated, Failure>,
 }
 
 /// The fate of an extrinsic at the node's pool.
@@ -164,9 +168,8 @@ impl Worker {
         }
         self.health
             .send_modify(|health| health.status = Status::Stopping);
-        for generating in self.state.generating.values() {
-            generating.cancelled.store(true, Ordering::Relaxed);
-        }
+        // Dropping the tasks cancels what they wait for.
+        self.state.answers.abort_all();
         info!(
             target: LOG, open_jobs = self.ledger.active().count(),
             "stopped; open jobs go on from the ledger at the next start"
@@ -182,7 +185,7 @@ impl Worker {
             tokio::select! {
                 () = &mut pause => return Ok(()),
                 () = stopped(&mut self.stop) => return Err(End::Stopped),
-                step = self.progress.recv() => self.note_progress(step)?,
+                Some(answered) = self.state.answers.join_next() => self.note_answered(answered)?,
             }
         }
     }
@@ -232,7 +235,7 @@ impl Worker {
         loop {
             self.look(chain).await?;
             tokio::select! {
-                step = self.progress.recv() => self.note_progress(step)?,
+                Some(answered) = self.state.answers.join_next() => self.note_answered(answered)?,
                 changed = new_block.changed() => if changed.is_err() {
                     let why = follower.join().await;
                     return Err(End::Lost(why));
@@ -296,9 +299,7 @@ impl Worker {
         let mut again = false;
         for (key, _, view) in views {
             if view.at_best != Standing::Open {
-                if let Some(generating) = self.state.generating.get(&key) {
-                    generating.cancelled.store(true, Ordering::Relaxed);
-                }
+                self.abandon(&key);
             }
             let Some(entry) = self.ledger.get(&key).cloned() else {
                 continue;

@@ -1,6 +1,6 @@
 //! The float engine: candle's own Llama, Qwen2 and Qwen3, computed in f32 on the CPU.
 
-use std::{collections::HashMap, ops::ControlFlow, path::Path};
+use std::{collections::HashMap, path::Path};
 
 use assay_client::folder::{Config, HuggingFace};
 use assay_primitives::{Architecture, ModelSpec};
@@ -10,8 +10,9 @@ use candle_transformers::models::{llama, qwen2, qwen3};
 
 use super::{
     folder::{one_line, read_tensors},
+    logprobs,
     sampling::Sampler,
-    Engine, EngineError, Finish, GenerateRequest, Generation,
+    Engine, EngineError, Finish, GenerateRequest, Progress, RequestId, Session, Token, Use, Wake,
 };
 
 /// The `candle` engine. It holds the weights as f32: twice the size of files in bf16 or f16.
@@ -72,63 +73,138 @@ impl CandleEngine {
         self.network.reset();
         self.logits(prompt, 0)
     }
-
-    fn decode(
-        &mut self,
-        request: &GenerateRequest,
-        on_token: &mut dyn FnMut(u32) -> ControlFlow<()>,
-    ) -> Result<Generation, EngineError> {
-        let mut sampler = Sampler::new(request.sampling, &request.prompt);
-        let mut tokens = Vec::new();
-        let mut position = request.prompt.len();
-        let mut logits = self.prefill(&request.prompt)?;
-        loop {
-            let token = sampler
-                .next(logits)
-                .map_err(|found| EngineError::Logits { position, found })?;
-            tokens.push(token);
-            let stopped = on_token(token).is_break();
-            if let Some(finish) = finish(request, token, tokens.len(), stopped) {
-                return Ok(Generation { tokens, finish });
-            }
-            logits = self.logits(&[token], position)?;
-            position = position.saturating_add(1);
-        }
-    }
-}
-
-/// Whether an answer is over after its last token, `token`, and why.
-fn finish(request: &GenerateRequest, token: u32, tokens: usize, stopped: bool) -> Option<Finish> {
-    if request.stop_tokens.contains(&token) {
-        Some(Finish::Eos)
-    } else if tokens >= request.max_output_tokens as usize {
-        Some(Finish::Length)
-    } else {
-        stopped.then_some(Finish::Caller)
-    }
 }
 
 impl Engine for CandleEngine {
     fn describe(&self) -> String {
-        "candle, f32 (unverified: nobody can prove a wrong answer)".into()
+        "candle, f32, one request at a time (unverified: nobody can prove a wrong answer)".into()
     }
 
-    fn generate(
-        &mut self,
-        request: &GenerateRequest,
-        on_token: &mut dyn FnMut(u32) -> ControlFlow<()>,
-    ) -> Result<Generation, EngineError> {
-        request.admit(&self.spec)?;
-        if request.max_output_tokens == 0 {
-            return Ok(Generation {
-                tokens: Vec::new(),
-                finish: Finish::Length,
-            });
-        }
-        let generation = self.decode(request, on_token);
-        // Prefill resets too; this gives the memory back while the worker is idle.
+    fn start(&mut self, _: Wake) -> Result<Box<dyn Session + '_>, EngineError> {
         self.network.reset();
-        generation
+        Ok(Box::new(CandleSession {
+            engine: self,
+            answer: None,
+        }))
+    }
+}
+
+/// The engine and the one request that it works at.
+struct CandleSession<'a> {
+    engine: &'a mut CandleEngine,
+    answer: Option<Answer>,
+}
+
+struct Answer {
+    id: RequestId,
+    request: GenerateRequest,
+    sampler: Sampler,
+    /// The answer so far.
+    tokens: Vec<u32>,
+    allowed: u32,
+}
+
+impl Answer {
+    fn finish(&self) -> Option<Finish> {
+        let GenerateRequest {
+            stop_tokens,
+            max_output_tokens,
+            ..
+        } = &self.request;
+        let last = self.tokens.last();
+        if last.is_some_and(|last| stop_tokens.contains(last)) {
+            return Some(Finish::Eos);
+        }
+        (self.tokens.len() >= *max_output_tokens as usize).then_some(Finish::Length)
+    }
+}
+
+impl CandleSession<'_> {
+    /// The next token of the answer.
+    fn next(engine: &mut CandleEngine, answer: &mut Answer) -> Result<Token, EngineError> {
+        let prompt = &answer.request.prompt;
+        let position = prompt.len().saturating_add(answer.tokens.len());
+        let logits = match answer.tokens.last() {
+            None => engine.prefill(prompt)?,
+            Some(last) => engine.logits(&[*last], position.saturating_sub(1))?,
+        };
+        let id = answer
+            .sampler
+            .next(logits.clone())
+            .map_err(|found| EngineError::Logits { position, found })?;
+        answer.tokens.push(id);
+        Ok(logprobs::token(
+            id,
+            logits.into_iter(),
+            answer.request.logprobs,
+        ))
+    }
+
+    /// Gives the memory of keys and values back.
+    fn leave(&mut self) {
+        self.answer = None;
+        self.engine.network.reset();
+    }
+}
+
+impl Session for CandleSession<'_> {
+    fn admit(&mut self, id: RequestId, request: &GenerateRequest) -> Result<bool, EngineError> {
+        request.admit(&self.engine.spec)?;
+        if self.answer.is_some() {
+            return Ok(false);
+        }
+        self.answer = Some(Answer {
+            id,
+            request: request.clone(),
+            sampler: Sampler::new(request.sampling, &request.prompt),
+            tokens: Vec::new(),
+            allowed: 0,
+        });
+        Ok(true)
+    }
+
+    fn allow(&mut self, id: RequestId, tokens: u32) {
+        if let Some(answer) = self.answer.as_mut().filter(|answer| answer.id == id) {
+            answer.allowed = answer.allowed.max(tokens);
+        }
+    }
+
+    fn cancel(&mut self, id: RequestId) {
+        if self.answer.as_ref().is_some_and(|answer| answer.id == id) {
+            self.leave();
+        }
+    }
+
+    fn step(&mut self) -> Option<Vec<(RequestId, Progress)>> {
+        let answer = self.answer.as_mut()?;
+        let id = answer.id;
+        // An answer of no tokens needs no credit.
+        if let Some(finish) = answer.finish() {
+            self.leave();
+            return Some(vec![(id, Progress::End(finish))]);
+        }
+        if answer.tokens.len() >= answer.allowed as usize {
+            return None;
+        }
+        let mut told = match Self::next(self.engine, answer) {
+            Ok(token) => vec![(id, Progress::Token(token))],
+            Err(error) => {
+                self.leave();
+                return Some(vec![(id, Progress::Failed(error))]);
+            }
+        };
+        if let Some(finish) = self.answer.as_ref().and_then(Answer::finish) {
+            self.leave();
+            told.push((id, Progress::End(finish)));
+        }
+        Some(told)
+    }
+
+    fn usage(&self) -> Use {
+        Use {
+            places: 1,
+            ..Use::default()
+        }
     }
 }
 

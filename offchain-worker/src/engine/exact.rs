@@ -1,49 +1,105 @@
-//! The exact engine: integers, the same bits on every machine, on the instruction set that the processor is best at.
+//! The exact engine: integers, the same bits on every machine, on the instruction set that the
+//! processor is best at, for many requests at once.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
-use assay_exact::{answer, cpu::Cpu, folder::Folder, sampling::Settings};
+use assay_exact::{
+    answer,
+    batch::{self, Batch, Event, Limits},
+    cpu::Cpu,
+    folder::Folder,
+    sampling::Settings,
+};
 use assay_primitives::ModelSpec;
 
-use super::{Engine, EngineError, Finish, GenerateRequest, Generation, Sampling};
+use super::{
+    logprobs, Engine, EngineError, Finish, GenerateRequest, Progress, RequestId, Sampling, Session,
+    Use, Wake,
+};
 
-/// The `exact` engine. The weights stay in the mapped file, so they take memory once, however many processes map it.
+/// Tokens of prompts that are read in one step: enough that the weights are read for several at a
+/// time, few enough that those who wait for their next token hardly notice.
+const PREFILL: usize = 128;
+
+/// How many requests an exact model works at together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    pub requests: usize,
+    /// Bytes of keys and values.
+    pub cache: usize,
+}
+
+/// The `exact` engine. The weights stay in the mapped file, so they take memory once, however many
+/// processes map it.
 pub struct ExactEngine {
     folder: Box<Folder>,
     spec: ModelSpec,
     cpu: Arc<Cpu>,
+    places: Places,
 }
 
 impl ExactEngine {
-    /// Checks the model's small parameters. `cpu` may serve other models as well.
-    pub fn load(folder: Box<Folder>, cpu: Arc<Cpu>) -> Result<Self, EngineError> {
-        let model = folder.model();
-        assay_exact::Engine::new(&model, &cpu).map_err(failed)?;
-        drop(model);
+    /// Checks the model's small parameters, and that there is memory for any one request. `cpu` may
+    /// serve other models as well.
+    pub fn load(folder: Box<Folder>, cpu: Arc<Cpu>, places: Places) -> Result<Self, EngineError> {
+        assay_exact::Engine::of(&folder, &cpu).map_err(failed)?;
         let spec = folder.parts().spec;
-        Ok(Self { folder, spec, cpu })
+        let needed = batch::memory(&folder.manifest().shape, spec.context as usize);
+        if needed > places.cache {
+            return Err(EngineError::CacheMemory {
+                context: spec.context,
+                needed,
+                given: places.cache,
+            });
+        }
+        Ok(Self {
+            folder,
+            spec,
+            cpu,
+            places,
+        })
     }
 }
 
 impl Engine for ExactEngine {
     fn describe(&self) -> String {
-        let Self { cpu, .. } = self;
+        let Self { cpu, places, .. } = self;
         let threads = match cpu.threads() {
             1 => "1 thread".into(),
             several => format!("{several} threads"),
         };
-        format!("exact, {} on {threads}", cpu.backend())
+        let (backend, requests) = (cpu.backend(), places.requests);
+        format!("exact, {backend} on {threads}, up to {requests} requests together")
     }
 
-    fn generate(
-        &mut self,
-        request: &GenerateRequest,
-        on_token: &mut dyn FnMut(u32) -> ControlFlow<()>,
-    ) -> Result<Generation, EngineError> {
-        request.admit(&self.spec)?;
-        // An engine borrows the model, and making one reads no weights.
-        let model = self.folder.model();
-        let engine = assay_exact::Engine::new(&model, &self.cpu).map_err(failed)?;
+    fn start(&mut self, _: Wake) -> Result<Box<dyn Session + '_>, EngineError> {
+        let Self { folder, places, .. } = self;
+        let engine = assay_exact::Engine::of(folder, &self.cpu).map_err(failed)?;
+        let limits = Limits {
+            requests: places.requests,
+            prefill: PREFILL,
+            memory: places.cache,
+        };
+        Ok(Box::new(ExactSession {
+            spec: &self.spec,
+            limits,
+            batch: Batch::new(engine, limits),
+            logprobs: BTreeMap::new(),
+        }))
+    }
+}
+
+struct ExactSession<'a> {
+    spec: &'a ModelSpec,
+    limits: Limits,
+    batch: Batch<'a>,
+    /// What the requests that want log-probabilities asked for.
+    logprobs: BTreeMap<RequestId, u8>,
+}
+
+impl Session for ExactSession<'_> {
+    fn admit(&mut self, id: RequestId, request: &GenerateRequest) -> Result<bool, EngineError> {
+        request.admit(self.spec)?;
         let asked = answer::Request {
             prompt: &request.prompt,
             settings: settings(&request.sampling),
@@ -51,15 +107,53 @@ impl Engine for ExactEngine {
             stop_tokens: &request.stop_tokens,
             limit: request.max_output_tokens,
         };
-        let answer = answer::generate(&engine, &asked, on_token).map_err(failed)?;
-        Ok(Generation {
-            tokens: answer.tokens,
-            finish: match answer.finish {
-                answer::Finish::Eos => Finish::Eos,
-                answer::Finish::Length => Finish::Length,
-                answer::Finish::Caller => Finish::Caller,
-            },
-        })
+        let admitted = self.batch.admit(id, &asked).map_err(failed)?;
+        if let Some(top) = request.logprobs.filter(|_| admitted) {
+            self.logprobs.insert(id, top);
+        }
+        Ok(admitted)
+    }
+
+    fn allow(&mut self, id: RequestId, tokens: u32) {
+        self.batch.allow(id, tokens);
+    }
+
+    fn cancel(&mut self, id: RequestId) {
+        self.batch.cancel(id);
+        self.logprobs.remove(&id);
+    }
+
+    fn step(&mut self) -> Option<Vec<(RequestId, Progress)>> {
+        let events = self.batch.step()?;
+        let told = events.into_iter().map(|(id, event)| {
+            let progress = match event {
+                Event::Token { token, logits } => {
+                    let logits = logits.iter().map(|logit| *logit as f32 / 65536.0);
+                    Progress::Token(logprobs::token(
+                        token,
+                        logits,
+                        self.logprobs.get(&id).copied(),
+                    ))
+                }
+                Event::End(answer::Finish::Eos) => Progress::End(Finish::Eos),
+                Event::End(_) => Progress::End(Finish::Length),
+                Event::Failed(error) => Progress::Failed(failed(error)),
+            };
+            if !matches!(progress, Progress::Token(_)) {
+                self.logprobs.remove(&id);
+            }
+            (id, progress)
+        });
+        Some(told.collect())
+    }
+
+    fn usage(&self) -> Use {
+        let usage = self.batch.usage();
+        Use {
+            places: self.limits.requests,
+            cache: usage.reserved.saturating_add(usage.kept),
+            cache_limit: self.limits.memory,
+        }
     }
 }
 
@@ -73,8 +167,8 @@ fn settings(sampling: &Sampling) -> Settings {
     }
 }
 
-/// What a request can be at fault for is found by [`GenerateRequest::admit`], so this is the machine's or the
-/// folder's fault.
+/// What a request can be at fault for is found by [`GenerateRequest::admit`], so this is the machine's
+/// or the folder's fault.
 fn failed(error: impl std::fmt::Display) -> EngineError {
     EngineError::Exact(error.to_string())
 }

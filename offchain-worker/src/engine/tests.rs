@@ -1,7 +1,7 @@
 //! Whole models through the whole path: tiny ones with random weights, written to disk as real
 //! ones are, opened, checked, loaded and run.
 
-use std::{fs, ops::ControlFlow, path::Path};
+use std::{fs, path::Path};
 
 use assay_client::folder::{ModelFolder, ModelWeights};
 use assay_primitives::{Architecture, ModelSpec, Profile, PPM_ONE};
@@ -41,18 +41,40 @@ fn request(sampling: Sampling, max_output_tokens: u32) -> GenerateRequest {
         sampling,
         max_output_tokens,
         stop_tokens: vec![],
+        logprobs: None,
     }
 }
 
-fn generate(engine: &mut CandleEngine, request: &GenerateRequest) -> Generation {
-    let mut streamed = Vec::new();
-    let mut on_token = |token| {
-        streamed.push(token);
-        ControlFlow::Continue(())
-    };
-    let generation = engine.generate(request, &mut on_token).unwrap();
-    assert_eq!(generation.tokens, streamed);
-    generation
+/// A whole answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Answer {
+    tokens: Vec<u32>,
+    finish: Finish,
+}
+
+/// The answer of an engine that works at nothing else.
+fn try_generate(engine: &mut dyn Engine, request: &GenerateRequest) -> Result<Answer, EngineError> {
+    let mut session = engine.start(Box::new(|| {}))?;
+    assert!(session.admit(3, request)?);
+    session.allow(3, u32::MAX);
+    let mut tokens = Vec::new();
+    loop {
+        for (id, progress) in session.step().expect("the request has credit") {
+            assert_eq!(id, 3);
+            match progress {
+                Progress::Token(token) => tokens.push(token.id),
+                Progress::Failed(error) => return Err(error),
+                Progress::End(finish) => {
+                    assert!(session.step().is_none());
+                    return Ok(Answer { tokens, finish });
+                }
+            }
+        }
+    }
+}
+
+fn generate(engine: &mut dyn Engine, request: &GenerateRequest) -> Answer {
+    try_generate(engine, request).unwrap()
 }
 
 /// The one line with which opening the folder fails.
@@ -256,9 +278,18 @@ fn requests_leave_nothing_behind() {
             ..asked.clone()
         };
         generate(&mut engine, &other);
-        engine
-            .generate(&other, &mut |_| ControlFlow::Break(()))
-            .unwrap();
+        // One that is given up in the middle.
+        let mut session = engine.start(Box::new(|| {})).unwrap();
+        assert!(session.admit(1, &other).unwrap());
+        session.allow(1, 5);
+        session.step().unwrap();
+        session.cancel(1);
+        assert!(session.step().is_none());
+        assert!(session.admit(2, &asked).unwrap());
+        session.allow(2, 1);
+        let told = session.step().unwrap();
+        assert!(matches!(&told[0], (2, Progress::Token(token)) if token.id == first.tokens[0]));
+        drop(session);
         assert_eq!(generate(&mut engine, &asked), first);
     }
 }
@@ -312,28 +343,55 @@ fn a_stop_token_is_the_last_of_its_answer() {
 }
 
 #[test]
-fn the_caller_can_end_an_answer() {
+fn an_answer_goes_no_further_than_it_is_allowed() {
     let mut engine = load(TinyModel::new(Architecture::Qwen2).write().path());
-    let whole = generate(&mut engine, &request(Sampling::GREEDY, 10)).tokens;
-    let mut seen = 0;
-    let mut third = |_| {
-        seen += 1;
-        if seen == 3 {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
+    let asked = request(Sampling::GREEDY, 10);
+    let whole = generate(&mut engine, &asked).tokens;
+    let mut session = engine.start(Box::new(|| {})).unwrap();
+    assert!(session.admit(1, &asked).unwrap());
+    assert!(!session.admit(2, &asked).unwrap(), "one at a time");
+    assert!(session.step().is_none(), "nothing is allowed");
+    let mut tokens = Vec::new();
+    for allowed in [1, 3, 2, 10] {
+        session.allow(1, allowed);
+        while let Some(told) = session.step() {
+            for (_, progress) in told {
+                match progress {
+                    Progress::Token(token) => tokens.push(token.id),
+                    other => assert!(matches!(other, Progress::End(Finish::Length))),
+                }
+            }
         }
-    };
-    let ended = engine
-        .generate(&request(Sampling::GREEDY, 10), &mut third)
-        .unwrap();
-    assert_eq!(
-        ended,
-        Generation {
-            tokens: whole[..3].to_vec(),
-            finish: Finish::Caller
-        }
+        assert_eq!(tokens, whole[..tokens.len()]);
+        assert_eq!(tokens.len(), (allowed as usize).max(tokens.len()));
+    }
+    assert_eq!(tokens, whole);
+    assert!(session.admit(2, &asked).unwrap());
+}
+
+#[test]
+fn log_probabilities_are_those_of_the_models_logits() {
+    let mut engine = load(TinyModel::new(Architecture::Llama).write().path());
+    let mut asked = request(
+        Sampling {
+            penalty: 3 * PPM_ONE,
+            ..Sampling::GREEDY
+        },
+        1,
     );
+    let logits = engine.prefill(&PROMPT).unwrap();
+    let expected = logprobs::token(0, logits.into_iter(), Some(64)).top;
+    asked.logprobs = Some(5);
+    let mut session = engine.start(Box::new(|| {})).unwrap();
+    assert!(session.admit(1, &asked).unwrap());
+    session.allow(1, 1);
+    let told = session.step().unwrap();
+    let (_, Progress::Token(token)) = &told[0] else {
+        panic!("{told:?}")
+    };
+    assert_eq!(token.top, expected[..5]);
+    let own = expected.iter().find(|(id, _)| *id == token.id).unwrap();
+    assert_eq!(token.logprob, Some(own.1));
 }
 
 #[test]
@@ -343,19 +401,13 @@ fn the_context_is_filled_to_the_last_token_and_not_beyond() {
         let room = 48 - PROMPT.len() as u32;
         let full = generate(&mut engine, &request(Sampling::GREEDY, room));
         assert_eq!(full.tokens.len(), room as usize);
-        let error = engine
-            .generate(&request(Sampling::GREEDY, room + 1), &mut |_| {
-                panic!("a token came")
-            })
-            .unwrap_err();
+        let error = try_generate(&mut engine, &request(Sampling::GREEDY, room + 1)).unwrap_err();
         assert!(error.is_request());
         assert!(
             error.to_string().contains("exceed the context of 48"),
             "{error}"
         );
-        assert!(engine
-            .generate(&request(Sampling::GREEDY, u32::MAX), &mut |_| panic!())
-            .is_err());
+        assert!(try_generate(&mut engine, &request(Sampling::GREEDY, u32::MAX)).is_err());
     }
 }
 
@@ -411,9 +463,7 @@ fn requests_that_make_no_sense_are_refused_before_any_work() {
         ),
     ];
     for (asked, expected) in cases {
-        let error = engine
-            .generate(&asked, &mut |_| panic!("a token came"))
-            .unwrap_err();
+        let error = try_generate(&mut engine, &asked).unwrap_err();
         assert!(error.is_request());
         assert!(error.to_string().contains(expected), "{error}");
     }
@@ -421,7 +471,7 @@ fn requests_that_make_no_sense_are_refused_before_any_work() {
         max_output_tokens: 0,
         ..sound
     };
-    let none = Generation {
+    let none = Answer {
         tokens: vec![],
         finish: Finish::Length,
     };
@@ -436,9 +486,7 @@ fn weights_that_are_not_numbers_are_an_error() {
     };
     let mut engine = load(model.write().path());
     let asked = request(Sampling::GREEDY, 4);
-    let error = engine
-        .generate(&asked, &mut |_| panic!("a token came"))
-        .unwrap_err();
+    let error = try_generate(&mut engine, &asked).unwrap_err();
     assert!(!error.is_request());
     assert!(
         error.to_string().contains("after 7 tokens holds NaN"),

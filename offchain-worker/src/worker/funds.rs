@@ -1,6 +1,6 @@
 //! The operator's money at work: reading it, and taking the provider offline and back online.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+use std::collections::BTreeSet;
 
 use assay_client::{Amount, Snapshot};
 use tracing::{error, info, warn};
@@ -135,9 +135,7 @@ impl Worker {
         delivery: u128,
         declines: bool,
     ) -> Result<bool, End> {
-        if let Some(generating) = self.state.generating.get(&key) {
-            generating.cancelled.store(true, Ordering::Relaxed);
-        }
+        self.abandon(&key);
         let operator = self.operator;
         if declines {
             let fee = Amount(delivery);

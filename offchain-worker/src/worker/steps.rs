@@ -1,20 +1,16 @@
 //! The steps that a duty goes through: each changes the ledger first and tells the world after.
 
-use std::{
-    sync::{atomic::AtomicBool, Arc},
-    time::Duration,
-};
-
 use assay_client::{Chain, Snapshot};
+use tokio::task::JoinError;
 use tracing::{error, info, warn};
 
-use super::{End, Generating, Sent, Worker, LOG};
+use super::{Answered, End, Generating, Sent, Worker, LOG};
 use crate::{
     chain::{self, Duty},
     deliver::{self, Verdict},
     duties::View,
-    engine::{GenerateRequest, Generation, Sampling},
-    generate::{Failure, Progress, Work},
+    engine::{GenerateRequest, Sampling},
+    generate::{Class, Failure, Generated},
     ledger::{Entry, Key, Outcome, Reply, Stage, Submission},
 };
 
@@ -46,79 +42,72 @@ impl Worker {
             },
             max_output_tokens: duty.token_limit,
             stop_tokens: served.stop_tokens,
+            logprobs: None,
         };
         if let Err(error) = request.admit(&served.spec) {
             self.refuse(duty.key, error.to_string())?;
             return Ok(true);
         }
-        let cancelled = Arc::new(AtomicBool::new(false));
-        let work = Work {
-            key: duty.key,
-            engine: served.engine,
-            request,
-            cancelled: cancelled.clone(),
-        };
         // A full queue is no fault: the duty is still on the chain at the next block.
-        if self.queue.try_send(work).is_ok() {
-            self.state.generating.insert(
-                duty.key,
-                Generating {
-                    duty: duty.clone(),
-                    cancelled,
-                },
-            );
-        }
+        let Ok(generation) = served.generator.submit(request, Class::Job) else {
+            return Ok(false);
+        };
+        let key = duty.key;
+        let task = self.state.answers.spawn(async move {
+            let started = || info!(target: LOG, job = key.job, "generating");
+            let result = generation.whole(started).await;
+            Answered { key, result }
+        });
+        let duty = duty.clone();
+        self.state.generating.insert(key, Generating { duty, task });
         Ok(false)
     }
 
-    pub(super) fn note_progress(&mut self, step: Option<Progress>) -> Result<(), End> {
-        match step {
-            None => Err(End::Fatal(anyhow::anyhow!(
-                "the generation queue ended; restart the worker"
-            ))),
-            Some(Progress::Started(key)) => {
-                info!(target: LOG, job = key.job, "generating");
-                Ok(())
-            }
-            Some(Progress::Ended { key, result, took }) => {
-                let Some(Generating { duty, .. }) = self.state.generating.remove(&key) else {
-                    return Ok(());
-                };
-                self.note_answer(&duty, result, took)
-            }
+    /// Ends the generation of an answer that nobody wants any more.
+    pub(super) fn abandon(&mut self, key: &Key) {
+        if let Some(generating) = self.state.generating.remove(key) {
+            generating.task.abort();
+            info!(target: LOG, job = key.job, "generation abandoned");
         }
     }
 
-    fn note_answer(
+    pub(super) fn note_answered(
         &mut self,
-        duty: &Duty,
-        result: Result<Generation, Failure>,
-        took: Duration,
+        answered: Result<Answered, JoinError>,
     ) -> Result<(), End> {
+        let Answered { key, result } = match answered {
+            Ok(answered) => answered,
+            // One that was abandoned.
+            Err(error) if error.is_cancelled() => return Ok(()),
+            Err(error) => return Err(End::Fatal(error.into())),
+        };
+        match self.state.generating.remove(&key) {
+            Some(Generating { duty, .. }) => self.note_answer(&duty, result),
+            None => Ok(()),
+        }
+    }
+
+    fn note_answer(&mut self, duty: &Duty, result: Result<Generated, Failure>) -> Result<(), End> {
         let key = duty.key;
-        let generation = match result {
-            Ok(generation) => generation,
-            Err(Failure::Cancelled) => {
-                info!(target: LOG, job = key.job, "generation abandoned");
-                return Ok(());
-            }
+        let generated = match result {
+            Ok(generated) => generated,
             Err(Failure::Request(why)) => return self.refuse(key, why),
             Err(Failure::Machine(why)) => {
                 error!(target: LOG, job = key.job, %why, "this machine failed to answer");
                 return self.refuse(key, format!("this machine failed: {why}"));
             }
         };
-        let seconds = took.as_secs_f64();
+        let seconds = generated.took.as_secs_f64();
         self.metrics.generation_seconds.observe(seconds);
         self.metrics.prompt_tokens.inc_by(duty.prompt_len.into());
         self.metrics
             .output_tokens
-            .inc_by(generation.tokens.len() as u64);
+            .inc_by(generated.tokens.len() as u64);
         // The job was found at a head, so there has been one.
         let Some(anchor) = self.state.head else {
             return Ok(());
         };
-        let answer = match deliver::answer(duty, generation, anchor, &self.key) {
+        let answer = match deliver::answer(duty, generated, anchor, &self.key) {
             Ok(answer) => answer,
             Err(why) => return self.refuse(key, why),
         };

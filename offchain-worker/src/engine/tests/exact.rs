@@ -1,7 +1,7 @@
 //! The exact engine, over folders that are imported from the same tiny models.
 
 use std::{
-    ops::ControlFlow,
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,8 +18,13 @@ use assay_primitives::{Architecture, PPM_ONE};
 use tempfile::TempDir;
 
 use super::{
-    request, tiny::TinyModel, Engine, ExactEngine, Finish, GenerateRequest, Sampling,
-    ARCHITECTURES, PROMPT,
+    generate, request, tiny::TinyModel, try_generate, Engine, EngineError, ExactEngine, Finish,
+    GenerateRequest, Places, Progress, Sampling, ARCHITECTURES, PROMPT,
+};
+
+const PLACES: Places = Places {
+    requests: 3,
+    cache: 1 << 20,
 };
 
 /// The path of a model folder that lives as long as what comes with it.
@@ -32,7 +37,7 @@ fn imported(architecture: Architecture) -> (TempDir, PathBuf) {
 
 fn load(path: &Path, cpu: Arc<Cpu>) -> ExactEngine {
     match ModelFolder::open(path).unwrap().into_weights() {
-        ModelWeights::Exact(folder) => ExactEngine::load(folder, cpu).unwrap(),
+        ModelWeights::Exact(folder) => ExactEngine::load(folder, cpu, PLACES).unwrap(),
         ModelWeights::Float(_) => panic!("an import is exact"),
     }
 }
@@ -42,15 +47,7 @@ fn portable() -> Arc<Cpu> {
 }
 
 fn answer_of(engine: &mut ExactEngine, request: &GenerateRequest) -> Vec<u32> {
-    let mut streamed = Vec::new();
-    let generation = engine
-        .generate(request, &mut |token| {
-            streamed.push(token);
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-    assert_eq!(generation.tokens, streamed);
-    generation.tokens
+    generate(engine, request).tokens
 }
 
 /// Every field of a request reaches the arithmetic: the answer is right by the checker's own reading of them, and
@@ -120,36 +117,86 @@ fn an_exact_answer_ends_as_any_other() {
     let (_source, path) = imported(Architecture::Qwen2);
     let mut engine = load(&path, portable());
     let whole = answer_of(&mut engine, &request(Sampling::GREEDY, 10));
-    let ended = engine
-        .generate(&request(Sampling::GREEDY, 10), &mut |_| {
-            ControlFlow::Break(())
-        })
-        .unwrap();
-    assert_eq!(
-        (ended.tokens.as_slice(), ended.finish),
-        (&whole[..1], Finish::Caller)
-    );
 
     let mut asked = request(Sampling::GREEDY, 10);
     asked.stop_tokens = vec![whole[3]];
     let at = whole.iter().position(|token| *token == whole[3]).unwrap();
     assert_eq!(answer_of(&mut engine, &asked), whole[..=at]);
 
-    // At its last token an answer is not the caller's to end.
-    asked.stop_tokens = vec![whole[0]];
-    let ended = engine
-        .generate(&asked, &mut |_| ControlFlow::Break(()))
-        .unwrap();
-    assert_eq!(ended.finish, Finish::Eos);
-
     for (max_output_tokens, fits) in [(0, true), (41, true), (42, false)] {
         let asked = request(Sampling::GREEDY, max_output_tokens);
-        let result = engine.generate(&asked, &mut |_| ControlFlow::Continue(()));
-        match result {
-            Ok(generation) => {
-                assert!(fits && generation.tokens.len() == max_output_tokens as usize)
-            }
+        match try_generate(&mut engine, &asked) {
+            Ok(answer) => assert!(fits && answer.tokens.len() == max_output_tokens as usize),
             Err(error) => assert!(!fits && error.is_request(), "{error}"),
         }
     }
+}
+
+/// Together, and with credit that comes bit by bit, everyone gets what he gets alone.
+#[test]
+fn requests_are_answered_together() {
+    let (_source, path) = imported(Architecture::Llama);
+    let mut engine = load(&path, portable());
+    let asked: Vec<_> = (0..3)
+        .map(|seed| {
+            let warm = Sampling {
+                temperature: PPM_ONE,
+                seed: [seed; 32],
+                ..Sampling::GREEDY
+            };
+            let mut asked = request(warm, 30);
+            asked.logprobs = (seed == 1).then_some(2);
+            asked
+        })
+        .collect();
+    let alone: Vec<_> = asked
+        .iter()
+        .map(|one| answer_of(&mut engine, one))
+        .collect();
+    let mut session = engine.start(Box::new(|| {})).unwrap();
+    for (id, asked) in (0..).zip(&asked) {
+        assert!(session.admit(id, asked).unwrap());
+    }
+    assert!(!session.admit(9, &asked[0]).unwrap());
+    assert!(session.step().is_none());
+    let mut told = BTreeMap::<u64, Vec<u32>>::new();
+    for round in 1..=30 {
+        for id in 0..3 {
+            session.allow(id, round);
+        }
+        let usage = session.usage();
+        assert!(usage.cache > 0 && usage.cache <= usage.cache_limit);
+        for (id, progress) in session.step().unwrap() {
+            match progress {
+                Progress::Token(token) => {
+                    let asked = if id == 1 { 2 } else { 0 };
+                    assert_eq!((token.top.len(), token.logprob.is_some()), (asked, id == 1));
+                    told.entry(id).or_default().push(token.id);
+                }
+                other => assert!(matches!(other, Progress::End(Finish::Length)) && round == 30),
+            }
+        }
+    }
+    for (id, alone) in (0..).zip(&alone) {
+        assert_eq!(told[&id], *alone);
+    }
+    assert_eq!(session.usage().places, 3);
+}
+
+#[test]
+fn memory_that_no_request_fits_in_is_refused_at_the_start() {
+    let (_source, path) = imported(Architecture::Llama);
+    let ModelWeights::Exact(folder) = ModelFolder::open(&path).unwrap().into_weights() else {
+        panic!("an import is exact")
+    };
+    let places = Places {
+        cache: 1000,
+        ..PLACES
+    };
+    let error = ExactEngine::load(folder, portable(), places).err().unwrap();
+    assert!(matches!(
+        error,
+        EngineError::CacheMemory { given: 1000, .. }
+    ));
+    assert!(error.to_string().contains("--cache-memory"), "{error}");
 }

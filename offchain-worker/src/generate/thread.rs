@@ -1,0 +1,250 @@
+//! The thread that owns an engine: it takes messages, admits requests, and lets the session go on.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    panic::{catch_unwind, AssertUnwindSafe},
+    sync::{mpsc, Arc},
+    thread,
+    time::Instant,
+};
+
+use tokio::sync::mpsc as events;
+
+use super::{Class, Desk, Event, Failure, Message};
+use crate::engine::{Engine, GenerateRequest, Progress, RequestId, Session};
+
+/// How much the latest answer counts in the time that answers take.
+const LATEST: f64 = 0.1;
+
+/// Starts the thread; it ends with [`Message::Stop`].
+pub(super) fn spawn(
+    mut engine: Box<dyn Engine>,
+    mailbox: mpsc::Sender<Message>,
+    messages: mpsc::Receiver<Message>,
+    desk: Arc<Desk>,
+) -> std::io::Result<()> {
+    let run = move || {
+        let mut office = Office {
+            messages,
+            desk,
+            waiting: Default::default(),
+            running: HashMap::new(),
+            stopped: false,
+        };
+        while !office.stopped {
+            let mailbox = mailbox.clone();
+            let wake = Box::new(move || {
+                let _ = mailbox.send(Message::Wake);
+            });
+            let session = AssertUnwindSafe(|| match engine.start(wake) {
+                Ok(mut session) => {
+                    office.serve(&mut *session);
+                    None
+                }
+                Err(error) => Some(Failure::from(error)),
+            });
+            match catch_unwind(session) {
+                Ok(None) => {}
+                // Whoever waits would get no further.
+                Ok(Some(failure)) => {
+                    office.fail_running(&failure);
+                    office.fail_waiting(&failure);
+                    office.receive(true);
+                }
+                Err(_) => office.fail_running(&Failure::Machine(
+                    "the engine panicked; report this with the lines above".into(),
+                )),
+            }
+        }
+    };
+    thread::Builder::new().name("generator".into()).spawn(run)?;
+    Ok(())
+}
+
+/// Everyone who waits or is worked at.
+struct Office {
+    messages: mpsc::Receiver<Message>,
+    desk: Arc<Desk>,
+    /// By class.
+    waiting: [VecDeque<Waiting>; 2],
+    running: HashMap<RequestId, Running>,
+    stopped: bool,
+}
+
+struct Waiting {
+    id: RequestId,
+    request: GenerateRequest,
+    allowed: u32,
+    events: events::UnboundedSender<Event>,
+}
+
+struct Running {
+    events: events::UnboundedSender<Event>,
+    since: Instant,
+}
+
+/// What a session is told about requests that it has.
+enum Order {
+    Allow(RequestId, u32),
+    Cancel(RequestId),
+}
+
+impl Office {
+    fn serve(&mut self, session: &mut dyn Session) {
+        let mut idle = false;
+        loop {
+            for order in self.receive(idle) {
+                match order {
+                    Order::Allow(id, tokens) => session.allow(id, tokens),
+                    Order::Cancel(id) => session.cancel(id),
+                }
+            }
+            if self.stopped {
+                return;
+            }
+            self.admit(session);
+            let told = session.step();
+            idle = told.is_none();
+            for (id, progress) in told.into_iter().flatten() {
+                self.tell(id, progress);
+            }
+            self.show(session);
+        }
+    }
+
+    /// Takes all messages; waits for one if there is nothing else to do.
+    fn receive(&mut self, wait: bool) -> Vec<Order> {
+        let mut orders = Vec::new();
+        let mut next = match wait {
+            true => self.messages.recv().ok(),
+            false => self.messages.try_recv().ok(),
+        };
+        while let Some(message) = next {
+            match message {
+                Message::Submit {
+                    id,
+                    class,
+                    request,
+                    events,
+                } => self.waiting[class as usize].push_back(Waiting {
+                    id,
+                    request,
+                    allowed: 0,
+                    events,
+                }),
+                Message::Allow(id, tokens) => match self.find(id) {
+                    Some(waiting) => waiting.allowed = waiting.allowed.max(tokens),
+                    None => orders.push(Order::Allow(id, tokens)),
+                },
+                Message::Cancel(id) => {
+                    self.keep_waiting(|waiting| waiting.id != id);
+                    if self.running.remove(&id).is_some() {
+                        orders.push(Order::Cancel(id));
+                    }
+                }
+                Message::Wake => {}
+                Message::Stop => self.stopped = true,
+            }
+            next = self.messages.try_recv().ok();
+        }
+        orders
+    }
+
+    fn find(&mut self, id: RequestId) -> Option<&mut Waiting> {
+        let mut waiting = self.waiting.iter_mut().flatten();
+        waiting.find(|waiting| waiting.id == id)
+    }
+
+    /// Lets those in who find room, in the order of the queue. Nobody overtakes: a large request would
+    /// wait for ever.
+    fn admit(&mut self, session: &mut dyn Session) {
+        for class in [Class::Job, Class::Stream] {
+            while let Some(first) = self.waiting[class as usize].front() {
+                if class == Class::Stream && self.last_place(session) {
+                    return;
+                }
+                let event = match session.admit(first.id, &first.request) {
+                    Ok(true) => Event::Started,
+                    Ok(false) => return,
+                    Err(error) => Event::Failed(error.into()),
+                };
+                let Some(first) = self.waiting[class as usize].pop_front() else {
+                    return;
+                };
+                self.desk.state().waiting[class as usize] -= 1;
+                let started = event == Event::Started;
+                let _ = first.events.send(event);
+                if started {
+                    session.allow(first.id, first.allowed);
+                    let running = Running {
+                        events: first.events,
+                        since: Instant::now(),
+                    };
+                    self.running.insert(first.id, running);
+                }
+            }
+        }
+    }
+
+    /// Whether the one place is left that streams leave to jobs, where there are several.
+    fn last_place(&self, session: &dyn Session) -> bool {
+        let places = session.usage().places;
+        places > 1 && self.running.len() >= places - 1
+    }
+
+    fn tell(&mut self, id: RequestId, progress: Progress) {
+        let event = match progress {
+            Progress::Token(token) => Event::Token(token),
+            Progress::End(finish) => Event::End(finish),
+            Progress::Failed(error) => Event::Failed(error.into()),
+        };
+        let ended = matches!(event, Event::End(_));
+        let over = ended || matches!(event, Event::Failed(_));
+        // Who is not interested any more has dropped the generation, which says so in the mailbox.
+        if let Some(running) = self.running.get(&id) {
+            let _ = running.events.send(event);
+        }
+        let left = match over {
+            true => self.running.remove(&id),
+            false => None,
+        };
+        if let Some(running) = left.filter(|_| ended) {
+            let took = running.since.elapsed().as_secs_f64();
+            let mut state = self.desk.state();
+            state.seconds = match state.seconds > 0.0 {
+                true => state.seconds + LATEST * (took - state.seconds),
+                false => took,
+            };
+        }
+    }
+
+    fn fail_running(&mut self, failure: &Failure) {
+        for (_, running) in self.running.drain() {
+            let _ = running.events.send(Event::Failed(failure.clone()));
+        }
+        self.desk.state().running = 0;
+    }
+
+    fn fail_waiting(&mut self, failure: &Failure) {
+        self.keep_waiting(|waiting| {
+            let _ = waiting.events.send(Event::Failed(failure.clone()));
+            false
+        });
+    }
+
+    fn keep_waiting(&mut self, keep: impl Fn(&Waiting) -> bool) {
+        let mut state = self.desk.state();
+        for (queue, count) in self.waiting.iter_mut().zip(&mut state.waiting) {
+            let before = queue.len();
+            queue.retain(&keep);
+            *count -= before - queue.len();
+        }
+    }
+
+    /// Shows callers where the session stands.
+    fn show(&self, session: &dyn Session) {
+        let mut state = self.desk.state();
+        state.running = self.running.len();
+        state.usage = session.usage();
+    }
+}

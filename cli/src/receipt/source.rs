@@ -103,7 +103,17 @@ async fn record(answer: &Answer, context: &Context) -> Result<(Record, AccountId
             (assignment.provider, record)
         }
         Claim::Channel { id, .. } => {
-            return none(format!("channel {id:?} cannot be looked up"));
+            let Some(channel) = best.channel(id).await? else {
+                return none(format!(
+                    "the node at {url} keeps no record of channel {id:?}"
+                ));
+            };
+            let record = Record::Channel {
+                provider: channel.provider,
+                listing: channel.listing,
+                voucher_key: channel.voucher_key.0,
+            };
+            (channel.provider, record)
         }
     };
     let anchor = answer.signed.receipt.anchor.number;

@@ -3,7 +3,7 @@
 use crate::{
     chain_spec::{self, ChainSpec},
     cli::{Cli, Subcommand},
-    ports, service,
+    parts, ports, service,
 };
 use assay_runtime::opaque::Block;
 use sc_cli::SubstrateCli;
@@ -155,7 +155,7 @@ pub fn run() -> sc_cli::Result<()> {
                     ..
                 } = service::new_partial(&config)?;
                 let revert_consensus = Box::new(
-                    |client: std::sync::Arc<service::FullClient>, backend, blocks| {
+                    |client: std::sync::Arc<parts::FullClient>, backend, blocks| {
                         sc_consensus_babe::revert(client.clone(), backend, blocks)?;
                         sc_consensus_grandpa::revert(client, blocks)?;
                         Ok(())

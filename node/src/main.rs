@@ -9,6 +9,7 @@ mod chain_spec;
 mod cli;
 mod command;
 mod error;
+mod parts;
 mod ports;
 mod rpc;
 mod service;

@@ -1,6 +1,6 @@
 //! The RPC methods that the node adds to those of the service: accounts, fees, and consensus.
 
-use crate::service::{FullBackend, FullClient, FullPool, FullSelectChain};
+use crate::parts::{FullBackend, FullClient, FullPool, FullSelectChain};
 use assay_runtime::{opaque::Block, BlockNumber, Hash};
 use jsonrpsee::RpcModule;
 use sc_consensus_babe::BabeWorkerHandle;

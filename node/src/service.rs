@@ -1,6 +1,9 @@
 //! Puts the parts of a node together: database, runtime, BABE, GRANDPA, pool, network and RPC.
 
-use crate::rpc;
+use crate::{
+    parts::{FullBackend, FullClient, FullPool, FullSelectChain},
+    rpc,
+};
 use assay_runtime::{opaque::Block, Hash, RuntimeApi};
 use futures::FutureExt;
 use sc_client_api::{blockchain::Error as BlockchainError, Backend};
@@ -25,14 +28,6 @@ const GRANDPA_JUSTIFICATION_PERIOD: u32 = 512;
 /// Share of a slot in which a block is filled; the rest is for sending and checking it.
 const PROPOSAL_SLOT_PORTION: f32 = 0.5;
 
-pub type FullClient = sc_service::TFullClient<
-    Block,
-    RuntimeApi,
-    sc_executor::WasmExecutor<sp_io::SubstrateHostFunctions>,
->;
-pub type FullBackend = sc_service::TFullBackend<Block>;
-pub type FullPool = sc_transaction_pool::TransactionPoolHandle<Block, FullClient>;
-pub type FullSelectChain = sc_consensus::LongestChain<FullBackend, Block>;
 type GrandpaBlockImport =
     sc_consensus_grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>;
 type GrandpaLink = sc_consensus_grandpa::LinkHalf<Block, FullClient, FullSelectChain>;

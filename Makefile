@@ -16,11 +16,16 @@ demo: build ## start a chain and a worker, pay for a prompt, show who was paid w
 
 # End-to-end tests mostly wait for blocks, so that more of them fit side by side than there are cores.
 .PHONY: test
-test: build ## all unit, pallet, runtime and end-to-end tests (at most 10 minutes once built)
+test: build clients ## all unit, pallet, runtime and end-to-end tests (at most 10 minutes once built)
 	RUST_TEST_THREADS=4 cargo test $(everything)
 
+# Without them the tests that need them fail, and say so; the others are made all the same.
+.PHONY: clients
+clients: setup ## install the OpenAI clients that the tests speak through
+	-@scripts/clients
+
 .PHONY: soak
-soak: build ## the long runs and the full lists of faults
+soak: build clients ## the long runs and the full lists of faults
 	scripts/soak
 
 .PHONY: bench

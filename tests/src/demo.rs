@@ -107,7 +107,7 @@ async fn demo() -> Result<()> {
     say("His worker holds the model against its root and waits for jobs.")?;
     println!("$ assay-worker --operator-key {OPERATOR} --model {MODEL}");
     let model = folder.join(MODEL);
-    let _worker = Worker::start(folder, "worker", &node.url(), OPERATOR, &[&model])?;
+    let _worker = Worker::start(folder, "worker", &node.url(), OPERATOR, &[&model], &[])?;
 
     let people = People::new(&chain.best().await?)?;
     let before = people.balances(&chain.best().await?).await?;

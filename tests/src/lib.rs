@@ -1,17 +1,26 @@
 //! Real processes for tests and for the demo: nodes, workers and the `assay` command, each in its
 //! own folder and on its own loopback ports, and all gone when their owner is, also after a panic.
 
+mod book;
+mod clients;
 mod daemon;
 mod forgery;
+mod gateway;
+pub mod http;
 mod market;
+mod marketplace;
 mod node;
 mod port;
 mod scene;
 mod worker;
 
+pub use book::Book;
+pub use clients::Clients;
 pub use daemon::{eventually, programs, stop, stopped, Daemon};
 pub use forgery::forged;
+pub use gateway::Gateway;
 pub use market::{Assay, Outcome};
+pub use marketplace::{fee, Marketplace, Server};
 pub use node::Node;
 pub use port::free_port;
 pub use scene::{Provider, Scene};
@@ -24,6 +33,18 @@ use anyhow::Result;
 /// The shipped model's floats, of which `assay model import` makes an exact model.
 pub fn demo_source() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo")
+}
+
+/// The same floats in `folder`, with a model that hardly ever ends an answer by itself.
+pub fn endless_source(folder: &Path) -> Result<PathBuf> {
+    let source = folder.join("endless-source");
+    copy(&demo_source(), &source)?;
+    // The token that begins a prompt, which no answer was trained to have in it.
+    std::fs::write(
+        source.join("generation_config.json"),
+        r#"{"eos_token_id": [0]}"#,
+    )?;
+    Ok(source)
 }
 
 /// A copy of a folder of files.

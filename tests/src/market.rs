@@ -74,14 +74,17 @@ impl Assay {
         &self.key
     }
 
+    /// The words behind `assay`, for somebody else to run.
+    pub fn words(&self, arguments: &[&str]) -> Vec<String> {
+        let common = ["--chain", &self.chain, "--key", &self.key];
+        let all = common.iter().chain(arguments);
+        all.map(|word| (*word).to_owned()).collect()
+    }
+
     fn command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new(programs()?.join("assay"));
         command
-            .arg("--chain")
-            .arg(&self.chain)
-            .arg("--key")
-            .arg(&self.key)
-            .args(arguments)
+            .args(self.words(arguments))
             .env_remove("ASSAY_CHAIN")
             .env_remove("ASSAY_KEY")
             .env_remove("ASSAY_MODEL_DIR")

@@ -13,7 +13,7 @@ use assay_client::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{demo_source, Assay, Node, Worker};
+use crate::{demo_source, free_port, Assay, Node, Worker};
 
 const PUBLISHER: &str = "//Charlie";
 const USER: &str = "//Dave";
@@ -39,6 +39,11 @@ pub struct Provider {
 impl Scene {
     /// A development chain with the demo model, made exact, listed.
     pub async fn new() -> Result<Self> {
+        Self::of(&demo_source()).await
+    }
+
+    /// The same with the model of these floats.
+    pub async fn of(floats: &Path) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let node = Node::development(folder.path())?;
         let chain = node.chain().await?;
@@ -52,7 +57,7 @@ impl Scene {
             model: PathBuf::new(),
             folder,
         };
-        scene.model = scene.import(&demo_source(), "model")?;
+        scene.model = scene.import(floats, "model")?;
         let model = scene.model_dir();
         let arguments = ["model", "register", &model, "--royalty", "2"];
         scene.publisher.json(&arguments)?;
@@ -106,7 +111,23 @@ impl Scene {
     /// A worker of these model folders.
     pub fn worker_of(&self, provider: &Provider, name: &str, models: &[&Path]) -> Result<Worker> {
         let (folder, chain) = (self.folder(), self.node.url());
-        Worker::start(folder, name, &chain, &provider.operator, models)
+        Worker::start(folder, name, &chain, &provider.operator, models, &[])
+    }
+
+    /// A worker that serves the listed model over HTTPS to clients with channels, with these arguments
+    /// besides; the chain knows its address and keys.
+    pub fn server(&self, provider: &Provider, name: &str, extra: &[&str]) -> Result<Worker> {
+        let port = free_port()?;
+        let (folder, chain) = (self.folder(), self.node.url());
+        let serve = format!("--serve=127.0.0.1:{port}");
+        let extra: Vec<String> = std::iter::once(serve)
+            .chain(extra.iter().map(|text| (*text).to_owned()))
+            .collect();
+        let (operator, models) = (&provider.operator, [self.model.as_path()]);
+        let announcement = Worker::announcement(folder, name, &chain, operator, &models, &extra)?;
+        let words: Vec<&str> = announcement.iter().map(String::as_str).collect();
+        provider.assay.json(&words)?;
+        Worker::start(folder, name, &chain, operator, &models, &extra)
     }
 
     /// Submit a job and return its number.

@@ -1,16 +1,15 @@
 //! A worker.
 
 use std::{
-    io::{Read, Write},
-    net::TcpStream,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::{eventually, free_port, Daemon};
+use crate::{eventually, free_port, http, programs, Daemon};
 
 const START: Duration = Duration::from_secs(60);
 
@@ -23,27 +22,44 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker of these models for the provider whose operator has the key `operator`. One that does not get
-    /// as far as serving is an error with the end of its log.
+    /// What `assay` has to be told, so that the chain knows the address and the keys of such a worker.
+    pub fn announcement(
+        folder: &Path,
+        name: &str,
+        chain: &str,
+        operator: &str,
+        models: &[&Path],
+        extra: &[String],
+    ) -> Result<Vec<String>> {
+        let arguments = arguments(folder, name, chain, operator, models, extra);
+        let output = Command::new(programs()?.join("assay-worker"))
+            .args(arguments)
+            .arg("--print-keys")
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let command = said
+            .lines()
+            .find_map(|line| line.split_once("assay provider set-info"));
+        let (_, options) = command.with_context(|| format!("no command in {output:?}"))?;
+        let words = ["provider", "set-info"]
+            .into_iter()
+            .chain(options.split_whitespace());
+        Ok(words.map(str::to_owned).collect())
+    }
+
+    /// A worker of these models for the provider whose operator has the key `operator`, with these arguments
+    /// besides. One that does not get as far as serving is an error with the end of its log.
     pub fn start(
         folder: &Path,
         name: &str,
         chain: &str,
         operator: &str,
         models: &[&Path],
+        extra: &[String],
     ) -> Result<Self> {
         let http_port = free_port()?;
-        let mut arguments = vec![
-            format!("--chain={chain}"),
-            format!("--operator-key={operator}"),
-            format!("--ledger={}", folder.join(format!("{name}.redb")).display()),
-            format!("--http=127.0.0.1:{http_port}"),
-        ];
-        arguments.extend(
-            models
-                .iter()
-                .map(|model| format!("--model={}", model.display())),
-        );
+        let mut arguments = arguments(folder, name, chain, operator, models, extra);
+        arguments.push(format!("--http=127.0.0.1:{http_port}"));
         let log = folder.join(format!("{name}.log"));
         let daemon = Daemon::start("assay-worker", &arguments, &log)?;
         let mut worker = Self {
@@ -58,18 +74,11 @@ impl Worker {
 
     /// What `/health` says: whether all is well, and if not, why.
     pub fn health(&self) -> Result<Result<(), String>> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.http_port))?;
-        write!(
-            stream,
-            "GET /health HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let (head, body) = answer.split_once("\r\n\r\n").context("a page has a body")?;
-        let body: Value = serde_json::from_str(body)?;
-        Ok(match head.starts_with("HTTP/1.1 200") {
-            true => Ok(()),
-            false => Err(body["reason"].as_str().unwrap_or_default().to_owned()),
+        let page = http::get(self.http_port, "/health")?;
+        let body: Value = serde_json::from_str(&page.body)?;
+        Ok(match page.status {
+            200 => Ok(()),
+            _ => Err(body["reason"].as_str().unwrap_or_default().to_owned()),
         })
     }
 
@@ -94,4 +103,23 @@ impl Worker {
         self.daemon = Daemon::start("assay-worker", &self.arguments, &self.log)?;
         self.wait_until_serving(from)
     }
+}
+
+fn arguments(
+    folder: &Path,
+    name: &str,
+    chain: &str,
+    operator: &str,
+    models: &[&Path],
+    extra: &[String],
+) -> Vec<String> {
+    let mut arguments = vec![
+        format!("--chain={chain}"),
+        format!("--operator-key={operator}"),
+        format!("--ledger={}", folder.join(format!("{name}.redb")).display()),
+    ];
+    let models = models.iter();
+    arguments.extend(models.map(|model| format!("--model={}", model.display())));
+    arguments.extend_from_slice(extra);
+    arguments
 }

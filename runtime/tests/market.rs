@@ -3,13 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use assay_primitives::{
-    token_root, Anchor, Architecture, Finish, JobId, ListingId, ModelParts, ModelSpec, Profile,
-    Receipt, Sampling, TokenId,
+    channel_id, token_root, Anchor, Architecture, ChannelId, Finish, JobId, ListingId, ModelParts,
+    ModelSpec, Profile, Receipt, Sampling, SignedVoucher, TokenId, Voucher, VoucherKey,
+    VoucherSignature,
 };
 use assay_runtime::{
-    genesis_config_presets::get_preset, treasury_account, AccountId, Babe, Balance, Balances, Hash,
-    Jobs, Models, Providers, Runtime, RuntimeCall, RuntimeEvent, RuntimeGenesisConfig,
-    RuntimeHoldReason, RuntimeOrigin, Signature, System, ASY, MICRO_ASY, MILLI_ASY,
+    genesis_config_presets::get_preset, treasury_account, AccountId, Babe, Balance, Balances,
+    Channels, Hash, Jobs, Models, Providers, Runtime, RuntimeCall, RuntimeEvent,
+    RuntimeGenesisConfig, RuntimeHoldReason, RuntimeOrigin, Signature, System, ASY, MICRO_ASY,
+    MILLI_ASY,
 };
 use codec::{Encode, MaxEncodedLen};
 use frame_support::{
@@ -90,15 +92,25 @@ fn end_block() {
     Models::on_idle(block, Weight::MAX);
     Providers::on_idle(block, Weight::MAX);
     Jobs::on_idle(block, Weight::MAX);
+    let used = Channels::on_idle(block, Weight::MAX);
+    let most = <Runtime as pallet_channels::Config>::MaxAgendaWeight::get();
+    assert!(
+        used.all_lte(most),
+        "channels took {used} at the end of block {block}"
+    );
     Models::on_finalize(block);
     Providers::on_finalize(block);
     Jobs::on_finalize(block);
+    Channels::on_finalize(block);
 }
 
 /// What a block did to the money as a whole.
 #[derive(Default)]
 struct Effect {
+    /// Jobs.
     settled: u64,
+    /// Vouchers.
+    vouchers: u64,
     burned: Balance,
 }
 
@@ -108,6 +120,10 @@ fn effect_of_block() -> Effect {
         match record.event {
             RuntimeEvent::Jobs(pallet_jobs::Event::Settled { settlement, .. }) => {
                 effect.settled += 1;
+                effect.burned += settlement.burned;
+            }
+            RuntimeEvent::Channels(pallet_channels::Event::Settled { settlement, .. }) => {
+                effect.vouchers += 1;
                 effect.burned += settlement.burned;
             }
             RuntimeEvent::Providers(pallet_providers::Event::Compensated { burned, .. }) => {
@@ -145,17 +161,18 @@ fn check_books(issuance_before: Balance, effect: &Effect) {
     Models::do_try_state().unwrap();
     Providers::do_try_state().unwrap();
     Jobs::do_try_state().unwrap();
+    Channels::do_try_state().unwrap();
 }
 
-/// One block with these transactions, and its checks. Returns how many jobs it settled.
-fn block(author_gives_randomness: bool, transactions: impl FnOnce()) -> u64 {
+/// One block with these transactions, and its checks.
+fn block(author_gives_randomness: bool, transactions: impl FnOnce()) -> Effect {
     let issuance = Balances::total_issuance();
     begin_block(author_gives_randomness);
     transactions();
     end_block();
     let effect = effect_of_block();
     check_books(issuance, &effect);
-    effect.settled
+    effect
 }
 
 fn run_to(number: u32) {
@@ -220,7 +237,7 @@ fn list_model() -> RuntimeCall {
 
 fn register(operator: Sr25519Keyring, bond: Balance) -> RuntimeCall {
     let info = pallet_providers::ProviderInfo {
-        endpoint: Default::default(),
+        endpoint: b"https://provider.example".to_vec().try_into().unwrap(),
         tls_key_hash: Hash::zero(),
         x25519_key: [0; 32],
     };
@@ -335,6 +352,62 @@ fn answer_assigned(id: JobId, length: u32) -> (AccountId, RuntimeCall) {
     answer(id, &record, &assignment, length, Flaw::None)
 }
 
+/// A user's voucher key is that of its account.
+fn open_channel(provider: Sr25519Keyring, user: Sr25519Keyring, deposit: Balance) -> RuntimeCall {
+    RuntimeCall::Channels(pallet_channels::Call::open {
+        provider: provider.to_account_id(),
+        listing: listing_of(Charlie),
+        voucher_key: VoucherKey::Sr25519(user.public()),
+        deposit,
+    })
+}
+
+/// A channel among the last that were opened.
+fn recent_channel(ago: u64) -> ChannelId {
+    let number = pallet_channels::NextChannel::<Runtime>::get().saturating_sub(1 + ago);
+    channel_id(&System::block_hash(0), number)
+}
+
+fn voucher(channel: ChannelId, cumulative: Balance, signer: Sr25519Keyring) -> SignedVoucher {
+    let voucher = Voucher {
+        genesis: System::block_hash(0),
+        channel,
+        cumulative,
+    };
+    let signature = signer.sign(&voucher.signing_payload());
+    SignedVoucher {
+        channel,
+        cumulative,
+        signature: VoucherSignature::Sr25519(signature),
+    }
+}
+
+/// What somebody claims of a channel, in parts per thousand of its deposit.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    ago: u64,
+    amount: u16,
+    ahead: u16,
+    /// By another than the user's key.
+    forged: bool,
+}
+
+impl Claim {
+    fn voucher(self) -> (SignedVoucher, Balance) {
+        let id = recent_channel(self.ago);
+        let record = Channels::channel(id);
+        let signer = record
+            .as_ref()
+            .filter(|_| !self.forged)
+            .and_then(|channel| Sr25519Keyring::from_account_id(&channel.user))
+            .unwrap_or(Sr25519Keyring::One);
+        let deposit = record.map(|channel| channel.deposit).unwrap_or(ASY);
+        let amount = deposit / 1_000 * Balance::from(self.amount);
+        let cumulative = amount + deposit / 1_000 * Balance::from(self.ahead);
+        (voucher(id, cumulative, signer), amount)
+    }
+}
+
 /// Something that an account does.
 #[derive(Clone, Debug)]
 enum Act {
@@ -395,6 +468,22 @@ enum Act {
         flaw: Flaw,
     },
     Finalize(u64),
+    OpenChannel {
+        provider: Sr25519Keyring,
+        deposit: Balance,
+    },
+    TopUp {
+        ago: u64,
+        amount: Balance,
+    },
+    Settle(Claim),
+    SettleMany(Vec<Claim>),
+    Close {
+        ago: u64,
+        last: Option<Claim>,
+    },
+    RequestClose(u64),
+    FinalizeChannel(u64),
 }
 
 /// A job among the last ten.
@@ -409,6 +498,7 @@ impl Act {
         type Model = pallet_models::Call<Runtime>;
         type Provider = pallet_providers::Call<Runtime>;
         type Job = pallet_jobs::Call<Runtime>;
+        type Channel = pallet_channels::Call<Runtime>;
         type Utility = pallet_utility::Call<Runtime>;
         type Sudo = pallet_sudo::Call<Runtime>;
 
@@ -512,6 +602,36 @@ impl Act {
                 return Some(answer(*id, job, assignment, *length, *flaw));
             }
             Self::Finalize(ago) => Job::finalize { job: recent(*ago) }.into(),
+            Self::OpenChannel { provider, deposit } => {
+                open_channel(*provider, Sr25519Keyring::from_account_id(who)?, *deposit)
+            }
+            Self::TopUp { ago, amount } => Channel::top_up {
+                channel: recent_channel(*ago),
+                amount: *amount,
+            }
+            .into(),
+            Self::Settle(claim) => {
+                let (voucher, amount) = claim.voucher();
+                Channel::settle { voucher, amount }.into()
+            }
+            Self::SettleMany(claims) => {
+                let vouchers: Vec<_> = claims.iter().map(|claim| claim.voucher()).collect();
+                let vouchers = vouchers.try_into().unwrap();
+                Channel::settle_many { vouchers }.into()
+            }
+            Self::Close { ago, last } => Channel::close {
+                channel: recent_channel(*ago),
+                last: last.map(|last| Claim { ago: *ago, ..last }.voucher()),
+            }
+            .into(),
+            Self::RequestClose(ago) => Channel::request_close {
+                channel: recent_channel(*ago),
+            }
+            .into(),
+            Self::FinalizeChannel(ago) => Channel::finalize {
+                channel: recent_channel(*ago),
+            }
+            .into(),
         };
         Some((who.clone(), call))
     }
@@ -563,6 +683,16 @@ fn ask() -> impl Strategy<Value = Act> {
     )
 }
 
+fn claim() -> impl Strategy<Value = Claim> {
+    let forged = prop::bool::weighted(0.05);
+    (0..6u64, 0..1_000u16, 0..100u16, forged).prop_map(|(ago, amount, ahead, forged)| Claim {
+        ago,
+        amount,
+        ahead,
+        forged,
+    })
+}
+
 fn single_act() -> impl Strategy<Value = Act> {
     let offer =
         (publisher(), 0..4u32, 0..8u32, 0..5u32).prop_map(|(of, input, output, capacity)| {
@@ -604,7 +734,21 @@ fn single_act() -> impl Strategy<Value = Act> {
         2 => (0..10u64).prop_map(Act::Decline),
         3 => (0..10u64).prop_map(Act::Finalize),
     ];
-    prop_oneof![1 => money, 2 => models, 4 => providers, 8 => jobs]
+    let deposit = || prop_oneof![3 => (1..20u128).prop_map(|tokens| tokens * ASY), 1 => amount()];
+    let provider = prop_oneof![4 => select(vec![Alice, Bob]), 1 => actor()];
+    let last = prop_oneof![1 => Just(None), 2 => claim().prop_map(Some)];
+    let recently = || 0..6u64;
+    let channels = prop_oneof![
+        4 => (provider, deposit())
+            .prop_map(|(provider, deposit)| Act::OpenChannel { provider, deposit }),
+        2 => (recently(), deposit()).prop_map(|(ago, amount)| Act::TopUp { ago, amount }),
+        8 => claim().prop_map(Act::Settle),
+        2 => vec(claim(), 0..5).prop_map(Act::SettleMany),
+        3 => (recently(), last).prop_map(|(ago, last)| Act::Close { ago, last }),
+        4 => recently().prop_map(Act::RequestClose),
+        1 => recently().prop_map(Act::FinalizeChannel),
+    ];
+    prop_oneof![1 => money, 2 => models, 4 => providers, 8 => jobs, 6 => channels]
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -635,24 +779,29 @@ fn open_market() {
     });
 }
 
-fn play(plan: Vec<BlockPlan>) -> u64 {
+/// How many jobs and vouchers were settled.
+fn play(plan: Vec<BlockPlan>) -> [u64; 2] {
     open_market();
-    let mut settled = 0;
+    let (mut jobs, mut vouchers) = (0, 0);
+    let mut note = |effect: Effect| {
+        jobs += effect.settled;
+        vouchers += effect.vouchers;
+    };
     for (author_gives_randomness, transactions) in plan {
-        settled += block(author_gives_randomness, || {
+        note(block(author_gives_randomness, || {
             for (who, act) in transactions {
                 if let Some((sender, call)) = act.call(&who.to_account_id()) {
                     // Refusals are part of the game; they must leave no trace.
                     let _ = dispatch(&sender, call);
                 }
             }
-        });
+        }));
     }
     // Beyond every deadline, window and release, though not beyond the records' removal.
     for _ in 0..30 {
-        settled += block(true, || {});
+        note(block(true, || {}));
     }
-    settled
+    [jobs, vouchers]
 }
 
 #[test]
@@ -662,14 +811,16 @@ fn any_calls_in_any_order_leave_the_books_in_order() {
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    let settled = AtomicU64::new(0);
+    let (jobs, vouchers) = (AtomicU64::new(0), AtomicU64::new(0));
     proptest!(config, |(plan in vec(block_plan(), 20..60))| {
-        settled.fetch_add(development().execute_with(|| play(plan)), Ordering::Relaxed);
+        let settled = development().execute_with(|| play(plan));
+        jobs.fetch_add(settled[0], Ordering::Relaxed);
+        vouchers.fetch_add(settled[1], Ordering::Relaxed);
     });
-    // Chance does settle jobs, or this test would look at half of the market only.
-    let settled = settled.into_inner();
-    println!("{settled} jobs were settled in all");
-    assert!(settled > 0, "no job was settled in any case");
+    // Chance does settle both, or this test would look at a part of the market only.
+    let (jobs, vouchers) = (jobs.into_inner(), vouchers.into_inner());
+    println!("{jobs} jobs and {vouchers} vouchers were settled in all");
+    assert!(jobs > 0 && vouchers > 0, "{jobs} jobs, {vouchers} vouchers");
 }
 
 fn owned(who: &AccountId) -> Balance {
@@ -684,6 +835,7 @@ fn held(reason: impl Into<RuntimeHoldReason>, who: &AccountId) -> Balance {
 /// The command tells with these whether an account can pay, in a test of this name.
 #[test]
 fn deposits_are_those_of_the_largest_records() {
+    use pallet_channels::HoldReason::ChannelDeposit;
     use pallet_jobs::HoldReason::JobDeposit;
     use pallet_models::HoldReason::ListingDeposit;
     use pallet_providers::HoldReason::ProviderDeposit;
@@ -696,13 +848,17 @@ fn deposits_are_those_of_the_largest_records() {
             dispatch(&stash, register(Sr25519Keyring::Two, BOND)).unwrap();
         });
         assert_eq!(held(ListingDeposit, &publisher), 15_410 * MICRO_ASY);
-        assert_eq!(held(ProviderDeposit, &stash), 24_450 * MICRO_ASY);
+        assert_eq!(held(ProviderDeposit, &stash), 24_610 * MICRO_ASY);
         block(true, || {
             dispatch(&stash, set_offer(listing, 1, 3, 1)).unwrap();
             dispatch(&user, submit(listing, 7, 64, 1, ASY, None)).unwrap();
         });
-        assert_eq!(held(ProviderDeposit, &stash), (24_450 + 10_640) * MICRO_ASY);
+        assert_eq!(held(ProviderDeposit, &stash), (24_610 + 10_640) * MICRO_ASY);
         assert_eq!(held(JobDeposit, &user), 20_660 * MICRO_ASY);
+        block(true, || {
+            dispatch(&user, open_channel(Alice, Ferdie, ASY)).unwrap();
+        });
+        assert_eq!(held(ChannelDeposit, &user), 13_180 * MICRO_ASY);
     });
 }
 
@@ -747,11 +903,11 @@ fn one_job_from_submission_to_removal_moves_exactly_its_fee() {
             assert_eq!(sender, operator);
             dispatch(&sender, call).unwrap();
         });
-        assert_eq!((settled, held(Escrow, &user)), (0, FEE));
+        assert_eq!((settled.settled, held(Escrow, &user)), (0, FEE));
 
         run_to(8);
         assert!(matches!(job(0).state, JobState::Delivered(..)));
-        assert_eq!(block(true, || {}), 1);
+        assert_eq!(block(true, || {}).settled, 1);
         assert_eq!(System::block_number(), 9);
         assert_eq!(owned(&user), ENDOWMENT - FEE);
         assert_eq!((held(Escrow, &user), held(JobDeposit, &user)), (0, deposit));
@@ -784,6 +940,83 @@ fn one_job_from_submission_to_removal_moves_exactly_its_fee() {
         assert!(Jobs::job(0).is_none() && Jobs::output(0).is_none());
         assert_eq!(Balances::free_balance(&user), ENDOWMENT - FEE);
         assert_eq!(held(JobDeposit, &user), 0);
+        assert_eq!(Balances::total_issuance(), issued - BURNED);
+    });
+}
+
+#[test]
+fn one_channel_from_opening_to_removal_moves_exactly_what_was_settled() {
+    use pallet_channels::HoldReason::{ChannelDeposit, Deposit};
+
+    const FEE: Balance = 3 * ASY;
+    const ROYALTY_PAID: Balance = 60 * MILLI_ASY;
+    const BURNED: Balance = 75 * MILLI_ASY;
+    const TO_TREASURY: Balance = 75 * MILLI_ASY;
+    const TO_PROVIDER: Balance = FEE - ROYALTY_PAID - BURNED - TO_TREASURY;
+
+    development().execute_with(|| {
+        let [stash, operator, user, watchtower] =
+            [Alice, Sr25519Keyring::Two, Ferdie, Eve].map(|key| key.to_account_id());
+        let issued = Balances::total_issuance();
+        let treasury = owned(&treasury_account());
+        open_market();
+        block(true, || {
+            dispatch(&user, open_channel(Alice, Ferdie, 10 * ASY)).unwrap();
+        });
+        let id = recent_channel(0);
+        let deposit = held(ChannelDeposit, &user);
+        let channel = || Channels::channel(id).unwrap();
+        assert_eq!(held(Deposit, &user), 10 * ASY);
+        assert_eq!(channel().epoch, 1);
+
+        // Anybody settles what is owed, with a voucher that pays a little ahead.
+        let voucher = voucher(id, 4 * ASY, Ferdie);
+        let effect = block(true, || {
+            let amount = FEE;
+            let settle = pallet_channels::Call::settle { voucher, amount };
+            dispatch(&watchtower, settle.into()).unwrap();
+        });
+        assert_eq!((effect.vouchers, effect.burned), (1, BURNED));
+        assert_eq!(held(Deposit, &user), 10 * ASY - FEE);
+        assert_eq!(
+            held(pallet_providers::HoldReason::Maturing, &stash),
+            TO_PROVIDER
+        );
+        assert_eq!(
+            Providers::provider(stash.clone()).unwrap().channel_exposure,
+            FEE
+        );
+        assert_eq!(
+            Models::account(listing_of(Charlie)).unwrap().pot,
+            ROYALTY_PAID
+        );
+        assert_eq!(owned(&treasury_account()), treasury + TO_TREASURY);
+
+        // The user asks to close in block 4; its window ends with block 14.
+        block(true, || {
+            let call = pallet_channels::Call::request_close { channel: id };
+            dispatch(&user, call.into()).unwrap();
+        });
+        run_to(13);
+        assert_eq!(held(Deposit, &user), 10 * ASY - FEE);
+        block(true, || {});
+        assert_eq!(held(Deposit, &user), 0);
+        assert_eq!(owned(&user), ENDOWMENT - FEE);
+        assert_eq!(held(ChannelDeposit, &user), deposit);
+        block(true, || {
+            let call = pallet_channels::Call::close {
+                channel: id,
+                last: Some((voucher, 4 * ASY)),
+            };
+            assert!(dispatch(&operator, call.into()).is_err());
+        });
+        run_to(73);
+        assert!(Channels::channel(id).is_some());
+        run_to(74);
+        assert_eq!(Channels::channel(id), None);
+        assert_eq!(Balances::free_balance(&user), ENDOWMENT - FEE);
+        assert_eq!(owned(&stash), ENDOWMENT + TO_PROVIDER);
+        assert_eq!(held(pallet_providers::HoldReason::Maturing, &stash), 0);
         assert_eq!(Balances::total_issuance(), issued - BURNED);
     });
 }

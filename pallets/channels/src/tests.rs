@@ -1,1 +1,7 @@
+mod agenda;
+mod closing;
+mod ledger;
+mod money;
 mod opening;
+mod settlement;
+mod topping_up;

@@ -350,7 +350,10 @@ impl<T: Config> Pallet<T> {
         let provider = Providers::<T>::get(&stash).ok_or(Error::<T>::UnknownProvider)?;
         ensure!(provider.open_jobs == 0, Error::<T>::JobsRemain);
         ensure!(provider.offers == 0, Error::<T>::OffersRemain);
-        ensure!(provider.maturing == 0, Error::<T>::EarningsRemain);
+        ensure!(
+            provider.maturing == 0 && provider.channel_exposure == 0,
+            Error::<T>::EarningsRemain
+        );
         ensure!(
             provider.bond == 0 && provider.unbonding.is_empty(),
             Error::<T>::BondRemains

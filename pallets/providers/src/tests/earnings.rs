@@ -238,3 +238,56 @@ fn maturing_earnings_do_not_answer_for_a_bond() {
         assert_eq!(held(HoldReason::Maturing, PETRA), 700);
     });
 }
+
+#[test]
+fn fees_of_channels_are_answered_for_as_long_as_their_earnings_mature() {
+    TestExt::new().provider(PETRA, BOND).execute_with(|| {
+        let answer_for = <Providers as Market<u64, u64>>::answer_for;
+        earn(PETRA, 700);
+        assert_ok!(answer_for(&PETRA, 750, 700, 50));
+        run_to(3);
+        assert_ok!(answer_for(&PETRA, 5, 0, 0));
+        assert_ok!(answer_for(&PETRA, 0, 0, 0));
+        let of_channels = |stash| record(stash).channel_exposure;
+        assert_eq!((of_channels(PETRA), record(PETRA).exposure), (755, 0));
+        assert_eq!(record(PETRA).free_bond(BOND, 4), 4 * BOND - 755);
+        let together = Earnings {
+            amount: 700,
+            fees: 755,
+        };
+        assert_eq!(
+            Maturing::<Test>::iter().collect::<Vec<_>>(),
+            vec![(45, PETRA, together)]
+        );
+        // What only the job's own earnings were is not answered for.
+        run_to(6);
+        earn(PETRA, 20);
+        run_to(46);
+        assert_eq!((of_channels(PETRA), record(PETRA).maturing), (0, 20));
+
+        assert_noop!(answer_for(&PIUS, 1, 1, 0), Error::<Test>::UnknownProvider);
+        crate::Providers::<Test>::mutate(PETRA, |provider| {
+            provider.as_mut().unwrap().channel_exposure = u128::MAX
+        });
+        assert_noop!(answer_for(&PETRA, 1, 1, 0), Error::<Test>::Overflow);
+        crate::Providers::<Test>::mutate(PETRA, |provider| {
+            provider.as_mut().unwrap().channel_exposure = 0
+        });
+    });
+}
+
+#[test]
+fn a_provider_stays_until_it_answers_for_no_channel() {
+    TestExt::new().provider(PETRA, BOND).execute_with(|| {
+        let by = || RuntimeOrigin::signed(PETRA);
+        assert_ok!(Providers::remove_offer(by(), listing()));
+        assert_ok!(Providers::unbond(by(), BOND));
+        run_to(101);
+        assert_ok!(Providers::withdraw_unbonded(by()));
+        // A fee of which nothing was left for the provider.
+        assert_ok!(<Providers as Market<u64, u64>>::answer_for(&PETRA, 5, 0, 5));
+        assert_noop!(Providers::deregister(by()), Error::<Test>::EarningsRemain);
+        run_to(146);
+        assert_ok!(Providers::deregister(by()));
+    });
+}

@@ -1,0 +1,307 @@
+//! A model of the pallet's money: what each account ought to have, written without looking at how
+//! the pallets keep their books.
+
+use crate::{mock::*, ChannelRecordOf, HoldReason};
+use assay_primitives::{Balance, ChannelId};
+use codec::MaxEncodedLen;
+use std::collections::BTreeMap;
+
+pub const USERS: [u64; 2] = [UMA, URS];
+pub const STASHES: [u64; 2] = [PETRA, PIUS];
+pub const ACTORS: [u64; 7] = [UMA, URS, PETRA, PIUS, PETRA + 1, PIUS + 1, SAM];
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Stage {
+    Open,
+    Closing(u64),
+    Closed(u64),
+}
+
+#[derive(Clone, Debug)]
+pub struct Channel {
+    pub id: ChannelId,
+    pub user: u64,
+    pub stash: u64,
+    pub put_in: Balance,
+    pub paid: Balance,
+    pub stage: Stage,
+}
+
+impl Channel {
+    pub fn over(&self) -> bool {
+        matches!(self.stage, Stage::Closed(_))
+    }
+
+    fn in_it(&self) -> Balance {
+        match self.over() {
+            true => 0,
+            false => self.put_in - self.paid,
+        }
+    }
+
+    fn due(&self) -> Option<u64> {
+        match self.stage {
+            Stage::Open => None,
+            Stage::Closing(at) | Stage::Closed(at) => Some(at),
+        }
+    }
+}
+
+/// What somebody does with a voucher.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim {
+    /// Index of the channel, and of the one that the voucher was signed for.
+    pub channel: usize,
+    pub signed_for: usize,
+    pub cumulative: Balance,
+    pub amount: Balance,
+    pub forged: bool,
+}
+
+#[derive(Clone)]
+pub struct Ledger {
+    pub now: u64,
+    pub maturing_blocks: u64,
+    pub free: BTreeMap<u64, Balance>,
+    /// All that were ever opened.
+    pub channels: Vec<Channel>,
+    pub online: BTreeMap<u64, bool>,
+    /// By stash: when it is due, what was earned, and for what.
+    maturing: BTreeMap<u64, Vec<(u64, Balance, Balance)>>,
+    removed: Vec<usize>,
+    pot: Balance,
+    issuance: Balance,
+}
+
+fn record_deposit() -> Balance {
+    1_000 + (ChannelRecordOf::<Test>::max_encoded_len() + 2 * (8 + 32)) as Balance
+}
+
+impl Ledger {
+    /// The books at the beginning of a story.
+    pub fn new(maturing_blocks: u64) -> Self {
+        let accounts = USERS.into_iter().chain(STASHES).chain([PAULA, TREASURY]);
+        Self {
+            now: System::block_number(),
+            maturing_blocks,
+            free: accounts.map(|who| (who, free(who))).collect(),
+            channels: vec![],
+            online: STASHES.into_iter().map(|stash| (stash, true)).collect(),
+            maturing: STASHES.into_iter().map(|stash| (stash, vec![])).collect(),
+            removed: vec![],
+            pot: 0,
+            issuance: Balances::total_issuance(),
+        }
+    }
+
+    fn credit(&mut self, who: u64, amount: Balance) {
+        *self.free.get_mut(&who).unwrap() += amount;
+    }
+
+    /// Whether the account can spare this much and live on.
+    fn debit(&mut self, who: u64, amount: Balance) -> bool {
+        let free = self.free.get_mut(&who).unwrap();
+        let can = *free >= amount + EXISTENTIAL_DEPOSIT;
+        if can {
+            *free -= amount;
+        }
+        can
+    }
+
+    /// A channel whose record is kept.
+    fn kept(&self, at: usize) -> Option<&Channel> {
+        self.channels
+            .get(at)
+            .filter(|_| !self.removed.contains(&at))
+    }
+
+    /// Each of these books a call; whether the chain ought to accept it.
+    pub fn open(&mut self, id: ChannelId, user: u64, stash: u64, amount: Balance) -> bool {
+        if !self.online[&stash]
+            || amount < MIN_DEPOSIT
+            || !self.debit(user, amount + record_deposit())
+        {
+            return false;
+        }
+        self.channels.push(Channel {
+            id,
+            user,
+            stash,
+            put_in: amount,
+            paid: 0,
+            stage: Stage::Open,
+        });
+        true
+    }
+
+    pub fn top_up(&mut self, by: u64, at: usize, amount: Balance) -> bool {
+        let allowed = self.kept(at).is_some_and(|c| c.user == by && !c.over());
+        if !allowed || !self.debit(by, amount) {
+            return false;
+        }
+        let channel = &mut self.channels[at];
+        channel.put_in += amount;
+        channel.stage = Stage::Open;
+        true
+    }
+
+    pub fn request_close(&mut self, by: u64, at: usize) -> bool {
+        let allowed = self
+            .kept(at)
+            .is_some_and(|c| c.user == by && c.stage == Stage::Open);
+        if allowed {
+            self.channels[at].stage = Stage::Closing(self.now + 10);
+        }
+        allowed
+    }
+
+    /// `None` if there is nothing to move, and otherwise whether it may.
+    fn claim(&mut self, claim: Claim) -> Option<bool> {
+        let channel = self.kept(claim.channel).filter(|c| !c.over())?;
+        if claim.amount <= channel.paid {
+            return None;
+        }
+        let good = !claim.forged
+            && claim.signed_for == claim.channel
+            && claim.amount <= claim.cumulative
+            && claim.cumulative <= channel.put_in;
+        if good {
+            self.pay(claim.channel, claim.amount);
+        }
+        Some(good)
+    }
+
+    fn pay(&mut self, at: usize, amount: Balance) {
+        let channel = &mut self.channels[at];
+        let (fee, stash) = (amount - channel.paid, channel.stash);
+        channel.paid = amount;
+        let royalty = fee * 2 / 100;
+        let protocol = fee * 5 / 100;
+        let burned = protocol / 2;
+        let treasury = protocol - burned;
+        let mut earned = fee - royalty - protocol;
+        if self.free[&TREASURY] + treasury < EXISTENTIAL_DEPOSIT {
+            earned += treasury;
+        } else {
+            self.credit(TREASURY, treasury);
+        }
+        self.pot += royalty;
+        self.issuance -= burned;
+        let due = self.matured_at();
+        let entries = self.maturing.get_mut(&stash).unwrap();
+        entries.push((due, earned, fee));
+    }
+
+    /// The maturing time, and the rest of an eighth of it.
+    fn matured_at(&self) -> u64 {
+        let step = self.maturing_blocks / 8;
+        (self.now + self.maturing_blocks).div_ceil(step) * step
+    }
+
+    pub fn settle(&mut self, claim: Claim) -> bool {
+        self.claim(claim).unwrap_or(false)
+    }
+
+    pub fn settle_many(&mut self, claims: &[Claim]) -> bool {
+        let before = self.clone();
+        let good = claims.iter().all(|claim| self.claim(*claim) != Some(false));
+        if !good {
+            *self = before;
+        }
+        good
+    }
+
+    pub fn close(&mut self, by: u64, at: usize, last: Option<Claim>) -> bool {
+        let allowed = self
+            .kept(at)
+            .is_some_and(|c| !c.over() && (by == c.stash || by == operator(c.stash)));
+        let settles = |ledger: &mut Self, claim: Claim| ledger.claim(claim) != Some(false);
+        if !allowed || !last.is_none_or(|last| settles(self, last)) {
+            return false;
+        }
+        self.refund(at);
+        true
+    }
+
+    fn refund(&mut self, at: usize) {
+        let remove_at = (self.now + 20).max(self.matured_at());
+        let channel = &mut self.channels[at];
+        let (user, amount) = (channel.user, channel.in_it());
+        channel.stage = Stage::Closed(remove_at);
+        self.credit(user, amount);
+    }
+
+    pub fn finalize(&mut self, at: usize) -> bool {
+        let now = self.now;
+        let due = self
+            .kept(at)
+            .and_then(Channel::due)
+            .is_some_and(|due| due <= now);
+        if due {
+            match self.channels[at].stage {
+                Stage::Closing(_) => self.refund(at),
+                _ => {
+                    let user = self.channels[at].user;
+                    self.removed.push(at);
+                    self.credit(user, record_deposit());
+                }
+            }
+        }
+        due
+    }
+
+    pub fn claim_royalties(&mut self) -> bool {
+        let pot = std::mem::take(&mut self.pot);
+        self.credit(PAULA, pot);
+        pot > 0
+    }
+
+    /// Go on by one block, which the chain has taken already.
+    pub fn advance(&mut self) {
+        let now = self.now;
+        for stash in STASHES {
+            let entries = self.maturing.get_mut(&stash).unwrap();
+            let due: Balance = entries
+                .iter()
+                .filter(|(due, ..)| *due <= now)
+                .map(|(_, earned, _)| earned)
+                .sum();
+            entries.retain(|(due, ..)| *due > now);
+            self.credit(stash, due);
+        }
+        for at in 0..self.channels.len() {
+            self.finalize(at);
+        }
+        self.now += 1;
+    }
+
+    pub fn compare(&self) {
+        for (who, amount) in &self.free {
+            assert_eq!(free(*who), *amount, "free balance of {who}");
+        }
+        for user in USERS {
+            let of_user = || {
+                let kept = (0..self.channels.len()).filter_map(|at| self.kept(at));
+                kept.filter(|channel| channel.user == user)
+            };
+            let in_them: Balance = of_user().map(Channel::in_it).sum();
+            assert_eq!(in_channels(user), in_them, "in the channels of {user}");
+            let deposits = of_user().count() as Balance * record_deposit();
+            assert_eq!(held(HoldReason::ChannelDeposit, user), deposits);
+        }
+        for stash in STASHES {
+            let entries = &self.maturing[&stash];
+            let earned: Balance = entries.iter().map(|(_, earned, _)| earned).sum();
+            assert_eq!(maturing(stash), earned, "earnings of {stash}");
+            let fees: Balance = entries.iter().map(|(.., fee)| fee).sum();
+            assert_eq!(provider(stash).channel_exposure, fees);
+        }
+        for (at, expected) in self.channels.iter().enumerate() {
+            let paid = Channels::channel(expected.id).map(|channel| channel.settled);
+            assert_eq!(paid, self.kept(at).map(|channel| channel.paid));
+        }
+        let royalties = held(pallet_models::HoldReason::Royalty, Models::account_id());
+        assert_eq!(royalties, self.pot);
+        assert_eq!(Balances::total_issuance(), self.issuance);
+    }
+}

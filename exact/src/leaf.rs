@@ -3,6 +3,8 @@
 
 /// Most weights in one leaf of a weight tensor, and so most terms of one partial sum.
 pub const WEIGHTS_PER_LEAF: usize = 1024;
+/// Intervals in one leaf of a table; it has one entry more, which is the next leaf's first.
+pub const INTERVALS_PER_LEAF: usize = 64;
 /// Most elements of a row in one block of a sum or a maximum.
 pub const BLOCK: usize = 256;
 /// Most positions in one page of the key-value cache.
@@ -151,37 +153,42 @@ pub fn rotary(entry: i32) -> Result<i64, LeafError> {
     Ok(entry.into())
 }
 
-/// Entries of a table by index: the whole table, or the leaves of it that a proof opens.
+/// A table that is read in pairs of neighbours, its intervals' ends: the whole table, or the leaves
+/// of it that a proof opens.
 pub trait Entries {
-    fn entry(&self, index: usize) -> Option<i32>;
+    /// Both ends of an interval; none if they are not there.
+    fn interval(&self, index: usize) -> Option<(i32, i32)>;
 }
 
 impl Entries for [i32] {
     #[inline]
-    fn entry(&self, index: usize) -> Option<i32> {
-        self.get(index).copied()
+    fn interval(&self, index: usize) -> Option<(i32, i32)> {
+        match self.get(index..)? {
+            [below, above, ..] => Some((*below, *above)),
+            _ => None,
+        }
     }
 }
 
-/// Opened leaves of a table: index of the leaf's first entry, and the entries.
-impl Entries for [(usize, &[i32])] {
-    fn entry(&self, index: usize) -> Option<i32> {
-        self.iter().find_map(|(first, entries)| {
-            let place = index.checked_sub(*first)?;
-            entries.get(place).copied()
-        })
+/// Leaves by their place in the table, each with one entry more than it has intervals; none where no
+/// leaf is opened.
+impl Entries for [Option<&[i32]>] {
+    #[inline]
+    fn interval(&self, index: usize) -> Option<(i32, i32)> {
+        let leaf = (*self.get(index.wrapping_div(INTERVALS_PER_LEAF))?)?;
+        leaf.interval(index.wrapping_rem(INTERVALS_PER_LEAF))
     }
 }
 
-/// Two neighbouring entries, each in range.
+/// Both ends of an interval, each in range.
 #[inline]
 pub(crate) fn pair<E: Entries + ?Sized>(
     table: &E,
     index: usize,
     check: fn(i32) -> Result<i64, LeafError>,
 ) -> Result<(i64, i64), LeafError> {
-    let at = |index| table.entry(index).ok_or(Operand::Entry);
-    Ok((check(at(index)?)?, check(at(index.saturating_add(1))?)?))
+    let (below, above) = table.interval(index).ok_or(Operand::Entry)?;
+    Ok((check(below)?, check(above)?))
 }
 
 #[cfg(test)]
@@ -261,13 +268,17 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_found_in_the_leaf_that_holds_it() {
-        let table: Vec<i32> = (0..200).collect();
-        let opened: &[(usize, &[i32])] = &[(128, &table[128..193]), (0, &table[..65])];
-        for index in (0..65).chain(128..193) {
-            assert_eq!(opened.entry(index), Some(index as i32));
+    fn an_interval_is_found_in_the_leaf_that_holds_it() {
+        let table: Vec<i32> = (0..=200).collect();
+        let leaves = [Some(&table[..65]), None, Some(&table[128..193]), Some(&[7])];
+        let whole = table.as_slice();
+        for index in 0..300 {
+            let ends = (index < 200).then_some((index as i32, index as i32 + 1));
+            assert_eq!(whole.interval(index), ends);
+            let opened = ends.filter(|_| index < 64 || (128..192).contains(&index));
+            assert_eq!(leaves.as_slice().interval(index), opened);
         }
-        assert_eq!(opened.entry(65), None);
-        assert_eq!(opened.entry(200), None);
+        assert_eq!(whole.interval(usize::MAX), None);
+        assert_eq!(leaves.as_slice().interval(usize::MAX), None);
     }
 }

@@ -217,7 +217,7 @@ fn blocks_and_openings_have_their_size() {
     length(attention::partial(&[0; 2], &[0; 1]));
     length(attention::score(&[0; 2], &[0; 3], scale(0), scale(0)).map(i64::from));
     length(silu::partial_maximum(&[0; 2], &[0; 3], [0; 2].as_slice()));
-    let opened: &[(usize, &[i32])] = &[(0, &[ONE; 65])];
+    let opened: &[Option<&[i32]>] = &[Some(&[ONE; 65])];
     let beyond = sampling::candidate(0, 40_000, 1_000_000, opened);
     assert_eq!(beyond, Err(LeafError::Operand(Operand::Entry)));
 }

@@ -6,14 +6,12 @@ use assay_primitives::tree::{leaf_hash, root_of};
 use sp_core::H256;
 
 use super::layout::Kind;
-use crate::leaf::WEIGHTS_PER_LEAF;
+use crate::leaf::{INTERVALS_PER_LEAF, WEIGHTS_PER_LEAF};
 
 /// Row parameters in one leaf.
 pub const ROWS_PER_LEAF: usize = 32;
 /// Entries of a norm in one leaf, behind the exponent.
 pub const GAMMAS_PER_LEAF: usize = 64;
-/// Intervals of a table in one leaf; it has one entry more, which is the next leaf's first.
-pub const INTERVALS_PER_LEAF: usize = 64;
 
 /// BLAKE2b-256.
 pub fn blake2_256(bytes: &[u8]) -> H256 {

@@ -18,10 +18,10 @@ use assay_exact::leaf::LeafError;
 
 /// What a judge brings along.
 pub struct Judge<'a> {
-    /// Opened leaves of the table E: index of the first entry, and the entries.
-    pub exp2: &'a [(usize, &'a [i32])],
+    /// Opened leaves of the table E.
+    pub exp2: &'a [Option<&'a [i32]>],
     /// Opened leaves of the table B.
-    pub silu: &'a [(usize, &'a [i32])],
+    pub silu: &'a [Option<&'a [i32]>],
     /// BLAKE2b-256.
     pub hash: fn(&[u8]) -> [u8; 32],
 }
@@ -33,9 +33,9 @@ pub trait Judged: files::Case {
 }
 
 /// A table in the leaves of the format page's §9: 64 intervals, one entry shared with the next.
-pub fn leaves(table: &[i32]) -> Vec<(usize, &[i32])> {
+pub fn leaves(table: &[i32]) -> Vec<Option<&[i32]>> {
     (0..table.len() - 1)
         .step_by(64)
-        .map(|first| (first, &table[first..(first + 65).min(table.len())]))
+        .map(|first| table.get(first..(first + 65).min(table.len())))
         .collect()
 }

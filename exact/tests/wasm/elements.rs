@@ -185,14 +185,14 @@ export! {
         attention::partial_maxima(list!(s, n), list!(v, k));
     attention_denominator(s: *const i32, n: usize, maxima: &Maxima, exp2: *const i32, k: usize)
         attention::partial_denominator(list!(s, n), maxima, list!(exp2, k));
-    attention_weight(score: i32, value: &Scale, maxima: &Maxima, exp2: *const (usize, &[i32]), k: usize)
+    attention_weight(score: i32, value: &Scale, maxima: &Maxima, exp2: *const Option<&[i32]>, k: usize)
         attention::weight(score, *value, maxima, list!(exp2, k));
     attention_partial(w: *const i16, n: usize, v: *const i8, k: usize)
         attention::partial(list!(w, n), list!(v, k));
     attention_element(p: *const i64, n: usize, denominator: i64, maxima: &Maxima)
         attention::element(list!(p, n), denominator, maxima);
 
-    silu_product(gate: i32, up: i32, table: *const (usize, &[i32]), n: usize)
+    silu_product(gate: i32, up: i32, table: *const Option<&[i32]>, n: usize)
         silu::product(gate, up, list!(table, n));
     silu_maximum(g: *const i32, n: usize, u: *const i32, k: usize, t: *const i32, l: usize)
         silu::partial_maximum(list!(g, n), list!(u, k), list!(t, l));

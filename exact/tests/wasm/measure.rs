@@ -255,6 +255,6 @@ fn silu() -> Vec<i32> {
 }
 
 /// The first N leaves of a table: all that it has where a whole block reads it.
-fn opened<const N: usize>(table: &[i32]) -> [(usize, &[i32]); N] {
-    core::array::from_fn(|leaf| (64 * leaf, &table[64 * leaf..][..65]))
+fn opened<const N: usize>(table: &[i32]) -> [Option<&[i32]>; N] {
+    core::array::from_fn(|leaf| table.get(64 * leaf..64 * leaf + 65))
 }

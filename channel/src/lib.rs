@@ -22,6 +22,8 @@
 //! an effect that [`Step::persisted`] hands out. A step that is dropped never happened. Both ends come back from
 //! their records alone ([`Payee::restore`], [`Payer::restore`]).
 
+#[cfg(test)]
+mod fixture;
 mod keys;
 mod payee;
 mod payer;
@@ -39,6 +41,7 @@ pub use self::{
     payee::{Admission, Draft, Misuse, Payee, Settlement, SettlementPolicy},
     payer::{
         AnchorView, Ask, Caught, Evidence, Exhibit, Order, Payer, PayerError, Phase, Recovery,
+        Taken,
     },
     refusal::PaymentError,
     step::{Persistent, Step},

@@ -354,6 +354,9 @@ impl Payee {
         let (Some(entry), Some(live)) = (self.requests.get(&seq), self.live.get_mut(&seq)) else {
             return 0;
         };
+        if self.facts.state == ChannelState::Closed {
+            return live.made;
+        }
         // What a closing channel has promised is served, and settled before it is closed.
         if self.facts.state == ChannelState::Open {
             let end = window_end(entry.header().token_limit, entry.receipted());

@@ -16,7 +16,7 @@ use sp_core::H256;
 
 use self::record::{Record, Request};
 pub use self::{
-    check::AnchorView,
+    check::{AnchorView, Taken},
     evidence::{Caught, Evidence, Exhibit},
 };
 use crate::{
@@ -101,7 +101,8 @@ pub enum Recovery {
     /// The provider lost the highest voucher, or never got it: send it again.
     Resend(SignedVoucher),
     /// The provider has receipts that are missing here: fetch those of these requests, give each to
-    /// [`Payer::receipt`], and tell [`Payer::ended`] of those that are over. Then ask again.
+    /// [`Payer::receipt`], and tell [`Payer::ended`] of those of which the provider has none. Then ask again; give up
+    /// if that brings nothing for a while.
     Fetch(Vec<u64>),
     /// No receipt explains what the provider says: [`Payer::give_up`].
     GiveUp(Caught),
@@ -144,13 +145,13 @@ impl Payer {
         payer
     }
 
-    /// What a finalised block says. If the provider has claimed more than receipts and windows can explain, it is
-    /// caught and the channel given up.
+    /// What a finalised block says. If the provider has claimed more than any receipt could be over, it is caught
+    /// and the channel given up.
     pub fn observe(&mut self, facts: Facts) -> Step<'_, Self, Result<(), Caught>> {
         self.facts = facts;
-        let ceiling = self.sum(|request| match request.phase {
-            Phase::Live | Phase::Cut => ceiling(request),
-            Phase::Ended => receipted_fee(request),
+        let ceiling = self.sum(|request| match is_settled(request) {
+            true => receipted_fee(request),
+            false => fee(&request.header.header, request.header.header.token_limit),
         });
         if facts.settled <= ceiling || self.evidence.is_some() {
             return Step::new(self, Vec::new(), Ok(()));
@@ -328,7 +329,7 @@ impl Payer {
         self.set_phase(seq, Phase::Cut)
     }
 
-    /// No further receipt of this request will come: the provider says so, or does not know the request.
+    /// No receipt follows the one that is held; or the provider does not know the request, or ended it without one.
     pub fn ended(&mut self, seq: u64) -> Result<Step<'_, Self, ()>, PayerError> {
         self.set_phase(seq, Phase::Ended)
     }
@@ -349,7 +350,7 @@ impl Payer {
     /// What to do about a status that came with a refusal, or was asked for after a break.
     pub fn recover(&self, status: &ChannelStatus) -> Recovery {
         if status.spent > self.spent() {
-            let open = self.requests.values().filter(|r| r.phase != Phase::Ended);
+            let open = self.requests.values().filter(|r| !is_settled(r));
             let open: Vec<u64> = open.map(|request| request.seq).collect();
             return match open.is_empty() {
                 false => Recovery::Fetch(open),
@@ -369,18 +370,30 @@ impl Payer {
     /// that is kept: rows of requests below it can be deleted.
     pub fn forget(&mut self, anchored_before: u32) -> Step<'_, Self, u64> {
         let mut floor = self.floor;
+        let mut spent = floor.spent;
         for (seq, request) in &self.requests {
-            let receipt = request.receipt.as_ref();
-            let recent = receipt.is_some_and(|r| r.receipt.anchor.number >= anchored_before);
-            if recent || request.phase != Phase::Ended {
+            if request.phase != Phase::Ended {
                 break;
             }
-            floor.seq = seq.saturating_add(1);
-            floor.spent = floor.spent.saturating_add(receipted_fee(request));
+            spent = spent.saturating_add(receipted_fee(request));
+            // One without a receipt goes with the next that has one: until then it may yet reach the provider.
+            match &request.receipt {
+                Some(signed) if signed.receipt.anchor.number >= anchored_before => break,
+                Some(_) => {
+                    let seq = seq.saturating_add(1);
+                    floor = Floor { seq, spent };
+                }
+                None => {}
+            }
         }
         let record = (floor != self.floor).then_some(Record::Floor(floor));
         Step::new(self, record.into_iter().collect(), floor.seq)
     }
+}
+
+/// Whether no receipt can be missing. A request of which the provider knew nothing may reach it late.
+fn is_settled(request: &Request) -> bool {
+    request.phase == Phase::Ended && request.receipt.is_some()
 }
 
 fn receipted_fee(request: &Request) -> Balance {

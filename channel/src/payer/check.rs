@@ -1,9 +1,9 @@
 //! Receipts, checked.
 
-use assay_primitives::{salted_token_root, Finish, Side, TokenId};
+use assay_primitives::{salted_token_root, Balance, Finish, Side, TokenId};
 
 use super::{
-    receipted,
+    receipted, receipted_fee,
     record::{Record, Request},
     Caught, Evidence, Exhibit, Payer, PayerError, Phase,
 };
@@ -31,7 +31,8 @@ impl Payer {
     /// receipt follows. A good one is held, and pays the next window if the request is live. A bad one is kept as
     /// evidence and the channel given up.
     ///
-    /// A receipt of a cut request may be longer than what was received, as far as vouchers had paid ahead.
+    /// The last receipt of a request that was cut is held also if it is over more tokens than were received, up to the
+    /// window; beyond, its tokens must be shown first ([`Taken::TokensMissing`]).
     pub fn receipt(
         &mut self,
         seq: u64,
@@ -39,32 +40,29 @@ impl Payer {
         anchor: AnchorView,
         tokens: &[TokenId],
         last: bool,
-    ) -> Result<Step<'_, Self, Result<(), Caught>>, PayerError> {
+    ) -> Result<Step<'_, Self, Result<Taken, Caught>>, PayerError> {
         let request = self.requests.get(&seq);
         let request = request.ok_or(PayerError::UnknownRequest(seq))?;
-        if let Err(caught) = check(request, &signed, anchor, tokens, last) {
-            let exhibit = exhibit(request, Some(signed), tokens);
-            return Ok(self.catch(caught, Some(exhibit)));
+        let paid_ahead = self.cumulative().saturating_sub(self.spent());
+        let taken = match check(request, &signed, anchor, tokens, last, paid_ahead) {
+            Ok(taken) => taken,
+            Err(caught) => {
+                let exhibit = exhibit(request, Some(signed), tokens);
+                return Ok(self.catch(caught, Some(exhibit)));
+            }
+        };
+        let mut next = request.clone();
+        if taken == Taken::Held {
+            next.receipt = Some(signed);
         }
-        // One that was overtaken by a longer one says nothing new.
-        let longer = request.receipt.is_none() || signed.receipt.output_len >= receipted(request);
-        let phase = match last {
-            true => Phase::Ended,
-            false => request.phase,
-        };
-        let next = Request {
-            receipt: match longer {
-                true => Some(signed),
-                false => request.receipt.clone(),
-            },
-            phase,
-            ..request.clone()
-        };
+        if last && taken != Taken::TokensMissing {
+            next.phase = Phase::Ended;
+        }
         let records = match next == *request {
             true => Vec::new(),
             false => vec![Record::Request(next)],
         };
-        Ok(Step::new(self, records, Ok(())))
+        Ok(Step::new(self, records, Ok(taken)))
     }
 
     /// Gives the channel up for something that no single receipt shows: a receipt that never came, or a status that
@@ -73,34 +71,37 @@ impl Payer {
         &mut self,
         caught: Caught,
         about: Option<(u64, &[TokenId])>,
-    ) -> Step<'_, Self, Result<(), Caught>> {
+    ) -> Step<'_, Self, Caught> {
         let exhibit = about.and_then(|(seq, tokens)| {
             let request = self.requests.get(&seq)?;
             Some(exhibit(request, None, tokens))
         });
-        self.catch(caught, exhibit)
+        let records = self.caught(caught, exhibit);
+        Step::new(self, records, caught)
     }
 
-    /// The first evidence is kept: what follows a fault is its consequence.
-    pub(super) fn catch(
+    pub(super) fn catch<T>(
         &mut self,
         caught: Caught,
         request: Option<Exhibit>,
-    ) -> Step<'_, Self, Result<(), Caught>> {
-        let mut records = Vec::new();
-        let live = request
-            .as_ref()
-            .and_then(|exhibit| self.requests.get(&exhibit.seq));
-        if let Some(live) = live.filter(|live| live.phase == Phase::Live) {
-            records.push(Record::Request(Request {
-                phase: Phase::Cut,
-                ..live.clone()
-            }));
-        }
-        if self.evidence.is_none() {
-            records.push(Record::Evidence(Evidence { caught, request }));
-        }
+    ) -> Step<'_, Self, Result<T, Caught>> {
+        let records = self.caught(caught, request);
         Step::new(self, records, Err(caught))
+    }
+
+    /// The first evidence is kept: what follows a fault is its consequence.
+    fn caught(&self, caught: Caught, request: Option<Exhibit>) -> Vec<Record> {
+        let about = request.as_ref().and_then(|one| self.requests.get(&one.seq));
+        let live = about.filter(|request| request.phase == Phase::Live);
+        let cut = live.map(|request| {
+            Record::Request(Request {
+                phase: Phase::Cut,
+                ..request.clone()
+            })
+        });
+        let evidence = Record::Evidence(Evidence { caught, request });
+        let first = self.evidence.is_none().then_some(evidence);
+        cut.into_iter().chain(first).collect()
     }
 }
 
@@ -115,13 +116,27 @@ fn exhibit(request: &Request, offending: Option<SignedReceipt>, tokens: &[TokenI
     }
 }
 
+/// What came of a good receipt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Taken {
+    /// It is the one that is held now.
+    Held,
+    /// It says nothing that a held one does not say.
+    Old,
+    /// It is over more tokens than were received, and more than one window: send the request again for the stored
+    /// answer, which is free of charge, and show the receipt again with all its tokens.
+    TokensMissing,
+}
+
+/// `paid_ahead`: planck that the highest voucher pays beyond all receipts held.
 fn check(
     request: &Request,
     signed: &SignedReceipt,
     anchor: AnchorView,
     tokens: &[TokenId],
     last: bool,
-) -> Result<(), Caught> {
+    paid_ahead: Balance,
+) -> Result<Taken, Caught> {
     let (header, receipt) = (&request.header.header, &signed.receipt);
     if receipt.header != header.hash() {
         return Err(Caught::OtherRequest);
@@ -163,21 +178,36 @@ fn check(
             return Err(Caught::Shrinking { before, last });
         }
     }
+    let overtaken = request.receipt.is_some() && length < receipted(request);
     let covered = usize::try_from(length).ok();
     match covered.and_then(|length| tokens.get(..length)) {
         Some(tokens) => {
             let root = salted_token_root(&request.secret, Side::Output, tokens);
             match root == receipt.output_root {
-                true => Ok(()),
+                true if overtaken => Ok(Taken::Old),
+                true => Ok(Taken::Held),
                 false => Err(Caught::WrongRoot),
             }
         }
-        None if request.phase != Phase::Live && length <= window_end(limit, receipted(request)) => {
-            Ok(())
+        None if request.receipt.is_some() && length <= receipted(request) => Ok(Taken::Old),
+        None if !may_be_unseen(request)
+            || receipt.fee.saturating_sub(receipted_fee(request)) > paid_ahead =>
+        {
+            Err(Caught::Ahead {
+                signed: length,
+                sent: u32::try_from(tokens.len()).unwrap_or(u32::MAX),
+            })
         }
-        None => Err(Caught::Ahead {
-            signed: length,
-            sent: u32::try_from(tokens.len()).unwrap_or(u32::MAX),
-        }),
+        None if last && length <= window_end(limit, receipted(request)) => Ok(Taken::Held),
+        None => Ok(Taken::TokensMissing),
+    }
+}
+
+/// Whether receipts over tokens that were not received can be missing for an honest reason.
+fn may_be_unseen(request: &Request) -> bool {
+    match request.phase {
+        Phase::Live => false,
+        Phase::Cut => true,
+        Phase::Ended => request.receipt.is_none(),
     }
 }

@@ -1,5 +1,7 @@
-//! What exact answers cost in quality, and how fast they are, beside the engines that people use.
+//! What exact answers cost in quality, and how fast they are, beside the engines that people use; and what it costs
+//! to sell them.
 
+mod overhead;
 mod quality;
 mod report;
 mod speed;
@@ -20,6 +22,8 @@ enum Command {
     Quality(quality::Args),
     /// Measure tokens per second beside llama.cpp and candle, and what share of the machine that is.
     Speed(speed::Args),
+    /// Measure what channels, sealing and HTTP cost beside computing an answer.
+    Overhead(overhead::Args),
 }
 
 /// Ends with an error, and so with exit code 1, when a bar is missed.
@@ -27,5 +31,6 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Quality(args) => quality::run(args),
         Command::Speed(args) => speed::run(args),
+        Command::Overhead(args) => overhead::run(args),
     }
 }

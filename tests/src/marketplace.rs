@@ -45,10 +45,19 @@ pub struct Balances {
 impl Marketplace {
     /// With the model of these floats, and workers that get these arguments.
     pub async fn open(floats: &Path, worker: &[&str]) -> Result<Self> {
+        Self::with(&PROVIDERS, floats, worker).await
+    }
+
+    /// The same with the first provider alone.
+    pub async fn of_one(floats: &Path, worker: &[&str]) -> Result<Self> {
+        Self::with(&PROVIDERS[..1], floats, worker).await
+    }
+
+    async fn with(providers: &[(&str, u32, u32)], floats: &Path, worker: &[&str]) -> Result<Self> {
         let scene = Scene::of(floats).await?;
         let mut servers = Vec::new();
-        for (key, input, output) in PROVIDERS {
-            let provider = scene.provider(key, input, output)?;
+        for (key, input, output) in providers {
+            let provider = scene.provider(key, *input, *output)?;
             let name = format!("worker{}", servers.len());
             let worker = scene.server(&provider, &name, worker)?;
             servers.push(Server { provider, worker });
@@ -172,12 +181,13 @@ impl Gateway {
     /// The likeliest answer, heard as a stream.
     pub fn ask(
         &self,
+        model: &str,
         prompt: &str,
         max_tokens: u32,
         each: impl FnMut(&Heard) -> Result<()>,
     ) -> Result<Heard> {
         let request = json!({
-            "model": self.model()?,
+            "model": model,
             "prompt": prompt,
             "max_tokens": max_tokens,
             "temperature": 0,

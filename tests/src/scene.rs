@@ -124,9 +124,10 @@ impl Scene {
             .chain(extra.iter().map(|text| (*text).to_owned()))
             .collect();
         let (operator, models) = (&provider.operator, [self.model.as_path()]);
-        let announcement = Worker::announcement(folder, name, &chain, operator, &models, &extra)?;
-        let words: Vec<&str> = announcement.iter().map(String::as_str).collect();
-        provider.assay.json(&words)?;
+        let [tls, seal] = Worker::keys(folder, name, &chain, operator, &models, &extra)?;
+        let endpoint = format!("--endpoint=https://127.0.0.1:{port}");
+        let info = ["provider", "set-info", &endpoint, &tls, &seal];
+        provider.assay.json(&info)?;
         Worker::start(folder, name, &chain, operator, &models, &extra)
     }
 

@@ -22,29 +22,30 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// What `assay` has to be told, so that the chain knows the address and the keys of such a worker.
-    pub fn announcement(
+    /// The keys that such a worker's server will have, as the options of `assay provider set-info`.
+    pub fn keys(
         folder: &Path,
         name: &str,
         chain: &str,
         operator: &str,
         models: &[&Path],
         extra: &[String],
-    ) -> Result<Vec<String>> {
+    ) -> Result<[String; 2]> {
         let arguments = arguments(folder, name, chain, operator, models, extra);
         let output = Command::new(programs()?.join("assay-worker"))
             .args(arguments)
             .arg("--print-keys")
             .output()?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        let command = said
-            .lines()
-            .find_map(|line| line.split_once("assay provider set-info"));
-        let (_, options) = command.with_context(|| format!("no command in {output:?}"))?;
-        let words = ["provider", "set-info"]
-            .into_iter()
-            .chain(options.split_whitespace());
-        Ok(words.map(str::to_owned).collect())
+        let keys: Value = serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("no keys in {output:?}"))?;
+        let key = |name: &str| {
+            let hex = keys[name].as_str();
+            hex.with_context(|| format!("no {name} in {keys}"))
+        };
+        Ok([
+            format!("--tls-key-hash={}", key("tls_key_hash")?),
+            format!("--x25519-key={}", key("x25519_key")?),
+        ])
     }
 
     /// A worker of these models for the provider whose operator has the key `operator`, with these arguments
@@ -95,6 +96,13 @@ impl Worker {
 
     fn wait_until_serving(&mut self, from: usize) -> Result<()> {
         self.daemon.wait_for_log("serving", from, START)
+    }
+
+    /// Where clients with channels are served; none if nobody is.
+    pub fn url(&self) -> Option<String> {
+        let mut words = self.arguments.iter();
+        let address = words.find_map(|word| word.strip_prefix("--serve="))?;
+        Some(format!("https://{address}"))
     }
 
     /// Start again after [`Daemon::kill`], with the same ledger.

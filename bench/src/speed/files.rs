@@ -120,7 +120,8 @@ fn metadata(shape: &Shape) -> Vec<(String, gguf_file::Value)> {
     metadata
 }
 
-fn write_checkpoint(shape: &Shape, tensors: &[Tensor], folder: &Path) -> Result<()> {
+/// A Hugging Face checkpoint of random weights, without anything for text.
+pub fn write_checkpoint(shape: &Shape, tensors: &[Tensor], folder: &Path) -> Result<()> {
     fs::create_dir(folder)?;
     let config = serde_json::to_vec_pretty(&shape.config())?;
     fs::write(folder.join("config.json"), config)?;

@@ -11,14 +11,14 @@
 
 mod candle;
 mod exact;
-mod files;
+pub mod files;
 mod job;
 mod llama;
 mod machine;
 mod measure;
 mod results;
 mod rounds;
-mod shape;
+pub mod shape;
 
 use std::path::{Path, PathBuf};
 

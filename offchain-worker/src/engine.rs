@@ -14,11 +14,13 @@ mod logprobs;
 mod sampling;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 pub use self::{
     candle::CandleEngine,
     exact::{ExactEngine, Places},
     sampling::Sampling,
+    upstream::{Upstream, UpstreamEngine},
 };
 
 /// One prompt, and how to answer it.
@@ -165,6 +167,13 @@ pub enum EngineError {
         context: u32,
         needed: usize,
         given: usize,
+    },
+
+    #[error("the server at {url} {problem}; {next}")]
+    Upstream {
+        url: String,
+        problem: String,
+        next: &'static str,
     },
 
     #[error("the exact engine failed: {0}; take the model folder anew, and report this if it comes back")]

@@ -1,0 +1,235 @@
+//! An engine that is another server: anything that speaks OpenAI's completions and takes a prompt as
+//! token ids. The model folder says which tokens there are; whose weights answer, nobody can prove.
+//!
+//! The server is asked for no more tokens than a request has credit for, and asked again, with the
+//! answer so far behind the prompt, when there is more.
+
+mod answer;
+mod reply;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{mpsc, Arc},
+    time::Duration,
+};
+
+use assay_primitives::ModelSpec;
+use tokenizers::Tokenizer;
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    task::{AbortHandle, JoinSet},
+};
+
+use self::answer::Answer;
+use super::{Engine, EngineError, GenerateRequest, Progress, RequestId, Session, Use, Wake};
+
+/// How long the server may take to accept a connection, and to say anything.
+const CONNECT: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(120);
+
+/// Which server, and what it is asked for.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// The address below which `/completions` lies.
+    pub url: String,
+    /// File that holds the key, if it wants one.
+    pub key_file: Option<PathBuf>,
+    /// The model's name there.
+    pub model: String,
+    /// Requests that it is given together.
+    pub requests: usize,
+}
+
+/// The `upstream` engine.
+pub struct UpstreamEngine {
+    server: Arc<Server>,
+    spec: ModelSpec,
+    requests: usize,
+    runtime: Handle,
+}
+
+/// What every answer needs.
+struct Server {
+    http: reqwest::Client,
+    /// Of completions.
+    url: String,
+    key: Option<String>,
+    model: String,
+    tokenizer: Tokenizer,
+    /// Whether the tokens of a text are those of its pieces, one after the other.
+    maps_pieces: bool,
+}
+
+impl UpstreamEngine {
+    /// Reads the key and the tokenizer of the model folder at `path`. The server is first spoken to with
+    /// the first request. Inside a runtime, on which the answers are then read.
+    pub fn load(path: &Path, spec: &ModelSpec, upstream: &Upstream) -> Result<Self, EngineError> {
+        let key = upstream.key_file.as_deref().map(read_key).transpose()?;
+        let file = path.join("tokenizer.json");
+        let tokenizer = Tokenizer::from_file(&file).map_err(|error| EngineError::Model {
+            file,
+            problem: format!("is not a tokenizer: {error}"),
+            next: "take the file of this model anew".into(),
+        })?;
+        let url = format!("{}/completions", upstream.url.trim_end_matches('/'));
+        let http = client(&url).map_err(|problem| EngineError::Upstream {
+            url: url.clone(),
+            problem: format!("cannot be spoken to: {problem}"),
+            next: "check --upstream",
+        })?;
+        Ok(Self {
+            server: Arc::new(Server {
+                http,
+                url,
+                key,
+                model: upstream.model.clone(),
+                maps_pieces: maps_pieces(&tokenizer),
+                tokenizer,
+            }),
+            spec: spec.clone(),
+            requests: upstream.requests,
+            runtime: Handle::current(),
+        })
+    }
+}
+
+fn client(url: &str) -> Result<reqwest::Client, String> {
+    let parsed = reqwest::Url::parse(url).map_err(|error| error.to_string())?;
+    // One that was installed before is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .read_timeout(SILENCE)
+        // Nobody else gets the key, nor the prompts.
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    let builder = match parsed.scheme() {
+        "https" => builder,
+        // The system's certificates may be missing, and nobody needs them.
+        "http" => builder.tls_certs_only([]),
+        other => return Err(format!("{other} is neither http nor https")),
+    };
+    builder.build().map_err(|error| error.to_string())
+}
+
+fn read_key(file: &Path) -> Result<String, EngineError> {
+    let unusable = |problem: String| EngineError::Model {
+        file: file.into(),
+        problem,
+        next: "name a file that holds the server's key with --upstream-key-file".into(),
+    };
+    let key = fs::read_to_string(file).map_err(|error| unusable(error.to_string()))?;
+    let key = key.trim();
+    match key.is_empty() || key.contains(|c: char| c.is_control()) {
+        true => Err(unusable("holds no key on one line".into())),
+        false => Ok(key.into()),
+    }
+}
+
+fn maps_pieces(tokenizer: &Tokenizer) -> bool {
+    let ids = |text| {
+        let encoded = tokenizer.encode(text, false).ok()?;
+        Some(encoded.get_ids().to_vec())
+    };
+    let pieces: Option<Vec<_>> = ["a", "b", " c", "\n"].into_iter().map(ids).collect();
+    let text = pieces.and_then(|pieces| tokenizer.decode(&pieces.concat(), false).ok());
+    text.as_deref() == Some("ab c\n")
+}
+
+impl Engine for UpstreamEngine {
+    fn describe(&self) -> String {
+        let Server { model, url, .. } = &*self.server;
+        format!("upstream {model} at {url} (unverified: nobody can prove a wrong answer)")
+    }
+
+    fn start(&mut self, wake: Wake) -> Result<Box<dyn Session + '_>, EngineError> {
+        let (told, news) = mpsc::channel();
+        Ok(Box::new(UpstreamSession {
+            engine: self,
+            answers: HashMap::new(),
+            tasks: JoinSet::new(),
+            told,
+            news,
+            wake: wake.into(),
+        }))
+    }
+}
+
+struct UpstreamSession<'a> {
+    engine: &'a UpstreamEngine,
+    answers: HashMap<RequestId, Asked>,
+    /// They end with the session.
+    tasks: JoinSet<()>,
+    told: mpsc::Sender<(RequestId, Progress)>,
+    news: mpsc::Receiver<(RequestId, Progress)>,
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+struct Asked {
+    allowed: watch::Sender<u32>,
+    task: AbortHandle,
+}
+
+impl Session for UpstreamSession<'_> {
+    fn admit(&mut self, id: RequestId, request: &GenerateRequest) -> Result<bool, EngineError> {
+        request.admit(&self.engine.spec)?;
+        if self.answers.len() >= self.engine.requests {
+            return Ok(false);
+        }
+        let (allowed, credit) = watch::channel(0);
+        let (told, wake) = (self.told.clone(), self.wake.clone());
+        let tell = move |progress| {
+            let _ = told.send((id, progress));
+            wake();
+        };
+        let answer = Answer::new(self.engine.server.clone(), request.clone(), credit);
+        let task = answer.run(tell);
+        let task = self.tasks.spawn_on(task, &self.engine.runtime);
+        self.answers.insert(id, Asked { allowed, task });
+        Ok(true)
+    }
+
+    fn allow(&mut self, id: RequestId, tokens: u32) {
+        if let Some(asked) = self.answers.get(&id) {
+            asked.allowed.send_if_modified(|allowed| {
+                let more = tokens > *allowed;
+                *allowed = tokens.max(*allowed);
+                more
+            });
+        }
+    }
+
+    fn cancel(&mut self, id: RequestId) {
+        if let Some(asked) = self.answers.remove(&id) {
+            asked.task.abort();
+        }
+    }
+
+    fn step(&mut self) -> Option<Vec<(RequestId, Progress)>> {
+        while self.tasks.try_join_next().is_some() {}
+        let mut told = Vec::new();
+        for (id, progress) in self.news.try_iter() {
+            // What a cancelled one still said is nobody's.
+            if !self.answers.contains_key(&id) {
+                continue;
+            }
+            if !matches!(progress, Progress::Token(_)) {
+                self.answers.remove(&id);
+            }
+            told.push((id, progress));
+        }
+        (!told.is_empty()).then_some(told)
+    }
+
+    fn usage(&self) -> Use {
+        Use {
+            places: self.engine.requests,
+            ..Use::default()
+        }
+    }
+}

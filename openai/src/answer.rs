@@ -17,17 +17,11 @@ use crate::{
     choice::{Choice, Delta},
     completions,
     fields::Fields,
+    reply::Reply,
     request::{Prompt, Prompts, Request},
     shape::{Collected, Endpoint, Shape, Usage},
     sse, ApiError, Backend, Limits, ModelText, Order,
 };
-
-/// An answer as it goes out.
-pub enum Reply {
-    Whole(Value),
-    /// Events, of which the last is [`sse::done`] unless the answer broke off.
-    Stream(BoxStream<'static, Bytes>),
-}
 
 /// The steps of all choices, as they come.
 type Deltas = SelectAll<BoxStream<'static, Result<Delta, ApiError>>>;
@@ -96,7 +90,7 @@ pub async fn answer<B: Backend>(
         let events = running.events(request.include_usage, limits.keep_alive);
         Ok(Reply::Stream(events.boxed()))
     } else {
-        Ok(Reply::Whole(running.whole().await?))
+        Ok(Reply::Whole(running.whole().await?.to_string().into()))
     }
 }
 

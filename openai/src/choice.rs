@@ -202,3 +202,6 @@ impl Choice {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,9 +13,8 @@ use std::{
 
 use assay_client::{folder::hash, H256};
 use axum::{
-    body::{Body, Bytes},
+    body::Bytes,
     http::{header::AUTHORIZATION, HeaderMap, StatusCode},
-    response::{IntoResponse, Response},
 };
 use futures::{stream, StreamExt};
 use tokio::{
@@ -23,7 +22,7 @@ use tokio::{
     time::{sleep, Instant},
 };
 
-use crate::{answer::Reply, router, sse, ApiError, Limits};
+use crate::{reply::Reply, sse, ApiError, Limits};
 
 const HEADER: &str = "idempotency-key";
 const MAX_KEY_BYTES: usize = 255;
@@ -106,15 +105,16 @@ impl KeptAnswers {
         key: Key,
         request: H256,
         make: impl Future<Output = Result<Reply, ApiError>> + Send + 'static,
-    ) -> Result<Response, ApiError> {
+    ) -> Result<Reply, ApiError> {
         let reader = {
             let mut entries = self.entries();
-            self.make_room(&mut entries);
+            entries.retain(|_, entry| !self.is_old(entry));
             match entries.get(&key) {
                 Some(entry) if entry.request == request => entry.record.subscribe(),
                 Some(_) => return Err(another_request()),
-                None if entries.len() >= self.limits.kept_answers => return Err(too_many()),
                 None => {
+                    let most = self.limits.kept_answers.saturating_sub(1);
+                    self.make_room(&mut entries, most)?;
                     let (record, reader) = watch::channel(Record::default());
                     let record = Arc::new(record);
                     let entry = Entry {
@@ -141,12 +141,13 @@ impl KeptAnswers {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets answers that are too old, and the oldest while there are too many.
-    fn make_room(&self, entries: &mut HashMap<Key, Entry>) {
-        entries.retain(|_, entry| {
-            let kept = entry.kept.as_ref();
-            kept.is_none_or(|kept| kept.since.elapsed() < self.limits.kept_for)
-        });
+    fn is_old(&self, entry: &Entry) -> bool {
+        let kept = entry.kept.as_ref();
+        kept.is_some_and(|kept| kept.since.elapsed() >= self.limits.kept_for)
+    }
+
+    /// Forgets the oldest of the whole answers until there are no more than `most` answers, within the limit of bytes.
+    fn make_room(&self, entries: &mut HashMap<Key, Entry>, most: usize) -> Result<(), ApiError> {
         loop {
             let whole = entries.iter().filter_map(|(key, entry)| {
                 let kept = entry.kept.as_ref()?;
@@ -154,12 +155,12 @@ impl KeptAnswers {
             });
             let whole: Vec<_> = whole.collect();
             let bytes: usize = whole.iter().map(|(_, _, bytes)| bytes).sum();
-            if bytes <= self.limits.kept_bytes && entries.len() < self.limits.kept_answers {
-                return;
+            if bytes <= self.limits.kept_bytes && entries.len() <= most {
+                return Ok(());
             }
             match whole.iter().min_by_key(|(_, since, _)| *since) {
                 Some((oldest, _, _)) => entries.remove(oldest),
-                None => return,
+                None => return Err(too_many()),
             };
         }
     }
@@ -193,74 +194,90 @@ impl Making {
     async fn run(self, make: impl Future<Output = Result<Reply, ApiError>>) {
         tokio::select! {
             () = self.record(make) => {}
-            // Whoever lost its connection has this long to ask again.
-            () = abandoned(&self.record, self.answers.limits.abandoned_for) => {}
+            () = self.abandoned() => {}
         }
     }
 
     async fn record(&self, make: impl Future<Output = Result<Reply, ApiError>>) {
-        let begin = |kind| self.record.send_modify(|record| record.begun = Some(kind));
+        let begin = |begun| self.record.send_modify(|record| record.begun = Some(begun));
         let add = |part| self.record.send_modify(|record| record.parts.push(part));
-        let mut bytes = 0;
-        let is_whole = match make.await {
+        match make.await {
             Err(error) => {
+                self.forget();
                 begin(Err(error));
-                false
             }
-            Ok(Reply::Whole(value)) => {
-                let part = Bytes::from(value.to_string());
-                bytes = part.len();
+            Ok(Reply::Whole(json)) => {
+                self.keep(json.len());
                 begin(Ok(Kind::Whole));
-                add(part);
-                true
+                add(json);
             }
             Ok(Reply::Stream(mut events)) => {
                 begin(Ok(Kind::Stream));
+                let mut bytes = 0;
                 let mut is_whole = false;
                 while let Some(event) = events.next().await {
-                    is_whole = event == sse::done();
                     bytes += event.len();
+                    is_whole = event == sse::done();
                     add(event);
                 }
-                is_whole
+                if is_whole {
+                    self.keep(bytes);
+                } else {
+                    self.forget();
+                }
             }
-        };
-        if is_whole {
-            let mut entries = self.answers.entries();
-            if let Some(entry) = entries.get_mut(&self.key) {
-                let since = Instant::now();
-                entry.kept = Some(Kept { since, bytes });
-            }
-            self.answers.make_room(&mut entries);
         }
         self.record.send_modify(|record| record.ended = true);
     }
-}
 
-impl Drop for Making {
-    /// An answer that is not whole is forgotten.
-    fn drop(&mut self) {
+    /// Returns when nobody has read the record for a while: whoever lost its connection has that long to ask again.
+    async fn abandoned(&self) {
+        loop {
+            self.record.closed().await;
+            sleep(self.answers.limits.abandoned_for).await;
+            let mut entries = self.answers.entries();
+            // Nobody begins to read while the entries are locked.
+            if self.record.is_closed() {
+                self.remove_from(&mut entries);
+                return;
+            }
+        }
+    }
+
+    fn keep(&self, bytes: usize) {
         let mut entries = self.answers.entries();
-        let own = |entry: &Entry| Arc::ptr_eq(&entry.record, &self.record) && entry.kept.is_none();
+        if let Some(entry) = entries.get_mut(&self.key) {
+            let since = Instant::now();
+            entry.kept = Some(Kept { since, bytes });
+        }
+        // There is room for as many as there are.
+        let _ = self.answers.make_room(&mut entries, usize::MAX);
+    }
+
+    fn forget(&self) {
+        self.remove_from(&mut self.answers.entries());
+    }
+
+    /// Removes this answer's entry, and no other that has come in its place.
+    fn remove_from(&self, entries: &mut HashMap<Key, Entry>) {
+        let own = |entry: &Entry| Arc::ptr_eq(&entry.record, &self.record);
         if entries.get(&self.key).is_some_and(own) {
             entries.remove(&self.key);
         }
     }
 }
 
-/// Returns when nobody has read the record for `patience`.
-async fn abandoned(record: &watch::Sender<Record>, patience: Duration) {
-    loop {
-        record.closed().await;
-        sleep(patience).await;
-        if record.is_closed() {
-            return;
+impl Drop for Making {
+    fn drop(&mut self) {
+        // Should making it have panicked.
+        if !self.record.borrow().ended {
+            self.forget();
         }
     }
 }
 
 /// Reads a record from its beginning.
-async fn respond(mut reader: watch::Receiver<Record>) -> Result<Response, ApiError> {
+async fn respond(mut reader: watch::Receiver<Record>) -> Result<Reply, ApiError> {
     let begun = match reader.wait_for(|record| record.begun.is_some()).await {
         Ok(record) => record.begun.clone(),
         Err(_) => None,
@@ -273,10 +290,10 @@ async fn respond(mut reader: watch::Receiver<Record>) -> Result<Response, ApiErr
         Some((part, (reader, next + 1)))
     });
     Ok(match kind {
-        Kind::Stream => router::event_stream(parts),
+        Kind::Stream => Reply::Stream(parts.boxed()),
         Kind::Whole => {
-            let whole: Vec<Bytes> = parts.collect().await;
-            router::json(Body::from(whole.concat())).into_response()
+            let parts: Vec<Bytes> = parts.collect().await;
+            Reply::Whole(parts.concat().into())
         }
     })
 }

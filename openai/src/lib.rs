@@ -16,6 +16,8 @@ mod detokenizer;
 mod error;
 mod fields;
 mod kept;
+mod limits;
+mod reply;
 mod request;
 mod router;
 mod shape;
@@ -26,5 +28,6 @@ pub use self::{
     backend::{Backend, Model, ModelText, Order, Piece, Pieces, Token},
     body::read_body,
     error::ApiError,
-    router::{method_not_allowed, router, Limits},
+    limits::Limits,
+    router::{method_not_allowed, router},
 };

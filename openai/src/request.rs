@@ -133,15 +133,13 @@ fn sampling(fields: &Fields) -> Result<Sampling, ApiError> {
     Ok(sampling)
 }
 
+/// What is far out of any range becomes the largest number, which is out of each.
 fn parts_per_million(fields: &Fields, name: &str) -> Result<Option<u32>, ApiError> {
-    let Some(number) = fields.number(name)? else {
-        return Ok(None);
+    let parts = |number: f64| match (number * f64::from(PPM_ONE)).round() {
+        negative if negative < 0.0 => u32::MAX,
+        parts => parts as u32,
     };
-    let parts = (number * f64::from(PPM_ONE)).round();
-    if (0.0..=f64::from(u32::MAX)).contains(&parts) {
-        return Ok(Some(parts as u32));
-    }
-    Err(must_be(name, "within its range, and is far from it"))
+    Ok(fields.number(name)?.map(parts))
 }
 
 fn out_of_range(error: SamplingError) -> ApiError {

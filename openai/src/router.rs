@@ -1,65 +1,21 @@
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
-    body::{Body, Bytes},
     extract::{Path, Request, State},
-    http::{
-        header::{CACHE_CONTROL, CONTENT_TYPE},
-        HeaderName, HeaderValue, Method, StatusCode, Uri,
-    },
+    http::{Method, StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::{get, post},
     Json, Router,
 };
-use futures::{Stream, StreamExt};
-use serde_json::Value;
+use serde_json::{json, Value};
 
 use crate::{
-    answer::{answer, Reply},
+    answer::answer,
     body::{check_json, read_body},
     kept::{request_hash, KeptAnswers, Key},
     shape::Endpoint,
-    ApiError, Backend, Model,
+    ApiError, Backend, Limits, Model,
 };
-
-/// What one client may take.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// The most bytes of a request's body.
-    pub body_bytes: usize,
-    /// How long a body may take to arrive.
-    pub body_timeout: Duration,
-    /// The most choices of one request.
-    pub choices: u32,
-    /// A stream that says nothing for this long says that it is alive.
-    pub keep_alive: Duration,
-    /// How long a backend may take to end an answer whose text is complete.
-    pub farewell: Duration,
-    /// The most answers that are kept for requests with an `Idempotency-Key`; zero ignores such keys.
-    pub kept_answers: usize,
-    /// The most bytes of all kept answers.
-    pub kept_bytes: usize,
-    /// How long an answer is kept.
-    pub kept_for: Duration,
-    /// How long an answer with an `Idempotency-Key` goes on when nobody reads it any more.
-    pub abandoned_for: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body_bytes: 4 << 20,
-            body_timeout: Duration::from_secs(30),
-            choices: 8,
-            keep_alive: Duration::from_secs(10),
-            farewell: Duration::from_secs(10),
-            kept_answers: 1024,
-            kept_bytes: 64 << 20,
-            kept_for: Duration::from_secs(600),
-            abandoned_for: Duration::from_secs(30),
-        }
-    }
-}
 
 /// Everything under `/v1` that clients of OpenAI's interface ask for, and errors in their shape for what is not there.
 ///
@@ -116,34 +72,12 @@ impl<B: Backend> Server<B> {
             let parts = Arc::new(parts);
             answer(backend.as_ref(), &limits, endpoint, parts, &body).await
         };
-        match key {
-            Some(key) => kept.answer(key, hash, make).await,
-            None => Ok(match make.await? {
-                Reply::Whole(value) => json(value.to_string()),
-                Reply::Stream(events) => event_stream(events),
-            }),
-        }
+        let reply = match key {
+            Some(key) => kept.answer(key, hash, make).await?,
+            None => make.await?,
+        };
+        Ok(reply.into_response())
     }
-}
-
-/// A response with JSON that is text already.
-pub fn json(body: impl Into<Body>) -> Response {
-    ([(CONTENT_TYPE, "application/json")], body.into()).into_response()
-}
-
-/// A response with events that reach the client as they come.
-pub fn event_stream(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        // Proxies would collect them.
-        (
-            HeaderName::from_static("x-accel-buffering"),
-            HeaderValue::from_static("no"),
-        ),
-    ];
-    let body = Body::from_stream(events.map(Ok::<_, Infallible>));
-    (headers, body).into_response()
 }
 
 /// The 405 for routes that are merged with [`router`]'s.
@@ -172,7 +106,7 @@ async fn not_found(uri: Uri) -> ApiError {
 async fn models<B: Backend>(State(server): State<Server<B>>) -> Result<Json<Value>, ApiError> {
     let models = server.backend.models().await?;
     let data: Vec<Value> = models.iter().map(listed).collect();
-    Ok(Json(serde_json::json!({ "object": "list", "data": data })))
+    Ok(Json(json!({ "object": "list", "data": data })))
 }
 
 async fn model<B: Backend>(
@@ -187,7 +121,7 @@ async fn model<B: Backend>(
 }
 
 fn listed(model: &Model) -> Value {
-    let mut value = serde_json::json!(model);
+    let mut value = json!(model);
     value["object"] = "model".into();
     value
 }

@@ -122,3 +122,68 @@ impl Parser {
         ParseError::TooLong { limit: self.limit }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parsed(parts: &[&[u8]]) -> Result<Vec<Event>, ParseError> {
+        let mut parser = Parser::new(64);
+        for part in parts {
+            parser.push(part)?;
+        }
+        Ok(std::iter::from_fn(|| parser.next_event()).collect())
+    }
+
+    fn data(text: &str) -> Event {
+        Event::Data(text.into())
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let value = serde_json::json!({ "text": "two\nlines\r and ü" });
+        let written = [super::data(&value), keep_alive(), done()].concat();
+        let expected = [
+            data(&value.to_string()),
+            Event::Comment("keep-alive".into()),
+            data(DONE),
+        ];
+        assert_eq!(parsed(&[&written]).unwrap(), expected);
+    }
+
+    #[test]
+    fn fields_comments_and_line_ends_are_as_the_standard_has_them() {
+        let stream = "\u{feff}: hello\r\nevent: named\rid: 7\nretry: 10\ndata:  two\r\ndata\ndata:x\n\n\n:\ndata: late\n\n";
+        let expected = [
+            Event::Comment("hello".into()),
+            data(" two\n\nx"),
+            Event::Comment(String::new()),
+            data("late"),
+        ];
+        assert_eq!(parsed(&[stream.as_bytes()]).unwrap(), expected);
+        // An event that has not ended is none.
+        assert_eq!(parsed(&[b"data: half\n"]).unwrap(), []);
+    }
+
+    #[test]
+    fn lines_and_events_are_bounded_and_text() {
+        let too_long = Err(ParseError::TooLong { limit: 64 });
+        assert!(parsed(&[&[b'x'; 64]]).is_ok());
+        assert_eq!(parsed(&[&[b'x'; 65]]), too_long);
+        assert_eq!(parsed(&[&b"data: twelve\n".repeat(16)]), too_long);
+        assert_eq!(parsed(&[b"data: \xff\n"]), Err(ParseError::Encoding));
+    }
+
+    proptest! {
+        #[test]
+        fn the_parts_make_no_difference(stream in "(data:|:|[a ü\r\n]){0,24}", cuts in prop::collection::vec(0usize..80, 0..6)) {
+            let stream = stream.as_bytes();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(stream.len())).collect();
+            cuts.extend([0, stream.len()]);
+            cuts.sort();
+            let parts: Vec<&[u8]> = cuts.windows(2).map(|pair| &stream[pair[0]..pair[1]]).collect();
+            prop_assert_eq!(parsed(&parts), parsed(&[stream]));
+        }
+    }
+}

@@ -15,9 +15,10 @@ pub type Takes<'a> = &'a [(&'static str, u128)];
 const DEPOSIT_BASE: u128 = 10_000_000_000;
 const DEPOSIT_PER_BYTE: u128 = 10_000_000;
 const LISTING_BYTES: u128 = 541;
-const PROVIDER_BYTES: u128 = 1_445;
+const PROVIDER_BYTES: u128 = 1_461;
 const OFFER_BYTES: u128 = 64;
 const JOB_BYTES: u128 = 781;
+const CHANNEL_BYTES: u128 = 318;
 
 fn deposit(bytes: u128) -> (&'static str, u128) {
     let amount = DEPOSIT_BASE.saturating_add(DEPOSIT_PER_BYTE.saturating_mul(bytes));
@@ -44,6 +45,10 @@ pub fn job_deposit(prompt_len: usize, max_output_tokens: u32) -> (&'static str, 
     };
     let tokens = (prompt_len as u128).saturating_add(max_output_tokens.into());
     deposit(JOB_BYTES + length_bytes + tokens.saturating_mul(4))
+}
+
+pub fn channel_deposit() -> (&'static str, u128) {
+    deposit(CHANNEL_BYTES)
 }
 
 /// What an account can spend, and what a call needs.
@@ -118,9 +123,10 @@ mod tests {
     #[test]
     fn deposits_are_those_of_the_largest_records() {
         assert_eq!(listing_deposit().1, 15_410 * MILLI_ASY / 1_000);
-        assert_eq!(provider_deposit().1, 24_450 * MILLI_ASY / 1_000);
+        assert_eq!(provider_deposit().1, 24_610 * MILLI_ASY / 1_000);
         assert_eq!(offer_deposit().1, 10_640 * MILLI_ASY / 1_000);
         assert_eq!(job_deposit(7, 64).1, 20_660 * MILLI_ASY / 1_000);
+        assert_eq!(channel_deposit().1, 13_180 * MILLI_ASY / 1_000);
     }
 
     #[test]

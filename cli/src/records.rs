@@ -3,12 +3,12 @@
 
 use assay_client::{
     chain::{
-        Assignment, Delivery, Job, JobState, Listing, ListingAccount, ListingStatus, Offer,
-        Provider, RefundReason, SentBack, Settlement,
+        Assignment, Channel, ChannelState, Delivery, Job, JobState, Listing, ListingAccount,
+        ListingStatus, Offer, Provider, RefundReason, SentBack, Settlement,
     },
     AccountId32, Amount, H256,
 };
-use assay_primitives::{ModelParts, Outcome, Profile};
+use assay_primitives::{ChannelId, ModelParts, Outcome, Profile, VoucherKey};
 use serde_json::{json, Value};
 
 pub fn account(account: &AccountId32) -> String {
@@ -97,6 +97,53 @@ pub fn offer(stash: &AccountId32, (id, model): (&H256, &Profile), record: &Offer
         "open_jobs": record.open_jobs,
         "since": record.since,
     })
+}
+
+pub fn channel(id: &ChannelId, record: &Channel) -> Value {
+    let (kind, key) = match record.voucher_key.0 {
+        VoucherKey::Sr25519(key) => ("sr25519", key.0),
+        VoucherKey::Ed25519(key) => ("ed25519", key.0),
+    };
+    let (state, finalize_at, remove_at) = match &record.state {
+        ChannelState::Open => ("Open", None, None),
+        ChannelState::Closing { finalize_at } => ("Closing", Some(finalize_at), None),
+        ChannelState::Closed { remove_at } => ("Closed", None, Some(remove_at)),
+    };
+    json!({
+        "channel": hash(id),
+        "user": account(&record.user),
+        "provider": account(&record.provider),
+        "epoch": record.epoch,
+        "listing": hash(&record.listing),
+        "voucher_key": { "kind": kind, "key": format!("0x{}", hex::encode(key)) },
+        "deposit": Amount(record.deposit),
+        "settled": Amount(record.settled),
+        "opened_at": record.opened_at,
+        "state": state,
+        "finalize_at": finalize_at,
+        "remove_at": remove_at,
+    })
+}
+
+/// Where a channel stands, in a line.
+pub fn describe_channel(id: &ChannelId, record: &Channel) -> String {
+    let rest = Amount(record.deposit.saturating_sub(record.settled));
+    let state = match &record.state {
+        ChannelState::Open => format!("is open and can still pay {rest}"),
+        ChannelState::Closing { finalize_at } => {
+            format!("can still pay {rest}, until it closes in block {finalize_at}")
+        }
+        ChannelState::Closed { remove_at } => format!(
+            "is closed, {rest} went back to its user, and its record goes in block {remove_at}"
+        ),
+    };
+    format!(
+        "channel {id:?} of {} to {} {state}; {} of {} are settled",
+        record.user,
+        record.provider,
+        Amount(record.settled),
+        Amount(record.deposit)
+    )
 }
 
 pub fn provider(

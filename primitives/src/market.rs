@@ -65,7 +65,7 @@ pub trait ModelCatalogue<AccountId> {
     /// The listing under this id.
     fn listing(id: &ListingId) -> Option<Listing>;
 
-    /// Keep the listing from being dropped while an offer or a job names it.
+    /// Keep the listing from being dropped while an offer, a job or a channel names it.
     fn acquire(id: &ListingId) -> DispatchResult;
 
     /// Give back one [`acquire`](Self::acquire).

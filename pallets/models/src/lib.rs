@@ -175,7 +175,7 @@ pub mod pallet {
         ListingNotActive,
         /// The listing is active: retire it first.
         ListingActive,
-        /// Offers or unfinished jobs still name the listing.
+        /// Offers, unfinished jobs or channels still name the listing.
         ListingInUse,
         /// The pot is not empty: claim the royalties first.
         PotNotEmpty,

@@ -45,7 +45,7 @@ pub struct ListingRecord<AccountId, Uri, Ticket> {
 /// What changes with each use of a listing; apart from the record, which is large.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct ListingAccount {
-    /// Offers and unfinished jobs that name the listing.
+    /// Offers, unfinished jobs and channels that are not closed, which name the listing.
     pub uses: u32,
     /// Royalties earned and not claimed, in planck.
     pub pot: Balance,

@@ -5,6 +5,7 @@
 //! job has a deadline and a bond behind it, while the caller of a stream was told that the queue is
 //! short. Nothing is computed for a request before [`Generation::allow`].
 
+mod desk;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -12,26 +13,16 @@ mod thread;
 use std::{
     sync::{
         atomic::{AtomicU64, Ordering},
-        mpsc, Arc, Mutex, MutexGuard, PoisonError,
+        mpsc, Arc,
     },
     time::{Duration, Instant},
 };
 
 use tokio::sync::mpsc as events;
 
-use crate::engine::{Engine, EngineError, Finish, GenerateRequest, RequestId, Token, Use};
-
-/// The shortest and the longest time after which a caller is told to try again.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-
-/// Whose request it is. The first class is served first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// A job on the chain.
-    Job,
-    /// A caller who waits for the tokens.
-    Stream,
-}
+pub use self::desk::{Class, Event, Failure};
+use self::desk::{Desk, Message};
+use crate::engine::{Engine, Finish, GenerateRequest, RequestId};
 
 /// The queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,36 +32,6 @@ pub struct Busy {
     pub waiting: usize,
     /// When there may be a place, by the time that answers have taken so far.
     pub retry_after: Duration,
-}
-
-/// Why there is no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    /// No machine could answer this request with this model.
-    #[error("{0}")]
-    Request(String),
-    /// This machine failed.
-    #[error("{0}")]
-    Machine(String),
-}
-
-impl From<EngineError> for Failure {
-    fn from(error: EngineError) -> Self {
-        match error.is_request() {
-            true => Self::Request(error.to_string()),
-            false => Self::Machine(error.to_string()),
-        }
-    }
-}
-
-/// What happens to a request, in this order: it starts once, and ends or fails once.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// It has left the queue.
-    Started,
-    Token(Token),
-    End(Finish),
-    Failed(Failure),
 }
 
 /// How much a generator has to do.
@@ -110,41 +71,6 @@ struct Inner {
     /// Most requests of each class that wait.
     queue: usize,
     ids: AtomicU64,
-}
-
-/// What the thread is told.
-enum Message {
-    Submit {
-        id: RequestId,
-        class: Class,
-        request: GenerateRequest,
-        events: events::UnboundedSender<Event>,
-    },
-    Allow(RequestId, u32),
-    Cancel(RequestId),
-    /// A step has something to do again.
-    Wake,
-    Stop,
-}
-
-/// What callers see of the thread's work.
-#[derive(Default)]
-struct Desk(Mutex<State>);
-
-#[derive(Default)]
-struct State {
-    /// By class.
-    waiting: [usize; 2],
-    running: usize,
-    usage: Use,
-    /// Of an answer, weighted towards the latest ones.
-    seconds: f64,
-}
-
-impl Desk {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Generator {
@@ -202,14 +128,6 @@ impl Generator {
             cache: state.usage.cache,
             cache_limit: state.usage.cache_limit,
         }
-    }
-}
-
-impl State {
-    fn retry_after(&self) -> Duration {
-        let ahead = self.waiting.iter().sum::<usize>() as f64;
-        let seconds = self.seconds * ahead / self.usage.places.max(1) as f64;
-        Duration::from_secs(seconds.ceil().clamp(0.0, 1e6) as u64).clamp(RETRY.0, RETRY.1)
     }
 }
 

@@ -6,31 +6,25 @@
 
 mod answer;
 mod reply;
+mod server;
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::HashMap,
-    fs,
     path::{Path, PathBuf},
     sync::{mpsc, Arc},
-    time::Duration,
 };
 
 use assay_primitives::ModelSpec;
-use tokenizers::Tokenizer;
 use tokio::{
     runtime::Handle,
     sync::watch,
     task::{AbortHandle, JoinSet},
 };
 
-use self::answer::Answer;
+use self::{answer::Answer, server::Server};
 use super::{Engine, EngineError, GenerateRequest, Progress, RequestId, Session, Use, Wake};
-
-/// How long the server may take to accept a connection, and to say anything.
-const CONNECT: Duration = Duration::from_secs(10);
-const SILENCE: Duration = Duration::from_secs(120);
 
 /// Which server, and what it is asked for.
 #[derive(Clone, Debug)]
@@ -53,92 +47,19 @@ pub struct UpstreamEngine {
     runtime: Handle,
 }
 
-/// What every answer needs.
-struct Server {
-    http: reqwest::Client,
-    /// Of completions.
-    url: String,
-    key: Option<String>,
-    model: String,
-    tokenizer: Tokenizer,
-    /// Whether the tokens of a text are those of its pieces, one after the other.
-    maps_pieces: bool,
-}
-
 impl UpstreamEngine {
     /// Reads the key and the tokenizer of the model folder at `path`. The server is first spoken to with
     /// the first request. Inside a runtime, on which the answers are then read.
     pub fn load(path: &Path, spec: &ModelSpec, upstream: &Upstream) -> Result<Self, EngineError> {
-        let key = upstream.key_file.as_deref().map(read_key).transpose()?;
-        let file = path.join("tokenizer.json");
-        let tokenizer = Tokenizer::from_file(&file).map_err(|error| EngineError::Model {
-            file,
-            problem: format!("is not a tokenizer: {error}"),
-            next: "take the file of this model anew".into(),
-        })?;
-        let url = format!("{}/completions", upstream.url.trim_end_matches('/'));
-        let http = client(&url).map_err(|problem| EngineError::Upstream {
-            url: url.clone(),
-            problem: format!("cannot be spoken to: {problem}"),
-            next: "check --upstream",
-        })?;
+        let key = upstream.key_file.as_deref();
+        let server = Server::new(path, &upstream.url, &upstream.model, key)?;
         Ok(Self {
-            server: Arc::new(Server {
-                http,
-                url,
-                key,
-                model: upstream.model.clone(),
-                maps_pieces: maps_pieces(&tokenizer),
-                tokenizer,
-            }),
+            server: Arc::new(server),
             spec: spec.clone(),
             requests: upstream.requests,
             runtime: Handle::current(),
         })
     }
-}
-
-fn client(url: &str) -> Result<reqwest::Client, String> {
-    let parsed = reqwest::Url::parse(url).map_err(|error| error.to_string())?;
-    // One that was installed before is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = reqwest::Client::builder()
-        .connect_timeout(CONNECT)
-        .read_timeout(SILENCE)
-        // Nobody else gets the key, nor the prompts.
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy();
-    let builder = match parsed.scheme() {
-        "https" => builder,
-        // The system's certificates may be missing, and nobody needs them.
-        "http" => builder.tls_certs_only([]),
-        other => return Err(format!("{other} is neither http nor https")),
-    };
-    builder.build().map_err(|error| error.to_string())
-}
-
-fn read_key(file: &Path) -> Result<String, EngineError> {
-    let unusable = |problem: String| EngineError::Model {
-        file: file.into(),
-        problem,
-        next: "name a file that holds the server's key with --upstream-key-file".into(),
-    };
-    let key = fs::read_to_string(file).map_err(|error| unusable(error.to_string()))?;
-    let key = key.trim();
-    match key.is_empty() || key.contains(|c: char| c.is_control()) {
-        true => Err(unusable("holds no key on one line".into())),
-        false => Ok(key.into()),
-    }
-}
-
-fn maps_pieces(tokenizer: &Tokenizer) -> bool {
-    let ids = |text| {
-        let encoded = tokenizer.encode(text, false).ok()?;
-        Some(encoded.get_ids().to_vec())
-    };
-    let pieces: Option<Vec<_>> = ["a", "b", " c", "\n"].into_iter().map(ids).collect();
-    let text = pieces.and_then(|pieces| tokenizer.decode(&pieces.concat(), false).ok());
-    text.as_deref() == Some("ab c\n")
 }
 
 impl Engine for UpstreamEngine {

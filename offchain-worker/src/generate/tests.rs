@@ -1,7 +1,7 @@
 use std::sync::mpsc::{channel, Receiver, Sender};
 
 use super::*;
-use crate::engine::{Progress, Sampling, Session, Wake};
+use crate::engine::{EngineError, Progress, Sampling, Session, Token, Use, Wake};
 
 /// Answers with the prompt, a token a step for each request that is in, or fails as a token says. Every
 /// step needs a permit, so that a test decides what happens when.
@@ -223,7 +223,10 @@ async fn the_queue_is_bounded_for_each_class_and_says_when_to_come_back() {
     assert_eq!(running.next().await, Some(Event::Started));
     let waiting: Vec<_> = (0..2).map(|_| submit(Class::Stream).unwrap()).collect();
     let busy = submit(Class::Stream).err().unwrap();
-    assert_eq!((busy.waiting, busy.retry_after), (2, RETRY.0));
+    assert_eq!(
+        (busy.waiting, busy.retry_after),
+        (2, Duration::from_secs(1))
+    );
     let job = submit(Class::Job).unwrap();
     // The thread shows what it does after a step that had nothing to do.
     while generator.load().running == 0 {

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::mpsc as events;
 
-use super::{Class, Desk, Event, Failure, Message};
+use super::desk::{Class, Desk, Event, Failure, Message};
 use crate::engine::{Engine, GenerateRequest, Progress, RequestId, Session};
 
 /// How much the latest answer counts in the time that answers take.

@@ -11,7 +11,7 @@ use tracing::warn;
 use super::{
     super::{EngineError, Finish, GenerateRequest, Progress, Token},
     reply::{self, Ended, Reply},
-    Server,
+    server::{Server, REPORT},
 };
 
 /// Most bytes of one event of the stream, and of an error's text that is read.
@@ -278,29 +278,6 @@ impl Answer {
                 "the upstream server counts other tokens; see that it serves this model's tokenizer"
             );
         }
-    }
-}
-
-const REPORT: &str = "see its log";
-
-impl Server {
-    fn failed(&self, problem: String, next: &'static str) -> EngineError {
-        EngineError::Upstream {
-            url: self.url.clone(),
-            problem,
-            next,
-        }
-    }
-
-    fn refused(&self, response: &reqwest::Response, problem: &str) -> EngineError {
-        let status = response.status();
-        let next = match status.as_u16() {
-            401 | 403 => "give its key with --upstream-key-file",
-            404 => "check --upstream, which ends before /completions, and --upstream-model",
-            429 | 503 => "it has too much to do: give it fewer requests with --max-batch",
-            _ => REPORT,
-        };
-        self.failed(format!("says {status}: {problem}"), next)
     }
 }
 

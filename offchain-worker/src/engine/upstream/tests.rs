@@ -1,6 +1,7 @@
 //! Against a real server on this machine, which answers as the test says.
 
 use std::{
+    fs,
     net::SocketAddr,
     path::PathBuf,
     sync::{Mutex, PoisonError},
@@ -14,8 +15,9 @@ use axum::{
     Json, Router,
 };
 use serde_json::{json, Value};
+use tokenizers::Tokenizer;
 
-use super::*;
+use super::{server::read_key, *};
 use crate::{
     engine::{Finish, Sampling},
     generate::{Class, Event, Failure, Generated, Generation, Generator},

@@ -1,0 +1,95 @@
+//! What callers and the thread say to each other, and what both look at.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::mpsc as events;
+
+use crate::engine::{EngineError, Finish, GenerateRequest, RequestId, Token, Use};
+
+/// The shortest and the longest time after which a caller is told to try again.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// Whose request it is. The first class is served first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// A job on the chain.
+    Job,
+    /// A caller who waits for the tokens.
+    Stream,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No machine could answer this request with this model.
+    #[error("{0}")]
+    Request(String),
+    /// This machine failed.
+    #[error("{0}")]
+    Machine(String),
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error.is_request() {
+            true => Self::Request(error.to_string()),
+            false => Self::Machine(error.to_string()),
+        }
+    }
+}
+
+/// What happens to a request, in this order: it starts once, and ends or fails once.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// It has left the queue.
+    Started,
+    Token(Token),
+    End(Finish),
+    Failed(Failure),
+}
+
+/// What the thread is told.
+pub(super) enum Message {
+    Submit {
+        id: RequestId,
+        class: Class,
+        request: GenerateRequest,
+        events: events::UnboundedSender<Event>,
+    },
+    Allow(RequestId, u32),
+    Cancel(RequestId),
+    /// A step has something to do again.
+    Wake,
+    Stop,
+}
+
+/// What callers see of the thread's work.
+#[derive(Default)]
+pub(super) struct Desk(Mutex<State>);
+
+#[derive(Default)]
+pub(super) struct State {
+    /// By class.
+    pub waiting: [usize; 2],
+    pub running: usize,
+    pub usage: Use,
+    /// Of an answer, weighted towards the latest ones.
+    pub seconds: f64,
+}
+
+impl Desk {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    pub fn retry_after(&self) -> Duration {
+        let ahead = self.waiting.iter().sum::<usize>() as f64;
+        let seconds = self.seconds * ahead / self.usage.places.max(1) as f64;
+        Duration::from_secs(seconds.ceil().clamp(0.0, 1e6) as u64).clamp(RETRY.0, RETRY.1)
+    }
+}

@@ -20,6 +20,7 @@ use std::{
 
 use assay_exact::{
     answer::{check, generate, Request},
+    batch::{Batch, Event, Limits},
     engine::{Part, Times},
     folder::Folder,
     model::Model,
@@ -31,6 +32,8 @@ use random::{Numbers, Weights};
 
 const ROUNDS: usize = 5;
 const BATCHES: [usize; 5] = [1, 2, 4, 8, 16];
+/// Requests of a [`Batch`] whose rate is compared with that of the engine alone.
+const SCHEDULED: [usize; 2] = [8, 32];
 /// Tokens that stand in a cache before decoding is measured, and tokens decoded.
 const PROMPT: usize = 128;
 const DECODED: usize = 16;
@@ -160,6 +163,8 @@ struct Found {
     /// Tokens a second.
     decode: [Rates; BATCHES.len()],
     prefill: Rates,
+    /// Rate of a batch that chooses its tokens, over that of the engine alone.
+    scheduled: [Rates; SCHEDULED.len()],
     /// Time of checking, over the time of generating.
     checking: Rates,
     decode_times: Times,
@@ -191,6 +196,12 @@ fn measure(model: &Model, weights: Option<&[i8]>, cpus: &[Cpu]) {
                 decode[index] = decoded(engine, &tokens[..PROMPT], batch, of);
                 found.decode[index].0.push(decode[index]);
             }
+            for (index, requests) in SCHEDULED.into_iter().enumerate() {
+                let engine_alone =
+                    decoded(engine, &tokens[..PROMPT], requests, &mut Times::default());
+                let batch = scheduled(model, engine.cpu(), &tokens[..PROMPT], requests);
+                found.scheduled[index].0.push(batch / engine_alone);
+            }
             let start = Instant::now();
             let times = &mut found.prefill_times;
             run(engine, &mut engine.cache(), &tokens, Logits::None, times);
@@ -219,6 +230,10 @@ fn print(model: &Model, engine: &Engine, found: &Found, ceiling: f64) {
     for (batch, rates) in BATCHES.into_iter().zip(&found.decode) {
         let rate = rates.median();
         print!("  x{batch} {rate:.1} ({:.2})", rate / one);
+    }
+    print!("\n  {backend:8} decode in a batch that chooses tokens, over the engine alone:");
+    for (requests, rates) in SCHEDULED.into_iter().zip(&found.scheduled) {
+        print!("  x{requests} {:.3}", rates.median());
     }
     let bytes = one * streamed(model) as f64 / 1e9;
     println!(
@@ -284,7 +299,7 @@ fn decoded(engine: &Engine, prompt: &[u32], batch: usize, times: &mut Times) -> 
     run(
         engine,
         &mut first,
-        prompt,
+        &prompt[..PROMPT],
         Logits::None,
         &mut Times::default(),
     );
@@ -304,6 +319,41 @@ fn decoded(engine: &Engine, prompt: &[u32], batch: usize, times: &mut Times) -> 
         black_box(engine.run_timed(&mut sequences, times).unwrap());
     }
     (DECODED * batch) as f64 / start.elapsed().as_secs_f64()
+}
+
+/// Tokens a second of a batch of requests that all decode.
+fn scheduled(model: &Model, cpu: &Cpu, prompt: &[u32], requests: usize) -> f64 {
+    let limits = Limits {
+        requests,
+        prefill: PROMPT,
+        memory: 1 << 32,
+    };
+    let mut batch = Batch::new(Engine::new(model, cpu).unwrap(), limits);
+    for id in 0..requests as u64 {
+        let request = Request {
+            prompt,
+            settings: Settings::GREEDY,
+            seed: [0; 32],
+            stop_tokens: &[],
+            limit: 1 + DECODED as u32,
+        };
+        assert!(batch.admit(id, &request).unwrap());
+        batch.allow(id, 1);
+    }
+    // The prompts, and the first token of each.
+    while batch.step().is_some() {}
+    for id in 0..requests as u64 {
+        batch.allow(id, u32::MAX);
+    }
+    let start = Instant::now();
+    let mut tokens = 0;
+    while let Some(events) = batch.step() {
+        let is_token = |event: &&(u64, Event)| matches!(event.1, Event::Token { .. });
+        tokens += events.iter().filter(is_token).count();
+    }
+    let elapsed = start.elapsed().as_secs_f64();
+    assert_eq!(tokens, requests * DECODED);
+    tokens as f64 / elapsed
 }
 
 /// Reads all weights in eight streams a thread, and computes nothing: GB/s.

@@ -27,7 +27,7 @@ use self::{member::Member, prefixes::Prefixes};
 use crate::{
     answer::{self, AnswerError, Finish, Request},
     cache::{Cache, SLAB},
-    engine::{Engine, EngineError, Logits, Sequence},
+    engine::{Engine, EngineError, Sequence},
 };
 
 /// How much a batch takes on.

@@ -1,12 +1,10 @@
 //! One request of a batch.
 
-use super::{
-    prefixes::{Key, Prefixes},
-    Logits, Sequence,
-};
+use super::prefixes::{Key, Prefixes};
 use crate::{
     answer::{self, Finish, Request},
     cache::{Cache, SLAB},
+    engine::{Logits, Sequence},
     sampling::Settings,
 };
 

@@ -224,6 +224,8 @@ fn nothing_is_computed_without_credit_and_nothing_is_lost() {
         assert_eq!(batch.batch.members[&4].cache().positions(), 0);
         for allowed in [1, 2, 9, 5, 9] {
             batch.allow(4, allowed);
+            // A lower number takes nothing back.
+            batch.allow(4, allowed - 1);
             batch.finish();
             let seen = batch.allowed[&4] as usize;
             assert_eq!(batch.told[&4].tokens, tokens[..seen]);

@@ -64,16 +64,18 @@ fn what_fails_for_one_harms_no_other() {
         (panics, BatchError::Panic),
     ];
     for (norm, error) in cases {
-        for threads in [1, 3] {
+        // In one chunk of the engine, and in the second of two.
+        for (threads, prefill) in [(1, 70), (3, 70), (1, 400), (3, 400)] {
             let mut cpu = Cpu::new(Backend::Portable, threads).unwrap();
             let sound = Cpu::new(Backend::Portable, 1).unwrap();
             let alone = Engine::new(&model, &sound).unwrap();
             cpu.rows.norm = norm;
-            let mut batch = Watched::new(Engine::new(&model, &cpu).unwrap(), limits(5, 70, 100));
-            // Answers without the bad token, of which the model is not to be asked.
+            let engine = Engine::new(&model, &cpu).unwrap();
+            let mut batch = Watched::new(engine, limits(5, prefill, 100));
+            // Answers end before the model would read the bad token.
             let good: Vec<_> = (0..3)
                 .map(|seed| {
-                    let mut asked = Asked::new(&clean(90 + 50 * seed), 20);
+                    let mut asked = Asked::new(&clean(200 - 50 * seed), 20);
                     asked.seed = [seed as u8; 32];
                     asked.stop_tokens = vec![BAD];
                     asked
@@ -81,14 +83,15 @@ fn what_fails_for_one_harms_no_other() {
                 .collect();
             let mut bad = Asked::new(&clean(150), 20);
             bad.prompt[100] = BAD;
-            for (id, asked) in [(0, &good[0]), (1, &bad), (2, &good[1]), (3, &good[2])] {
+            let good = [(0, &good[0]), (2, &good[1]), (3, &good[2])];
+            for (id, asked) in [good[0], (1, &bad), good[1], good[2]] {
                 assert!(batch.admit(id, asked));
                 batch.allow(id, u32::MAX);
             }
             batch.finish();
             assert_eq!(batch.told[&1].end, Some(Err(error)));
             assert!(batch.told[&1].tokens.is_empty());
-            for (id, asked) in [(0, &good[0]), (2, &good[1]), (3, &good[2])] {
+            for (id, asked) in good {
                 let (tokens, finish) = asked.alone(&alone);
                 let end = Some(Ok(finish));
                 assert_eq!(batch.told[&id], Told { tokens, end });

@@ -210,10 +210,13 @@ fn of_chat(token: &Logprob) -> Value {
 }
 
 fn of_completions(tokens: &[Logprob]) -> Value {
-    let top = |token: &Logprob| -> Map<String, Value> {
-        let top = token.top.iter();
-        top.map(|(text, logprob)| (text.clone(), finite(*logprob).into()))
-            .collect()
+    let top = |token: &Logprob| {
+        let mut top = Map::new();
+        // Parts of characters look alike; the likeliest stands for them.
+        for (text, logprob) in &token.top {
+            top.entry(text.as_str()).or_insert(finite(*logprob).into());
+        }
+        top
     };
     let each = |value: fn(&Logprob) -> Value| tokens.iter().map(value).collect::<Vec<_>>();
     json!({

@@ -276,7 +276,7 @@ fn with_logprobs() -> Vec<Step> {
     };
     let tokens = vec![
         token(43, -0.5, &[(43, -0.5), (44, f32::NEG_INFINITY)]),
-        token(176, -1.5, &[(176, -1.5), (5, -2.0)]),
+        token(176, -1.5, &[(176, -1.5), (177, -1.75), (5, -2.0)]),
         token(44, -0.25, &[]),
         token(3, -0.125, &[]),
     ];
@@ -301,6 +301,7 @@ async fn log_probabilities_have_the_shape_of_their_endpoint() {
         ]},
         { "token": part, "logprob": -1.5, "bytes": null, "top_logprobs": [
             { "token": part, "logprob": -1.5, "bytes": null },
+            { "token": part, "logprob": -1.75, "bytes": null },
             { "token": "\"", "logprob": -2.0, "bytes": [34] },
         ]},
         { "token": "I", "logprob": -0.25, "bytes": [73], "top_logprobs": [] },

@@ -30,6 +30,11 @@ pub enum Command {
         source: PathBuf,
         /// Folder to make [default: the source's name and -exact, in the current folder].
         dir: Option<PathBuf>,
+        /// Binary digits after the point of the residual, which holds numbers below 2 to the power of
+        /// (31 - BITS): fewer for a model whose residual is larger, more for one of small numbers.
+        #[arg(long, value_name = "BITS", default_value_t = assay_exact::import::FRACTION_BITS,
+            value_parser = clap::value_parser!(u8).range(8..=20))]
+        fraction_bits: u8,
     },
     /// Show what a model folder holds: shape, tensors, hashes.
     Inspect { dir: PathBuf },
@@ -71,7 +76,11 @@ fn percent(text: &str) -> Result<u32, String> {
 
 pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Import { source, dir } => folder::import(context, &source, dir),
+        Command::Import {
+            source,
+            dir,
+            fraction_bits,
+        } => folder::import(context, &source, dir, fraction_bits),
         Command::Inspect { dir } => folder::inspect(context, dir),
         Command::Verify { dir } => folder::verify(context, dir),
         Command::Register { dir, royalty, uri } => register(context, dir, royalty, uri).await,

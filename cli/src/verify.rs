@@ -279,7 +279,7 @@ mod tests {
     fn exact() -> (TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join("model");
-        import::model(&floats(), &model, |_| {}).unwrap();
+        import::huggingface(&floats(), &model, |_| {}).unwrap();
         (folder, model)
     }
 

@@ -32,21 +32,26 @@ mod writer;
 
 use std::path::Path;
 
+pub use config::FRACTION_BITS;
 pub(crate) use error::one_line;
 pub use error::ImportError;
 pub use gguf::gguf;
 pub use huggingface::huggingface;
-pub use target::{Imported, Progress};
+pub use target::{Clamped, Imported, Progress};
 
-/// Import `source`, a Hugging Face folder or a GGUF file, as the new model folder `target`.
+/// Import `source`, a Hugging Face folder or a GGUF file, as the new model folder `target`, whose
+/// residual has `fraction_bits` (8 to 20): it holds numbers below 2^(31 - fraction_bits) in size.
 pub fn model(
     source: &Path,
     target: &Path,
+    fraction_bits: u8,
     progress: impl FnMut(Progress<'_>),
 ) -> Result<Imported, ImportError> {
-    if source.is_dir() {
-        huggingface(source, target, progress)
-    } else {
-        gguf(source, target, progress)
-    }
+    target::require_free(target)?;
+    let mut source = match source.is_dir() {
+        true => huggingface::source(source)?,
+        false => gguf::source(source)?,
+    };
+    source.config.set_fraction_bits(fraction_bits)?;
+    target::write(source, target, progress)
 }

@@ -6,20 +6,28 @@ use std::{
 };
 
 use assay_client::folder::{HuggingFace, ModelFolder, ModelWeights};
-use assay_exact::{folder::Folder, import};
+use assay_exact::{
+    folder::Folder,
+    import::{self, Clamped},
+};
 use assay_primitives::{ModelParts, ModelSpec, Profile, PPM_ONE};
 use serde_json::{json, Value};
 
 use crate::{context::Context, failure::Failure, records};
 
 /// Makes an exact model of float weights.
-pub fn import(context: &Context, source: &Path, target: Option<PathBuf>) -> Result<(), Failure> {
+pub fn import(
+    context: &Context,
+    source: &Path,
+    target: Option<PathBuf>,
+    fraction_bits: u8,
+) -> Result<(), Failure> {
     let target = match target {
         Some(target) => target,
         None => beside(source)?,
     };
     let progress = context.progress();
-    let imported = import::model(source, &target, |step| {
+    let imported = import::model(source, &target, fraction_bits, |step| {
         progress.advance(step.done_bytes, step.total_bytes, step.tensor);
     });
     drop(progress);
@@ -37,18 +45,41 @@ pub fn import(context: &Context, source: &Path, target: Option<PathBuf>) -> Resu
         "folder": target,
         "root": records::hash(&imported.root),
         "bytes": imported.weights_bytes,
+        "clamped_biases": imported.clamped.biases,
+        "clamped_embedding": imported.clamped.embedding,
         "parts": records::parts(&parts),
     });
     context.show(json, || {
         let path = target.display();
         format!(
-            "{path} is an exact model\n  shape {}\n  size  {}\n  root  {:?}\nlist it with `assay model register {path}`",
+            "{path} is an exact model\n  shape {}\n  size  {}\n  root  {:?}\n{}list it with `assay model register {path}`",
             shape(&parts.spec),
             bytes(imported.weights_bytes),
             imported.root,
+            clamped(imported.clamped, fraction_bits),
         )
     });
     Ok(())
+}
+
+/// What the format cannot store as it is, a line each.
+fn clamped(clamped: Clamped, fraction_bits: u8) -> String {
+    let mut lines = String::new();
+    if clamped.embedding > 0 {
+        lines += &format!(
+            "  clamped {} numbers of the embedding: a residual of {fraction_bits} fraction bits holds less than {}; \
+             import with a smaller --fraction-bits\n",
+            clamped.embedding,
+            1u64 << 31u8.saturating_sub(fraction_bits),
+        );
+    }
+    if clamped.biases > 0 {
+        lines += &format!(
+            "  clamped {} biases: the format holds less than 32768; answers may differ much from the floats'\n",
+            clamped.biases
+        );
+    }
+    lines
 }
 
 /// The folder that an import makes if none is named: `NAME-exact` in the current one.

@@ -16,8 +16,8 @@ use crate::{
 const CONFIG: &str = "config.json";
 const GENERATION_CONFIG: &str = "generation_config.json";
 
-/// Fraction bits of the residual that the import chooses.
-pub(super) const FRACTION_BITS: u8 = 16;
+/// Fraction bits of the residual, where nothing else is asked for.
+pub const FRACTION_BITS: u8 = 16;
 
 /// The rotary base of a configuration that names none.
 pub(super) const DEFAULT_BASE: f64 = 10_000.0;
@@ -42,6 +42,11 @@ impl Config {
         }
         let stop_tokens = stop_tokens.into_iter().collect();
         Ok(Self { shape, stop_tokens })
+    }
+
+    pub fn set_fraction_bits(&mut self, fraction_bits: u8) -> Result<(), ImportError> {
+        self.shape.fraction_bits = fraction_bits;
+        self.shape.validate().map_err(ImportError::Shape)
     }
 }
 

@@ -9,8 +9,10 @@ use std::path::Path;
 use super::{
     checkpoint::Checkpoint,
     equalise,
+    float::power_of_two,
     moved::{negated, times_powers, Moved},
     quantise::{self, RowScale},
+    target::Clamped,
     tensor::Tensor,
     writer::Writer,
     ImportError,
@@ -93,18 +95,19 @@ fn bias(tensor: &str) -> String {
     format!("{tensor}.bias")
 }
 
-/// Write all tensors. `path` is the writer's.
+/// Write all tensors; gives what did not fit. `path` is the writer's.
 pub(super) fn all<'a>(
     shape: &'a Shape,
     checkpoint: &'a Checkpoint,
     path: &'a Path,
     writer: Writer<'a>,
-) -> Result<(), ImportError> {
+) -> Result<Clamped, ImportError> {
     Conversion {
         shape,
         checkpoint,
         path,
         writer,
+        clamped: Clamped::default(),
     }
     .run()
 }
@@ -114,10 +117,11 @@ struct Conversion<'a> {
     checkpoint: &'a Checkpoint,
     path: &'a Path,
     writer: Writer<'a>,
+    clamped: Clamped,
 }
 
 impl<'a> Conversion<'a> {
-    fn run(mut self) -> Result<(), ImportError> {
+    fn run(mut self) -> Result<Clamped, ImportError> {
         self.integers(&tables::exp2())?;
         self.integers(&tables::silu())?;
         let (low, high) = tables::rotary(self.shape);
@@ -131,7 +135,8 @@ impl<'a> Conversion<'a> {
         let path = self.path;
         self.writer
             .finish()
-            .map_err(|error| ImportError::file(path, &error))
+            .map_err(|error| ImportError::file(path, &error))?;
+        Ok(self.clamped)
     }
 
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor<'a>, ImportError> {
@@ -165,6 +170,8 @@ impl<'a> Conversion<'a> {
             table.row(index, &mut row)?;
             quantise::low_limbs(&row, *scale, &mut bytes);
             self.put(&bytes)?;
+            let clamped = too_large(&row, &columns, self.shape.fraction_bits);
+            self.clamped.embedding = self.clamped.embedding.saturating_add(clamped);
         }
         self.begin()?;
         let exponents: Vec<u8> = columns.iter().map(|e| *e as i8 as u8).collect();
@@ -263,6 +270,8 @@ impl<'a> Conversion<'a> {
             let scale = matrix.scale(index, &row)?;
             quantise::weights(&row, scale, &mut bytes);
             self.put(&bytes)?;
+            let clamped = [i32::MIN, i32::MAX].contains(&scale.row.bias);
+            self.clamped.biases = self.clamped.biases.saturating_add(clamped.into());
             scales.push(scale);
         }
         self.begin()?;
@@ -304,4 +313,13 @@ impl<'a> Conversion<'a> {
         let put = self.writer.put(bytes);
         put.map_err(|error| ImportError::file(self.path, &error))
     }
+}
+
+/// How many of a row's elements, whose columns had exponents taken out, the residual does not hold.
+fn too_large(row: &[f64], columns: &[i32], fraction_bits: u8) -> u64 {
+    let most = power_of_two(31i32.saturating_sub(fraction_bits.into()));
+    let elements = row.iter().zip(columns);
+    elements
+        .filter(|(x, column)| x.abs() * power_of_two(**column) >= most)
+        .count() as u64
 }

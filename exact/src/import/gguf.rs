@@ -26,8 +26,8 @@ use super::{
 use crate::folder;
 
 /// Import the GGUF file `source` (version 2 or 3, little-endian; F32, F16, BF16 and Q8_0; the
-/// architectures llama, qwen2 and qwen3) as the new model folder `target`. Nothing must write to
-/// `source` meanwhile.
+/// architectures llama, qwen2 and qwen3) as the new model folder `target`, with
+/// [`FRACTION_BITS`](super::FRACTION_BITS). Nothing must write to `source` meanwhile.
 ///
 /// The tokenizer and the chat template are the file's own. A `tokenizer.json` or
 /// `tokenizer_config.json` beside the file comes first: with the publisher's, and with the same numbers,
@@ -41,8 +41,13 @@ pub fn gguf(
     progress: impl FnMut(Progress<'_>),
 ) -> Result<Imported, ImportError> {
     target::require_free(target)?;
-    let file = checkpoint::map(source)?;
-    let header = header::read(source, &file)?;
+    target::write(self::source(source)?, target, progress)
+}
+
+/// What the file `path` holds.
+pub(super) fn source(path: &Path) -> Result<Source, ImportError> {
+    let file = checkpoint::map(path)?;
+    let header = header::read(path, &file)?;
     let (config, order) = config::read(&header, &file)?;
     let text = text(&header.metadata, config.shape.vocabulary)?;
     let mut checkpoint = Checkpoint::new(names::of);
@@ -56,13 +61,12 @@ pub fn gguf(
         })
         .collect();
     checkpoint.add(file, tensors)?;
-    let source = Source {
-        path: source.into(),
+    Ok(Source {
+        path: path.into(),
         config,
         checkpoint,
         text,
-    };
-    target::write(source, target, progress)
+    })
 }
 
 fn text(metadata: &metadata::Metadata, vocabulary: u32) -> Result<Text, ImportError> {

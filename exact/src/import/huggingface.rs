@@ -11,8 +11,8 @@ use super::{
 };
 use crate::folder;
 
-/// Import the Hugging Face folder `source` as the new model folder `target`. Nothing must write to
-/// `source` meanwhile.
+/// Import the Hugging Face folder `source` as the new model folder `target`, with [`FRACTION_BITS`](super::FRACTION_BITS).
+/// Nothing must write to `source` meanwhile.
 ///
 /// The folder appears under its name only when it is complete; an import that is killed leaves
 /// nothing but a hidden folder `.import-*` beside it.
@@ -22,13 +22,17 @@ pub fn huggingface(
     progress: impl FnMut(Progress<'_>),
 ) -> Result<Imported, ImportError> {
     target::require_free(target)?;
-    let source = Source {
-        path: source.into(),
-        config: config::read(source)?,
-        checkpoint: safetensors::open(source)?,
-        text: text(source)?,
-    };
-    target::write(source, target, progress)
+    target::write(self::source(source)?, target, progress)
+}
+
+/// What the folder `path` holds.
+pub(super) fn source(path: &Path) -> Result<Source, ImportError> {
+    Ok(Source {
+        path: path.into(),
+        config: config::read(path)?,
+        checkpoint: safetensors::open(path)?,
+        text: text(path)?,
+    })
 }
 
 fn text(folder: &Path) -> Result<Text, ImportError> {

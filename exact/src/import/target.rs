@@ -39,6 +39,16 @@ pub struct Imported {
     pub shape: Shape,
     /// Length of `weights.bin`.
     pub weights_bytes: u64,
+    pub clamped: Clamped,
+}
+
+/// How many numbers are too large for what the format stores them in, and clamped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Clamped {
+    /// Biases of 2^15 or more in size.
+    pub biases: u64,
+    /// Numbers of the embedding of 2^(31 - fraction bits) or more in size, which the residual does not hold.
+    pub embedding: u64,
 }
 
 /// All that a model folder is made of.
@@ -84,7 +94,7 @@ pub(super) fn write(
     let weights_path = here(folder::WEIGHTS);
     let writer = Writer::create(&weights_path, &shape, &mut progress)
         .map_err(|error| ImportError::file(&weights_path, &error))?;
-    convert::all(&shape, &source.checkpoint, &weights_path, writer)?;
+    let clamped = convert::all(&shape, &source.checkpoint, &weights_path, writer)?;
 
     let text = source.text;
     let (_, weights) = folder::map(&weights_path)?;
@@ -118,6 +128,7 @@ pub(super) fn write(
         weights_root: manifest.weights_root,
         shape: manifest.shape,
         weights_bytes,
+        clamped,
     })
 }
 

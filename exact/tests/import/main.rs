@@ -3,6 +3,7 @@
 mod damage;
 mod demo;
 mod folder;
+mod fraction;
 mod gguf;
 mod gguf_file;
 mod gguf_refused;

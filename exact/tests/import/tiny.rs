@@ -192,6 +192,7 @@ pub fn import_from(
     let result = import::model(
         &source.path().join(name),
         &target.path().join("model"),
+        import::FRACTION_BITS,
         |_| {},
     );
     match result {

@@ -151,7 +151,7 @@ fn the_demos_tokenizer_comes_back() {
 #[test]
 fn with_the_publishers_tokenizer_the_root_is_the_folders() {
     let target = tempfile::tempdir().unwrap();
-    let expected = assay_exact::import::model(&demo(), &target.path().join("model"), |_| {});
+    let expected = assay_exact::import::huggingface(&demo(), &target.path().join("model"), |_| {});
     let config = fs::read(demo().join("tokenizer_config.json")).unwrap();
     let config: Json = serde_json::from_slice(&config).unwrap();
     let template = config["chat_template"].as_str().unwrap();
@@ -179,7 +179,7 @@ fn an_import_holds_no_tensor() {
     fs::write(&path, file.to_bytes()).unwrap();
     let target = source.path().join("model");
     let (imported, bytes) =
-        memory::peak(|| assay_exact::import::model(&path, &target, |_| {}).unwrap());
+        memory::peak(|| assay_exact::import::gguf(&path, &target, |_| {}).unwrap());
     assert_eq!(imported.shape.layers, 4);
     let largest = file.tensor("token_embd.weight").bytes.len();
     assert!(bytes < largest + (1 << 20), "{bytes} bytes");

@@ -98,8 +98,8 @@ pub struct Health {
     pub is_syncing: bool,
 }
 
-/// Blocks as they become the best.
-pub struct BestBlocks(Blocks<PolkadotConfig>);
+/// Blocks as they come.
+pub struct NewBlocks(Blocks<PolkadotConfig>);
 
 impl Chain {
     /// Connect once, for a command: a lost connection is an error.
@@ -192,6 +192,12 @@ impl Chain {
             .map_err(Error::node)
     }
 
+    /// The hash of the best chain's block at this height, if it is there.
+    pub async fn block_hash(&self, number: u32) -> Result<Option<H256>, Error> {
+        let hash = self.rpc.chain_get_block_hash(Some(number.into())).await;
+        hash.map_err(Error::node)
+    }
+
     /// How the assignments of a job ended that brought no answer, oldest first. None if the node
     /// does not keep the blocks any more in which that happened.
     pub async fn sent_back(&self, id: JobId, job: &Job) -> Result<Option<Vec<SentBack>>, Error> {
@@ -230,11 +236,20 @@ impl Chain {
     }
 
     /// Blocks as they become the best, from the next one on.
-    pub async fn best_blocks(&self) -> Result<BestBlocks, Error> {
+    pub async fn best_blocks(&self) -> Result<NewBlocks, Error> {
         self.api
             .stream_best_blocks()
             .await
-            .map(BestBlocks)
+            .map(NewBlocks)
+            .map_err(Error::node)
+    }
+
+    /// Blocks as they are finalised, from the next one on.
+    pub async fn finalized_blocks(&self) -> Result<NewBlocks, Error> {
+        self.api
+            .stream_blocks()
+            .await
+            .map(NewBlocks)
             .map_err(Error::node)
     }
 
@@ -247,7 +262,7 @@ impl Chain {
     }
 }
 
-impl BestBlocks {
+impl NewBlocks {
     /// The storage at the next block. An error if the connection is lost for good.
     pub async fn next(&mut self) -> Result<Snapshot, Error> {
         let block = self

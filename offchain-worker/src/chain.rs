@@ -1,7 +1,10 @@
 //! What the worker reads from the chain: how a job stands with it, and what a duty consists of.
 
+use std::collections::BTreeMap;
+
+use assay_channel::{ChannelState, Facts, Terms};
 use assay_client::{
-    chain::{job_header, runtime, Assignment, Delivery, Job, JobState},
+    chain::{self, job_header, runtime, Assignment, Channel, Delivery, Job, JobState},
     folder, AccountId32, Chain, Error, Snapshot, H256,
 };
 use assay_primitives::{seed, Anchor, JobId, ListingId, Price, Receipt, Sampling};
@@ -10,6 +13,7 @@ use codec::Decode;
 use crate::{
     duties::Standing,
     ledger::{Answer, Key},
+    serve::{Offer, View},
 };
 
 /// A job that is assigned to us.
@@ -170,6 +174,70 @@ pub async fn delivered_by_another(
 /// Whether the chain says that `provider` declined a job in time, although it could still answer.
 pub fn declined(job: &Job, provider: &AccountId32, now: u32, deadline: u32) -> bool {
     now <= deadline && job.excluded.0.contains(provider)
+}
+
+/// What is sold to channels and what they hold, at the block `finalized`.
+pub async fn view(
+    genesis: H256,
+    provider: AccountId32,
+    listings: &[ListingId],
+    best: &Snapshot,
+    finalized: &Snapshot,
+) -> Result<View, Error> {
+    let registered_at = finalized.provider(provider).await?.map(|p| p.registered_at);
+    let channels = finalized.channels_of_provider(provider).await?;
+    let channels = channels
+        .into_iter()
+        .map(|(id, channel)| {
+            let terms = Terms {
+                genesis,
+                channel: id,
+                provider: provider.0,
+                listing: channel.listing,
+                voucher_key: channel.voucher_key.0,
+            };
+            (terms, facts(&channel, registered_at))
+        })
+        .collect();
+    let mut offers = BTreeMap::new();
+    for listing in listings {
+        let Some(offer) = finalized.offer(*listing, provider).await? else {
+            continue;
+        };
+        let mut price = offer.price.0;
+        // Whoever signed with the head of the chain in view, where the price is lower already, is no cheat.
+        if let Some(newer) = best.offer(*listing, provider).await? {
+            price = Price {
+                input: price.input.min(newer.price.0.input),
+                output: price.output.min(newer.price.0.output),
+            };
+        }
+        let context = offer.context;
+        offers.insert(*listing, Offer { price, context });
+    }
+    Ok(View {
+        block: anchor(finalized),
+        channels,
+        offers,
+        dispute_blocks: finalized.job_parameters().await?.challenge_blocks,
+    })
+}
+
+/// A provider that left and came back is another one, which can settle nothing of what was before.
+fn facts(channel: &Channel, registered_at: Option<u32>) -> Facts {
+    let state = match &channel.state {
+        _ if registered_at != Some(channel.epoch) => ChannelState::Closed,
+        chain::ChannelState::Open => ChannelState::Open,
+        chain::ChannelState::Closing { finalize_at } => ChannelState::Closing {
+            finalize_at: *finalize_at,
+        },
+        chain::ChannelState::Closed { .. } => ChannelState::Closed,
+    };
+    Facts {
+        deposit: channel.deposit,
+        settled: channel.settled,
+        state,
+    }
 }
 
 fn node(error: impl std::fmt::Display) -> Error {

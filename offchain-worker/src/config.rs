@@ -4,6 +4,7 @@ use std::{
     net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, thread::available_parallelism,
 };
 
+use assay_channel::SettlementPolicy;
 use assay_client::Amount;
 use assay_exact::{
     cpu::{Cpu, CpuError},
@@ -11,7 +12,7 @@ use assay_exact::{
 };
 use clap::{Args, Parser, ValueEnum};
 
-use crate::engine::Places;
+use crate::engine::{Places, Upstream};
 
 /// Sells inference on an Assay chain: answers the jobs that are assigned to a provider.
 #[derive(Clone, Debug, Parser)]
@@ -60,8 +61,8 @@ pub struct Config {
     )]
     pub backend: BackendChoice,
 
-    /// Requests that an exact model works at together. A job on the chain always finds one place more.
-    /// Models of floats answer one request at a time.
+    /// Requests that an exact model works at, or an upstream server is given, together. A job on the
+    /// chain finds one place more. Models of floats answer one request at a time.
     #[arg(long, value_name = "N", env = "ASSAY_MAX_BATCH", default_value = "8")]
     pub max_batch: NonZeroUsize,
 
@@ -80,6 +81,9 @@ pub struct Config {
     )]
     pub cache_memory: NonZeroUsize,
 
+    #[command(flatten)]
+    pub upstream: UpstreamConfig,
+
     /// File that remembers what was promised and delivered. Never run two workers of one provider
     /// with different ledgers.
     #[arg(long, value_name = "FILE", default_value = "assay-worker.redb")]
@@ -95,6 +99,32 @@ pub struct Config {
     /// How the log is written to standard error. RUST_LOG chooses what is in it.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
+}
+
+/// A server that computes instead of this machine.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Upstream")]
+pub struct UpstreamConfig {
+    /// Let another server answer: the address of an OpenAI interface, such as http://127.0.0.1:8000/v1,
+    /// whose /completions takes prompts as token ids. --model then names one folder of floats, for its
+    /// tokenizer and its listing, which is an unverified one.
+    #[arg(long, value_name = "URL", requires = "upstream_model")]
+    pub upstream: Option<String>,
+
+    /// File that holds the key that the server asks for.
+    #[arg(long, value_name = "FILE", requires = "upstream")]
+    pub upstream_key_file: Option<PathBuf>,
+
+    /// The model's name at the server.
+    #[arg(long, value_name = "NAME", requires = "upstream")]
+    pub upstream_model: Option<String>,
+}
+
+/// A certificate and its key, in PEM, that somebody else keeps.
+#[derive(Clone, Debug)]
+pub struct Given {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 /// The server of clients that pay through channels.
@@ -144,6 +174,20 @@ pub struct ServeConfig {
     pub drain: u64,
 }
 
+impl ServeConfig {
+    pub fn policy(&self) -> SettlementPolicy {
+        SettlementPolicy {
+            threshold: self.settle_threshold.0,
+            age_blocks: self.settle_age,
+        }
+    }
+
+    pub fn given(&self) -> Option<Given> {
+        let (certificate, key) = self.tls_cert.clone().zip(self.tls_key.clone())?;
+        Some(Given { certificate, key })
+    }
+}
+
 /// Where models are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Device {
@@ -181,7 +225,22 @@ impl Config {
         Cpu::new(backend, self.threads.map_or_else(all, NonZeroUsize::get))
     }
 
-    /// How many requests an exact model works at together: the last place is left to jobs.
+    /// The server that answers instead of this machine, if there is one.
+    pub fn upstream(&self) -> Option<Upstream> {
+        let UpstreamConfig {
+            upstream,
+            upstream_key_file,
+            upstream_model,
+        } = &self.upstream;
+        Some(Upstream {
+            url: upstream.clone()?,
+            key_file: upstream_key_file.clone(),
+            model: upstream_model.clone()?,
+            requests: self.places().requests,
+        })
+    }
+
+    /// How many requests a model works at together: the last place is left to jobs.
     pub fn places(&self) -> Places {
         Places {
             requests: self.max_batch.get().saturating_add(1),
@@ -236,6 +295,26 @@ mod tests {
     fn parsed(extra: &[&str]) -> Result<Config, String> {
         let line = ["assay-worker", "--operator-key=//Bob", "--model=a"];
         Config::try_parse_from(line.iter().chain(extra)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_upstream_server_is_named_with_its_model() {
+        let upstream = "--upstream=http://127.0.0.1:8000/v1";
+        let config = parsed(&[upstream, "--upstream-model=m", "--max-batch=3"]).unwrap();
+        let found = config.upstream().unwrap();
+        assert_eq!((found.model.as_str(), found.requests), ("m", 4));
+        assert!(parsed(&[]).unwrap().upstream().is_none());
+        let wrong: [&[&str]; 3] = [
+            &[upstream],
+            &["--upstream-model=m"],
+            &["--upstream-key-file=k"],
+        ];
+        for wrong in wrong {
+            assert!(
+                parsed(wrong).unwrap_err().contains("--upstream"),
+                "{wrong:?}"
+            );
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use assay_channel::Settlement;
 use assay_client::{chain::runtime, Error, Keypair, Snapshot};
 use assay_primitives::{token_root, Anchor, JobId, Receipt, TokenId};
 use subxt::{
@@ -124,6 +125,29 @@ pub fn sign_set_online(
     sign_call(from, &call, nonce, key)
 }
 
+/// The most claims in one extrinsic.
+pub const MAX_CLAIMS: usize = 100;
+
+/// An extrinsic that claims what was earned in channels, of which only the first [`MAX_CLAIMS`] count. One
+/// that somebody else claimed already is passed over.
+pub fn sign_settle(
+    from: &Snapshot,
+    claims: &[Settlement],
+    nonce: u64,
+    key: &Keypair,
+) -> Result<Submission, Error> {
+    let claims = claims.iter().take(MAX_CLAIMS);
+    let claims = claims.map(|claim| (Static(claim.voucher), claim.amount));
+    let claims =
+        runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec(claims.collect());
+    sign_call(
+        from,
+        &runtime::tx().channels().settle_many(claims),
+        nonce,
+        key,
+    )
+}
+
 /// What the operator's transactions cost at a block, as its runtime says. The estimates are of
 /// transactions that are never sent.
 pub async fn fees(best: &Snapshot, key: &Keypair) -> Result<Fees, Error> {
@@ -152,7 +176,8 @@ pub async fn fees(best: &Snapshot, key: &Keypair) -> Result<Fees, Error> {
     })
 }
 
-async fn fee(best: &Snapshot, submission: Submission) -> Result<u128, Error> {
+/// What a signed extrinsic costs at a block, in planck.
+pub async fn fee(best: &Snapshot, submission: Submission) -> Result<u128, Error> {
     let extrinsic = best
         .client()
         .transactions()

@@ -54,6 +54,22 @@ pub struct Health {
     pub queue: usize,
     /// Duties that no finalised block has settled.
     pub open_jobs: usize,
+    /// Where clients with channels are served; none if they are not.
+    pub serve: Option<Serving>,
+}
+
+/// The server of clients with channels.
+#[derive(Clone, Debug, Serialize)]
+pub struct Serving {
+    /// The address that is listened at.
+    pub address: SocketAddr,
+    /// SHA-256 of the TLS public key, zero for plain http.
+    pub tls_key_hash: String,
+    pub x25519_key: String,
+    /// Channels that are not closed.
+    pub channels: usize,
+    /// Answers under way.
+    pub requests: usize,
 }
 
 /// What is counted.
@@ -69,6 +85,113 @@ pub struct Metrics {
     pub best_block: IntGauge,
     pub finalized_block: IntGauge,
     operator_balance: Gauge,
+    pub channels: Arc<ChannelMetrics>,
+}
+
+/// What is counted about channels. Amounts are in ASY, over the channels that are not closed.
+pub struct ChannelMetrics {
+    pub open: IntGauge,
+    pub close_pending: IntGauge,
+    /// Until the first close that is pending is final; -1 if none is.
+    pub blocks_until_deadline: IntGauge,
+    pub vouchers: IntCounterVec,
+    pub requests: IntCounterVec,
+    accepted: Gauge,
+    spent: Gauge,
+    settled: Gauge,
+    unsettled: Gauge,
+    pub running: IntGauge,
+    pub waiting: IntGauge,
+    pub first_token_seconds: Histogram,
+}
+
+impl ChannelMetrics {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let int = |name: &str, help: &str| registered(registry, IntGauge::new(name, help)?);
+        let gauge = |name: &str, help: &str| registered(registry, Gauge::new(name, help)?);
+        let counter = |name: &str, help: &str, label: &str| {
+            registered(
+                registry,
+                IntCounterVec::new(Opts::new(name, help), &[label])?,
+            )
+        };
+        let seconds = HistogramOpts::new(
+            "assay_worker_time_to_first_token_seconds",
+            "Seconds from the head of a request in a channel to its first token.",
+        )
+        .buckets(vec![
+            0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+        ]);
+        let vouchers = counter(
+            "assay_worker_vouchers_total",
+            "Vouchers by what became of them: accepted, stale, or the code of the refusal.",
+            "result",
+        )?;
+        let requests = counter(
+            "assay_worker_requests_total",
+            "Requests in channels by what became of them: how the answer ended, or the code of the refusal.",
+            "result",
+        )?;
+        // A series that appears with its first event hides that event from a rate.
+        for result in ["accepted", "stale"] {
+            vouchers.with_label_values(&[result]);
+        }
+        for result in ["eos", "length", "caller", "failed"] {
+            requests.with_label_values(&[result]);
+        }
+        let deadline = int(
+            "assay_worker_blocks_until_deadline",
+            "Blocks until the first pending close of a channel is final; -1 if none is pending.",
+        )?;
+        deadline.set(-1);
+        Ok(Self {
+            open: int(
+                "assay_worker_channels_open",
+                "Channels of this provider that are not closed.",
+            )?,
+            close_pending: int(
+                "assay_worker_channels_closing",
+                "Channels whose user has asked for the rest of the deposit.",
+            )?,
+            blocks_until_deadline: deadline,
+            vouchers,
+            requests,
+            accepted: gauge(
+                "assay_worker_channel_accepted_asy",
+                "What the last vouchers of the open channels pay in all.",
+            )?,
+            spent: gauge(
+                "assay_worker_channel_spent_asy",
+                "What was earned in the open channels.",
+            )?,
+            settled: gauge(
+                "assay_worker_channel_settled_asy",
+                "What was settled of that on chain.",
+            )?,
+            unsettled: gauge(
+                "assay_worker_channel_unsettled_asy",
+                "What was earned in the open channels and is not settled.",
+            )?,
+            running: int(
+                "assay_worker_requests_running",
+                "Requests that the engines work on, jobs included.",
+            )?,
+            waiting: int(
+                "assay_worker_requests_waiting",
+                "Requests that wait for an engine, jobs included.",
+            )?,
+            first_token_seconds: registered(registry, Histogram::with_opts(seconds)?)?,
+        })
+    }
+
+    /// Shows what the open channels hold, in planck.
+    pub fn set_amounts(&self, accepted: u128, spent: u128, settled: u128) {
+        self.accepted.set(accepted as f64 / ASY);
+        self.spent.set(spent as f64 / ASY);
+        self.settled.set(settled as f64 / ASY);
+        self.unsettled
+            .set(spent.saturating_sub(settled) as f64 / ASY);
+    }
 }
 
 impl Metrics {
@@ -130,6 +253,7 @@ impl Metrics {
                     "Free balance of the operator, which pays the fees of deliveries.",
                 )?,
             )?,
+            channels: Arc::new(ChannelMetrics::new(&registry)?),
             registry,
         })
     }

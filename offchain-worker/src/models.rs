@@ -15,7 +15,7 @@ use assay_exact::cpu::Cpu;
 use assay_primitives::{ListingId, ModelParts, ModelSpec, Profile, TokenId};
 
 use crate::{
-    engine::{CandleEngine, Engine, ExactEngine, Places},
+    engine::{CandleEngine, Engine, ExactEngine, Places, Upstream, UpstreamEngine},
     generate::Generator,
 };
 
@@ -41,12 +41,22 @@ impl Opened {
     /// Starts the engine that serves the folder's kind of model.
     fn load(self, setup: &Setup) -> anyhow::Result<Model> {
         let path = self.folder.path().to_owned();
-        let engine: Box<dyn Engine> = match self.folder.into_weights() {
-            ModelWeights::Exact(folder) => {
+        let spec = self.folder.spec().clone();
+        let engine: Box<dyn Engine> = match (self.folder.into_weights(), &setup.upstream) {
+            (ModelWeights::Exact(_), Some(upstream)) => bail!(
+                "model {}: answers of an exact model can be proven wrong, and nothing shows what {} \
+                 computes; give --upstream a folder of floats, which is listed as unverified",
+                path.display(),
+                upstream.url
+            ),
+            (ModelWeights::Float(_), Some(upstream)) => {
+                Box::new(UpstreamEngine::load(&path, &spec, upstream)?)
+            }
+            (ModelWeights::Exact(folder), None) => {
                 let engine = ExactEngine::load(folder, setup.cpu.clone(), setup.places);
                 Box::new(engine.with_context(|| format!("model {}", path.display()))?)
             }
-            ModelWeights::Float(folder) => Box::new(CandleEngine::load(&path, &folder)?),
+            (ModelWeights::Float(folder), None) => Box::new(CandleEngine::load(&path, &folder)?),
         };
         let description = engine.describe();
         let generator = Generator::new(engine, setup.queue);
@@ -66,6 +76,8 @@ pub struct Setup {
     pub places: Places,
     /// Requests of each class that wait for a model.
     pub queue: usize,
+    /// The server that answers instead of this machine.
+    pub upstream: Option<Upstream>,
 }
 
 /// A loaded model.
@@ -80,7 +92,11 @@ struct Model {
 /// What is needed to answer requests of one listing.
 #[derive(Clone)]
 pub struct Served {
+    /// The model's folder.
+    pub folder: PathBuf,
     pub generator: Generator,
+    /// The engine, for people: what it is and what it runs on, or whose server it is.
+    pub engine: String,
     pub spec: ModelSpec,
     /// The listing's: these end an answer, whatever the files say.
     pub stop_tokens: Vec<TokenId>,
@@ -140,6 +156,11 @@ impl Models {
         self.served.keys().map(|id| format!("{id:?}")).collect()
     }
 
+    /// The listings that are served.
+    pub fn served(&self) -> impl Iterator<Item = (&ListingId, &Served)> {
+        self.served.iter()
+    }
+
     /// What answers jobs of `listing`. One that came after the start is looked up on the chain.
     pub async fn find(
         &mut self,
@@ -168,7 +189,9 @@ impl Models {
 impl Model {
     fn serve(&self, listed: &ModelSpec) -> Served {
         Served {
+            folder: self.path.clone(),
             generator: self.generator.clone(),
+            engine: self.description.clone(),
             spec: self.parts.spec.clone(),
             stop_tokens: listed.stop_tokens.to_vec(),
         }

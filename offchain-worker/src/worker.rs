@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use assay_client::{AccountId32, Chain, Keypair, Snapshot};
+use assay_client::{chain::NewBlocks, AccountId32, Chain, Keypair, Snapshot};
 use assay_primitives::Anchor;
 use tokio::{
     sync::watch,
@@ -29,10 +29,12 @@ use crate::{
     purse::Purse,
 };
 
+mod channels;
 mod funds;
 mod steps;
 
-use self::funds::Funds;
+pub use self::channels::Sales;
+use self::{channels::Channels, funds::Funds};
 
 /// The target of the lines that tell what happens to each job.
 const LOG: &str = "assay_worker";
@@ -63,6 +65,8 @@ pub struct Worker {
     pub genesis: assay_client::H256,
     pub ledger: Ledger,
     pub models: Models,
+    /// None if jobs alone are answered.
+    pub sales: Option<Sales>,
     pub metrics: Arc<Metrics>,
     pub health: watch::Sender<Health>,
     pub stop: watch::Receiver<bool>,
@@ -81,6 +85,7 @@ pub struct State {
     /// The best block that was last looked at.
     head: Option<Anchor>,
     funds: Funds,
+    channels: Channels,
     /// Duties that nothing can be said about for want of money.
     unpaid: HashSet<Key>,
     /// What another worker of this operator did, which nobody can have wanted.
@@ -220,11 +225,21 @@ impl Worker {
         // This node's pool may be another one, or empty.
         self.state.sent.clear();
         self.state.funds.forget();
+        self.state.channels.forget();
         let mut blocks = chain.best_blocks().await?;
+        // Money in channels follows finalised blocks, and its users see them at once.
+        let mut finalized = match self.sales {
+            Some(_) => Some(chain.finalized_blocks().await?),
+            None => None,
+        };
         let (news, mut new_block) = watch::channel(());
         let follower = AbortOnDrop(tokio::spawn(async move {
             loop {
-                match blocks.next().await {
+                let next = tokio::select! {
+                    next = blocks.next() => next,
+                    next = next_of(&mut finalized) => next,
+                };
+                match next {
                     Ok(_) => {
                         news.send_replace(());
                     }
@@ -366,6 +381,15 @@ impl Worker {
                 }
             }
         }
+        let nonces_of_operator = (nonce_at_best, nonce_at_finalized);
+        self.sell(
+            (&purse, due),
+            nonces_of_operator,
+            &mut nonces,
+            best,
+            finalized,
+        )
+        .await?;
         let on_their_way: Vec<u64> = nonces.into_iter().collect();
         if let Some(nonce) = duties::gap(nonce_at_best, &on_their_way) {
             warn!(target: LOG, nonce, "a nonce was lost; filling it, since others wait behind it");
@@ -476,7 +500,12 @@ impl Worker {
         let poor = purse.is_low(open_jobs) || self.ledger.paused();
         let reason = match poor {
             true => Some(purse.complaint(&self.operator.to_string(), open_jobs)),
-            false => self.state.rival.clone(),
+            false => {
+                let State {
+                    rival, channels, ..
+                } = &self.state;
+                rival.clone().or_else(|| channels.complaint.clone())
+            }
         };
         let serving = reason.is_none();
         let listings = self.models.listings();
@@ -499,6 +528,13 @@ impl Worker {
                 Some(why) => error!(target: LOG, %why, "degraded"),
             }
         }
+    }
+}
+
+async fn next_of(blocks: &mut Option<NewBlocks>) -> Result<Snapshot, assay_client::Error> {
+    match blocks {
+        Some(blocks) => blocks.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,0 +1,26 @@
+//! The server of clients that pay through channels: OpenAI's interface, with signed headers and vouchers in
+//! the heads of requests, and receipts in the answers.
+//!
+//! In the order in which a request meets them: [`listen`] bounds what a connection holds, [`payment`] reads
+//! what it pays with, the [`cashier`] has the [`books`] of all channels and admits it, [`sealed`] opens its
+//! body, [`shop`] holds that against what was signed and gives it to an engine, and [`answer`] serves tokens
+//! as far as they are paid.
+
+mod answer;
+pub mod books;
+pub mod cashier;
+pub mod listen;
+mod pages;
+mod payment;
+mod sealed;
+pub mod shop;
+#[cfg(test)]
+mod tests;
+mod ticket;
+
+pub use self::{
+    books::{Offer, Summary, View},
+    cashier::Cashier,
+    pages::router,
+    shop::{Listed, Shop, ShopConfig},
+};

@@ -1,0 +1,242 @@
+//! An answer under way: tokens out of the engine, receipts over them, money for more.
+
+use std::{future::pending, mem, sync::Arc, time::Duration};
+
+use assay_channel::{wire::ChunkParts, SignedReceipt};
+use assay_openai::{ApiError, Piece, Token};
+use assay_primitives::{Finish, TokenId, RECEIPT_TOKENS};
+use futures::FutureExt;
+use serde_json::{json, Value};
+use tokio::{
+    sync::{mpsc, watch, Notify},
+    time::{sleep_until, Instant},
+};
+
+use super::ticket::Ticket;
+use crate::{
+    engine::{self, Token as EngineToken},
+    generate::{Event, Failure, Generation},
+    http::ChannelMetrics,
+};
+
+/// Pieces that wait for a client that reads slowly.
+const AHEAD: usize = 16;
+
+/// An answer that has begun: its first receipt is on disk, and nothing is computed yet.
+pub struct Answer {
+    pub ticket: Ticket,
+    pub generation: Generation,
+    pub first: SignedReceipt,
+    /// Output tokens that are paid for.
+    pub paid: watch::Receiver<u32>,
+    /// Notified when the client has what it wanted.
+    pub enough: Arc<Notify>,
+    /// Whether each token goes with its log-probability.
+    pub logprobs: bool,
+    /// How long a voucher is waited for.
+    pub patience: Duration,
+    /// True when the worker can wait for no answer any more.
+    pub hurry: watch::Receiver<bool>,
+    pub metrics: Arc<ChannelMetrics>,
+}
+
+/// Why there is no further token.
+enum End {
+    Engine(Finish),
+    /// The client has gone, has enough, or has not paid, or the worker has to end.
+    Caller,
+    Failed(Failure),
+    /// The books could not be kept.
+    Broken(ApiError),
+}
+
+impl Answer {
+    /// Answers, in a task of its own: a client that goes away leaves an answer that is to be ended.
+    pub fn start(self) -> mpsc::Receiver<Result<Piece, ApiError>> {
+        let (pieces, received) = mpsc::channel(AHEAD);
+        tokio::spawn(self.run(pieces));
+        received
+    }
+
+    async fn run(mut self, pieces: mpsc::Sender<Result<Piece, ApiError>>) {
+        let mut open = Vec::new();
+        let end = self.serve(&pieces, &mut open).await;
+        let (finish, result) = match &end {
+            End::Engine(Finish::Eos) => (Finish::Eos, "eos"),
+            End::Engine(Finish::Length) => (Finish::Length, "length"),
+            End::Engine(Finish::Caller) | End::Caller => (Finish::Caller, "caller"),
+            End::Failed(_) | End::Broken(_) => (Finish::Caller, "failed"),
+        };
+        self.metrics.requests.with_label_values(&[result]).inc();
+        let receipt = match &end {
+            End::Broken(error) => Err(error.clone()),
+            _ => self.ticket.receipt(open, Some(finish)).await,
+        };
+        let last = receipt.and_then(|receipt| {
+            let assay = parts(&[], Some(receipt), false);
+            match end {
+                End::Failed(failure) => Err(failed(&failure).assay(assay)),
+                _ => Ok(Piece::End {
+                    finish,
+                    assay: Some(assay),
+                }),
+            }
+        });
+        // A client that has gone asks for its receipt later.
+        let _ = pieces.send(last).await;
+    }
+
+    /// Serves until there is an end. `open` has the tokens that were served and no receipt speaks of yet.
+    async fn serve(
+        &mut self,
+        pieces: &mpsc::Sender<Result<Piece, ApiError>>,
+        open: &mut Vec<TokenId>,
+    ) -> End {
+        let first = parts(&[], Some(self.first.clone()), self.logprobs);
+        if send(pieces, Vec::new(), first).await.is_err() {
+            return End::Caller;
+        }
+        let mut made = 0u32;
+        let mut deadline = None;
+        loop {
+            let paid = *self.paid.borrow_and_update();
+            self.generation.allow(paid);
+            // An answer that is all paid for waits for the engine alone.
+            deadline = match made >= paid {
+                true => deadline.or_else(|| Some(Instant::now() + self.patience)),
+                false => None,
+            };
+            let event = tokio::select! {
+                event = self.generation.next() => event,
+                changed = self.paid.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return End::Caller,
+                },
+                () = pieces.closed() => return End::Caller,
+                () = self.enough.notified() => return End::Caller,
+                () = wait(deadline) => return End::Caller,
+                _ = self.hurry.wait_for(|hurry| *hurry) => return End::Caller,
+            };
+            let mut event = match event {
+                Some(event) => event,
+                None => return End::Caller,
+            };
+            // What is ready goes out together, up to the next receipt.
+            let mut tokens = Vec::new();
+            let end = loop {
+                match event {
+                    Event::Started => {}
+                    Event::Token(token) => {
+                        made = made.saturating_add(1);
+                        self.ticket.note_token();
+                        open.push(token.id);
+                        tokens.push(token);
+                    }
+                    Event::End(engine::Finish::Eos) => break Some(End::Engine(Finish::Eos)),
+                    Event::End(engine::Finish::Length) => break Some(End::Engine(Finish::Length)),
+                    Event::Failed(failure) => break Some(End::Failed(failure)),
+                }
+                if open.len() >= RECEIPT_TOKENS as usize {
+                    break None;
+                }
+                match self.generation.next().now_or_never() {
+                    Some(Some(next)) => event = next,
+                    Some(None) | None => break None,
+                }
+            };
+            let receipt = match open.len() >= RECEIPT_TOKENS as usize {
+                true => match self.ticket.receipt(mem::take(open), None).await {
+                    Ok(receipt) => Some(receipt),
+                    Err(error) => return End::Broken(error),
+                },
+                false => None,
+            };
+            if !tokens.is_empty() {
+                let assay = parts(&tokens, receipt, self.logprobs);
+                if send(pieces, tokens, assay).await.is_err() {
+                    return End::Caller;
+                }
+            }
+            if let Some(end) = end {
+                return end;
+            }
+        }
+    }
+}
+
+async fn wait(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
+    }
+}
+
+async fn send(
+    pieces: &mpsc::Sender<Result<Piece, ApiError>>,
+    tokens: Vec<EngineToken>,
+    assay: Value,
+) -> Result<(), mpsc::error::SendError<Result<Piece, ApiError>>> {
+    let tokens = tokens.into_iter().map(shown).collect();
+    pieces
+        .send(Ok(Piece::Tokens {
+            tokens,
+            assay: Some(assay),
+        }))
+        .await
+}
+
+fn shown(token: EngineToken) -> Token {
+    Token {
+        id: token.id,
+        logprob: token.logprob,
+        top: token.top,
+    }
+}
+
+/// The `assay` object of a chunk. Log-probabilities go by ids in it, since texts of tokens are not unique.
+fn parts(tokens: &[EngineToken], receipt: Option<SignedReceipt>, logprobs: bool) -> Value {
+    let mut value = json!(ChunkParts {
+        tokens: tokens.iter().map(|token| token.id).collect(),
+        receipt,
+    });
+    if logprobs {
+        let one = |token: &EngineToken| json!({ "logprob": token.logprob, "top": token.top });
+        value["logprobs"] = tokens.iter().map(one).collect();
+    }
+    value
+}
+
+/// The pieces of an answer that was given before.
+pub fn again(tokens: Vec<TokenId>, receipt: SignedReceipt) -> [Result<Piece, ApiError>; 2] {
+    let finish = receipt.receipt.finish;
+    let assay = json!(ChunkParts {
+        tokens: tokens.clone(),
+        receipt: None
+    });
+    let end = json!(ChunkParts {
+        tokens: Vec::new(),
+        receipt: Some(receipt)
+    });
+    [
+        Ok(Piece::Tokens {
+            tokens: tokens.into_iter().map(Token::from).collect(),
+            assay: Some(assay),
+        }),
+        Ok(Piece::End {
+            finish,
+            assay: Some(end),
+        }),
+    ]
+}
+
+/// What a client is told of a failure.
+pub fn failed(failure: &Failure) -> ApiError {
+    match failure {
+        Failure::Request(why) => ApiError::invalid(why.clone()),
+        Failure::Machine(why) => {
+            tracing::error!(target: "assay_worker", %why, "this machine failed to answer");
+            ApiError::internal("the engine failed; the answer ends at its last receipt")
+                .code("engine_failed")
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! The books: the payee's end of each channel, and the requests that are being answered in it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    mem,
+};
+
+use assay_channel::{
+    record::PayeeRecord, wire::StoredReceipt, Admission, ChannelState, ChannelStatus, Facts,
+    Misuse, Payee, PaymentError, Persistent, Settlement, SettlementPolicy, SignedReceipt, Step,
+    Terms,
+};
+use assay_client::Keypair;
+use assay_openai::ApiError;
+use assay_primitives::{
+    salted_token_root, Anchor, ChannelId, Finish, ListingId, Price, Side, SignedVoucher, TokenId,
+};
+use axum::http::StatusCode;
+use sp_runtime::MultiSignature;
+use tokio::sync::watch;
+
+use super::payment::{refusal, Payment};
+use crate::ledger::{Change, ChannelLedger, Evidence, LedgerError, RequestKey};
+
+/// What a finalised block says about this provider's channels.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub block: Anchor,
+    /// All channels that the chain has a record of, those that are closed included.
+    pub channels: Vec<(Terms, Facts)>,
+    pub offers: BTreeMap<ListingId, Offer>,
+    /// Blocks after its anchor in which a receipt may be disputed.
+    pub dispute_blocks: u32,
+}
+
+/// What the provider sells a listing for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Offer {
+    pub price: Price,
+    /// The most tokens of prompt and answer together.
+    pub context: u32,
+}
+
+/// A request that is being answered.
+struct Live {
+    secret: [u8; 32],
+    output: Vec<TokenId>,
+    /// Receipts with tokens so far.
+    parts: u32,
+    /// Output tokens that are paid for.
+    paid: watch::Sender<u32>,
+}
+
+/// What an answer begins with.
+#[derive(Debug)]
+pub struct Begun {
+    /// The receipt before prefill.
+    pub receipt: SignedReceipt,
+    /// How many output tokens are paid for, as vouchers come.
+    pub paid: watch::Receiver<u32>,
+}
+
+/// The channels in numbers, for the metrics. Amounts are of those that are not closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Summary {
+    pub open: usize,
+    pub closing: usize,
+    /// The block at which the first pending close is final.
+    pub deadline: Option<u32>,
+    pub accepted: u128,
+    pub spent: u128,
+    pub settled: u128,
+    /// Requests that are being answered.
+    pub live: usize,
+}
+
+/// No header has this price.
+const NOT_FOR_SALE: Price = Price {
+    input: u128::MAX,
+    output: u128::MAX,
+};
+
+/// The books of all channels.
+pub struct Books {
+    ledger: ChannelLedger,
+    operator: Keypair,
+    view: Option<View>,
+    channels: BTreeMap<ChannelId, Payee>,
+    /// What the disk has of channels that the chain was not asked about yet.
+    stored: BTreeMap<ChannelId, Vec<PayeeRecord>>,
+    live: HashMap<RequestKey, Live>,
+    /// What is not on disk yet.
+    changes: Vec<Change>,
+    /// Channels in which something may be paid for now that was not.
+    touched: BTreeSet<ChannelId>,
+    /// Views so far.
+    seen: watch::Sender<u32>,
+}
+
+impl Books {
+    pub fn open(ledger: ChannelLedger, operator: Keypair) -> Result<Self, LedgerError> {
+        let stored = ledger.records()?;
+        Ok(Self {
+            ledger,
+            operator,
+            view: None,
+            channels: BTreeMap::new(),
+            stored,
+            live: HashMap::new(),
+            changes: Vec::new(),
+            touched: BTreeSet::new(),
+            seen: watch::channel(0).0,
+        })
+    }
+
+    /// Changes with each view.
+    pub fn seen(&self) -> watch::Receiver<u32> {
+        self.seen.subscribe()
+    }
+
+    /// Puts everything that has changed on disk, and then lets the requests go on that are paid for now.
+    pub(super) fn write(&mut self) -> Result<(), LedgerError> {
+        let changes = mem::take(&mut self.changes);
+        if !changes.is_empty() {
+            self.ledger.apply(&changes)?;
+        }
+        for channel in mem::take(&mut self.touched) {
+            let Some(payee) = self.channels.get_mut(&channel) else {
+                continue;
+            };
+            for seq in payee.live().collect::<Vec<_>>() {
+                if let Some(live) = self.live.get(&RequestKey { channel, seq }) {
+                    let paid = payee.allow(seq);
+                    live.paid
+                        .send_if_modified(|now| mem::replace(now, paid) != paid);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over what a finalised block says.
+    pub fn observe(&mut self, view: View) {
+        let mut known = BTreeSet::new();
+        for (terms, facts) in &view.channels {
+            let id = terms.channel;
+            known.insert(id);
+            let stored = &mut self.stored;
+            let payee = self
+                .channels
+                .entry(id)
+                .or_insert_with(|| Payee::restore(*terms, stored.remove(&id).unwrap_or_default()));
+            note(&mut self.changes, id, payee.observe(*facts));
+            let floor = payee.forget(view.block.number.saturating_sub(view.dispute_blocks));
+            let forgets = !floor.records().is_empty();
+            let seq = note(&mut self.changes, id, floor);
+            if forgets {
+                let key = RequestKey { channel: id, seq };
+                self.changes.push(Change::ForgetBelow(key));
+            }
+            self.touched.insert(id);
+        }
+        // A node that is not in step yet knows nothing of channels that are there.
+        let stored = self.stored.iter().filter(|(_, records)| {
+            records.iter().all(|record| match record {
+                PayeeRecord::Request(request) => {
+                    let receipt = request.receipt.as_ref();
+                    receipt.is_none_or(|r| r.receipt.anchor.number < view.block.number)
+                }
+                PayeeRecord::Voucher(_) | PayeeRecord::Floor(_) => true,
+            })
+        });
+        let closed = self.channels.iter().filter(|(id, payee)| {
+            !known.contains(id) && payee.facts().state == ChannelState::Closed
+        });
+        let forgotten: Vec<ChannelId> = stored
+            .map(|(id, _)| *id)
+            .chain(closed.map(|(id, _)| *id))
+            .collect();
+        for id in forgotten {
+            self.stored.remove(&id);
+            self.channels.remove(&id);
+            self.changes.push(Change::Forget(id));
+        }
+        self.view = Some(view);
+        self.seen.send_modify(|seen| *seen = seen.wrapping_add(1));
+    }
+
+    fn view(&self) -> Result<&View, ApiError> {
+        self.view.as_ref().ok_or_else(|| {
+            ApiError::unavailable("the worker has not seen a finalised block yet; try again soon")
+        })
+    }
+
+    fn payee(&mut self, channel: ChannelId) -> Result<&mut Payee, ApiError> {
+        self.view()?;
+        let payee = self.channels.get_mut(&channel);
+        payee.ok_or_else(|| refusal(&PaymentError::UnknownChannel(channel), None))
+    }
+
+    /// Takes the voucher and the headers of a request, all of it or nothing. An admission that has no
+    /// answer yet is to be begun or interrupted. With them comes the most tokens that prompt and answer
+    /// may have together.
+    pub fn admit(&mut self, payment: &Payment) -> Result<(Vec<Admission>, u32), ApiError> {
+        let channel = payment.channel;
+        let listing = self.payee(channel)?.terms().listing;
+        let offer = self.offer(&listing);
+        // A repeat is answered whatever is offered now.
+        let price = offer.map_or(NOT_FOR_SALE, |offer| offer.price);
+        let Some(payee) = self.channels.get_mut(&channel) else {
+            return Err(refusal(&PaymentError::UnknownChannel(channel), None));
+        };
+        let status = payee.status();
+        match payee.admit(&payment.voucher, &payment.headers, &price) {
+            Ok(step) => {
+                let admissions = note(&mut self.changes, channel, step);
+                self.touched.insert(channel);
+                Ok((admissions, offer.map_or(0, |offer| offer.context)))
+            }
+            Err(PaymentError::PriceTooLow { .. }) if offer.is_none() => Err(ApiError {
+                status: StatusCode::GONE,
+                should_retry: Some(false),
+                ..ApiError::invalid(format!(
+                    "listing {listing:?} is not offered by this provider any more; choose another"
+                ))
+                .code("not_offered")
+            }),
+            Err(error) => Err(refusal(&error, Some(status))),
+        }
+    }
+
+    /// The terms of an open offer.
+    pub fn offer(&self, listing: &ListingId) -> Option<Offer> {
+        self.view.as_ref()?.offers.get(listing).copied()
+    }
+
+    /// Begins the answer to an admitted request, with the receipt that comes before prefill.
+    pub fn begin(
+        &mut self,
+        key: RequestKey,
+        secret: [u8; 32],
+        prompt: Vec<TokenId>,
+    ) -> Result<Begun, Misuse> {
+        let (paid, seen) = watch::channel(0);
+        self.live.insert(
+            key,
+            Live {
+                secret,
+                output: Vec::new(),
+                parts: 0,
+                paid,
+            },
+        );
+        self.changes.push(Change::Prompt {
+            key,
+            secret,
+            prompt,
+        });
+        let receipt = self.receipt(key, Vec::new(), None)?;
+        Ok(Begun {
+            receipt,
+            paid: seen,
+        })
+    }
+
+    /// Signs the receipt over all tokens so far, of which these are new. With a `finish` it is the last.
+    pub fn receipt(
+        &mut self,
+        key: RequestKey,
+        tokens: Vec<TokenId>,
+        finish: Option<Finish>,
+    ) -> Result<SignedReceipt, Misuse> {
+        let RequestKey { channel, seq } = key;
+        let not_live = Misuse::NotLive(seq);
+        let payee = self.channels.get_mut(&channel).ok_or(not_live)?;
+        let live = self.live.get_mut(&key).ok_or(not_live)?;
+        let block = self.view.as_ref().ok_or(not_live)?.block;
+        if !tokens.is_empty() {
+            payee.made(seq, u32::try_from(tokens.len()).unwrap_or(u32::MAX))?;
+            live.output.extend(&tokens);
+            live.parts = live.parts.saturating_add(1);
+            let part = live.parts;
+            self.changes.push(Change::Output { key, part, tokens });
+        }
+        let root = salted_token_root(&live.secret, Side::Output, &live.output);
+        let draft = payee.draft(seq, block, root, finish)?;
+        let signature = self.operator.sign(&draft.receipt.signing_payload()).0;
+        let step = payee.issue(draft, MultiSignature::Sr25519(signature.into()))?;
+        let receipt = note(&mut self.changes, channel, step);
+        if finish.is_some() {
+            self.live.remove(&key);
+        }
+        self.touched.insert(channel);
+        Ok(receipt)
+    }
+
+    /// Ends a request at its last receipt; before the first one it costs nothing.
+    pub fn interrupt(&mut self, key: RequestKey) {
+        let RequestKey { channel, seq } = key;
+        self.live.remove(&key);
+        if let Some(payee) = self.channels.get_mut(&channel) {
+            // One that has ended already is what is wanted.
+            if let Ok(step) = payee.interrupt(seq) {
+                note(&mut self.changes, channel, step);
+            }
+        }
+        self.touched.insert(channel);
+    }
+
+    /// Takes a voucher. The answer is where the channel stands then, and whether it raised anything.
+    pub fn take_voucher(
+        &mut self,
+        voucher: &SignedVoucher,
+    ) -> Result<(ChannelStatus, bool), ApiError> {
+        let channel = voucher.channel;
+        let before = self.payee(channel)?.status();
+        let Some(payee) = self.channels.get_mut(&channel) else {
+            return Err(refusal(&PaymentError::UnknownChannel(channel), None));
+        };
+        let step = payee.take_voucher(voucher);
+        let step = step.map_err(|error| refusal(&error, Some(before)))?;
+        note(&mut self.changes, channel, step);
+        let after = payee.status();
+        self.touched.insert(channel);
+        Ok((after, after.accepted > before.accepted))
+    }
+
+    /// Where a channel stands, for whoever has a voucher of it.
+    pub fn status(&mut self, voucher: &SignedVoucher) -> Result<ChannelStatus, ApiError> {
+        let payee = self.payee(voucher.channel)?;
+        payee.authorise(voucher).map_err(|e| refusal(&e, None))?;
+        Ok(payee.status())
+    }
+
+    /// The last receipt of a request, for whoever has a voucher of its channel.
+    pub fn stored(&mut self, voucher: &SignedVoucher, seq: u64) -> Result<StoredReceipt, ApiError> {
+        let payee = self.payee(voucher.channel)?;
+        payee.authorise(voucher).map_err(|e| refusal(&e, None))?;
+        payee.stored(seq).map_err(|e| refusal(&e, None))
+    }
+
+    /// What a request was about and what was answered.
+    pub fn evidence(&self, key: &RequestKey) -> Result<Option<Evidence>, LedgerError> {
+        self.ledger.evidence(key)
+    }
+
+    /// What is to be claimed on chain, channels that are being closed first; everything if `all`.
+    pub fn due(&self, policy: &SettlementPolicy, all: bool) -> Vec<Settlement> {
+        let now = self.view.as_ref().map_or(0, |view| view.block.number);
+        let mut due: Vec<_> = self
+            .channels
+            .values()
+            .filter_map(|payee| {
+                let settlement = match all {
+                    true => payee.settlement(),
+                    false => payee.settlement_due(now, policy),
+                };
+                let deadline = match payee.facts().state {
+                    ChannelState::Closing { finalize_at } => finalize_at,
+                    ChannelState::Open | ChannelState::Closed => u32::MAX,
+                };
+                Some((deadline, settlement?))
+            })
+            .collect();
+        due.sort_by_key(|(deadline, settlement)| (*deadline, settlement.voucher.channel));
+        due.into_iter().map(|(_, settlement)| settlement).collect()
+    }
+
+    /// The last voucher of each channel that has something to claim, and how much.
+    pub fn claims(&self) -> Vec<Settlement> {
+        self.channels
+            .values()
+            .filter_map(Payee::settlement)
+            .collect()
+    }
+
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary {
+            live: self.live.len(),
+            ..Summary::default()
+        };
+        for payee in self.channels.values() {
+            match payee.facts().state {
+                ChannelState::Open => {}
+                ChannelState::Closing { finalize_at } => {
+                    summary.closing += 1;
+                    let first = summary.deadline.unwrap_or(u32::MAX);
+                    summary.deadline = Some(first.min(finalize_at));
+                }
+                ChannelState::Closed => continue,
+            }
+            summary.open += 1;
+            let status = payee.status();
+            summary.accepted = summary.accepted.saturating_add(status.accepted);
+            summary.spent = summary.spent.saturating_add(status.spent);
+            summary.settled = summary.settled.saturating_add(status.settled);
+        }
+        summary
+    }
+}
+
+/// Makes a change whose records are written before anybody is answered.
+fn note<P: Persistent<Record = PayeeRecord>, E>(
+    changes: &mut Vec<Change>,
+    channel: ChannelId,
+    step: Step<P, E>,
+) -> E {
+    let records = step.records().iter().cloned();
+    changes.extend(records.map(|record| Change::Record(channel, record)));
+    step.persisted()
+}

@@ -1,0 +1,271 @@
+//! Connections: TLS where there is a key for it, one task each, and bounds on what a peer can hold.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    io,
+    net::IpAddr,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{ready, Context, Poll},
+    time::Duration,
+};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{watch, OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::{sleep, timeout, Sleep},
+};
+use tokio_rustls::TlsAcceptor;
+
+/// Pause after a failed `accept`, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a peer may hold, and for how long.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// For the TLS handshake.
+    pub handshake: Duration,
+    /// For the head of a request, counted from the end of the one before.
+    pub head: Duration,
+    /// Bytes of the head of a request.
+    pub head_bytes: usize,
+    /// For a peer to take any more of what is sent to it.
+    pub stalled: Duration,
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections from one address.
+    pub per_address: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(20),
+            head_bytes: 64 * 1024,
+            stalled: Duration::from_secs(60),
+            connections: 1024,
+            per_address: 128,
+        }
+    }
+}
+
+/// Serves `router` until `stop` is true, then lets what is under way end.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    bounds: Bounds,
+    mut stop: watch::Receiver<bool>,
+) {
+    let places = Places::new(&bounds);
+    let mut tasks = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+            Some(_) = tasks.join_next() => continue,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::debug!(target: "assay_worker", %error, "a connection could not be taken");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // Whom there is no place for is told by the end of the connection: an answer would need one.
+        let Some(place) = places.take(peer.ip()) else {
+            continue;
+        };
+        let (tls, router, bounds, stop) =
+            (tls.clone(), router.clone(), bounds.clone(), stop.clone());
+        tasks.spawn(async move {
+            if let Err(error) = connection(stream, tls, router, &bounds, stop).await {
+                tracing::debug!(target: "assay_worker", %peer, %error, "connection ended");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    while tasks.join_next().await.is_some() {}
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn connection(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    bounds: &Bounds,
+    stop: watch::Receiver<bool>,
+) -> Result<(), Failure> {
+    // Tokens are small writes that somebody waits for.
+    stream.set_nodelay(true)?;
+    let stream = Impatient::new(stream, bounds.stalled);
+    match tls {
+        Some(tls) => {
+            let stream = timeout(bounds.handshake, tls.accept(stream)).await??;
+            http(stream, router, bounds, stop).await
+        }
+        None => http(stream, router, bounds, stop).await,
+    }
+}
+
+async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    router: Router,
+    bounds: &Bounds,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), Failure> {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(bounds.head)
+        .max_buf_size(bounds.head_bytes)
+        // A client that has sent its request and closed its half has gone away.
+        .half_close(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    tokio::pin!(connection);
+    tokio::select! {
+        result = connection.as_mut() => return Ok(result?),
+        _ = stop.wait_for(|stop| *stop) => connection.as_mut().graceful_shutdown(),
+    }
+    Ok(connection.await?)
+}
+
+/// The connections that there is room for.
+struct Places {
+    all: Arc<Semaphore>,
+    per_address: usize,
+    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    address: IpAddr,
+    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Places {
+    fn new(bounds: &Bounds) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(bounds.connections)),
+            per_address: bounds.per_address,
+            taken: Arc::default(),
+        }
+    }
+
+    fn take(&self, address: IpAddr) -> Option<Place> {
+        let permit = self.all.clone().try_acquire_owned().ok()?;
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = taken.entry(address).or_default();
+        if *here >= self.per_address {
+            return None;
+        }
+        *here += 1;
+        Some(Place {
+            _permit: permit,
+            address,
+            taken: self.taken.clone(),
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(here) = taken.get_mut(&self.address) {
+            *here = here.saturating_sub(1);
+            if *here == 0 {
+                taken.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// A stream whose writes fail when the peer has taken nothing for too long: else one that never reads
+/// would hold its answer for ever.
+struct Impatient<S> {
+    stream: S,
+    patience: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Impatient<S> {
+    fn new(stream: S, patience: Duration) -> Self {
+        Self {
+            stream,
+            patience,
+            waiting: None,
+        }
+    }
+
+    fn judge<T>(&mut self, cx: &mut Context, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.waiting = None;
+            return poll;
+        }
+        let patience = self.patience;
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(sleep(patience)));
+        ready!(waiting.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the peer takes nothing any more",
+        )))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context,
+        buffer: &mut ReadBuf,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.judge(cx, poll)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context,
+        slices: &[io::IoSlice],
+    ) -> Poll<io::Result<usize>> {
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.judge(cx, poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context) -> Poll<io::Result<()>> {
+        let poll = Pin::new(&mut self.stream).poll_flush(cx);
+        self.judge(cx, poll)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context) -> Poll<io::Result<()>> {
+        let poll = Pin::new(&mut self.stream).poll_shutdown(cx);
+        self.judge(cx, poll)
+    }
+}

@@ -1,0 +1,8 @@
+//! The server as clients meet it.
+
+mod crash;
+mod listen;
+mod money;
+mod refusals;
+mod scene;
+mod tls;

@@ -1,0 +1,256 @@
+//! A worker that dies at any moment: what a client has seen is on the disk, and what is on the disk was
+//! paid for.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use assay_primitives::Finish;
+
+use super::scene::*;
+use crate::ledger::{Change, Evidence, Ledger, Owner, RequestKey};
+
+async fn again(folder: &Path) -> (Worker, Payer) {
+    let worker = Worker::start(&folder.join("ledger.redb"), Setup::default()).await;
+    let id = channel(1);
+    worker.observe(view(6, &[(id, open(DEPOSIT, 0))])).await;
+    let payer = Payer::new(worker.address, id);
+    (worker, payer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voucher_that_was_acknowledged_survives() {
+    let (folder, worker, payer) = begin(Setup::default()).await;
+    assert!(payer.pay(777).await.status().is_success());
+    worker.crash().await;
+    let (_worker, payer) = again(folder.path()).await;
+    assert_eq!(payer.status().await.accepted, 777);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_was_admitted_and_not_begun_is_free_and_can_be_asked_again() {
+    let (folder, worker, payer) = begin(Setup {
+        queue: 0,
+        ..Setup::default()
+    })
+    .await;
+    assert_eq!(payer.ask(0, 8, fee(8)).await.status(), 429);
+    worker.crash().await;
+    let (_worker, payer) = again(folder.path()).await;
+    let status = payer.status().await;
+    assert_eq!((status.accepted, status.spent), (fee(8), 0));
+    assert_eq!(whole(payer.ask(0, 8, fee(8)).await).await.tokens.len(), 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_answer_ends_at_its_last_receipt() {
+    for seen in [1, 40] {
+        let (folder, worker, payer) = begin(Setup::default()).await;
+        let mut stream = events(payer.ask(0, 400, fee(64)).await);
+        let mut answer = Answer::default();
+        read(&mut stream, &mut answer, seen).await;
+        worker.crash().await;
+        let (_worker, payer) = again(folder.path()).await;
+        let stored = payer.stored(0).await;
+        assert!(stored.ended);
+        let receipt = stored.receipt.unwrap();
+        // No receipt is ahead of the disk, and the disk is at most one window ahead of the client.
+        let held = answer.last().receipt.output_len;
+        let length = receipt.receipt.output_len;
+        assert!(held <= length && length <= held + 64);
+        assert_eq!(payer.status().await.spent, fee(length));
+        // Its tokens are there, for nothing.
+        let replayed = whole(payer.ask(0, 400, fee(64)).await).await;
+        assert_eq!(replayed.last(), &receipt);
+        assert_eq!(replayed.tokens.len(), length as usize);
+        assert_eq!(
+            replayed.tokens[..held as usize],
+            answer.tokens[..held as usize]
+        );
+        assert_eq!(payer.status().await.spent, fee(length));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_ended_is_the_same_after_a_crash() {
+    let (folder, worker, payer) = begin(Setup::default()).await;
+    let answer = whole(payer.ask(0, 40, fee(40)).await).await;
+    worker.crash().await;
+    let (_worker, payer) = again(folder.path()).await;
+    let replayed = whole(payer.ask(0, 40, fee(40)).await).await;
+    assert_eq!(replayed.tokens, answer.tokens);
+    assert_eq!(replayed.last(), answer.last());
+    assert_eq!(replayed.last().receipt.finish, Finish::Length);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_is_kept_until_the_dispute_window_of_its_receipt_ends() {
+    let (folder, worker, payer) = begin(Setup::default()).await;
+    whole(payer.ask(0, 40, fee(40)).await).await;
+    let key = RequestKey {
+        channel: payer.id,
+        seq: 0,
+    };
+    let evidence = |worker: &Worker| {
+        let cashier = worker.cashier.clone();
+        async move {
+            cashier
+                .ask(move |books| books.evidence(&key).unwrap())
+                .await
+                .unwrap()
+        }
+    };
+    let kept = evidence(&worker).await.unwrap();
+    assert_eq!((kept.prompt, kept.secret), (prompt(0), SECRET));
+    assert_eq!(kept.output.len(), 40);
+    // The receipt is anchored at 5 and can be disputed for 100 blocks.
+    worker
+        .observe(view(105, &[(payer.id, open(DEPOSIT, 0))]))
+        .await;
+    assert!(evidence(&worker).await.is_some());
+    worker
+        .observe(view(106, &[(payer.id, open(DEPOSIT, 0))]))
+        .await;
+    assert!(evidence(&worker).await.is_none());
+    // What was earned is not forgotten, nor is the number, not even by a crash.
+    worker.crash().await;
+    let (worker, payer) = again(folder.path()).await;
+    assert_eq!(payer.status().await.spent, fee(40));
+    assert_eq!(
+        refusal(payer.ask(0, 40, 2 * fee(40)).await).await.1,
+        "used_seq"
+    );
+    assert!(evidence(&worker).await.is_none());
+}
+
+#[test]
+fn forgetting_leaves_other_requests_and_channels_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let owner = Owner {
+        genesis: GENESIS,
+        provider: PROVIDER,
+    };
+    let ledger = Ledger::open(&folder.path().join("l"), &owner)
+        .unwrap()
+        .channels();
+    let key = |number, seq| RequestKey {
+        channel: channel(number),
+        seq,
+    };
+    let keys = [key(1, 0), key(1, 255), key(1, 256), key(2, 0)];
+    for key in keys {
+        let change = Change::Prompt {
+            key,
+            secret: [1; 32],
+            prompt: vec![4],
+        };
+        let parts = (1..=2).map(|part| Change::Output {
+            key,
+            part,
+            tokens: vec![part],
+        });
+        let changes: Vec<Change> = std::iter::once(change).chain(parts).collect();
+        ledger.apply(&changes).unwrap();
+    }
+    let left = || keys.map(|key| ledger.evidence(&key).unwrap().is_some());
+    let whole = Evidence {
+        secret: [1; 32],
+        prompt: vec![4],
+        output: vec![1, 2],
+    };
+    assert_eq!(ledger.evidence(&key(1, 256)).unwrap(), Some(whole));
+    ledger.apply(&[Change::ForgetBelow(key(1, 256))]).unwrap();
+    assert_eq!(left(), [false, false, true, true]);
+    ledger.apply(&[Change::Forget(channel(1))]).unwrap();
+    assert_eq!(left(), [false, false, false, true]);
+}
+
+const CHILD: &str = "ASSAY_TEST_LEDGER";
+
+/// Not a test: the process that the next one kills.
+#[tokio::test(flavor = "multi_thread")]
+async fn serve_until_killed() {
+    let Ok(ledger) = std::env::var(CHILD) else {
+        return;
+    };
+    let worker = Worker::start(Path::new(&ledger), Setup::default()).await;
+    worker
+        .observe(view(5, &[(channel(1), open(DEPOSIT, 0))]))
+        .await;
+    println!("\naddress {}", worker.address);
+    std::future::pending::<()>().await;
+}
+
+fn child(ledger: &Path) -> (Child, std::net::SocketAddr) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "serve::tests::crash::serve_until_killed",
+            "--exact",
+            "--nocapture",
+        ])
+        .env(CHILD, ledger)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = lines
+        .map_while(Result::ok)
+        .find_map(|line| line.strip_prefix("address ")?.parse().ok());
+    (child, address.expect("the child serves"))
+}
+
+/// The worker's process is really killed, over and over on one ledger, while four answers are under way.
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_loses_nothing_that_a_client_has_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = folder.path().join("ledger.redb");
+    let mut seq = 0;
+    let mut acknowledged = 0;
+    for round in 0..4u64 {
+        let (mut process, address) = child(&ledger);
+        let payer = Payer::new(address, channel(1));
+        let mut answers = Vec::new();
+        let spent = payer.status().await.spent;
+        for _ in 0..4 {
+            let (number, payer) = (seq, payer.clone());
+            seq += 1;
+            let cumulative = spent + 4 * fee(64);
+            answers.push(tokio::spawn(async move {
+                let mut stream = events(payer.ask(number, 400, cumulative).await);
+                let mut answer = Answer::default();
+                read(&mut stream, &mut answer, usize::MAX).await;
+                (number, answer)
+            }));
+        }
+        tokio::time::sleep(Duration::from_millis(30 * (round + 1))).await;
+        let voucher = spent + 4 * fee(64) + 1;
+        if payer.pay(voucher).await.status().is_success() {
+            acknowledged = voucher;
+        }
+        process.kill().unwrap();
+        process.wait().unwrap();
+        let mut seen = Vec::new();
+        for answer in answers {
+            // One that the kill met before its head arrived saw nothing.
+            seen.extend(answer.await.ok());
+        }
+
+        let (worker, payer) = again(folder.path()).await;
+        let status = payer.status().await;
+        assert!(status.accepted >= acknowledged);
+        assert!(status.spent <= status.accepted);
+        for (number, answer) in seen {
+            let Some(held) = answer.receipts.last() else {
+                continue;
+            };
+            let stored = payer.stored(number).await.receipt.unwrap().receipt;
+            let (held, length) = (held.receipt.output_len, stored.output_len);
+            assert!(held <= length, "{held} {length}");
+            assert!(answer.tokens.len() <= held as usize + 64);
+        }
+        worker.crash().await;
+    }
+}

@@ -1,0 +1,358 @@
+//! Bad input: each kind is refused with its own error, nothing is charged for it, and those who are being
+//! answered meanwhile notice nothing.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use assay_channel::{wire, ChannelState, Facts, VoucherPair};
+use assay_client::H256;
+use assay_primitives::{Claim, SignedVoucher};
+use serde_json::{json, Value};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::scene::*;
+
+/// Runs `bad` while an answer is on its way, which must end as if nothing had happened. `bad` says how much
+/// it was rightly charged; nothing else is.
+async fn beside_an_answer<F: Future<Output = u128>>(bad: impl FnOnce(Arc<Worker>, Payer) -> F) {
+    let (_folder, worker, payer) = begin(Setup {
+        body_timeout: Duration::from_millis(500),
+        ..Setup::default()
+    })
+    .await;
+    let mut stream = events(payer.ask(100, 120, fee(64)).await);
+    let mut answer = Answer::default();
+    read(&mut stream, &mut answer, 30).await;
+    let worker = Arc::new(worker);
+    let charged = bad(worker.clone(), payer.clone()).await;
+    assert!(payer.pay(fee(120) + charged).await.status().is_success());
+    read(&mut stream, &mut answer, usize::MAX).await;
+    assert_eq!(answer.tokens, expected(&payer.header(100, 120), 100).await);
+    assert_eq!(payer.status().await.spent, fee(120) + charged);
+}
+
+/// What a request is refused with.
+async fn refused(
+    payer: &Payer,
+    header: assay_channel::SignedHeader,
+    voucher: SignedVoucher,
+) -> (u16, String, Value) {
+    let request = payer.post(&[header], &voucher).json(&payer.body(0, 8));
+    refusal(request.send().await.unwrap()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_are_not_for_this_channel_are_refused_each_with_its_own_error() {
+    beside_an_answer(|_, payer| async move {
+        let good = payer.voucher(fee(120));
+        type Change = fn(&mut assay_channel::Header);
+        let changes: [(Change, u16, &str); 9] = [
+            (|h| h.genesis = H256::zero(), 402, "wrong_chain"),
+            (|h| h.provider = [1; 32], 402, "wrong_provider"),
+            (|h| h.listing = H256::zero(), 402, "wrong_listing"),
+            (
+                |h| {
+                    h.claim = Claim::Channel {
+                        id: channel(2),
+                        seq: 0,
+                    }
+                },
+                402,
+                "wrong_channel",
+            ),
+            (|h| h.claim = Claim::Job(1), 400, "not_of_a_channel"),
+            (|h| h.output_price = 1, 402, "price_too_low"),
+            (|h| h.version = 9, 400, "unknown_version"),
+            (|h| h.token_limit = 0, 400, "empty_request"),
+            (|h| h.sampling.top_p = 0, 400, "invalid_sampling"),
+        ];
+        for (change, status, code) in changes {
+            let mut header = payer.header(0, 8);
+            change(&mut header);
+            let found = refused(&payer, payer.sign(header), good).await;
+            assert_eq!((found.0, found.1.as_str()), (status, code));
+        }
+        // Signed by another key, of the same kind and of the other one.
+        for (pair, code) in [
+            (VoucherPair::ed25519(&[77; 32]), "invalid_signature"),
+            (VoucherPair::sr25519(&[77; 32]), "signer_mismatch"),
+        ] {
+            let header = pair.sign_header(payer.header(0, 8));
+            let found = refused(&payer, header, good).await;
+            assert_eq!((found.0, found.1.as_str()), (402, code));
+        }
+        0
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vouchers_that_pay_nothing_here_are_refused_and_say_what_is_owed() {
+    beside_an_answer(|worker, payer| async move {
+        let header = payer.sign(payer.header(0, 8));
+        let now = fee(64);
+        // Lower than the last one, or a replay of it: no refusal, and no money either.
+        for cumulative in [1, now] {
+            let response = payer.pay(cumulative).await;
+            let status: assay_channel::ChannelStatus = response.json().await.unwrap();
+            assert_eq!(status.accepted, now);
+            let (status, code, owed) =
+                refused(&payer, header.clone(), payer.voucher(cumulative)).await;
+            assert_eq!((status, code.as_str()), (402, "insufficient_voucher"));
+            assert_eq!(owed["accepted"], now.to_string());
+            assert_eq!(owed["required"], (now + fee(8)).to_string());
+        }
+        // Beyond the deposit.
+        let (status, code, owed) =
+            refused(&payer, header.clone(), payer.voucher(DEPOSIT + 1)).await;
+        assert_eq!((status, code.as_str()), (402, "amount_exceeds_deposit"));
+        assert_eq!(owed["deposit"], DEPOSIT.to_string());
+        // For another chain, and for a channel that is not this provider's.
+        let foreign = pair(payer.id).sign_voucher(H256::zero(), payer.id, DEPOSIT);
+        let (status, code, _) = refused(&payer, header.clone(), foreign).await;
+        assert_eq!((status, code.as_str()), (402, "invalid_signature"));
+        let stranger = Payer::new(worker.address, channel(9));
+        let (status, code, _) = refusal(stranger.ask(0, 8, DEPOSIT).await).await;
+        assert_eq!((status, code.as_str()), (410, "channel_not_found"));
+        // In the path of one channel with the voucher of another.
+        let url = format!("{}/v1/channels/{:?}/voucher", payer.base, payer.id);
+        let voucher = wire::encode_voucher(&stranger.voucher(1));
+        let request = payer.client.post(url).header(wire::VOUCHER_HEADER, voucher);
+        let (status, code, _) = refusal(request.send().await.unwrap()).await;
+        assert_eq!((status, code.as_str()), (402, "wrong_channel"));
+        // None at all, and none that can be read.
+        let bare = payer.client.post(format!("{}/v1/completions", payer.base));
+        let response = bare.json(&payer.body(0, 8)).send().await.unwrap();
+        let (status, code, _) = refusal(response).await;
+        assert_eq!((status, code.as_str()), (402, "payment_required"));
+        let garbled = payer.client.post(format!("{}/v1/completions", payer.base));
+        let garbled = garbled.header(wire::VOUCHER_HEADER, "%%%");
+        let (status, code, _) = refusal(garbled.send().await.unwrap()).await;
+        assert_eq!((status, code.as_str()), (400, "malformed_payment"));
+        let vouchers = &worker.metrics.channels.vouchers;
+        assert_eq!(vouchers.with_label_values(&["stale"]).get(), 2);
+        assert_eq!(vouchers.with_label_values(&["wrong_channel"]).get(), 1);
+        0
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_not_what_was_signed_costs_nothing() {
+    beside_an_answer(|_, payer| async move {
+        let header = payer.sign(payer.header(0, 8));
+        // The answer under way may take what it needs of it.
+        let voucher = payer.voucher(fee(120) + fee(8));
+        let send = |body: Value| {
+            let request = payer.post(&[header.clone()], &voucher).json(&body);
+            async { refusal(request.send().await.unwrap()).await }
+        };
+        let with = |field: &str, value: Value| {
+            let mut body = payer.body(0, 8);
+            body[field] = value;
+            body
+        };
+        let other_secret = json!({ "secret": wire::encode_hex(&[1u8; 32]) });
+        for (body, code) in [
+            (with("prompt", json!([5, 6])), "prompt_mismatch"),
+            (with("prompt", json!(prompt(1))), "prompt_mismatch"),
+            (with("assay", other_secret), "prompt_mismatch"),
+            (with("assay", json!({})), "prompt_mismatch"),
+            (with("assay", Value::Null), "prompt_mismatch"),
+            (
+                with("logit_bias", json!({ "5": 1 })),
+                "unsupported_parameter",
+            ),
+        ] {
+            let (status, found, _) = send(body).await;
+            assert_eq!((status, found.as_str()), (400, code));
+        }
+        let (status, code, _) = send(with("model", json!("nobody's"))).await;
+        assert_eq!((status, code.as_str()), (404, "model_not_found"));
+        // The number is still good.
+        let answer = whole(payer.ask(0, 8, fee(120) + fee(8)).await).await;
+        assert_eq!(answer.tokens.len(), 8);
+        fee(8)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_too_long_too_slow_or_cut_off_are_refused() {
+    beside_an_answer(|worker, payer| async move {
+        let header = payer.sign(payer.header(0, 8));
+        let voucher = payer.voucher(fee(120) + fee(8));
+        // 10 MiB of JSON.
+        let long = format!("{{\"prompt\": \"{}\"}}", "x".repeat(10 << 20));
+        let request = payer
+            .post(&[header.clone()], &voucher)
+            .header("content-type", "application/json")
+            .body(long);
+        // The answer may come while the body is still being sent, and then it is the connection that ends.
+        if let Ok(response) = request.send().await {
+            assert_eq!(response.status(), 413);
+        }
+        // A body that never comes.
+        let mut loris = TcpStream::connect(worker.address).await.unwrap();
+        let head = format!(
+            "POST /v1/completions HTTP/1.1\r\nHost: worker\r\nContent-Type: application/json\r\n\
+             Content-Length: 100\r\n{}: {}\r\n{}: {}\r\n\r\n{{",
+            wire::REQUEST_HEADER,
+            wire::encode_headers(&[header.clone()]),
+            wire::VOUCHER_HEADER,
+            wire::encode_voucher(&voucher)
+        );
+        loris.write_all(head.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        loris.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("HTTP/1.1 408"), "{text}");
+        // A sealed body that ends before its last frame.
+        let (key, mut sealer, _) = assay_channel::seal::seal_request(
+            &seal_key().public(),
+            &binding(payer.id),
+            &mut rand::rng(),
+        )
+        .unwrap();
+        let request = payer
+            .post(&[header.clone()], &voucher)
+            .header(wire::SEAL_HEADER, wire::encode_seal(&key))
+            .header("content-type", wire::SEALED_TYPE)
+            .body(sealer.push(payer.body(0, 8).to_string().as_bytes()));
+        let (status, code, _) = refusal(request.send().await.unwrap()).await;
+        assert_eq!((status, code.as_str()), (422, "seal_broken"));
+        // Half of a seal.
+        let request = payer
+            .post(&[header], &voucher)
+            .header(wire::SEAL_HEADER, wire::encode_seal(&key));
+        let (status, code, _) =
+            refusal(request.json(&payer.body(0, 8)).send().await.unwrap()).await;
+        assert_eq!((status, code.as_str()), (422, "seal_broken"));
+        0
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_ends_sells_nothing_more_but_keeps_its_promises() {
+    let (_folder, worker, payer) = begin(Setup::default()).await;
+    let mut stream = events(payer.ask(0, 120, fee(50)).await);
+    let mut answer = Answer::default();
+    read(&mut stream, &mut answer, 40).await;
+    let closing = |state| {
+        let facts = Facts {
+            state,
+            ..open(DEPOSIT, 0)
+        };
+        view(6, &[(payer.id, facts)])
+    };
+    worker
+        .observe(closing(ChannelState::Closing { finalize_at: 16 }))
+        .await;
+    let (status, code, _) = refusal(payer.pay(fee(120)).await).await;
+    assert_eq!((status, code.as_str()), (410, "channel_closing"));
+    let (status, code, _) = refusal(payer.ask(1, 8, fee(50) + fee(8)).await).await;
+    assert_eq!((status, code.as_str()), (410, "channel_closing"));
+    // What was paid for is served.
+    read(&mut stream, &mut answer, 50).await;
+    assert_eq!(answer.tokens.len(), 50);
+    let policy = assay_channel::SettlementPolicy {
+        threshold: u128::MAX,
+        age_blocks: u32::MAX,
+    };
+    let due = worker.cashier.ask(move |books| books.due(&policy, false));
+    assert_eq!(due.await.unwrap()[0].amount, fee(32));
+    let summary = worker.cashier.ask(|books| books.summary()).await.unwrap();
+    assert_eq!((summary.closing, summary.deadline), (1, Some(16)));
+
+    worker.observe(closing(ChannelState::Closed)).await;
+    let (status, code, _) = refusal(payer.pay(fee(120)).await).await;
+    assert_eq!((status, code.as_str()), (410, "channel_closed"));
+    let due = worker.cashier.ask(move |books| books.due(&policy, true));
+    assert!(due.await.unwrap().is_empty());
+    // Its record has gone from the chain: nothing is known of it any more.
+    worker.observe(view(7, &[])).await;
+    let (status, code, _) = refusal(payer.pay(fee(120)).await).await;
+    assert_eq!((status, code.as_str()), (410, "channel_not_found"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_about_a_channel_are_for_whoever_has_its_key() {
+    let (_folder, _worker, payer) = begin(Setup::default()).await;
+    whole(payer.ask(0, 4, fee(4)).await).await;
+    let forged = VoucherPair::ed25519(&[77; 32]).sign_voucher(GENESIS, payer.id, 1);
+    for path in ["", "/receipts/0"] {
+        let url = format!("{}/v1/channels/{:?}{path}", payer.base, payer.id);
+        let bare = payer.client.get(&url).send().await.unwrap();
+        assert_eq!(refusal(bare).await.1, "payment_required");
+        let request = payer.client.get(&url);
+        let request = request.header(wire::VOUCHER_HEADER, wire::encode_voucher(&forged));
+        let (status, code, _) = refusal(request.send().await.unwrap()).await;
+        assert_eq!((status, code.as_str()), (402, "invalid_signature"));
+        assert!(payer.get(path).await.status().is_success());
+    }
+    assert_eq!(
+        refusal(payer.get("/receipts/7").await).await.1,
+        "unknown_seq"
+    );
+    assert_eq!(
+        refusal(payer.get("/receipts/x").await).await.1,
+        "unknown_seq"
+    );
+    let url = format!("{}/v1/channels/0x12", payer.base);
+    let response = payer.client.get(url).send().await.unwrap();
+    assert_eq!(refusal(response).await.1, "channel_not_found");
+    let url = format!("{}/v1/channels/{:?}/voucher", payer.base, payer.id);
+    let response = payer.client.get(url).send().await.unwrap();
+    assert_eq!(refusal(response).await.0, 405);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sold_before_the_chain_was_seen_or_when_it_is_not_offered() {
+    let folder = tempfile::tempdir().unwrap();
+    let worker = Worker::start(&folder.path().join("ledger.redb"), Setup::default()).await;
+    let payer = Payer::new(worker.address, channel(1));
+    assert_eq!(refusal(payer.ask(0, 4, fee(4)).await).await.0, 503);
+    let mut bare = view(5, &[(payer.id, open(DEPOSIT, 0))]);
+    bare.offers.clear();
+    worker.observe(bare).await;
+    let (status, code, _) = refusal(payer.ask(0, 4, fee(4)).await).await;
+    assert_eq!((status, code.as_str()), (410, "not_offered"));
+    let models = payer.client.get(format!("{}/v1/models", payer.base));
+    let models: Value = models.send().await.unwrap().json().await.unwrap();
+    assert_eq!(models["data"], json!([]));
+    worker
+        .observe(view(6, &[(payer.id, open(DEPOSIT, 0))]))
+        .await;
+    let models = payer.client.get(format!("{}/v1/models", payer.base));
+    let models: Value = models.send().await.unwrap().json().await.unwrap();
+    assert_eq!(models["data"][0]["id"], format!("demo:{LISTING:?}"));
+    assert_eq!(models["data"][0]["verifiable"], true);
+    assert_eq!(whole(payer.ask(0, 4, fee(4)).await).await.tokens.len(), 4);
+    // Prompt and answer together are more than is offered.
+    let (status, code, _) = refusal(payer.ask(1, 493, fee(493) + fee(4)).await).await;
+    assert_eq!((status, code.as_str()), (400, "context_length_exceeded"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_has_seen_more_of_the_chain_is_waited_for() {
+    let (_folder, worker, payer) = begin(Setup {
+        chain_wait: Duration::from_secs(60),
+        ..Setup::default()
+    })
+    .await;
+    let new = Payer::new(worker.address, channel(2));
+    let (paid, opened) = (payer.pay(2 * DEPOSIT), new.ask(0, 4, fee(4)));
+    let seen = async {
+        // A block that brings neither changes nothing.
+        worker
+            .observe(view(6, &[(payer.id, open(DEPOSIT, 0))]))
+            .await;
+        let channels = [(payer.id, open(2 * DEPOSIT, 0)), (new.id, open(DEPOSIT, 0))];
+        worker.observe(view(7, &channels)).await;
+    };
+    let (paid, opened, ()) = futures::join!(paid, opened, seen);
+    assert!(paid.status().is_success());
+    assert_eq!(whole(opened).await.tokens.len(), 4);
+}

@@ -1,0 +1,337 @@
+//! Channels at work: what the chain says of them goes into the books, and what was earned in them is
+//! claimed on chain.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use assay_channel::{wire, ChannelState, Settlement, SettlementPolicy};
+use assay_client::{Amount, Snapshot};
+use assay_primitives::ChannelId;
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use super::{End, Worker, LOG, SEND_AGAIN};
+use crate::{
+    chain,
+    deliver::{self, Verdict},
+    duties,
+    ledger::Submission,
+    purse::Purse,
+    serve::{cashier::Gone, Shop, Summary, View},
+    tls::Announced,
+};
+
+/// After a claim that moved nothing the next one waits for two blocks, then four, up to two to this power.
+const LONGEST_REST: u32 = 6;
+
+/// The sale of answers to channels.
+pub struct Sales {
+    pub shop: Arc<Shop>,
+    pub policy: SettlementPolicy,
+    /// The file that has the last voucher of each channel.
+    pub vouchers: Option<PathBuf>,
+    pub announced: Announced,
+    /// True when all that was earned is to be claimed, since the worker is about to end.
+    pub ending: watch::Receiver<bool>,
+    /// True when that has been done.
+    pub claimed: watch::Sender<bool>,
+}
+
+/// What is remembered of it between two looks.
+#[derive(Default)]
+pub(super) struct Channels {
+    /// The finalised block that the books have seen.
+    seen: Option<u32>,
+    claim: Option<Claim>,
+    failures: u32,
+    rests_until: u32,
+    /// What the vouchers' file has.
+    written: String,
+    /// Why clients do not find the server.
+    pub(super) complaint: Option<String>,
+}
+
+/// A claim on its way.
+struct Claim {
+    submission: Submission,
+    /// The best block when it was last sent.
+    sent_at: u32,
+    amounts: Vec<(ChannelId, u128)>,
+}
+
+impl Channels {
+    /// What the node was told may be lost, so it is told again.
+    pub(super) fn forget(&mut self) {
+        if let Some(claim) = &mut self.claim {
+            claim.sent_at = 0;
+        }
+    }
+}
+
+impl From<Gone> for End {
+    fn from(gone: Gone) -> Self {
+        Self::Fatal(gone.into())
+    }
+}
+
+impl Worker {
+    /// Shows the books the finalised block, and claims what is due. `nonces` are those on their way, and
+    /// `due` what else the operator's money is wanted for.
+    pub(super) async fn sell(
+        &mut self,
+        (purse, due): (&Purse, u128),
+        (nonce_at_best, nonce_at_finalized): (u64, u64),
+        nonces: &mut BTreeSet<u64>,
+        best: &Snapshot,
+        finalized: &Snapshot,
+    ) -> Result<(), End> {
+        let Some(sales) = &self.sales else {
+            return Ok(());
+        };
+        let (policy, ending) = (sales.policy, *sales.ending.borrow());
+        let cashier = sales.shop.cashier().clone();
+        if self.state.channels.seen != Some(finalized.number()) {
+            self.observe(best, finalized, nonce_at_finalized).await?;
+        }
+        let ask = cashier.ask(move |books| (books.due(&policy, ending), books.summary()));
+        let (claims, summary) = ask.await?;
+        self.show_channels(&summary, finalized.number());
+
+        if let Some(claim) = self.state.channels.claim.take() {
+            // Included, and perhaps not for ever.
+            let included = nonce_at_best > claim.submission.nonce;
+            if !included {
+                nonces.insert(claim.submission.nonce);
+            }
+            let again = best.number() >= claim.sent_at.saturating_add(SEND_AGAIN);
+            return match !included && again {
+                true => self.send_claim(claim, best).await,
+                false => {
+                    self.state.channels.claim = Some(claim);
+                    Ok(())
+                }
+            };
+        }
+        if claims.is_empty() {
+            if ending && summary.live == 0 {
+                if let Some(sales) = &self.sales {
+                    sales.claimed.send_replace(true);
+                }
+            }
+            return Ok(());
+        }
+        if finalized.number() < self.state.channels.rests_until && !ending {
+            return Ok(());
+        }
+        self.claim(claims, (purse, due), nonce_at_best, nonces, best, finalized)
+            .await
+    }
+
+    async fn observe(
+        &mut self,
+        best: &Snapshot,
+        finalized: &Snapshot,
+        nonce_at_finalized: u64,
+    ) -> Result<(), End> {
+        let Some(sales) = &self.sales else {
+            return Ok(());
+        };
+        let (shop, file) = (sales.shop.clone(), sales.vouchers.clone());
+        let listings = shop.listings();
+        let view = chain::view(self.genesis, self.provider, &listings, best, finalized).await?;
+        let record = finalized.provider(self.provider).await?;
+        let complaint = record.and_then(|record| sales.announced.check(&record).err());
+        self.state.channels.complaint = complaint.map(|error| error.to_string());
+
+        let over = self.state.channels.claim.take_if(|claim| {
+            nonce_at_finalized > claim.submission.nonce
+                || finalized.number() > claim.submission.valid_until
+        });
+        if let Some(claim) = over {
+            self.note_claimed(&claim, &view);
+        }
+        let claims = shop
+            .cashier()
+            .ask(move |books| {
+                books.observe(view);
+                books.claims()
+            })
+            .await?;
+        if let Some(file) = &file {
+            let text = lines(&claims);
+            if text != self.state.channels.written {
+                match write(file, &text) {
+                    Ok(()) => self.state.channels.written = text,
+                    Err(error) => error!(
+                        target: LOG, file = %file.display(), %error,
+                        "the vouchers for a watchtower cannot be written; check the folder of --vouchers"
+                    ),
+                }
+            }
+        }
+        self.state.channels.seen = Some(finalized.number());
+        Ok(())
+    }
+
+    /// A claim whose nonce is used up, or whose time is over, has moved its money or failed.
+    fn note_claimed(&mut self, claim: &Claim, view: &View) {
+        let block = view.block.number;
+        let mut missing = claim.amounts.iter().filter(|(id, amount)| {
+            let facts = view.channels.iter().find(|(terms, _)| terms.channel == *id);
+            facts.is_some_and(|(_, facts)| {
+                facts.settled < *amount && facts.state != ChannelState::Closed
+            })
+        });
+        let channels = &mut self.state.channels;
+        match missing.next() {
+            None => {
+                channels.failures = 0;
+                info!(target: LOG, block, channels = claim.amounts.len(), "claim finalized");
+            }
+            Some((channel, amount)) => {
+                channels.failures = channels.failures.saturating_add(1).min(LONGEST_REST);
+                channels.rests_until = block.saturating_add(1 << channels.failures);
+                error!(
+                    target: LOG, block, ?channel, amount, extrinsic = ?claim.submission.hash,
+                    "a claim moved nothing; it is made again"
+                );
+            }
+        }
+    }
+
+    async fn claim(
+        &mut self,
+        mut claims: Vec<Settlement>,
+        (purse, due): (&Purse, u128),
+        nonce_at_best: u64,
+        nonces: &mut BTreeSet<u64>,
+        best: &Snapshot,
+        finalized: &Snapshot,
+    ) -> Result<(), End> {
+        claims.truncate(deliver::MAX_CLAIMS);
+        let nonce = duties::next_nonce(nonce_at_best, nonces.iter().copied());
+        let submission = deliver::sign_settle(finalized, &claims, nonce, &self.key)?;
+        let fee = deliver::fee(best, submission.clone()).await?;
+        if !purse.pays(fee, due) {
+            error!(
+                target: LOG, fee = %Amount(fee),
+                "operator {} cannot pay for a claim of what channels owe; send it ASY", self.operator
+            );
+            return Ok(());
+        }
+        nonces.insert(nonce);
+        let amounts = claims
+            .iter()
+            .map(|claim| (claim.voucher.channel, claim.amount))
+            .collect();
+        info!(
+            target: LOG, channels = claims.len(), nonce, extrinsic = ?submission.hash,
+            "claiming what was earned in channels"
+        );
+        let claim = Claim {
+            submission,
+            sent_at: best.number(),
+            amounts,
+        };
+        self.send_claim(claim, best).await
+    }
+
+    /// Nothing is lost if the process ends here: what is claimed twice is paid once.
+    async fn send_claim(&mut self, mut claim: Claim, best: &Snapshot) -> Result<(), End> {
+        match deliver::send(best, &claim.submission).await? {
+            Verdict::Taken | Verdict::Occupied => {
+                claim.sent_at = best.number();
+                self.state.channels.claim = Some(claim);
+            }
+            Verdict::Refused(why) => {
+                warn!(target: LOG, %why, "the node did not take a claim; it is made again");
+            }
+        }
+        Ok(())
+    }
+
+    fn show_channels(&self, summary: &Summary, now: u32) {
+        let Some(sales) = &self.sales else {
+            return;
+        };
+        let metrics = &self.metrics.channels;
+        metrics.open.set(summary.open as i64);
+        metrics.close_pending.set(summary.closing as i64);
+        let blocks = summary
+            .deadline
+            .map_or(-1, |at| i64::from(at.saturating_sub(now)));
+        metrics.blocks_until_deadline.set(blocks);
+        metrics.set_amounts(summary.accepted, summary.spent, summary.settled);
+        let load = sales.shop.load();
+        metrics.running.set(load.running as i64);
+        metrics.waiting.set(load.waiting as i64);
+        self.health.send_modify(|health| {
+            if let Some(serving) = &mut health.serve {
+                serving.channels = summary.open;
+                serving.requests = summary.live;
+            }
+        });
+    }
+}
+
+/// A line for each channel: its last voucher, and how much of it is earned.
+fn lines(claims: &[Settlement]) -> String {
+    let line = |claim: &Settlement| {
+        let voucher = wire::encode_hex(&claim.voucher);
+        format!("{voucher} {}\n", claim.amount)
+    };
+    claims.iter().map(line).collect()
+}
+
+/// Whoever reads the file finds all of the old text or all of the new.
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let draft = PathBuf::from(name);
+    let mut file = File::create(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&draft, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assay_channel::VoucherPair;
+    use assay_client::H256;
+
+    /// What `assay channel watch` reads.
+    #[test]
+    fn the_vouchers_file_has_a_line_for_each_channel_and_is_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vouchers");
+        let claim = |channel, amount| Settlement {
+            voucher: VoucherPair::ed25519(&[1; 32]).sign_voucher(
+                H256::zero(),
+                H256::repeat_byte(channel),
+                100,
+            ),
+            amount,
+        };
+        for claims in [vec![claim(1, 60), claim(2, 7)], vec![claim(2, 8)], vec![]] {
+            write(&path, &lines(&claims)).unwrap();
+            let text = fs::read_to_string(&path).unwrap();
+            let read: Vec<(_, u128)> = text
+                .lines()
+                .map(|line| {
+                    let (voucher, amount) = line.split_once(' ').unwrap();
+                    let voucher = wire::decode_hex("voucher", voucher).unwrap();
+                    (voucher, amount.parse().unwrap())
+                })
+                .collect();
+            let expected: Vec<_> = claims.iter().map(|c| (c.voucher, c.amount)).collect();
+            assert_eq!(read, expected);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -329,7 +329,8 @@ impl Payer {
         self.set_phase(seq, Phase::Cut)
     }
 
-    /// No receipt follows the one that is held; or the provider does not know the request, or ended it without one.
+    /// No receipt follows the one that is held; or none is held, and the provider does not know the request or ended
+    /// it without one.
     pub fn ended(&mut self, seq: u64) -> Result<Step<'_, Self, ()>, PayerError> {
         self.set_phase(seq, Phase::Ended)
     }

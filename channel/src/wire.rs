@@ -246,3 +246,6 @@ mod optional_scale {
         receipt.transpose().map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests;

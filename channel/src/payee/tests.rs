@@ -335,6 +335,21 @@ fn what_is_forgotten_stays_in_the_sum_and_its_numbers_stay_used() {
     assert_eq!(reload(&disk).spent(), 18);
 }
 
+#[test]
+fn a_request_without_a_receipt_is_forgotten_with_the_next_that_has_one() {
+    let mut payee = payee();
+    admitted(&mut payee, 0, FIRST);
+    payee.interrupt(0).unwrap().persisted();
+    assert_eq!(payee.forget(1_000).persisted(), 0);
+    // So it may still be sent again.
+    admitted(&mut payee, 0, FIRST);
+    payee.interrupt(0).unwrap().persisted();
+    admitted(&mut payee, 1, FIRST);
+    issue(&mut payee, 1, &[], Some(Finish::Caller));
+    assert_eq!(payee.forget(ANCHOR.number).persisted(), 0);
+    assert_eq!(payee.forget(ANCHOR.number + 1).persisted(), 2);
+}
+
 // ---- refusals
 
 #[test]

@@ -55,9 +55,12 @@ impl Payer {
         if taken == Taken::Held {
             next.receipt = Some(signed);
         }
-        if last && taken != Taken::TokensMissing {
-            next.phase = Phase::Ended;
-        }
+        next.phase = match taken {
+            Taken::Held | Taken::Old if last => Phase::Ended,
+            // It had not come to the provider when that said so, and has now.
+            Taken::Held if request.receipt.is_none() && request.phase == Phase::Ended => Phase::Cut,
+            _ => request.phase,
+        };
         let records = match next == *request {
             true => Vec::new(),
             false => vec![Record::Request(next)],

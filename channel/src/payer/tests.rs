@@ -281,6 +281,17 @@ fn a_request_that_the_provider_does_not_know_is_over() {
     assert_eq!(payer.forget(1_000).persisted(), 1);
 }
 
+#[test]
+fn a_request_that_came_late_is_open_until_its_last_receipt() {
+    let (mut payer, receipt) = ordered();
+    payer.ended(0).unwrap().persisted();
+    take(&mut payer, receipt.clone(), &[], false).unwrap();
+    assert_eq!(payer.request(0).unwrap().phase, Phase::Cut);
+    assert_eq!(payer.recover(&status(FIRST, 26)), Recovery::Fetch(vec![0]));
+    take(&mut payer, over(&receipt, &[1, 2]), &[1, 2], true).unwrap();
+    assert_eq!(payer.request(0).unwrap().phase, Phase::Ended);
+}
+
 /// mppx#467: a client kept a channel that was gone.
 #[test]
 fn nothing_is_bought_under_a_channel_that_is_closing_or_closed() {

@@ -133,13 +133,11 @@ impl pallet_jobs::BenchmarkHelper<Runtime> for MarketHelper {
 }
 
 impl pallet_channels::BenchmarkHelper<AccountId> for MarketHelper {
-    fn listing() -> ListingId {
-        Self::list(0)
-    }
-
-    fn provider(listing: ListingId) -> (AccountId, AccountId) {
-        let price = Price::default();
-        <Self as pallet_jobs::BenchmarkHelper<Runtime>>::provider(0, listing, price)
+    fn provider(index: u32) -> (ListingId, AccountId, AccountId) {
+        let (listing, price) = (Self::list(index), Price::default());
+        let (stash, operator) =
+            <Self as pallet_jobs::BenchmarkHelper<Runtime>>::provider(index, listing, price);
+        (listing, stash, operator)
     }
 
     /// sr25519: ed25519 is verified in a little less time.

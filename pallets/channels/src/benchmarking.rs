@@ -25,12 +25,10 @@ use crate::*;
 
 /// What the benchmarks need of other pallets, and of a keystore.
 pub trait BenchmarkHelper<AccountId> {
-    /// Register an active listing with a royalty; let the treasury exist.
-    fn listing() -> ListingId;
-
-    /// Register a provider that is online, has an endpoint, and offers `listing`. Returns its stash
-    /// and operator.
-    fn provider(listing: ListingId) -> (AccountId, AccountId);
+    /// Register an active listing with a royalty, and a provider that is online, has an endpoint,
+    /// and offers it; others for each `index`. Let the treasury exist. Returns the listing, and the
+    /// provider's stash and operator.
+    fn provider(index: u32) -> (ListingId, AccountId, AccountId);
 
     /// A voucher key of the kind that takes longer to verify.
     fn voucher_key() -> VoucherKey;
@@ -53,11 +51,15 @@ struct Cast<T: Config> {
 
 /// Everybody who takes part, in block 1.
 fn cast<T: Config>() -> Cast<T> {
+    nth_cast(0)
+}
+
+/// Others for each index.
+fn nth_cast<T: Config>(index: u32) -> Cast<T> {
     frame_system::Pallet::<T>::set_block_number(One::one());
-    let listing = T::BenchmarkHelper::listing();
+    let (listing, stash, operator) = T::BenchmarkHelper::provider(index);
     T::Currency::set_balance(&T::Catalogue::royalty_account(), RICH);
-    let (stash, operator) = T::BenchmarkHelper::provider(listing);
-    let user = account("user", 0, 0);
+    let user = account("user", index, 0);
     T::Currency::set_balance(&user, RICH);
     Cast {
         user,
@@ -154,12 +156,13 @@ mod benchmarks {
         Ok(())
     }
 
+    /// No two channels have user, provider or listing in common.
     #[benchmark]
     fn settle_many(n: Linear<1, MAX_VOUCHERS>) -> Result<(), BenchmarkError> {
-        let cast = cast::<T>();
         let ids = (0..n)
-            .map(|_| opened(&cast))
+            .map(|index| opened(&nth_cast::<T>(index)))
             .collect::<Result<Vec<_>, _>>()?;
+        let sender = account("sender", 0, 0);
         let vouchers: Vec<_> = ids
             .iter()
             .map(|id| voucher::<T>(*id))
@@ -168,7 +171,7 @@ mod benchmarks {
         let vouchers = BoundedVec::truncate_from(vouchers);
 
         #[extrinsic_call]
-        _(RawOrigin::Signed(cast.user.clone()), vouchers);
+        _(RawOrigin::Signed(sender), vouchers);
 
         assert!(ids.iter().all(|id| channel::<T>(*id).settled > 0));
         Ok(())

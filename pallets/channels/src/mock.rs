@@ -109,7 +109,7 @@ impl pallet_providers::Config for Test {
     type MaxEndpointLength = ConstU32<64>;
     type MaxUnbondingChunks = ConstU32<4>;
     type MaxOperatorRanges = ConstU32<4>;
-    type MaxOffersPerListing = ConstU32<8>;
+    type MaxOffersPerListing = ConstU32<128>;
     type WeightInfo = ();
     #[cfg(feature = "runtime-benchmarks")]
     type BenchmarkHelper = Helper;
@@ -266,10 +266,9 @@ impl pallet_jobs::BenchmarkHelper<Test> for Helper {
         listing()
     }
 
-    fn provider(_: u32, _: ListingId, _: assay_primitives::Price) -> (u64, u64) {
-        register_provider(PETRA);
-        set_offer(PETRA);
-        (PETRA, operator(PETRA))
+    fn provider(index: u32, _: ListingId, _: assay_primitives::Price) -> (u64, u64) {
+        let (_, stash, operator) = <Self as crate::BenchmarkHelper<u64>>::provider(index);
+        (stash, operator)
     }
 
     fn sign(operator: &u64, payload: &[u8]) -> TestSignature {
@@ -279,15 +278,17 @@ impl pallet_jobs::BenchmarkHelper<Test> for Helper {
 
 #[cfg(feature = "runtime-benchmarks")]
 impl crate::BenchmarkHelper<u64> for Helper {
-    fn listing() -> ListingId {
-        list_model();
-        listing()
-    }
+    fn provider(index: u32) -> (ListingId, u64, u64) {
+        use frame_support::traits::fungible::Mutate;
 
-    fn provider(_: ListingId) -> (u64, u64) {
-        register_provider(PETRA);
-        set_offer(PETRA);
-        (PETRA, operator(PETRA))
+        if index == 0 {
+            list_model();
+        }
+        let stash = 1_000 + 10 * u64::from(index);
+        Balances::set_balance(&stash, ENDOWMENT);
+        register_provider(stash);
+        set_offer(stash);
+        (listing(), stash, operator(stash))
     }
 
     fn voucher_key() -> VoucherKey {

@@ -1,5 +1,5 @@
-//! What each call costs: not measured yet, but put together from the measured figures of jobs and
-//! providers, and an sr25519 verification. Measure with scripts/weights.
+//! What each call costs, estimated from a short run of the benchmarks, with the reads and writes of
+//! ParityDB. To be measured with scripts/weights.
 
 use frame_support::weights::{constants::ParityDbWeight, Weight};
 
@@ -27,31 +27,31 @@ pub trait WeightInfo {
 
 impl WeightInfo for () {
     fn open() -> Weight {
-        Weight::from_parts(110_000_000, 7612)
+        Weight::from_parts(125_000_000, 7612)
             .saturating_add(ParityDbWeight::get().reads(9))
             .saturating_add(ParityDbWeight::get().writes(7))
     }
     fn top_up() -> Weight {
-        Weight::from_parts(60_000_000, 7612)
+        Weight::from_parts(70_000_000, 7612)
             .saturating_add(ParityDbWeight::get().reads(4))
             .saturating_add(ParityDbWeight::get().writes(4))
     }
     fn settle() -> Weight {
-        Weight::from_parts(310_000_000, 11402)
-            .saturating_add(ParityDbWeight::get().reads(13))
+        Weight::from_parts(320_000_000, 11402)
+            .saturating_add(ParityDbWeight::get().reads(15))
             .saturating_add(ParityDbWeight::get().writes(11))
     }
     fn settle_many(n: u32) -> Weight {
         Weight::from_parts(20_000_000, 3658)
-            .saturating_add(Weight::from_parts(310_000_000, 0).saturating_mul(n.into()))
-            .saturating_add(ParityDbWeight::get().reads((13_u64).saturating_mul(n.into())))
+            .saturating_add(Weight::from_parts(320_000_000, 0).saturating_mul(n.into()))
+            .saturating_add(ParityDbWeight::get().reads((15_u64).saturating_mul(n.into())))
             .saturating_add(ParityDbWeight::get().writes((11_u64).saturating_mul(n.into())))
             .saturating_add(Weight::from_parts(0, 11402).saturating_mul(n.into()))
     }
     fn close() -> Weight {
         Weight::from_parts(360_000_000, 11402)
-            .saturating_add(ParityDbWeight::get().reads(16))
-            .saturating_add(ParityDbWeight::get().writes(14))
+            .saturating_add(ParityDbWeight::get().reads(17))
+            .saturating_add(ParityDbWeight::get().writes(13))
     }
     fn request_close() -> Weight {
         Weight::from_parts(20_000_000, 4301)
@@ -59,7 +59,7 @@ impl WeightInfo for () {
             .saturating_add(ParityDbWeight::get().writes(2))
     }
     fn finalize() -> Weight {
-        Weight::from_parts(60_000_000, 4301)
+        Weight::from_parts(70_000_000, 4301)
             .saturating_add(ParityDbWeight::get().reads(6))
             .saturating_add(ParityDbWeight::get().writes(6))
     }

@@ -343,4 +343,25 @@ mod tests {
             assert_eq!(cpu.is_ok(), backend.is_available(), "{backend}");
         }
     }
+
+    #[test]
+    fn flags_of_the_server_that_contradict_each_other_are_refused() {
+        for wrong in [
+            &["--serve-plain"][..],
+            &["--tls-cert=a"],
+            &["--tls-key=a"],
+            &[
+                "--serve=127.0.0.1:1",
+                "--serve-plain",
+                "--tls-cert=a",
+                "--tls-key=b",
+            ],
+            &["--settle-threshold=much"],
+        ] {
+            assert!(parsed(wrong).is_err(), "{wrong:?}");
+        }
+        let config = parsed(&["--settle-threshold=20 mASY", "--settle-age=9"]).unwrap();
+        let policy = config.serve.policy();
+        assert_eq!((policy.threshold, policy.age_blocks), (20_000_000_000, 9));
+    }
 }

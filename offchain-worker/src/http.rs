@@ -1,7 +1,7 @@
 //! What the worker tells about itself: `/health` for people and supervisors, `/metrics` for
 //! Prometheus.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use axum::{
     extract::State,
@@ -47,6 +47,8 @@ pub struct Health {
     pub operator: String,
     /// Ids of the listings that are served.
     pub listings: Vec<String>,
+    /// What answers for each listing.
+    pub engines: BTreeMap<String, String>,
     /// The best block that was looked at.
     pub best_block: u32,
     pub finalized_block: u32,

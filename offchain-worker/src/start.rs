@@ -88,7 +88,7 @@ pub async fn prepare(
         )
     })?;
     if let (Some(door), Some(record)) = (&door, best.provider(provider).await?) {
-        door.keys.announced().check(&record)?;
+        door.keys.announced().check(&record.info)?;
     }
     let owner = Owner {
         genesis,

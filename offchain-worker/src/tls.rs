@@ -12,7 +12,12 @@ use std::{
 
 use anyhow::{bail, Context};
 use assay_channel::{seal::SealKey, wire};
-use assay_client::{chain::Provider, H256};
+use assay_client::{
+    chain::runtime::runtime_types::{
+        bounded_collections::bounded_vec::BoundedVec, pallet_providers::types::ProviderInfo,
+    },
+    H256,
+};
 use rustls::{
     crypto::{ring, CryptoProvider},
     pki_types::{pem::PemObject, CertificateDer, PrivateKeyDer},
@@ -194,10 +199,8 @@ fn hex<S: serde::Serializer>(bytes: &impl codec::Encode, to: S) -> Result<S::Ok,
 }
 
 impl Announced {
-    /// Holds the provider's record against what this server is, and names the command that sets it
-    /// right.
-    pub fn check(&self, record: &Provider) -> anyhow::Result<()> {
-        let info = &record.info;
+    /// Holds what the chain has against what this server is, and names the command that sets it right.
+    pub fn check(&self, info: &ProviderInfo<BoundedVec<u8>>) -> anyhow::Result<()> {
         let endpoint = String::from_utf8_lossy(&info.endpoint.0);
         let scheme = match self.tls_key_hash.is_zero() {
             true => "http://",

@@ -509,6 +509,9 @@ impl Worker {
         };
         let serving = reason.is_none();
         let listings = self.models.listings();
+        let engines = self.models.served();
+        let engines = engines.map(|(id, served)| (format!("{id:?}"), served.engine.clone()));
+        let engines = engines.collect();
         self.health.send_modify(|health| {
             health.status = match serving {
                 true => Status::Ok,
@@ -516,6 +519,7 @@ impl Worker {
             };
             health.reason = reason.clone();
             health.listings = listings;
+            health.engines = engines;
             health.best_block = best.number();
             health.finalized_block = finalized.number();
             health.queue = queue;

@@ -16,7 +16,7 @@ use super::ticket::Ticket;
 use crate::{
     engine::{self, Token as EngineToken},
     generate::{Event, Failure, Generation},
-    http::ChannelMetrics,
+    http::Metrics,
 };
 
 /// Pieces that wait for a client that reads slowly.
@@ -37,7 +37,7 @@ pub struct Answer {
     pub patience: Duration,
     /// True when the worker can wait for no answer any more.
     pub hurry: watch::Receiver<bool>,
-    pub metrics: Arc<ChannelMetrics>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// Why there is no further token.
@@ -67,12 +67,19 @@ impl Answer {
             End::Engine(Finish::Caller) | End::Caller => (Finish::Caller, "caller"),
             End::Failed(_) | End::Broken(_) => (Finish::Caller, "failed"),
         };
-        self.metrics.requests.with_label_values(&[result]).inc();
+        let metrics = &self.metrics;
+        metrics.channels.requests.with_label_values(&[result]).inc();
         let receipt = match &end {
             End::Broken(error) => Err(error.clone()),
             _ => self.ticket.receipt(open, Some(finish)).await,
         };
         let last = receipt.and_then(|receipt| {
+            let output = receipt.receipt.output_len;
+            if output > 0 {
+                let prompt = self.ticket.header.header.prompt_len;
+                self.metrics.prompt_tokens.inc_by(prompt.into());
+                self.metrics.output_tokens.inc_by(output.into());
+            }
             let assay = parts(&[], Some(receipt), false);
             match end {
                 End::Failed(failure) => Err(failed(&failure).assay(assay)),

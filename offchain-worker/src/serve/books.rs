@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     mem,
+    time::{Duration, Instant},
 };
 
 use assay_channel::{
@@ -74,6 +75,9 @@ pub struct Summary {
     pub live: usize,
 }
 
+/// Without a finalised block for this long nothing more is sold: the channel may be gone.
+const BLIND: Duration = Duration::from_secs(180);
+
 /// No header has this price.
 const NOT_FOR_SALE: Price = Price {
     input: u128::MAX,
@@ -85,6 +89,7 @@ pub struct Books {
     ledger: ChannelLedger,
     operator: Keypair,
     view: Option<View>,
+    viewed_at: Option<Instant>,
     channels: BTreeMap<ChannelId, Payee>,
     /// What the disk has of channels that the chain was not asked about yet.
     stored: BTreeMap<ChannelId, Vec<PayeeRecord>>,
@@ -104,6 +109,7 @@ impl Books {
             ledger,
             operator,
             view: None,
+            viewed_at: None,
             channels: BTreeMap::new(),
             stored,
             live: HashMap::new(),
@@ -183,6 +189,7 @@ impl Books {
             self.changes.push(Change::Forget(id));
         }
         self.view = Some(view);
+        self.viewed_at = Some(Instant::now());
         self.seen.send_modify(|seen| *seen = seen.wrapping_add(1));
     }
 
@@ -203,6 +210,13 @@ impl Books {
     /// may have together.
     pub fn admit(&mut self, payment: &Payment) -> Result<(Vec<Admission>, u32), ApiError> {
         let channel = payment.channel;
+        if self.viewed_at.is_some_and(|at| at.elapsed() > BLIND) {
+            return Err(ApiError::unavailable(
+                "the worker has seen no finalised block for minutes, and sells nothing without; ask \
+                 another provider",
+            )
+            .code("chain_lost"));
+        }
         let listing = self.payee(channel)?.terms().listing;
         let offer = self.offer(&listing);
         // A repeat is answered whatever is offered now.

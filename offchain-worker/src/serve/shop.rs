@@ -282,7 +282,7 @@ impl Shop {
             logprobs: order.logprobs.is_some(),
             patience: self.voucher_wait,
             hurry: self.hurry.subscribe(),
-            metrics: self.metrics.channels.clone(),
+            metrics: self.metrics.clone(),
         };
         let pieces = stream::unfold(answer.start(), |mut pieces| async {
             Some((pieces.recv().await?, pieces))

@@ -145,7 +145,7 @@ impl Worker {
         let listings = shop.listings();
         let view = chain::view(self.genesis, self.provider, &listings, best, finalized).await?;
         let record = finalized.provider(self.provider).await?;
-        let complaint = record.and_then(|record| sales.announced.check(&record).err());
+        let complaint = record.and_then(|record| sales.announced.check(&record.info).err());
         self.state.channels.complaint = complaint.map(|error| error.to_string());
 
         let over = self.state.channels.claim.take_if(|claim| {

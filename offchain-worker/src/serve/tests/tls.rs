@@ -3,6 +3,12 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
 use assay_channel::wire;
+use assay_client::{
+    chain::runtime::runtime_types::{
+        bounded_collections::bounded_vec::BoundedVec, pallet_providers::types::ProviderInfo,
+    },
+    H256,
+};
 use axum::{routing::get, Router};
 use clap::Parser;
 use rustls::{
@@ -22,7 +28,7 @@ use tokio_rustls::TlsConnector;
 use crate::{
     config::Config,
     serve::listen::{serve, Bounds},
-    tls::Keys,
+    tls::{Announced, Keys},
 };
 
 /// Trusts any certificate; what matters is that its key signed the handshake.
@@ -171,4 +177,41 @@ fn a_certificate_that_is_given_is_served() {
     // Plain http has no key at all.
     let plain = keys(&ledger, &["--serve=127.0.0.1:1", "--serve-plain"]).unwrap();
     assert!(plain.announced().tls_key_hash.is_zero());
+}
+
+#[test]
+fn a_record_that_is_not_this_servers_is_refused_with_the_command_that_sets_it_right() {
+    let announced = Announced {
+        tls_key_hash: H256::repeat_byte(1),
+        x25519_key: [2; 32],
+    };
+    let info = |endpoint: &str, hash, key| ProviderInfo {
+        endpoint: BoundedVec(endpoint.as_bytes().to_vec()),
+        tls_key_hash: H256::repeat_byte(hash),
+        x25519_key: [key; 32],
+    };
+    let url = "https://example.org:9617";
+    assert!(announced.check(&info(url, 1, 2)).is_ok());
+    let values = format!(
+        "--tls-key-hash 0x{} --x25519-key 0x{}",
+        "01".repeat(32),
+        "02".repeat(32)
+    );
+    for (wrong, endpoint) in [
+        (info("", 1, 2), "https://HOST:PORT"),
+        (info("http://example.org:9617", 1, 2), "https://HOST:PORT"),
+        (info(url, 9, 2), url),
+        (info(url, 1, 9), url),
+    ] {
+        let error = announced.check(&wrong).unwrap_err().to_string();
+        let command = format!("`assay provider set-info --endpoint {endpoint} {values}`");
+        assert!(error.contains(&command), "{error}");
+        assert!(!error.contains('\n'));
+    }
+    let plain = Announced {
+        tls_key_hash: H256::zero(),
+        ..announced
+    };
+    assert!(plain.check(&info("http://127.0.0.1:9617", 0, 2)).is_ok());
+    assert!(plain.check(&info(url, 0, 2)).is_err());
 }

@@ -48,6 +48,8 @@ pub enum Command {
         /// Its stash or operator [default: the key's account].
         account: Option<String>,
     },
+    /// Say how clients of channels reach the worker. What is not named stays as it is.
+    SetInfo(SetInfoArgs),
     /// Replace the operator key.
     Rotate {
         /// Account of the new key.
@@ -80,6 +82,27 @@ pub struct RegisterArgs {
     /// URL at which the worker can be reached; not needed for jobs on the chain.
     #[arg(long, default_value = "")]
     endpoint: String,
+}
+
+#[derive(Args)]
+pub struct SetInfoArgs {
+    /// URL at which the worker's server can be reached, such as https://example.org:9617.
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// SHA-256 of the server's TLS public key, as the worker prints it; zero for plain http.
+    #[arg(long, value_name = "0x…", value_parser = hash)]
+    tls_key_hash: Option<H256>,
+    /// X25519 key that requests are sealed to, as the worker prints it.
+    #[arg(long, value_name = "0x…", value_parser = hash)]
+    x25519_key: Option<H256>,
+}
+
+fn hash(text: &str) -> Result<H256, String> {
+    let digits = text.strip_prefix("0x").unwrap_or_default();
+    match (digits.len(), digits.parse()) {
+        (64, Ok(hash)) => Ok(hash),
+        _ => Err("write 0x and 64 hexadecimal digits".into()),
+    }
 }
 
 #[derive(Args)]
@@ -137,6 +160,16 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
                 context.print_json(&json);
             }
             Err(no_provider(account))
+        }
+        Command::SetInfo(args) => {
+            let (provider, _) = own(context).await?;
+            let mut info = provider.info;
+            if let Some(endpoint) = args.endpoint {
+                info.endpoint = BoundedVec(endpoint.into_bytes());
+            }
+            info.tls_key_hash = args.tls_key_hash.unwrap_or(info.tls_key_hash);
+            info.x25519_key = args.x25519_key.map_or(info.x25519_key, |key| key.0);
+            send(context, &calls.update_info(info), &[]).await
         }
         Command::Rotate { operator } => {
             let operator = keys::parse_account(&operator)?;
@@ -357,10 +390,11 @@ fn text(
         format!("provider {stash} is {state}"),
         format!("  operator {}", provider.operator),
         format!(
-            "  bond {}, {} open jobs for which it answers with {}",
+            "  bond {}, {} open jobs for which it answers with {}, and {} of channels",
             Amount(provider.bond),
             provider.open_jobs,
             Amount(provider.exposure),
+            Amount(provider.channel_exposure),
         ),
         format!(
             "  {} assigned: {} delivered, {} declined, {} missed; score {}",

@@ -2,28 +2,28 @@
 
 mod check;
 mod evidence;
+mod order;
 pub mod record;
+mod recovery;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
-use assay_primitives::{
-    Balance, Claim, Price, RequestHeader, Sampling, SignedVoucher, FORMAT_VERSION,
-};
+use assay_primitives::{Balance, SignedVoucher};
 use codec::{Decode, Encode};
-use sp_core::H256;
 
 use self::record::{Record, Request};
 pub use self::{
     check::{AnchorView, Taken},
     evidence::{Caught, Evidence, Exhibit},
+    order::{Ask, Order},
+    recovery::Recovery,
 };
 use crate::{
     step::{Persistent, Step},
     terms::{fee, window_end, ChannelState, Facts, Floor, Terms},
-    wire::ChannelStatus,
-    SignedHeader, VoucherPair,
+    VoucherPair,
 };
 
 /// How far a request has come, for the user.
@@ -54,30 +54,6 @@ pub struct Payer {
     evidence: Option<Evidence>,
 }
 
-/// What to ask for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ask {
-    /// 32 random bytes for this request alone.
-    pub secret: [u8; 32],
-    /// The prompt's root, salted with `secret`.
-    pub prompt_root: H256,
-    pub prompt_len: u32,
-    pub sampling: Sampling,
-    /// The most output tokens.
-    pub token_limit: u32,
-    /// The provider's offer.
-    pub price: Price,
-}
-
-/// What to send: one header per choice, and the voucher that pays for all of them.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Order {
-    pub headers: Vec<SignedHeader>,
-    /// The number of each header.
-    pub seqs: Vec<u64>,
-    pub voucher: SignedVoucher,
-}
-
 /// Why the user's end does not do something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PayerError {
@@ -91,21 +67,6 @@ pub enum PayerError {
     FeeOverflow,
     #[error("request {0} is not one of the channel's, or it is forgotten")]
     UnknownRequest(u64),
-}
-
-/// What to do when the provider's books and the user's differ.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Recovery {
-    /// The books agree, or differ by what is under way. Try again in a moment; give up if it stays so.
-    InStep,
-    /// The provider lost the highest voucher, or never got it: send it again.
-    Resend(SignedVoucher),
-    /// The provider has receipts that are missing here: fetch those of these requests, give each to
-    /// [`Payer::receipt`], and tell [`Payer::ended`] of those of which the provider has none. Then ask again; give up
-    /// if that brings nothing for a while.
-    Fetch(Vec<u64>),
-    /// No receipt explains what the provider says: [`Payer::give_up`].
-    GiveUp(Caught),
 }
 
 impl Payer {
@@ -245,126 +206,6 @@ impl Payer {
     fn next_seq(&self) -> u64 {
         let last = self.requests.last_key_value();
         last.map_or(self.floor.seq, |(seq, _)| seq.saturating_add(1))
-    }
-
-    /// Orders one answer for each of `asks`: all of them or none.
-    pub fn order(&mut self, asks: &[Ask]) -> Result<Step<'_, Self, Order>, PayerError> {
-        self.check_usable()?;
-        let (mut records, mut headers, mut seqs) = (Vec::new(), Vec::new(), Vec::new());
-        let mut needed = self.rule();
-        for (seq, ask) in (self.next_seq()..).zip(asks) {
-            let most = ask.price.fee(ask.prompt_len, ask.token_limit);
-            most.ok_or(PayerError::FeeOverflow)?;
-            let header = self.pair.sign_header(self.header(seq, ask));
-            let request = Request {
-                seq,
-                header: header.clone(),
-                secret: ask.secret,
-                receipt: None,
-                phase: Phase::Live,
-            };
-            needed = needed.saturating_add(ceiling(&request));
-            records.push(Record::Request(request));
-            headers.push(header);
-            seqs.push(seq);
-        }
-        if needed > self.limit() {
-            return Err(PayerError::Short {
-                needed,
-                limit: self.limit(),
-            });
-        }
-        let voucher = match self.voucher {
-            Some(voucher) if voucher.cumulative >= needed => voucher,
-            _ => {
-                let voucher = self.sign(needed);
-                records.push(Record::Voucher(voucher));
-                voucher
-            }
-        };
-        let order = Order {
-            headers,
-            seqs,
-            voucher,
-        };
-        Ok(Step::new(self, records, order))
-    }
-
-    fn header(&self, seq: u64, ask: &Ask) -> RequestHeader<crate::AccountId> {
-        let id = self.terms.channel;
-        RequestHeader {
-            version: FORMAT_VERSION,
-            genesis: self.terms.genesis,
-            claim: Claim::Channel { id, seq },
-            provider: self.terms.provider,
-            listing: self.terms.listing,
-            prompt_root: ask.prompt_root,
-            prompt_len: ask.prompt_len,
-            sampling: ask.sampling,
-            token_limit: ask.token_limit,
-            input_price: ask.price.input,
-            output_price: ask.price.output,
-        }
-    }
-
-    /// The voucher to sign and send now, if the rule gives more than the last one; as far as deposit and budget
-    /// reach.
-    pub fn voucher(&mut self) -> Option<Step<'_, Self, SignedVoucher>> {
-        self.check_usable().ok()?;
-        let cumulative = self.rule().min(self.limit());
-        if cumulative <= self.cumulative() {
-            return None;
-        }
-        let voucher = self.sign(cumulative);
-        Some(Step::new(self, vec![Record::Voucher(voucher)], voucher))
-    }
-
-    /// By how much deposit or budget fall short of what live requests need; zero if they do not.
-    pub fn shortfall(&self) -> Balance {
-        self.rule().saturating_sub(self.limit())
-    }
-
-    /// The stream of a request broke off, or was cancelled, before its last receipt: nothing more is paid ahead.
-    pub fn cut(&mut self, seq: u64) -> Result<Step<'_, Self, ()>, PayerError> {
-        self.set_phase(seq, Phase::Cut)
-    }
-
-    /// No receipt follows the one that is held; or none is held, and the provider does not know the request or ended
-    /// it without one.
-    pub fn ended(&mut self, seq: u64) -> Result<Step<'_, Self, ()>, PayerError> {
-        self.set_phase(seq, Phase::Ended)
-    }
-
-    fn set_phase(&mut self, seq: u64, phase: Phase) -> Result<Step<'_, Self, ()>, PayerError> {
-        let request = self.requests.get(&seq);
-        let request = request.ok_or(PayerError::UnknownRequest(seq))?;
-        let over = request.phase == Phase::Ended || request.phase == phase;
-        let record = (!over).then(|| {
-            Record::Request(Request {
-                phase,
-                ..request.clone()
-            })
-        });
-        Ok(Step::new(self, record.into_iter().collect(), ()))
-    }
-
-    /// What to do about a status that came with a refusal, or was asked for after a break.
-    pub fn recover(&self, status: &ChannelStatus) -> Recovery {
-        if status.spent > self.spent() {
-            let open = self.requests.values().filter(|r| !is_settled(r));
-            let open: Vec<u64> = open.map(|request| request.seq).collect();
-            return match open.is_empty() {
-                false => Recovery::Fetch(open),
-                true => Recovery::GiveUp(Caught::Overclaimed {
-                    claimed: status.spent,
-                    receipted: self.spent(),
-                }),
-            };
-        }
-        match self.voucher {
-            Some(voucher) if status.accepted < voucher.cumulative => Recovery::Resend(voucher),
-            _ => Recovery::InStep,
-        }
     }
 
     /// Forgets the oldest requests whose receipts were anchored before this block. The effect is the first number

@@ -3,7 +3,7 @@ use codec::{Decode, Encode};
 use sp_core::H256;
 
 use super::*;
-use crate::{fixture::*, SignedReceipt};
+use crate::{fixture::*, ChannelStatus, SignedReceipt};
 
 const FIRST: Balance = 6 + 640;
 

@@ -8,7 +8,7 @@ mod provider;
 mod user;
 mod world;
 
-use assay_channel::{ChannelState, Recovery};
+use assay_channel::{ChannelState, Phase, Recovery};
 use proptest::prelude::*;
 
 use disk::Crash;
@@ -83,11 +83,11 @@ fn event() -> impl Strategy<Value = Event> {
         2 => any::<u8>().prop_map(AskForReceipt),
         1 => Just(AskForStatus),
         2 => any::<u8>().prop_map(Repeat),
-        1 => (any::<bool>(), 90..200u32).prop_map(|(payee, before)| Forget { payee, before }),
+        4 => (any::<bool>(), 100..160u32).prop_map(|(payee, before)| Forget { payee, before }),
         2 => (1..3_000u128).prop_map(TopUp),
         1 => Just(RequestClose),
         2 => Just(Settle),
-        2 => (1..15u32).prop_map(Blocks),
+        4 => (1..15u32).prop_map(Blocks),
         3 => any::<bool>().prop_map(|payee| See { payee }),
         2 => (any::<u8>(), any::<u8>()).prop_map(|(kind, which)| Cheat { kind, which }),
     ]
@@ -153,6 +153,8 @@ proptest! {
         world.check();
         // Both sides have come to the same books, from receipts alone.
         prop_assert_eq!(world.payer.spent(), world.payee.spent());
+        let all_ended = world.payer.requests().all(|request| request.phase == Phase::Ended);
+        prop_assert!(all_ended, "a request stays open");
         let recovery = world.payer.recover(&world.payee.status());
         prop_assert!(matches!(recovery, Recovery::InStep | Recovery::Resend(_)));
         match world.chain.state {

@@ -233,8 +233,12 @@ impl World {
             }
         } else {
             // No message is on its way for as long as a window.
-            let is_request = |message: &ToPayee| matches!(message, ToPayee::Request(..));
-            if self.to_payee.iter().any(is_request) {
+            let open: Vec<u64> = self.unsettled().iter().map(seq).collect();
+            let is_late = |message: &ToPayee| match message {
+                ToPayee::Request(headers, _) => headers.iter().any(|h| open.contains(&seq(h))),
+                _ => false,
+            };
+            if self.to_payee.iter().any(is_late) {
                 return;
             }
             match self.payer_disk.commit(self.payer.forget(before)) {

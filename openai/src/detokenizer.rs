@@ -52,14 +52,17 @@ impl Detokenizer {
             return Ok(String::new());
         }
         let fresh = self.fresh(&text, settled(&text))?;
-        if is_whole {
-            self.window.drain(..self.context);
-        } else {
-            self.window.drain(..self.window.len() - BEGINNING);
-        }
+        let past = match is_whole {
+            true => self.context,
+            false => self.window.len() - BEGINNING,
+        };
+        self.window.drain(..past);
         self.context = self.window.len();
         let text = self.decode(&self.window)?;
-        self.shown = settled(&text).to_owned();
+        self.shown = match is_whole {
+            true => text,
+            false => settled(&text).into(),
+        };
         Ok(fresh)
     }
 

@@ -4,7 +4,17 @@
 //! answers in one piece and as streams. It turns conversations into tokens, checks every field, hands the backend one
 //! [`Order`] per choice, and turns the tokens that come back into text, up to a stop string.
 //!
-//! [`sse`] writes such streams and reads them.
+//! * What is asked of a model goes on by the names of OpenAI's fields, and by `top_k`, `min_p` and
+//!   `repetition_penalty`. What nobody here does (tools, JSON formats, penalties by frequency, images) is refused by its
+//!   name; fields that are not known are ignored.
+//! * A field is refused with the error that official clients expect: its name in `param`, a `code`, and
+//!   `x-should-retry: false` where the same request can never succeed.
+//! * What the backend adds for clients of Assay stands in the field `assay` of a choice or an error: [`Piece`].
+//! * A request with an `Idempotency-Key` that comes again gets the answer of the first time, also while that one is
+//!   being made; a key stands for one request of one client, and errors are not kept.
+//! * A client that leaves cancels its answer.
+//!
+//! [`sse`] writes streams and reads them.
 
 mod answer;
 mod backend;

@@ -154,11 +154,34 @@ fn byte_tokens_become_characters_and_only_the_first_space_is_lost() {
     let (text, _) = answer(&model, &[], single(&tokens), Finish::Length);
     assert_eq!(text, "Hello world! world 🦀🦀é world");
     assert_eq!(text, model.text.decode(&tokens).unwrap());
+    // Not even a long row of tokens without text makes it the first again.
+    let tokens = [&[258][..], &[256; 12], &[259]].concat();
+    let (text, _) = answer(&model, &[], single(&tokens), Finish::Length);
+    assert_eq!(text, "Hello world");
     // Bytes that make a character and then a run that makes none: what was shown stays, and nothing is shown twice.
     let mut tokens: Vec<TokenId> = "é".bytes().map(u32::from).collect();
     tokens.extend([0xff, 258]);
     let (text, _) = answer(&model, &[], single(&tokens), Finish::Length);
     assert_eq!(text, "é\u{fffd} Hello");
+}
+
+#[test]
+fn characters_are_found_among_bytes_that_are_none() {
+    let crab = DEMO.text.raw("🦀").unwrap();
+    let part = crab[3];
+    assert_eq!(crab.len(), 4, "each byte must have its token");
+    for parts in 0..24 {
+        let mut tokens = vec![part; parts];
+        tokens.extend(&crab);
+        tokens.extend([part; 2]);
+        let (text, _) = answer(&DEMO, &[], single(&tokens), Finish::Length);
+        assert_eq!(text, DEMO.text.decode(&tokens).unwrap());
+        assert!(text.contains('🦀'));
+    }
+    // A character whose first byte was the last of many that waited, and nothing after it.
+    let tokens = [100, 100, 100, 180, 100, 98, 160, 100, 130, 100];
+    let (text, _) = answer(&DEMO, &[], single(&tokens), Finish::Length);
+    assert_eq!(text, DEMO.text.decode(&tokens).unwrap());
 }
 
 /// Some text, and ends of tokens and pieces at random.
@@ -167,7 +190,7 @@ fn segments() -> impl Strategy<Value = Vec<(String, bool)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     /// Whatever the tokens and the pieces, and wherever a stop string lies in them.
     #[test]

@@ -87,8 +87,14 @@ impl Client {
     }
 
     pub async fn connect(&self, head: &str, body: &[u8]) -> TcpStream {
+        let head = format!("{head}connection: close\r\n");
+        self.connect_to_stay(&head, body).await
+    }
+
+    /// Whoever answers closes the connection or does not.
+    pub async fn connect_to_stay(&self, head: &str, body: &[u8]) -> TcpStream {
         let mut connection = TcpStream::connect(self.address).await.unwrap();
-        let head = format!("{head}host: tests\r\nconnection: close\r\n\r\n");
+        let head = format!("{head}host: tests\r\n\r\n");
         connection.write_all(head.as_bytes()).await.unwrap();
         connection.write_all(body).await.unwrap();
         connection

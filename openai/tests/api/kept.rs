@@ -95,6 +95,8 @@ async fn whoever_loses_its_connection_may_ask_again() {
             until(&mut lost, r#""text":"J""#).await;
         }
         drop(lost);
+        // So that the server knows that it is gone.
+        tokio::time::sleep(Duration::from_millis(50)).await;
         more.add_permits(1);
         backend.idle().await;
         let again = client.post_with(COMPLETIONS, KEY, &request(stream)).await;

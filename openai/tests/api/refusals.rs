@@ -331,7 +331,7 @@ async fn a_body_that_is_too_long_is_not_read() {
         "POST {CHAT} HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
         10 << 20
     );
-    let response = client.send(&head, b"").await;
+    let response = finish(client.connect_to_stay(&head, b"").await).await;
     assert_eq!(response.status, 413);
     assert_eq!(response.header("connection"), Some("close"));
     assert_eq!(response.json()["error"]["code"], "request_too_large");
@@ -360,7 +360,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     let head = format!(
         "POST {CHAT} HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: 100\r\n"
     );
-    let response = client.send(&head, b"{\"model\":").await;
+    let response = finish(client.connect_to_stay(&head, b"{\"model\":").await).await;
     assert_eq!(response.status, 408);
     assert_eq!(response.header("connection"), Some("close"));
     assert_eq!(response.json()["error"]["code"], "request_timeout");

@@ -181,14 +181,8 @@ impl Worker {
     /// A claim whose nonce is used up, or whose time is over, has moved its money or failed.
     fn note_claimed(&mut self, claim: &Claim, view: &View) {
         let block = view.block.number;
-        let mut missing = claim.amounts.iter().filter(|(id, amount)| {
-            let facts = view.channels.iter().find(|(terms, _)| terms.channel == *id);
-            facts.is_some_and(|(_, facts)| {
-                facts.settled < *amount && facts.state != ChannelState::Closed
-            })
-        });
         let channels = &mut self.state.channels;
-        match missing.next() {
+        match unpaid(&claim.amounts, view) {
             None => {
                 channels.failures = 0;
                 info!(target: LOG, block, channels = claim.amounts.len(), "claim finalized");
@@ -279,6 +273,17 @@ impl Worker {
     }
 }
 
+/// The first of these amounts that the chain has not paid and still could.
+fn unpaid(amounts: &[(ChannelId, u128)], view: &View) -> Option<(ChannelId, u128)> {
+    let open = |(id, amount): &&(ChannelId, u128)| {
+        let facts = view.channels.iter().find(|(terms, _)| terms.channel == *id);
+        facts.is_some_and(|(_, facts)| {
+            facts.settled < *amount && facts.state != ChannelState::Closed
+        })
+    };
+    amounts.iter().find(open).copied()
+}
+
 /// A line for each channel: its last voucher, and how much of it is earned.
 fn lines(claims: &[Settlement]) -> String {
     let line = |claim: &Settlement| {
@@ -302,8 +307,51 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use assay_channel::VoucherPair;
+    use assay_channel::{Facts, Terms, VoucherPair};
     use assay_client::H256;
+
+    #[test]
+    fn a_claim_is_made_again_as_long_as_the_chain_can_pay_it() {
+        let id = |number| ChannelId::repeat_byte(number);
+        let view = |settled, state| {
+            let terms = Terms {
+                genesis: H256::zero(),
+                channel: id(1),
+                provider: [0; 32],
+                listing: H256::zero(),
+                voucher_key: VoucherPair::ed25519(&[1; 32]).public(),
+            };
+            let facts = Facts {
+                deposit: 100,
+                settled,
+                state,
+            };
+            View {
+                block: assay_primitives::Anchor {
+                    number: 1,
+                    hash: H256::zero(),
+                },
+                channels: vec![(terms, facts)],
+                offers: Default::default(),
+                dispute_blocks: 1,
+            }
+        };
+        let amounts = [(id(2), 9), (id(1), 50)];
+        for (settled, state, expected) in [
+            (49, ChannelState::Open, Some((id(1), 50))),
+            (
+                49,
+                ChannelState::Closing { finalize_at: 9 },
+                Some((id(1), 50)),
+            ),
+            (49, ChannelState::Closed, None),
+            (50, ChannelState::Open, None),
+            (60, ChannelState::Open, None),
+        ] {
+            let found = unpaid(&amounts, &view(settled, state));
+            assert_eq!(found, expected, "{settled} {state:?}");
+        }
+    }
 
     /// What `assay channel watch` reads.
     #[test]

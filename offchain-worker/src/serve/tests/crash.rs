@@ -8,10 +8,14 @@ use std::{
     time::Duration,
 };
 
+use assay_channel::record::PayeeRecord;
 use assay_primitives::Finish;
 
 use super::scene::*;
-use crate::ledger::{Change, Evidence, Ledger, Owner, RequestKey};
+use crate::{
+    ledger::{Change, Evidence, Ledger, Owner, RequestKey},
+    serve::Cashier,
+};
 
 async fn again(folder: &Path) -> (Worker, Payer) {
     let worker = Worker::start(&folder.join("ledger.redb"), Setup::default()).await;
@@ -28,6 +32,28 @@ async fn a_voucher_that_was_acknowledged_survives() {
     worker.crash().await;
     let (_worker, payer) = again(folder.path()).await;
     assert_eq!(payer.status().await.accepted, 777);
+}
+
+/// Whoever is answered can rely on it: the disk is never behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_answered_is_on_disk_already() {
+    let folder = tempfile::tempdir().unwrap();
+    let owner = Owner {
+        genesis: GENESIS,
+        provider: PROVIDER,
+    };
+    let ledger = Ledger::open(&folder.path().join("l"), &owner).unwrap();
+    let cashier = Cashier::start(ledger.channels(), operator()).unwrap();
+    let id = channel(1);
+    let told = cashier.ask(move |books| books.observe(view(5, &[(id, open(DEPOSIT, 0))])));
+    told.await.unwrap();
+    for cumulative in 1..30 {
+        let voucher = pair(id).sign_voucher(GENESIS, id, cumulative);
+        let taken = cashier.ask(move |books| books.take_voucher(&voucher));
+        assert!(taken.await.unwrap().is_ok());
+        let records = ledger.channels().records().unwrap();
+        assert_eq!(records[&id], [PayeeRecord::Voucher(voucher)]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -175,6 +175,43 @@ async fn a_client_that_goes_away_finds_its_receipt_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_string_ends_an_answer_with_its_receipt() {
+    let (_folder, _worker, payer) = begin(patient()).await;
+    let ask = |seq, stop: Option<String>| {
+        let mut header = payer.header(0, 60);
+        header.claim = assay_primitives::Claim::Channel { id: payer.id, seq };
+        let mut body = payer.body(0, 60);
+        body["stream"] = json!(false);
+        body["stop"] = json!(stop);
+        let voucher = payer.voucher(2 * fee(60));
+        let request = payer.post(&[payer.sign(header)], &voucher).json(&body);
+        async {
+            request
+                .send()
+                .await
+                .unwrap()
+                .json::<serde_json::Value>()
+                .await
+                .unwrap()
+        }
+    };
+    let whole = ask(0, None).await;
+    let text = whole["choices"][0]["text"].as_str().unwrap();
+    let stop: String = text.chars().skip(12).take(4).collect();
+    let cut = ask(1, Some(stop.clone())).await;
+    let choice = &cut["choices"][0];
+    assert_eq!(choice["finish_reason"], "stop");
+    assert_eq!(choice["text"], text[..text.find(&stop).unwrap()]);
+    let parts: assay_channel::wire::ChunkParts =
+        serde_json::from_value(choice["assay"].clone()).unwrap();
+    let receipt = parts.receipt.unwrap().receipt;
+    assert_eq!(receipt.finish, Finish::Caller);
+    assert_eq!(receipt.output_len as usize, parts.tokens.len());
+    assert!(receipt.output_len < 60);
+    assert_eq!(payer.status().await.spent, fee(60) + receipt.fee);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_choice_has_its_own_header_and_receipt() {
     let (_folder, _worker, payer) = begin(patient()).await;
     let warm = |seq, nonce| {

@@ -5,11 +5,9 @@ use serde_json::{Map, Value};
 
 use crate::{
     fields::{must_be, Fields},
-    request::{is_empty, token_limit, Prompts, Request},
+    request::{is_empty, token_limit, Prompts, Request, MAX_TOP_LOGPROBS},
     ApiError, Limits,
 };
-
-const MAX_TOP_LOGPROBS: u8 = 20;
 
 pub fn read(fields: &Fields, limits: &Limits) -> Result<Request, ApiError> {
     for name in ["tools", "functions"] {

@@ -5,14 +5,12 @@ use serde_json::Value;
 
 use crate::{
     fields::{must_be, whole, Fields},
-    request::{token_limit, Prompt, Prompts, Request},
+    request::{token_limit, Prompt, Prompts, Request, MAX_TOP_LOGPROBS},
     ApiError, Limits,
 };
 
 /// The limit where none is named, as everybody has it for this endpoint.
 const DEFAULT_MAX_TOKENS: u32 = 16;
-
-const MAX_LOGPROBS: u8 = 5;
 
 pub fn read(fields: &Fields, limits: &Limits) -> Result<Request, ApiError> {
     fields.refuse("echo", |value| value == false)?;
@@ -20,7 +18,7 @@ pub fn read(fields: &Fields, limits: &Limits) -> Result<Request, ApiError> {
     fields.refuse("best_of", |value| value == 1)?;
     let prompts = prompts(fields.value("prompt"))?;
     let max_tokens = token_limit(fields, "max_tokens")?.unwrap_or(DEFAULT_MAX_TOKENS);
-    let logprobs = fields.whole("logprobs", 0..=MAX_LOGPROBS)?;
+    let logprobs = fields.whole("logprobs", 0..=MAX_TOP_LOGPROBS)?;
     Request::read(
         fields,
         Prompts::Plain(prompts),

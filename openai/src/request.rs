@@ -1,14 +1,17 @@
 //! What both endpoints are asked in the same words.
 
+use assay_client::text::Message;
 use assay_primitives::{Sampling, SamplingError, TokenId, PPM_ONE};
 use serde_json::{Map, Value};
-
-use assay_client::text::Message;
 
 use crate::{
     fields::{must_be, Fields},
     ApiError, Limits,
 };
+
+/// The most likeliest tokens to show for each token; the same for both endpoints, since whoever serves chats may buy
+/// completions.
+pub const MAX_TOP_LOGPROBS: u8 = 20;
 
 const MAX_STOPS: usize = 4;
 const MAX_STOP_BYTES: usize = 512;

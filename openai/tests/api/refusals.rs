@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use assay_openai::{ApiError, Limits};
+use assay_primitives::Finish;
 use axum::http::StatusCode;
 use serde_json::{json, Value};
 
@@ -8,7 +9,6 @@ use crate::{
     backend::{end, Scripted, MODEL},
     client::{finish, Client, CHAT, COMPLETIONS},
 };
-use assay_primitives::Finish;
 
 /// A request that would be answered, with this field changed.
 fn request(path: &str, field: &str, value: Value) -> Value {
@@ -142,7 +142,7 @@ async fn what_asks_for_nothing_more_is_taken() {
         ("echo", json!(false)),
         ("suffix", json!(null)),
         ("best_of", json!(1)),
-        ("logprobs", json!(5)),
+        ("logprobs", json!(20)),
     ] {
         let response = client
             .post(COMPLETIONS, &request(COMPLETIONS, field, value.clone()))
@@ -255,7 +255,7 @@ async fn a_field_of_another_type_or_out_of_its_range_is_refused() {
         ("prompt", json!([1536])),
         ("prompt", json!({})),
         ("prompt", json!(vec!["a"; 9])),
-        ("logprobs", json!(6)),
+        ("logprobs", json!(21)),
         ("logprobs", json!(true)),
     ] {
         assert_eq!(

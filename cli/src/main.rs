@@ -5,10 +5,13 @@
 //! cannot be reached or is another one.
 
 mod balance;
+mod channel;
 mod context;
+mod devnet;
 mod doctor;
 mod failure;
 mod funds;
+mod gateway;
 mod job;
 mod listing;
 mod model;
@@ -48,6 +51,9 @@ enum Command {
     /// Submit jobs and look after them.
     #[command(subcommand)]
     Job(job::Command),
+    /// Open payment channels, look after them, and settle what they owe.
+    #[command(subcommand)]
+    Channel(channel::Command),
     /// Compute an answer again, and say whether every token is right.
     Verify(verify::Args),
     /// Make exact models, list models, and collect their royalties.
@@ -56,6 +62,11 @@ enum Command {
     /// Sell inference.
     #[command(subcommand)]
     Provider(provider::Command),
+    /// Serve official OpenAI clients on this machine, with answers bought from providers.
+    Gateway(Box<gateway::Args>),
+    /// Start and stop a whole network on this machine.
+    #[command(subcommand)]
+    Devnet(devnet::Command),
     /// Show what accounts own, hold and have locked up.
     Balance(balance::Args),
     /// Send ASY to another account.
@@ -80,9 +91,12 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run::run(context, args).await,
         Command::Job(command) => job::run(context, command).await,
+        Command::Channel(command) => channel::run(context, command).await,
         Command::Verify(args) => verify::run(context, args).await,
         Command::Model(command) => model::run(context, command).await,
         Command::Provider(command) => provider::run(context, command).await,
+        Command::Gateway(args) => gateway::run(context, *args).await,
+        Command::Devnet(command) => devnet::run(context, command).await,
         Command::Balance(args) => balance::run(context, args).await,
         Command::Transfer(args) => transfer::run(context, args).await,
         Command::Doctor => doctor::run(context).await,

@@ -1,0 +1,100 @@
+//! A gateway of one's own: official OpenAI clients ask it, and it buys the answers from providers, in
+//! payment channels of the user's account.
+//!
+//! * [`market`] is the chain, [`choice`] picks the provider, [`channels`] holds the money within the budget,
+//!   [`store`] is what must not be forgotten.
+//! * [`buy`] gets one answer, from one provider after the other if need be; [`upstream`] talks to a
+//!   provider's server, over [`tls`] whose key is pinned on the chain.
+//! * [`recheck`] computes a share of the answers again; [`evidence`] keeps what providers were caught at.
+//! * [`serve`] is what clients see, [`status`] what the user asks.
+
+mod backend;
+mod books;
+mod buy;
+pub mod channels;
+pub mod choice;
+mod evidence;
+pub mod market;
+mod metrics;
+mod models;
+mod recheck;
+mod serve;
+mod shop;
+pub mod status;
+pub mod store;
+mod tls;
+mod upstream;
+
+use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use tokio::sync::watch;
+
+pub use self::{
+    channels::{Channels, Policy},
+    market::{ChainMarket, Market},
+    serve::check_address,
+    shop::Terms,
+    status::Report,
+    store::{Owner, Store, StoreError},
+};
+
+/// In the data folder: where the running gateway listens.
+const ADDRESS: &str = "address";
+
+/// How a gateway is set up.
+pub struct Config {
+    pub listen: SocketAddr,
+    /// What clients have to send as their API key.
+    pub api_key: Option<String>,
+    /// Folder of the store and the evidence.
+    pub data: PathBuf,
+    /// Folders of the models that can be asked.
+    pub model_dirs: Vec<PathBuf>,
+    pub terms: Terms,
+}
+
+/// The store in `data`, of this account on this chain.
+pub fn open_store(data: &std::path::Path, market: &dyn Market) -> Result<Store, StoreError> {
+    let owner = Owner {
+        genesis: market.genesis(),
+        account: market.account().0,
+    };
+    Store::open(data, &owner)
+}
+
+/// Runs a gateway until `stop` says true. `ready` is told once it serves.
+pub async fn run(
+    market: Arc<dyn Market>,
+    config: Config,
+    stop: watch::Receiver<bool>,
+    ready: impl FnOnce(SocketAddr),
+) -> anyhow::Result<()> {
+    serve::check_address(config.listen, config.api_key.is_some())?;
+    let folders = models::open(&config.model_dirs)?;
+    let listener = serve::bind(config.listen).await?;
+    let store = Arc::new(open_store(&config.data, &*market)?);
+    let shop = shop::Shop::new(market, store, folders, config.terms)?;
+    shop.refresh().await?;
+    let address = listener.local_addr().context("the server's address")?;
+    let noted = config.data.join(ADDRESS);
+    fs::write(&noted, address.to_string())
+        .with_context(|| format!("{} cannot be written", noted.display()))?;
+    let watching = [
+        tokio::spawn(shop.clone().watch()),
+        tokio::spawn(books::mend(shop.clone())),
+    ];
+    ready(address);
+    let served = serve::serve(listener, shop, config.api_key, stop).await;
+    for task in watching {
+        task.abort();
+    }
+    // Whoever asks next asks the store.
+    let _ = fs::remove_file(noted);
+    served
+}
+
+/// Where the gateway with this data folder listens, if one runs.
+pub fn address(data: &std::path::Path) -> Option<SocketAddr> {
+    fs::read_to_string(data.join(ADDRESS)).ok()?.parse().ok()
+}

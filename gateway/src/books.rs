@@ -1,0 +1,165 @@
+//! Receipts that did not come with their stream: asked for afterwards, also after a crash, so that books
+//! here and there agree.
+
+use std::{sync::Arc, time::Duration};
+
+use assay_channel::{AnchorView, Caught, Taken};
+use assay_client::AccountId32;
+use assay_primitives::TokenId;
+
+use crate::{
+    channels::{Line, MoneyError},
+    choice::Offer,
+    shop::Shop,
+    store::{Spending, Stage},
+    upstream::{Chunk, Failed, Worker},
+};
+
+/// How often requests that were cut are looked at.
+const EVERY: Duration = Duration::from_secs(15);
+
+/// What a provider says of a request.
+pub enum Fetched {
+    /// It may still sign more, or cannot be asked.
+    Open,
+    /// No further receipt follows. The operator that signed the last one, if it came now.
+    Ended(Option<AccountId32>),
+    Caught(Caught),
+}
+
+/// Asks for the last receipt of a request of which `tokens` are here.
+pub async fn fetch(
+    shop: &Shop,
+    worker: &Worker,
+    line: &Line,
+    seq: u64,
+    tokens: &[TokenId],
+) -> Result<Fetched, MoneyError> {
+    let stored = match worker.receipt(seq, &line.proof()).await {
+        Ok(stored) => stored,
+        Err(Failed::Refused { status: 404, .. }) => {
+            line.ended(seq)?;
+            return Ok(Fetched::Ended(None));
+        }
+        Err(_) => return Ok(Fetched::Open),
+    };
+    let Some(signed) = stored.receipt else {
+        if !stored.ended {
+            return Ok(Fetched::Open);
+        }
+        line.ended(seq)?;
+        return Ok(Fetched::Ended(None));
+    };
+    let provider = AccountId32(line.channel().provider);
+    // It may have been signed long ago.
+    let view = shop
+        .anchor(provider, signed.receipt.anchor, u32::MAX)
+        .await?;
+    let operator = match view {
+        AnchorView::Good { operator } => Some(AccountId32(operator)),
+        _ => None,
+    };
+    let taken = line.receipt(seq, signed, view, tokens, stored.ended)?;
+    Ok(match taken {
+        Ok(Taken::Held | Taken::Old) if stored.ended => Fetched::Ended(operator),
+        Ok(Taken::TokensMissing) if stored.ended => return replay(shop, worker, line, seq).await,
+        Ok(_) => Fetched::Open,
+        Err(caught) => Fetched::Caught(caught),
+    })
+}
+
+/// Asks for the answer again, which is free of charge: the receipt is over more tokens than came.
+async fn replay(
+    shop: &Shop,
+    worker: &Worker,
+    line: &Line,
+    seq: u64,
+) -> Result<Fetched, MoneyError> {
+    let (Some(header), Some(body)) = (line.header(seq), line.kept_body(seq)?) else {
+        return Ok(Fetched::Open);
+    };
+    let Ok(mut answer) = worker.ask(&header, &line.proof(), &body).await else {
+        return Ok(Fetched::Open);
+    };
+    let (mut tokens, mut receipt) = (Vec::new(), None);
+    loop {
+        match answer.next().await {
+            Ok(Chunk::Tokens(parts, _)) => {
+                tokens.extend(parts.tokens);
+                receipt = parts.receipt.or(receipt);
+            }
+            Ok(Chunk::Done) => break,
+            Err(_) => return Ok(Fetched::Open),
+        }
+        if tokens.len() > header.header.token_limit as usize {
+            return Ok(Fetched::Open);
+        }
+    }
+    let Some(signed) = receipt else {
+        return Ok(Fetched::Open);
+    };
+    let provider = AccountId32(line.channel().provider);
+    let view = shop
+        .anchor(provider, signed.receipt.anchor, u32::MAX)
+        .await?;
+    Ok(match line.receipt(seq, signed, view, &tokens, true)? {
+        Ok(Taken::Held | Taken::Old) => Fetched::Ended(None),
+        Ok(Taken::TokensMissing) => Fetched::Open,
+        Err(caught) => Fetched::Caught(caught),
+    })
+}
+
+/// Looks after requests that were cut, for ever: after a crash, or while their provider was away.
+pub async fn mend(shop: Arc<Shop>) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        for line in shop.channels.lines() {
+            if let Err(error) = mend_line(&shop, &line).await {
+                tracing::warn!(target: "assay_gateway", channel = ?line.id(), %error, "books differ");
+            }
+        }
+    }
+}
+
+async fn mend_line(shop: &Shop, line: &Line) -> anyhow::Result<()> {
+    let channel = line.channel();
+    let cut = line.cut_requests();
+    if cut.is_empty() || channel.stage == Stage::Closed {
+        return Ok(());
+    }
+    let offer = shop
+        .seen()
+        .facts
+        .offers
+        .iter()
+        .find(|offer: &&Offer| offer.provider.0 == channel.provider && offer.epoch == channel.epoch)
+        .cloned();
+    let Some(offer) = offer else {
+        return Ok(());
+    };
+    let worker = shop.worker(&offer)?;
+    for seq in cut {
+        // What a stream has brought, its own end looks after; here its tokens are gone.
+        if line.is_streaming(seq) {
+            continue;
+        }
+        match fetch(shop, &worker, line, seq, &[]).await? {
+            Fetched::Open => {}
+            Fetched::Caught(_) => shop.keep_evidence(),
+            Fetched::Ended(_) => {
+                let Some((header, signed)) = line.request(seq) else {
+                    continue;
+                };
+                let cost = Spending {
+                    requests: 1,
+                    prompt_tokens: header.header.prompt_len.into(),
+                    output_tokens: signed.receipt.output_len.into(),
+                    fees: signed.receipt.fee,
+                };
+                shop.store
+                    .put_answer(&line.id(), seq, &channel.model, b"", &cost)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,327 @@
+//! The part of an answer that comes from one provider.
+
+use std::time::{Duration, Instant};
+
+use assay_channel::{AnchorView, Ask, Caught, SignedReceipt};
+use assay_client::AccountId32;
+use assay_openai::{Piece, Token};
+use assay_primitives::{salted_token_root, Finish, Sampling, Side, TokenId, PPM_ONE};
+use serde_json::{json, Value};
+
+use super::{
+    purchase::Purchase,
+    request::{Leg, Ran, Request},
+    settle::{recovered, Paying},
+};
+use crate::{
+    channels::MoneyError,
+    choice::Offer,
+    shop::ANCHOR_AGE,
+    upstream::{Answer, Chunk, Failed, Logprob},
+};
+
+/// How often a refused request is put right and sent again.
+const ATTEMPTS: u32 = 12;
+/// How long a provider may take to see a channel that is final for us.
+const UNSEEN: Duration = Duration::from_secs(45);
+
+/// Buys as much of the rest of the answer as this provider gives.
+pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
+    let worker = match purchase.shop.worker(offer) {
+        Ok(worker) => worker,
+        Err(error) => return (Ran::Failed(format!("{}: {error}", offer.provider)), None),
+    };
+    let prompt = [&purchase.order.prompt[..], &purchase.output].concat();
+    let secret: [u8; 32] = rand::random();
+    let need = purchase.need();
+    let ask = Ask {
+        secret,
+        prompt_root: salted_token_root(&secret, Side::Prompt, &prompt),
+        prompt_len: need.prompt_len,
+        sampling: purchase.order.sampling,
+        token_limit: need.token_limit,
+        price: offer.price,
+    };
+    let ordered = purchase
+        .shop
+        .channels
+        .order(offer, &purchase.model.id, ask, purchase.at_most)
+        .await;
+    let (line, order) = match ordered {
+        Ok(ordered) => ordered,
+        Err(error @ (MoneyError::Budget { .. } | MoneyError::Overflow)) => {
+            return (Ran::NoMoney(error), None)
+        }
+        Err(error) => return (Ran::Failed(format!("{}: {error}", offer.provider)), None),
+    };
+    let (Some(header), Some(seq)) = (order.headers.into_iter().next(), order.seqs.first()) else {
+        return (Ran::Failed("nothing was ordered".into()), None);
+    };
+    // Where the budget was short, the answer is as long as it reaches for.
+    let output = purchase.output.len() as u32;
+    purchase.limit = output.saturating_add(header.header.token_limit);
+    let mut request = Request {
+        worker,
+        line,
+        offer,
+        seq: *seq,
+        header,
+        secret,
+        prompt,
+        tokens: Vec::new(),
+        signer: None,
+    };
+    request.line.streaming(request.seq, true);
+    let ran = request.run(purchase).await;
+    let ran = request.settle(purchase, ran).await;
+    request.line.streaming(request.seq, false);
+    let held = request.line.held(request.seq);
+    let leg = Leg {
+        offer: offer.clone(),
+        channel: request.line.id(),
+        seq: request.seq,
+        tokens: request.tokens.len() as u32,
+        fee: held.map_or(0, |signed| signed.receipt.fee),
+    };
+    (ran, Some(leg))
+}
+
+impl Request<'_> {
+    async fn run(&mut self, purchase: &mut Purchase) -> Ran {
+        let asked = Instant::now();
+        let mut answer = match self.ask(purchase).await {
+            Ok(answer) => answer,
+            Err(ran) => return ran,
+        };
+        purchase.begin();
+        let paying = Paying::start(self.worker.clone());
+        let (enough, pieces) = (purchase.order.enough.clone(), purchase.pieces.clone());
+        loop {
+            let chunk = tokio::select! {
+                chunk = answer.next() => chunk,
+                () = enough.notified() => return Ran::Stopped,
+                () = pieces.closed() => return Ran::Stopped,
+            };
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(failed) => return self.failed(&failed),
+            };
+            let Chunk::Tokens(parts, logprobs) = chunk else {
+                return self.done();
+            };
+            if self.tokens.is_empty() && !parts.tokens.is_empty() {
+                let latency = asked.elapsed();
+                purchase.shop.metrics.first_token(latency);
+                let mut experience = purchase.shop.experience();
+                experience.answered(self.offer.provider, latency);
+            }
+            if let Err(ran) = self.take_tokens(purchase, &parts.tokens) {
+                return ran;
+            }
+            if let Some(receipt) = parts.receipt {
+                if let Err(ran) = self.take_receipt(purchase, receipt).await {
+                    return ran;
+                }
+                match self.line.voucher() {
+                    Ok(Some(voucher)) => paying.send(voucher),
+                    Ok(None) => {}
+                    Err(error) => return Ran::NoMoney(error.into()),
+                }
+            }
+            if parts.tokens.is_empty() {
+                continue;
+            }
+            if self.signer.is_none() {
+                // The first receipt comes before the first token; without it nobody answers for this one.
+                let sent = self.tokens.len() as u32;
+                let caught = Caught::Withheld { sent, receipted: 0 };
+                return self.give_up(caught, Some((self.seq, &self.tokens)));
+            }
+            purchase.output.extend(&parts.tokens);
+            let piece = Piece::Tokens {
+                tokens: shown(&parts.tokens, logprobs),
+                assay: Some(json!({ "tokens": parts.tokens })),
+            };
+            if pieces.send(Ok(piece)).await.is_err() {
+                return Ran::Stopped;
+            }
+        }
+    }
+
+    /// Sends the request, and puts right what the provider says is wrong with channel or voucher.
+    async fn ask(&mut self, purchase: &Purchase) -> Result<Answer, Ran> {
+        let body = self.body(purchase);
+        let kept = self.line.keep_body(self.seq, &body);
+        kept.map_err(|error| Ran::NoMoney(error.into()))?;
+        let start = Instant::now();
+        let mut attempt = 0u32;
+        loop {
+            // Books that were brought together may allow a higher one.
+            let raised = self.line.voucher();
+            let raised = raised.map_err(|error| Ran::NoMoney(error.into()))?;
+            let voucher = raised.unwrap_or_else(|| self.line.proof());
+            let asked = self.worker.ask(&self.header, &voucher, &body);
+            let failed = match asked.await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            let Failed::Payment { code, owed, .. } = &failed else {
+                return Err(self.failed(&failed));
+            };
+            attempt = attempt.saturating_add(1);
+            let unseen = code == "channel_not_found" && start.elapsed() < UNSEEN;
+            if unseen {
+                // Its node may not have the block yet that made the channel final for us.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+            let known = match (code.as_str(), owed) {
+                ("insufficient_voucher" | "amount_exceeds_deposit", Some(owed)) => owed,
+                _ => return Err(self.refused(code, &failed)),
+            };
+            if attempt >= ATTEMPTS || !recovered(self, purchase, &known.channel).await {
+                return Err(self.failed(&failed));
+            }
+        }
+    }
+
+    /// A refusal that another attempt does not change.
+    fn refused(&self, code: &str, failed: &Failed) -> Ran {
+        let retired = match code {
+            "channel_not_found" | "channel_closed" | "channel_closing" | "used_seq" => self
+                .line
+                .retire(&format!("its provider refuses it: {code}")),
+            _ => Ok(()),
+        };
+        match retired {
+            Ok(()) => self.failed(failed),
+            Err(error) => Ran::NoMoney(error.into()),
+        }
+    }
+
+    fn body(&self, purchase: &Purchase) -> Value {
+        let header = &self.header.header;
+        let Sampling {
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+            penalty,
+            nonce,
+        } = header.sampling;
+        let decimal = |ppm: u32| f64::from(ppm) / f64::from(PPM_ONE);
+        let mut body = json!({
+            "model": header.listing,
+            "prompt": self.prompt,
+            "max_tokens": header.token_limit,
+            "stream": true,
+            "temperature": decimal(temperature),
+            "top_k": top_k,
+            "top_p": decimal(top_p),
+            "min_p": decimal(min_p),
+            "repetition_penalty": decimal(penalty),
+            "seed": nonce,
+            "assay": { "secret": format!("0x{}", hex::encode(self.secret)) },
+        });
+        if let Some(logprobs) = purchase.order.logprobs {
+            body["logprobs"] = logprobs.into();
+        }
+        body
+    }
+
+    fn failed(&self, failed: &Failed) -> Ran {
+        let provider = self.offer.provider;
+        match failed {
+            Failed::Busy(pause) => Ran::Busy(*pause),
+            other => Ran::Failed(format!("{provider}: {other}")),
+        }
+    }
+
+    fn take_tokens(&mut self, purchase: &Purchase, tokens: &[TokenId]) -> Result<(), Ran> {
+        let stops = &purchase.model.text.stop_tokens;
+        let over = self.tokens.last().is_some_and(|last| stops.contains(last));
+        let inside = tokens.len().saturating_sub(1);
+        let stops_inside = tokens
+            .iter()
+            .take(inside)
+            .any(|token| stops.contains(token));
+        let known = tokens
+            .iter()
+            .all(|token| *token < purchase.model.text.vocabulary);
+        let length = self.tokens.len().saturating_add(tokens.len());
+        let fits = length <= self.header.header.token_limit as usize;
+        if !tokens.is_empty() && (over || stops_inside || !known || !fits) {
+            return Err(Ran::Failed(format!(
+                "{}: it sends tokens that cannot be the answer's",
+                self.offer.provider
+            )));
+        }
+        self.tokens.extend(tokens);
+        Ok(())
+    }
+
+    async fn take_receipt(
+        &mut self,
+        purchase: &Purchase,
+        signed: SignedReceipt,
+    ) -> Result<(), Ran> {
+        let anchor = signed.receipt.anchor;
+        let view = purchase
+            .shop
+            .anchor(self.offer.provider, anchor, ANCHOR_AGE)
+            .await;
+        let view = view.map_err(|error| Ran::Failed(error.to_string()))?;
+        let finish = signed.receipt.finish;
+        let stops = &purchase.model.text.stop_tokens;
+        let ends_with_stop = self.tokens.last().is_some_and(|last| stops.contains(last));
+        let last = finish != Finish::Caller;
+        if finish == Finish::Eos && !ends_with_stop {
+            let about = Some((self.seq, &self.tokens[..]));
+            return Err(self.give_up(Caught::WrongFinish, about));
+        }
+        match self
+            .line
+            .receipt(self.seq, signed, view, &self.tokens, last)
+        {
+            Ok(Ok(_)) => {
+                if let AnchorView::Good { operator } = view {
+                    self.signer = Some(AccountId32(operator));
+                }
+                Ok(())
+            }
+            Ok(Err(caught)) => Err(self.caught(&caught)),
+            Err(error) => Err(Ran::NoMoney(error)),
+        }
+    }
+
+    /// The stream is whole. What its last receipt says is the end.
+    fn done(&self) -> Ran {
+        let held = self.line.held(self.seq).map(|signed| signed.receipt);
+        let finish = held
+            .filter(|receipt| receipt.output_len as usize == self.tokens.len())
+            .map(|receipt| receipt.finish);
+        match finish {
+            Some(finish @ (Finish::Eos | Finish::Length)) => Ran::Finished(finish),
+            Some(Finish::Caller) | None => Ran::Failed(format!(
+                "{}: it ended the answer after {} tokens",
+                self.offer.provider,
+                self.tokens.len()
+            )),
+        }
+    }
+}
+
+/// The tokens for the client, with log-probabilities where the provider gave them for each.
+fn shown(tokens: &[TokenId], logprobs: Vec<Logprob>) -> Vec<Token> {
+    let complete = logprobs.len() == tokens.len();
+    let mut logprobs = logprobs.into_iter().filter(|_| complete);
+    let shown = tokens.iter().map(|id| match logprobs.next() {
+        Some(Logprob { logprob, top }) => Token {
+            id: *id,
+            logprob: Some(logprob),
+            top,
+        },
+        None => Token::from(*id),
+    });
+    shown.collect()
+}

@@ -1,0 +1,41 @@
+use std::sync::Arc;
+
+use assay_openai::{ApiError, Order, Piece};
+use assay_primitives::TokenId;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{choice::Need, models::Model, shop::Shop};
+
+/// An answer that is being bought.
+pub struct Purchase {
+    pub shop: Arc<Shop>,
+    pub model: Model,
+    pub order: Order,
+    /// The most tokens of the answer, and whether fewer will do where the budget is short.
+    pub limit: u32,
+    pub at_most: bool,
+    /// All tokens so far.
+    pub output: Vec<TokenId>,
+    pub pieces: mpsc::Sender<Result<Piece, ApiError>>,
+    /// Told once a provider has taken the request, or that none does.
+    pub begun: Option<oneshot::Sender<Result<(), ApiError>>>,
+}
+
+impl Purchase {
+    /// A provider has taken the request.
+    pub fn begin(&mut self) {
+        if let Some(begun) = self.begun.take() {
+            let _ = begun.send(Ok(()));
+        }
+    }
+
+    pub fn need(&self) -> Need {
+        let output = self.output.len() as u32;
+        Need {
+            prompt_len: (self.order.prompt.len() as u32).saturating_add(output),
+            token_limit: self.limit.saturating_sub(output),
+            max_price: self.shop.terms.max_price,
+            sealed: self.shop.terms.seal,
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! What follows a request: vouchers on their way, the last receipt, the books.
+
+use std::time::Duration;
+
+use assay_channel::{wire::ChannelStatus, Caught, Recovery};
+use assay_client::{
+    answer::{Answer, ListedModel, Origin},
+    SignedReceipt, H256,
+};
+use assay_primitives::{RequestHeader, SignedVoucher, RECEIPT_TOKENS};
+use codec::Encode;
+use tokio::{sync::watch, task::JoinHandle};
+
+use super::{
+    purchase::Purchase,
+    request::{Ran, Request},
+};
+use crate::{
+    books::{self, Fetched},
+    recheck::Suspect,
+    store::Spending,
+    upstream::Worker,
+};
+
+/// Pauses between attempts to fetch the last receipt of a request that broke off.
+const FETCH: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
+const RESEND: Duration = Duration::from_secs(1);
+
+/// Sends vouchers beside the answer's stream, the highest one first. Ends with the stream.
+pub struct Paying {
+    highest: watch::Sender<Option<SignedVoucher>>,
+    task: JoinHandle<()>,
+}
+
+impl Paying {
+    pub fn start(worker: Worker) -> Self {
+        let (highest, mut vouchers) = watch::channel(None::<SignedVoucher>);
+        let task = tokio::spawn(async move {
+            while vouchers.changed().await.is_ok() {
+                loop {
+                    let Some(voucher) = *vouchers.borrow_and_update() else {
+                        break;
+                    };
+                    let Err(failed) = worker.pay(&voucher).await else {
+                        break;
+                    };
+                    tracing::warn!(target: "assay_gateway", %failed, "a voucher was not taken");
+                    tokio::time::sleep(RESEND).await;
+                }
+            }
+        });
+        Self { highest, task }
+    }
+
+    pub fn send(&self, voucher: SignedVoucher) {
+        self.highest.send_replace(Some(voucher));
+    }
+}
+
+impl Drop for Paying {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Whether the books could be brought together after a refusal, so that asking again makes sense.
+pub async fn recovered(request: &Request<'_>, purchase: &Purchase, status: &ChannelStatus) -> bool {
+    match request.line.recover(status) {
+        Recovery::InStep => {
+            tokio::time::sleep(RESEND).await;
+            true
+        }
+        Recovery::Resend(voucher) => request.worker.pay(&voucher).await.is_ok(),
+        Recovery::Fetch(seqs) => {
+            for seq in seqs.into_iter().filter(|seq| *seq != request.seq) {
+                // Its tokens are gone with the process that received them, or its own end looks after it.
+                let (shop, worker, line) = (&purchase.shop, &request.worker, &request.line);
+                if line.is_streaming(seq) {
+                    continue;
+                }
+                match books::fetch(shop, worker, line, seq, &[]).await {
+                    Ok(Fetched::Ended(_)) => {}
+                    // It may still be at it.
+                    Ok(Fetched::Open) => tokio::time::sleep(RESEND).await,
+                    Ok(Fetched::Caught(_)) | Err(_) => return false,
+                }
+            }
+            true
+        }
+        Recovery::GiveUp(caught) => {
+            request.give_up(caught, None);
+            false
+        }
+    }
+}
+
+impl Request<'_> {
+    /// After the stream, however it ended: the last receipt, what the answer cost, and perhaps a check of
+    /// it.
+    pub async fn settle(&mut self, purchase: &Purchase, ran: Ran) -> Ran {
+        let ran = match ran {
+            // Its last receipt came with the stream, or there is nothing to be said to it any more.
+            over @ (Ran::Finished(_) | Ran::Caught(_)) => over,
+            broken => match self.close_books(purchase).await {
+                Ok(()) => broken,
+                Err(ran) => ran,
+            },
+        };
+        if let Err(error) = self.keep(purchase) {
+            tracing::error!(target: "assay_gateway", %error, "an answer cannot be kept");
+        }
+        ran
+    }
+
+    /// The request broke off, or was ended here: nothing more is paid ahead, and what the provider signed
+    /// last is fetched.
+    async fn close_books(&mut self, purchase: &Purchase) -> Result<(), Ran> {
+        self.line.cut(self.seq).map_err(Ran::NoMoney)?;
+        for pause in FETCH {
+            let fetched = books::fetch(
+                &purchase.shop,
+                &self.worker,
+                &self.line,
+                self.seq,
+                &self.tokens,
+            );
+            match fetched.await.map_err(Ran::NoMoney)? {
+                Fetched::Open => tokio::time::sleep(pause).await,
+                Fetched::Caught(caught) => return Err(self.caught(&caught)),
+                Fetched::Ended(signer) => {
+                    self.signer = signer.or(self.signer);
+                    return self.check_withheld();
+                }
+            }
+        }
+        // It cannot be reached; what it may claim stays reserved until it can.
+        Ok(())
+    }
+
+    /// A provider that dies between two receipts has given tokens for nothing. One that has not signed
+    /// when it should have has not died.
+    fn check_withheld(&self) -> Result<(), Ran> {
+        let held = self.line.held(self.seq);
+        let receipted = held.as_ref().map_or(0, |signed| signed.receipt.output_len);
+        let sent = self.tokens.len() as u32;
+        let before_the_first = held.is_none() && sent > 0;
+        if before_the_first || sent > receipted.saturating_add(RECEIPT_TOKENS) {
+            let caught = Caught::Withheld { sent, receipted };
+            return Err(self.give_up(caught, Some((self.seq, &self.tokens))));
+        }
+        Ok(())
+    }
+
+    /// Writes down what was bought.
+    fn keep(&self, purchase: &Purchase) -> anyhow::Result<()> {
+        // What it costs in the end is not known yet.
+        if self.line.is_open(self.seq) && self.line.evidence().is_none() {
+            return Ok(());
+        }
+        let Some(signed) = self.line.held(self.seq) else {
+            return Ok(());
+        };
+        let header = &self.header.header;
+        let receipt = &signed.receipt;
+        let cost = Spending {
+            requests: 1,
+            prompt_tokens: header.prompt_len.into(),
+            output_tokens: receipt.output_len.into(),
+            fees: receipt.fee,
+        };
+        let shop = &purchase.shop;
+        let model = &purchase.model;
+        shop.metrics.bought(
+            &model.id,
+            header.prompt_len,
+            receipt.output_len,
+            receipt.fee,
+        );
+        let answer = self.answer(purchase, &signed);
+        let json = answer.as_ref().map(|answer| answer.to_json().to_string());
+        let json = json.unwrap_or_default();
+        let id = self.line.id();
+        shop.store
+            .put_answer(&id, self.seq, &model.id, json.as_bytes(), &cost)?;
+        if let Some(answer) = answer.filter(|_| model.exact) {
+            shop.consider(|| Suspect {
+                folder: model.folder.clone(),
+                name: format!("{id:?}-{}", self.seq),
+                answer,
+            });
+        }
+        Ok(())
+    }
+
+    /// The answer as far as the last receipt goes; none if its tokens are not all there.
+    fn answer(&self, purchase: &Purchase, signed: &assay_channel::SignedReceipt) -> Option<Answer> {
+        let header = &self.header.header;
+        let listed = purchase.model.listing(&header.listing)?;
+        let output = self.tokens.get(..signed.receipt.output_len as usize)?;
+        // Who signed was checked when the receipt was taken.
+        let operator = self.signer?;
+        Some(Answer {
+            header: RequestHeader {
+                version: header.version,
+                genesis: header.genesis,
+                claim: header.claim,
+                provider: self.offer.provider,
+                listing: header.listing,
+                prompt_root: header.prompt_root,
+                prompt_len: header.prompt_len,
+                sampling: header.sampling,
+                token_limit: header.token_limit,
+                input_price: header.input_price,
+                output_price: header.output_price,
+            },
+            origin: Origin::Channel {
+                secret: H256(self.secret),
+                key: self.line.voucher_key(),
+                signature: self.header.signature,
+            },
+            seed: assay_channel::seed(&header.hash()),
+            model: ListedModel {
+                root: purchase.model.root,
+                publisher: listed.publisher,
+                royalty: listed.royalty,
+                profile: if purchase.model.exact {
+                    "exact"
+                } else {
+                    "unverified"
+                }
+                .into(),
+                stop_tokens: purchase.model.text.stop_tokens.clone(),
+            },
+            prompt: self.prompt.clone(),
+            output: output.to_vec(),
+            signed: SignedReceipt {
+                receipt: signed.receipt.clone(),
+                operator,
+                signature: signed.signature.encode(),
+            },
+        })
+    }
+}

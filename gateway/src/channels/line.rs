@@ -1,0 +1,302 @@
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use assay_channel::{
+    window_end, AnchorView, Ask, Caught, ChannelStatus, Evidence, Facts, Order, Payer, Phase,
+    Recovery, SignedHeader, SignedReceipt, Taken,
+};
+use assay_primitives::{Balance, ChannelId, Price, SignedVoucher, TokenId, VoucherKey};
+
+use serde_json::Value;
+
+use super::{locked, MoneyError};
+use crate::{
+    choice::Offer,
+    store::{Channel, Stage, Store, StoreError},
+};
+
+/// One channel: what the chain says of it, and what was signed in it. Whatever changes is on disk before
+/// anybody else can learn of it.
+pub struct Line {
+    id: ChannelId,
+    store: Arc<Store>,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    channel: Channel,
+    payer: Payer,
+    /// Requests whose stream is being read here.
+    streaming: HashSet<u64>,
+}
+
+impl Line {
+    pub(super) fn new(id: ChannelId, channel: Channel, payer: Payer, store: Arc<Store>) -> Self {
+        Self {
+            id,
+            store,
+            inner: Mutex::new(Inner {
+                channel,
+                payer,
+                streaming: HashSet::new(),
+            }),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        locked(&self.inner)
+    }
+
+    pub fn id(&self) -> ChannelId {
+        self.id
+    }
+
+    pub fn channel(&self) -> Channel {
+        self.inner().channel.clone()
+    }
+
+    pub fn voucher_key(&self) -> VoucherKey {
+        self.inner().payer.terms().voucher_key
+    }
+
+    /// Whether the offer can be bought through it.
+    pub fn is_for(&self, offer: &Offer) -> bool {
+        let inner = self.inner();
+        let channel = &inner.channel;
+        channel.stage == Stage::Open
+            && channel.retired.is_none()
+            && channel.provider == offer.provider.0
+            && channel.epoch == offer.epoch
+            && channel.listing == offer.listing
+            && inner.payer.evidence().is_none()
+    }
+
+    /// What is in it for sure.
+    pub fn deposit(&self) -> Balance {
+        self.inner().payer.facts().deposit
+    }
+
+    /// What the receipts held say that it has cost.
+    pub fn spent(&self) -> Balance {
+        self.inner().payer.spent()
+    }
+
+    /// The most that was ever signed away.
+    pub fn signed(&self) -> Balance {
+        let inner = self.inner();
+        inner
+            .payer
+            .highest()
+            .map_or(0, |voucher| voucher.cumulative)
+    }
+
+    /// What the channel's requests may cost at most: those under way to their limits.
+    pub fn reserved(&self) -> Balance {
+        let inner = self.inner();
+        let open = inner.payer.requests().map(|request| {
+            let header = &request.header.header;
+            let price = Price {
+                input: header.input_price,
+                output: header.output_price,
+            };
+            let receipt = request.receipt.as_ref().map(|signed| &signed.receipt);
+            let receipted = receipt.map_or(0, |receipt| receipt.output_len);
+            let most = match request.phase {
+                Phase::Live => header.token_limit,
+                Phase::Cut => window_end(header.token_limit, receipted),
+                Phase::Ended => return 0,
+            };
+            let fee = price.fee(header.prompt_len, most).unwrap_or(Balance::MAX);
+            fee.saturating_sub(receipt.map_or(0, |receipt| receipt.fee))
+        });
+        open.fold(inner.payer.spent(), Balance::saturating_add)
+    }
+
+    /// Changes what is known of the channel, on disk first.
+    pub fn change(&self, change: impl FnOnce(&mut Channel)) -> Result<(), StoreError> {
+        let mut inner = self.inner();
+        let mut channel = inner.channel.clone();
+        change(&mut channel);
+        self.store.put_channel(&self.id, &channel)?;
+        inner.channel = channel;
+        Ok(())
+    }
+
+    /// Nothing more is bought through it; the first reason stays.
+    pub fn retire(&self, why: &str) -> Result<(), StoreError> {
+        self.change(|channel| {
+            channel.retired.get_or_insert_with(|| why.to_owned());
+        })
+    }
+
+    pub(super) fn order(&self, ask: Ask) -> Result<Order, MoneyError> {
+        let mut inner = self.inner();
+        let step = inner.payer.order(&[ask])?;
+        self.store.put_records(&self.id, step.records())?;
+        Ok(step.persisted())
+    }
+
+    /// What the chain says; if it shows a wrong, the channel is retired.
+    pub fn observe(&self, facts: Facts) -> Result<Result<(), Caught>, StoreError> {
+        let observed = {
+            let mut inner = self.inner();
+            let step = inner.payer.observe(facts);
+            self.store.put_records(&self.id, step.records())?;
+            step.persisted()
+        };
+        self.unless_caught(observed)
+    }
+
+    /// A receipt came: see [`Payer::receipt`].
+    pub fn receipt(
+        &self,
+        seq: u64,
+        signed: SignedReceipt,
+        anchor: AnchorView,
+        tokens: &[TokenId],
+        last: bool,
+    ) -> Result<Result<Taken, Caught>, MoneyError> {
+        let checked = {
+            let mut inner = self.inner();
+            let step = inner.payer.receipt(seq, signed, anchor, tokens, last)?;
+            self.store.put_records(&self.id, step.records())?;
+            step.persisted()
+        };
+        Ok(self.unless_caught(checked)?)
+    }
+
+    /// Gives the channel up for what no receipt shows.
+    pub fn give_up(
+        &self,
+        caught: Caught,
+        about: Option<(u64, &[TokenId])>,
+    ) -> Result<(), StoreError> {
+        let given_up = {
+            let mut inner = self.inner();
+            let step = inner.payer.give_up(caught, about);
+            self.store.put_records(&self.id, step.records())?;
+            step.persisted()
+        };
+        self.retire(&given_up.to_string())
+    }
+
+    fn unless_caught<T>(&self, found: Result<T, Caught>) -> Result<Result<T, Caught>, StoreError> {
+        if let Err(caught) = &found {
+            self.retire(&caught.to_string())?;
+        }
+        Ok(found)
+    }
+
+    /// The next voucher to send, if there is one.
+    pub fn voucher(&self) -> Result<Option<SignedVoucher>, StoreError> {
+        let mut inner = self.inner();
+        let Some(step) = inner.payer.voucher() else {
+            return Ok(None);
+        };
+        self.store.put_records(&self.id, step.records())?;
+        Ok(Some(step.persisted()))
+    }
+
+    /// Nothing more is paid ahead for this request.
+    pub fn cut(&self, seq: u64) -> Result<(), MoneyError> {
+        let mut inner = self.inner();
+        let step = inner.payer.cut(seq)?;
+        self.store.put_records(&self.id, step.records())?;
+        step.persisted();
+        Ok(())
+    }
+
+    /// No receipt follows the one that is held, or the provider has none.
+    pub fn ended(&self, seq: u64) -> Result<(), MoneyError> {
+        let mut inner = self.inner();
+        let step = inner.payer.ended(seq)?;
+        self.store.put_records(&self.id, step.records())?;
+        step.persisted();
+        Ok(())
+    }
+
+    pub fn recover(&self, status: &ChannelStatus) -> Recovery {
+        self.inner().payer.recover(status)
+    }
+
+    /// The voucher that shows that the channel is ours: the highest one.
+    pub fn proof(&self) -> SignedVoucher {
+        self.inner().payer.proof()
+    }
+
+    /// The last good receipt of a request.
+    pub fn held(&self, seq: u64) -> Option<SignedReceipt> {
+        self.inner().payer.request(seq)?.receipt.clone()
+    }
+
+    /// Keeps what is sent with a request until its books are closed.
+    pub fn keep_body(&self, seq: u64, body: &Value) -> Result<(), StoreError> {
+        let body = body.to_string();
+        self.store.put_body(&self.id, seq, body.as_bytes())
+    }
+
+    /// What was sent with a request whose books are open.
+    pub fn kept_body(&self, seq: u64) -> Result<Option<Value>, StoreError> {
+        let body = self.store.body(&self.id, seq)?;
+        Ok(body.and_then(|body| serde_json::from_slice(&body).ok()))
+    }
+
+    pub fn header(&self, seq: u64) -> Option<SignedHeader> {
+        let inner = self.inner();
+        inner
+            .payer
+            .request(seq)
+            .map(|request| request.header.clone())
+    }
+
+    /// Whether a request is under way, or its last receipt may be missing.
+    pub fn is_open(&self, seq: u64) -> bool {
+        let inner = self.inner();
+        let request = inner.payer.request(seq);
+        request.is_some_and(|request| request.phase != Phase::Ended)
+    }
+
+    /// A request and its last good receipt.
+    pub fn request(&self, seq: u64) -> Option<(SignedHeader, SignedReceipt)> {
+        let inner = self.inner();
+        let request = inner.payer.request(seq)?;
+        Some((request.header.clone(), request.receipt.clone()?))
+    }
+
+    /// Whether a request's stream is being read here; its reader has the tokens.
+    pub fn is_streaming(&self, seq: u64) -> bool {
+        self.inner().streaming.contains(&seq)
+    }
+
+    pub fn streaming(&self, seq: u64, is: bool) {
+        let mut inner = self.inner();
+        match is {
+            true => inner.streaming.insert(seq),
+            false => inner.streaming.remove(&seq),
+        };
+    }
+
+    /// The requests that are cut, and whose last receipt may be missing.
+    pub fn cut_requests(&self) -> Vec<u64> {
+        let inner = self.inner();
+        let cut = inner.payer.requests();
+        cut.filter(|request| request.phase == Phase::Cut)
+            .map(|request| request.seq)
+            .collect()
+    }
+
+    /// Requests under way, or whose last receipt is missing.
+    pub fn open_requests(&self) -> usize {
+        let inner = self.inner();
+        let requests = inner.payer.requests();
+        requests
+            .filter(|request| request.phase != Phase::Ended)
+            .count()
+    }
+
+    pub fn evidence(&self) -> Option<Evidence> {
+        self.inner().payer.evidence().cloned()
+    }
+}

@@ -1,0 +1,324 @@
+//! Whom to ask: what the offers cost, how fast and how reliable their providers have been.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use assay_client::{AccountId32, Amount, H256};
+use assay_primitives::{ListingId, Price, PPM_ONE};
+
+/// The pause after a provider's first failure; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// What is expected of a provider that has not been asked yet.
+const UNKNOWN_LATENCY: Duration = Duration::from_secs(1);
+
+/// A first token this much later is worth half of the price.
+const DEAR_LATENCY: Duration = Duration::from_secs(4);
+
+/// Opening a channel costs a fee and the wait until it is final, so an open one goes before an offer
+/// that is cheaper by less than this factor.
+const NEW_CHANNEL: f64 = 1.25;
+
+/// An offer of a provider that can be reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Offer {
+    /// The provider's stash.
+    pub provider: AccountId32,
+    /// The block since which it has been this provider: a channel is with one registration.
+    pub epoch: u32,
+    pub listing: ListingId,
+    pub price: Price,
+    /// The most tokens of prompt and answer together.
+    pub context: u32,
+    /// The provider's score, in parts per million.
+    pub score: u32,
+    pub endpoint: String,
+    /// SHA-256 of the key in its certificate; none for plain HTTP.
+    pub tls_key_hash: Option<H256>,
+    /// What request bodies are sealed to; none if the provider has published none.
+    pub x25519_key: Option<[u8; 32]>,
+}
+
+/// What a request needs of an offer.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    pub prompt_len: u32,
+    pub token_limit: u32,
+    /// The most planck for a token, of the prompt or of the answer.
+    pub max_price: Option<Amount>,
+    /// Whether bodies have to be sealed.
+    pub sealed: bool,
+}
+
+impl Offer {
+    /// Whether the request can be sent there at all.
+    pub fn fits(&self, need: &Need) -> bool {
+        let tokens = need.prompt_len.saturating_add(need.token_limit);
+        let dear = need
+            .max_price
+            .is_some_and(|most| self.price.input > most.0 || self.price.output > most.0);
+        tokens <= self.context && !dear && (self.x25519_key.is_some() || !need.sealed)
+    }
+}
+
+/// How providers have done so far, in this process.
+#[derive(Default)]
+pub struct Experience(HashMap<[u8; 32], Provider>);
+
+#[derive(Default)]
+struct Provider {
+    /// Mean time to the first token, the latest weighing a quarter.
+    latency: Option<Duration>,
+    failures: u32,
+    paused_until: Option<Instant>,
+}
+
+impl Experience {
+    /// The first token came after `latency`.
+    pub fn answered(&mut self, provider: AccountId32, latency: Duration) {
+        let known = self.0.entry(provider.0).or_default();
+        known.latency = Some(match known.latency {
+            Some(mean) => mean.saturating_mul(3).saturating_add(latency) / 4,
+            None => latency,
+        });
+    }
+
+    /// A request ended as it should.
+    pub fn succeeded(&mut self, provider: AccountId32) {
+        let known = self.0.entry(provider.0).or_default();
+        known.failures = 0;
+        known.paused_until = None;
+    }
+
+    /// A request failed; the provider is left alone for a while, at least as long as it asked for.
+    pub fn failed(&mut self, provider: AccountId32, now: Instant, at_least: Option<Duration>) {
+        let known = self.0.entry(provider.0).or_default();
+        let doubled = FIRST_PAUSE.saturating_mul(1 << known.failures.min(16));
+        let pause = doubled.max(at_least.unwrap_or_default()).min(LONGEST_PAUSE);
+        known.failures = known.failures.saturating_add(1);
+        known.paused_until = now.checked_add(pause);
+    }
+
+    /// It is busy and no worse for that.
+    pub fn busy(&mut self, provider: AccountId32, now: Instant, pause: Duration) {
+        let known = self.0.entry(provider.0).or_default();
+        known.paused_until = now.checked_add(pause.min(LONGEST_PAUSE));
+    }
+
+    /// It was caught with something that no honest provider does: not before the process ends.
+    pub fn caught(&mut self, provider: AccountId32, now: Instant) {
+        let known = self.0.entry(provider.0).or_default();
+        known.failures = u32::MAX;
+        known.paused_until = now.checked_add(Duration::from_secs(365 * 24 * 3600));
+    }
+
+    /// How long the provider is left alone from now on.
+    pub fn pause(&self, provider: &AccountId32, now: Instant) -> Option<Duration> {
+        let until = self.0.get(&provider.0)?.paused_until?;
+        until
+            .checked_duration_since(now)
+            .filter(|left| !left.is_zero())
+    }
+
+    pub fn latency(&self, provider: &AccountId32) -> Option<Duration> {
+        self.0.get(&provider.0)?.latency
+    }
+
+    fn expected(&self, provider: &AccountId32) -> Duration {
+        self.latency(provider).unwrap_or(UNKNOWN_LATENCY)
+    }
+}
+
+/// The offers that can take the request, best first. `has_channel` says where one need not be opened,
+/// `excluded` who has failed this very request.
+pub fn rank<'a>(
+    offers: &'a [Offer],
+    need: &Need,
+    experience: &Experience,
+    now: Instant,
+    has_channel: impl Fn(&Offer) -> bool,
+    excluded: &[AccountId32],
+) -> Vec<&'a Offer> {
+    let usable = offers.iter().filter(|offer| {
+        offer.fits(need)
+            && !excluded.contains(&offer.provider)
+            && experience.pause(&offer.provider, now).is_none()
+    });
+    let cost = |offer: &Offer| {
+        let fee = offer.price.fee(need.prompt_len, need.token_limit);
+        // Between something for nothing and nothing for nothing the rest decides.
+        let fee = fee.map_or(f64::INFINITY, |fee| fee.max(1) as f64);
+        let latency = experience.expected(&offer.provider).as_secs_f64();
+        let score = f64::from(offer.score.max(PPM_ONE / 100)) / f64::from(PPM_ONE);
+        let opening = if has_channel(offer) { 1.0 } else { NEW_CHANNEL };
+        fee * (1.0 + latency / DEAR_LATENCY.as_secs_f64()) * opening / score
+    };
+    let mut ranked: Vec<(f64, &Offer)> = usable.map(|offer| (cost(offer), offer)).collect();
+    ranked
+        .sort_by(|(one, a), (other, b)| one.total_cmp(other).then(a.provider.0.cmp(&b.provider.0)));
+    ranked.into_iter().map(|(_, offer)| offer).collect()
+}
+
+/// When the first of the paused providers that could take the request may be asked again.
+pub fn next_try(
+    offers: &[Offer],
+    need: &Need,
+    experience: &Experience,
+    now: Instant,
+) -> Option<Duration> {
+    offers
+        .iter()
+        .filter(|offer| offer.fits(need))
+        .filter_map(|offer| experience.pause(&offer.provider, now))
+        .min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEED: Need = Need {
+        prompt_len: 10,
+        token_limit: 20,
+        max_price: None,
+        sealed: true,
+    };
+
+    fn offer(provider: u8, price: u128) -> Offer {
+        Offer {
+            provider: AccountId32([provider; 32]),
+            epoch: 1,
+            listing: H256::repeat_byte(9),
+            price: Price {
+                input: price,
+                output: price,
+            },
+            context: 30,
+            score: PPM_ONE / 2,
+            endpoint: "https://worker".into(),
+            tls_key_hash: Some(H256::repeat_byte(1)),
+            x25519_key: Some([1; 32]),
+        }
+    }
+
+    fn best(offers: &[Offer], experience: &Experience, now: Instant) -> Vec<u8> {
+        let ranked = rank(offers, &NEED, experience, now, |_| false, &[]);
+        ranked.iter().map(|offer| offer.provider.0[0]).collect()
+    }
+
+    #[test]
+    fn price_score_and_latency_each_decide_where_the_others_are_equal() {
+        let now = Instant::now();
+        let mut experience = Experience::default();
+        assert_eq!(best(&[offer(1, 2), offer(2, 1)], &experience, now), [2, 1]);
+        let reliable = Offer {
+            score: PPM_ONE,
+            ..offer(3, 2)
+        };
+        assert_eq!(best(&[offer(1, 2), reliable], &experience, now), [3, 1]);
+        experience.answered(AccountId32([2; 32]), Duration::from_millis(50));
+        assert_eq!(best(&[offer(1, 2), offer(2, 2)], &experience, now), [2, 1]);
+        experience.answered(AccountId32([2; 32]), Duration::from_secs(60));
+        assert_eq!(best(&[offer(1, 2), offer(2, 2)], &experience, now), [1, 2]);
+    }
+
+    #[test]
+    fn an_open_channel_beats_a_slightly_cheaper_offer_but_not_a_much_cheaper_one() {
+        let now = Instant::now();
+        let first = |cheap: u128| {
+            let offers = [offer(1, 100), offer(2, cheap)];
+            let open = |offer: &Offer| offer.provider.0[0] == 1;
+            let ranked = rank(&offers, &NEED, &Experience::default(), now, open, &[]);
+            ranked[0].provider.0[0]
+        };
+        assert_eq!(first(90), 1);
+        assert_eq!(first(50), 2);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_asked() {
+        let change: [fn(&mut Offer); 3] = [
+            |offer| offer.context = 29,
+            |offer| offer.x25519_key = None,
+            |offer| offer.price.output = 11,
+        ];
+        let need = Need {
+            max_price: Some(Amount(10)),
+            ..NEED
+        };
+        assert!(offer(1, 10).fits(&need));
+        for change in change {
+            let mut unfit = offer(1, 10);
+            change(&mut unfit);
+            assert!(!unfit.fits(&need), "{unfit:?}");
+        }
+        let open = Offer {
+            x25519_key: None,
+            ..offer(1, 10)
+        };
+        assert!(open.fits(&Need {
+            sealed: false,
+            ..need
+        }));
+    }
+
+    #[test]
+    fn who_fails_pauses_longer_each_time_and_comes_back() {
+        let start = Instant::now();
+        let mut experience = Experience::default();
+        let offers = [offer(1, 1), offer(2, 2)];
+        let who = offers[0].provider;
+        experience.failed(who, start, None);
+        assert_eq!(best(&offers, &experience, start), [2]);
+        assert_eq!(experience.pause(&who, start), Some(FIRST_PAUSE));
+        assert_eq!(best(&offers, &experience, start + FIRST_PAUSE), [1, 2]);
+        experience.failed(who, start, None);
+        assert_eq!(experience.pause(&who, start), Some(FIRST_PAUSE * 2));
+        experience.failed(who, start, Some(Duration::from_secs(100)));
+        assert_eq!(
+            experience.pause(&who, start),
+            Some(Duration::from_secs(100))
+        );
+        for _ in 0..100 {
+            experience.failed(who, start, None);
+        }
+        assert_eq!(experience.pause(&who, start), Some(LONGEST_PAUSE));
+        assert_eq!(
+            next_try(&offers, &NEED, &experience, start),
+            Some(LONGEST_PAUSE)
+        );
+        experience.succeeded(who);
+        assert_eq!(best(&offers, &experience, start), [1, 2]);
+        experience.failed(who, start, None);
+        assert_eq!(experience.pause(&who, start), Some(FIRST_PAUSE));
+    }
+
+    #[test]
+    fn who_was_caught_does_not_come_back() {
+        let start = Instant::now();
+        let mut experience = Experience::default();
+        let offers = [offer(1, 1)];
+        experience.caught(offers[0].provider, start);
+        let later = start + Duration::from_secs(24 * 3600);
+        assert!(best(&offers, &experience, later).is_empty());
+    }
+
+    #[test]
+    fn who_failed_this_request_is_not_asked_again() {
+        let offers = [offer(1, 1), offer(2, 2)];
+        let excluded = [offers[0].provider];
+        let now = Instant::now();
+        let ranked = rank(
+            &offers,
+            &NEED,
+            &Experience::default(),
+            now,
+            |_| true,
+            &excluded,
+        );
+        assert_eq!(ranked, [&offers[1]]);
+    }
+}

@@ -1,0 +1,92 @@
+//! What providers were caught at, as files: for people, and for whoever judges it.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{ErrorKind, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use assay_channel::wire::encode_hex;
+use assay_client::{answer::Answer, AccountId32};
+use serde_json::{json, Value};
+
+use crate::channels::Line;
+
+const FOLDER: &str = "evidence";
+
+/// Writes down what the channel was given up for. False if that was done before, or there is nothing.
+pub fn of_channel(data: &Path, line: &Line) -> std::io::Result<bool> {
+    let Some(evidence) = line.evidence() else {
+        return Ok(false);
+    };
+    let channel = line.channel();
+    let request = evidence.request.as_ref().map(|exhibit| {
+        json!({
+            "seq": exhibit.seq,
+            "header": encode_hex(&exhibit.header),
+            "secret": encode_hex(&exhibit.secret),
+            "held_receipt": exhibit.held.as_ref().map(encode_hex),
+            "offending_receipt": exhibit.offending.as_ref().map(encode_hex),
+            "tokens": exhibit.tokens,
+        })
+    });
+    let json = json!({
+        "caught": evidence.caught.to_string(),
+        "provider": AccountId32(channel.provider).to_string(),
+        "listing": channel.listing,
+        "channel": line.id(),
+        "voucher_key": encode_hex(&line.voucher_key()),
+        "deposit": channel.deposit.to_string(),
+        "settled": channel.settled.to_string(),
+        "request": request,
+    });
+    keep(data, &format!("channel-{:?}", line.id()), &json)
+}
+
+/// Writes down an answer that is not the model's, as the receipt that `assay verify` reads, and what is
+/// wrong with it. False if that was done before.
+pub fn of_answer(data: &Path, name: &str, answer: &Answer, wrong: &str) -> std::io::Result<bool> {
+    let json = json!({
+        "caught": wrong,
+        "provider": answer.header.provider.to_string(),
+        "receipt": answer.to_json(),
+    });
+    keep(data, &format!("answer-{name}"), &json)
+}
+
+fn keep(data: &Path, name: &str, json: &Value) -> std::io::Result<bool> {
+    let folder = data.join(FOLDER);
+    fs::create_dir_all(&folder)?;
+    let path = folder.join(format!("{name}.json"));
+    if path.exists() {
+        return Ok(false);
+    }
+    // What is there under its name is whole.
+    let part = folder.join(format!("{name}.part"));
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&part)?;
+    file.write_all(format!("{json:#}\n").as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&part, &path)?;
+    Ok(true)
+}
+
+/// The names of what was written down.
+pub fn names(data: &Path) -> std::io::Result<Vec<String>> {
+    let entries = match fs::read_dir(data.join(FOLDER)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".json") {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,115 @@
+//! What the gateway asks of the chain, and tells it: facts at one finalized block, channels, money.
+
+use assay_client::{AccountId32, Error, H256};
+use assay_primitives::{Balance, ChannelId, ListingId, ModelParts, VoucherKey};
+use futures::future::BoxFuture;
+
+use crate::choice::Offer;
+
+mod chain;
+
+pub use self::chain::ChainMarket;
+
+/// The market at one finalized block.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub finalized: u32,
+    /// The listings that may be bought.
+    pub listings: Vec<Listed>,
+    /// The offers for them whose providers can be reached.
+    pub offers: Vec<Offer>,
+}
+
+/// A model as the chain lists it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    pub id: ListingId,
+    pub parts: ModelParts,
+    pub publisher: AccountId32,
+    /// Parts per million.
+    pub royalty: u32,
+}
+
+/// A channel as the chain has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OnChain {
+    pub provider: AccountId32,
+    pub listing: ListingId,
+    /// The registration of the provider that it is with.
+    pub epoch: u32,
+    /// Whether the provider is still in that registration; if not, it can settle no more.
+    pub current: bool,
+    pub voucher_key: VoucherKey,
+    /// All that was ever put in, in planck.
+    pub deposit: Balance,
+    /// What the provider has got of it.
+    pub settled: Balance,
+    pub state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    Open,
+    /// From this block on anybody may finalize it.
+    Closing(u32),
+    Closed,
+}
+
+/// A place in the chain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Block {
+    pub best: u32,
+    pub finalized: u32,
+    /// Of the best chain's block that was asked for, if it is there.
+    pub hash: Option<H256>,
+}
+
+/// The chain, with the user's key.
+pub trait Market: Send + Sync + 'static {
+    fn genesis(&self) -> H256;
+
+    /// The user's account.
+    fn account(&self) -> AccountId32;
+
+    fn facts(&self) -> BoxFuture<'_, Result<Facts, Error>>;
+
+    /// A channel as of the last finalized block; none if it is not there, or no more.
+    fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<Option<OnChain>, Error>>;
+
+    /// The user's channels as of the last finalized block.
+    fn channels(&self) -> BoxFuture<'_, Result<Vec<(ChannelId, OnChain)>, Error>>;
+
+    /// Open a channel, and wait until it is final.
+    fn open(
+        &self,
+        provider: AccountId32,
+        listing: ListingId,
+        voucher_key: VoucherKey,
+        deposit: Balance,
+    ) -> BoxFuture<'_, Result<ChannelId, Error>>;
+
+    /// Add to a channel's deposit, and wait until that is final.
+    fn top_up(&self, id: ChannelId, amount: Balance) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Begin to close a channel.
+    fn request_close(&self, id: ChannelId) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// End a channel whose window is over, and get back what was not spent.
+    fn finalize(&self, id: ChannelId) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// The least deposit of a channel, in planck.
+    fn min_deposit(&self) -> BoxFuture<'_, Result<Balance, Error>>;
+
+    /// What is free in the wallet, in planck.
+    fn wallet(&self) -> BoxFuture<'_, Result<Balance, Error>>;
+
+    /// How far the chain is, and what it has at a height.
+    fn block(&self, number: u32) -> BoxFuture<'_, Result<Block, Error>>;
+
+    /// The operator key that spoke for a provider at a block.
+    fn operator_at(
+        &self,
+        provider: AccountId32,
+        block: u32,
+    ) -> BoxFuture<'_, Result<Option<AccountId32>, Error>>;
+}

@@ -1,0 +1,229 @@
+use std::time::Duration;
+
+use assay_client::{
+    chain::{runtime, Channel, ChannelState, ListingStatus, Provider, Snapshot},
+    keys,
+    subxt::utils::Static,
+    AccountId32, Chain, Error, Keypair, Wait, H256,
+};
+use assay_primitives::{Balance, ChannelId, ListingId, VoucherKey};
+use futures::future::BoxFuture;
+use subxt::transactions::Payload;
+
+use super::{Block, Facts, Listed, Market, OnChain, State};
+use crate::choice::Offer;
+
+/// How long a transaction may take until it is final.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The market of a real chain.
+pub struct ChainMarket {
+    chain: Chain,
+    key: Keypair,
+}
+
+impl ChainMarket {
+    pub fn new(chain: Chain, key: Keypair) -> Self {
+        Self { chain, key }
+    }
+
+    async fn submit<C: Payload>(&self, call: C) -> Result<assay_client::Included, Error> {
+        self.chain
+            .submit(&call, &self.key, Wait::Finalized, PATIENCE)
+            .await
+    }
+
+    async fn look(&self) -> Result<Facts, Error> {
+        let snapshot = self.chain.finalized().await?;
+        let min_bond = snapshot.provider_parameters().await?.min_bond;
+        let mut facts = Facts {
+            finalized: snapshot.number(),
+            ..Facts::default()
+        };
+        for (id, listing) in snapshot.listings().await? {
+            if !matches!(listing.status, ListingStatus::Active) {
+                continue;
+            }
+            for (stash, offer) in snapshot.offers(id).await? {
+                let Some(provider) = snapshot.provider(stash).await? else {
+                    continue;
+                };
+                if !provider.online || provider.bond < min_bond || offer.capacity == 0 {
+                    continue;
+                }
+                facts.offers.extend(reachable(stash, id, &provider, &offer));
+            }
+            facts.listings.push(Listed {
+                id,
+                parts: listing.parts.0,
+                publisher: listing.publisher,
+                royalty: listing.royalty.0,
+            });
+        }
+        Ok(facts)
+    }
+
+    async fn on_chain(&self, snapshot: &Snapshot, channel: Channel) -> Result<OnChain, Error> {
+        let provider = snapshot.provider(channel.provider).await?;
+        let current = provider.is_some_and(|found| found.registered_at == channel.epoch);
+        Ok(OnChain {
+            provider: channel.provider,
+            listing: channel.listing,
+            epoch: channel.epoch,
+            current,
+            voucher_key: channel.voucher_key.0,
+            deposit: channel.deposit,
+            settled: channel.settled,
+            state: match channel.state {
+                ChannelState::Open => State::Open,
+                ChannelState::Closing { finalize_at } => State::Closing(finalize_at),
+                ChannelState::Closed { .. } => State::Closed,
+            },
+        })
+    }
+}
+
+/// The offer, if its provider says where it is, and in a way that can be trusted.
+fn reachable(
+    stash: AccountId32,
+    listing: ListingId,
+    provider: &Provider,
+    offer: &assay_client::chain::Offer,
+) -> Option<Offer> {
+    let endpoint = String::from_utf8(provider.info.endpoint.0.clone()).ok()?;
+    let pinned = provider.info.tls_key_hash;
+    let tls_key_hash = match (endpoint.split_once("://")?.0, pinned.is_zero()) {
+        ("https", false) => Some(pinned),
+        ("http", true) => None,
+        _ => return None,
+    };
+    let key = provider.info.x25519_key;
+    Some(Offer {
+        provider: stash,
+        epoch: provider.registered_at,
+        listing,
+        price: offer.price.0,
+        context: offer.context,
+        score: provider.record.score,
+        endpoint,
+        tls_key_hash,
+        x25519_key: (key != [0; 32]).then_some(key),
+    })
+}
+
+impl Market for ChainMarket {
+    fn genesis(&self) -> H256 {
+        self.chain.genesis_hash()
+    }
+
+    fn account(&self) -> AccountId32 {
+        keys::account(&self.key)
+    }
+
+    fn facts(&self) -> BoxFuture<'_, Result<Facts, Error>> {
+        Box::pin(self.look())
+    }
+
+    fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<Option<OnChain>, Error>> {
+        Box::pin(async move {
+            let snapshot = self.chain.finalized().await?;
+            match snapshot.channel(id).await? {
+                Some(channel) => Ok(Some(self.on_chain(&snapshot, channel).await?)),
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn channels(&self) -> BoxFuture<'_, Result<Vec<(ChannelId, OnChain)>, Error>> {
+        Box::pin(async move {
+            let snapshot = self.chain.finalized().await?;
+            let mut found = Vec::new();
+            for (id, channel) in snapshot.channels_of_user(self.account()).await? {
+                found.push((id, self.on_chain(&snapshot, channel).await?));
+            }
+            Ok(found)
+        })
+    }
+
+    fn open(
+        &self,
+        provider: AccountId32,
+        listing: ListingId,
+        voucher_key: VoucherKey,
+        deposit: Balance,
+    ) -> BoxFuture<'_, Result<ChannelId, Error>> {
+        Box::pin(async move {
+            let calls = runtime::tx().channels();
+            let call = calls.open(provider, listing, Static(voucher_key), deposit);
+            let included = self.submit(call).await?;
+            let opened = included
+                .events
+                .find_first::<runtime::channels::events::Opened>();
+            match opened {
+                Some(Ok(opened)) => Ok(opened.channel),
+                _ => Err(Error::Node(
+                    "it does not show the channel that was opened".into(),
+                )),
+            }
+        })
+    }
+
+    fn top_up(&self, id: ChannelId, amount: Balance) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let call = runtime::tx().channels().top_up(id, amount);
+            self.submit(call).await.map(drop)
+        })
+    }
+
+    fn request_close(&self, id: ChannelId) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let call = runtime::tx().channels().request_close(id);
+            self.submit(call).await.map(drop)
+        })
+    }
+
+    fn finalize(&self, id: ChannelId) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let call = runtime::tx().channels().finalize(id);
+            self.submit(call).await.map(drop)
+        })
+    }
+
+    fn min_deposit(&self) -> BoxFuture<'_, Result<Balance, Error>> {
+        Box::pin(async move {
+            let snapshot = self.chain.finalized().await?;
+            Ok(snapshot.channel_parameters().await?.min_deposit)
+        })
+    }
+
+    fn wallet(&self) -> BoxFuture<'_, Result<Balance, Error>> {
+        Box::pin(async move {
+            let best = self.chain.best().await?;
+            Ok(best.balances(self.account()).await?.free)
+        })
+    }
+
+    fn block(&self, number: u32) -> BoxFuture<'_, Result<Block, Error>> {
+        Box::pin(async move {
+            let best = self.chain.best().await?.number();
+            let finalized = self.chain.finalized().await?.number();
+            let hash = match number <= best {
+                true => self.chain.block_hash(number).await?,
+                false => None,
+            };
+            Ok(Block {
+                best,
+                finalized,
+                hash,
+            })
+        })
+    }
+
+    fn operator_at(
+        &self,
+        provider: AccountId32,
+        block: u32,
+    ) -> BoxFuture<'_, Result<Option<AccountId32>, Error>> {
+        Box::pin(async move { self.chain.best().await?.operator_at(provider, block).await })
+    }
+}

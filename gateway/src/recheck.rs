@@ -1,0 +1,149 @@
+//! Answers that are computed again here, from their tokens, after they have been paid: one at a time,
+//! on one thread, so that nothing else of the machine notices.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::mpsc::{sync_channel, SyncSender, TrySendError},
+    thread,
+};
+
+use assay_client::{
+    answer::Answer,
+    folder::{ModelFolder, ModelWeights},
+};
+use assay_exact::{
+    answer::{check, Request},
+    cpu::Cpu,
+    kernel::Backend,
+    Engine,
+};
+use assay_primitives::{Finish, PPM_ONE};
+
+/// Answers that may wait. A check that finds no room is left out: the next answer is as good.
+const WAITING: usize = 64;
+
+/// An answer, and the folder of the model that it should be of.
+pub struct Suspect {
+    pub answer: Answer,
+    pub folder: PathBuf,
+    /// Where it is written down.
+    pub name: String,
+}
+
+/// How an answer turned out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    Right,
+    /// Another token than the model's, or a part that contradicts another; what is wrong.
+    Wrong(String),
+    /// It cannot be computed here; why.
+    Unknown(String),
+}
+
+/// Takes answers to be checked. Cheap to clone; the thread ends with the last of them.
+#[derive(Clone)]
+pub struct Checker {
+    queue: SyncSender<Suspect>,
+    /// Parts per million of the answers.
+    share: u32,
+}
+
+impl Checker {
+    /// Checks `share` parts per million of the answers, and says of each how it turned out.
+    pub fn start(
+        share: u32,
+        mut said: impl FnMut(Suspect, Verdict) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let (queue, suspects) = sync_channel::<Suspect>(WAITING);
+        thread::Builder::new()
+            .name("recheck".into())
+            .spawn(move || {
+                let mut models = Models::default();
+                for suspect in suspects {
+                    let verdict = models.judge(&suspect);
+                    said(suspect, verdict);
+                }
+            })?;
+        Ok(Self { queue, share })
+    }
+
+    /// Whether the answer that has just ended is one to check: nobody can tell before.
+    pub fn is_drawn(&self) -> bool {
+        rand::random_range(0..PPM_ONE) < self.share
+    }
+
+    /// Whether there was room for it.
+    pub fn offer(&self, suspect: Suspect) -> bool {
+        match self.queue.try_send(suspect) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+/// The folders that have been opened, and held against their roots, or why they are of no use.
+#[derive(Default)]
+struct Models(HashMap<PathBuf, Result<ModelFolder, String>>);
+
+impl Models {
+    fn judge(&mut self, suspect: &Suspect) -> Verdict {
+        let Suspect { answer, folder, .. } = suspect;
+        if let Err(sentence) = answer.check() {
+            return Verdict::Wrong(sentence);
+        }
+        let model = self.0.entry(folder.clone()).or_insert_with(|| {
+            let model = ModelFolder::open(folder).map_err(|error| error.to_string())?;
+            // Every byte is read once.
+            model.parts().map_err(|error| error.to_string())?;
+            Ok(model)
+        });
+        let weights = match model {
+            Ok(model) => match model.weights() {
+                ModelWeights::Exact(weights) => weights,
+                ModelWeights::Float(_) => {
+                    let path = folder.display();
+                    return Verdict::Unknown(format!("{path} holds floats, which prove nothing"));
+                }
+            },
+            Err(problem) => return Verdict::Unknown(problem.clone()),
+        };
+        if weights.parts().root() != answer.model.root {
+            let path = folder.display();
+            return Verdict::Unknown(format!("{path} is another model than the answer's"));
+        }
+        let failed = |error: &dyn std::fmt::Display| Verdict::Unknown(error.to_string());
+        let cpu = match Cpu::new(Backend::best(), 1) {
+            Ok(cpu) => cpu,
+            Err(error) => return failed(&error),
+        };
+        let engine = match Engine::of(weights, &cpu) {
+            Ok(engine) => engine,
+            Err(error) => return failed(&error),
+        };
+        // Where the caller has ended it, nothing follows of the place.
+        let limit = match answer.signed.receipt.finish {
+            Finish::Caller => answer.signed.receipt.output_len,
+            Finish::Eos | Finish::Length => answer.header.token_limit,
+        };
+        let parts = weights.parts();
+        let request = Request {
+            prompt: &answer.prompt,
+            settings: answer.header.sampling.into(),
+            seed: answer.seed,
+            stop_tokens: &parts.spec.stop_tokens,
+            limit,
+        };
+        match check(&engine, &request, &answer.output, &mut |_| {}) {
+            Ok(None) => Verdict::Right,
+            Ok(Some(wrong)) => Verdict::Wrong(format!(
+                "token {} of {} is the first wrong one: it is {:?}, and the model gives {:?}",
+                wrong.index.saturating_add(1),
+                answer.output.len(),
+                wrong.found,
+                wrong.expected
+            )),
+            Err(error) => failed(&error),
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Everything that an answer is bought with: the market as it was last seen, the channels, and what is
+//! known of the providers.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use assay_channel::AnchorView;
+use assay_client::{AccountId32, Amount, Error};
+use assay_primitives::Anchor;
+use tokio::sync::watch;
+
+use crate::{
+    channels::{Channels, MoneyError, Policy},
+    choice::{Experience, Offer},
+    evidence,
+    market::{Facts, Market},
+    metrics::Metrics,
+    models::{self, Folder, Model},
+    recheck::{Checker, Suspect, Verdict},
+    store::{Store, StoreError},
+    upstream::Worker,
+};
+
+/// How often the chain is looked at.
+const REFRESH: Duration = Duration::from_secs(3);
+/// The oldest block that a receipt may build on, counted back from the best.
+pub const ANCHOR_AGE: u32 = 64;
+/// How long a provider's node may be ahead of ours, or on another fork, before its anchors are wrong.
+const ANCHOR_PATIENCE: Duration = Duration::from_secs(30);
+const ANCHOR_PAUSE: Duration = Duration::from_millis(250);
+
+/// How answers are bought.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub policy: Policy,
+    /// The most for a token, of the prompt or of the answer.
+    pub max_price: Option<Amount>,
+    /// Whether bodies are sealed to the provider.
+    pub seal: bool,
+    /// The most tokens of an answer whose request names no limit.
+    pub max_tokens: u32,
+    /// Parts per million of the answers that are computed again here.
+    pub check: u32,
+}
+
+pub struct Shop {
+    pub market: Arc<dyn Market>,
+    pub store: Arc<Store>,
+    pub channels: Channels,
+    pub metrics: Arc<Metrics>,
+    pub terms: Terms,
+    folders: Vec<Folder>,
+    seen: watch::Sender<Seen>,
+    experience: Mutex<Experience>,
+    workers: Mutex<HashMap<[u8; 32], (Offer, Worker)>>,
+    checker: Checker,
+    trouble: Arc<Mutex<Trouble>>,
+}
+
+/// The market as it was last seen.
+#[derive(Clone, Default)]
+pub struct Seen {
+    pub facts: Facts,
+    pub models: Vec<Model>,
+}
+
+/// What `/health` has to say.
+#[derive(Clone, Debug, Default)]
+pub struct Trouble {
+    /// Why the chain was not reached the last time.
+    pub chain: Option<String>,
+    /// The wrong answers that were found.
+    pub wrong: Vec<String>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shop {
+    pub fn new(
+        market: Arc<dyn Market>,
+        store: Arc<Store>,
+        folders: Vec<Folder>,
+        terms: Terms,
+    ) -> anyhow::Result<Arc<Self>> {
+        let metrics = Arc::new(Metrics::new()?);
+        let trouble = Arc::new(Mutex::new(Trouble::default()));
+        let checker = {
+            let (metrics, trouble) = (metrics.clone(), trouble.clone());
+            let data: PathBuf = store.folder().into();
+            Checker::start(terms.check, move |suspect, verdict| {
+                told(&data, &metrics, &trouble, &suspect, &verdict);
+            })?
+        };
+        metrics.budget(terms.policy.budget);
+        Ok(Arc::new(Self {
+            channels: Channels::new(market.clone(), store.clone(), terms.policy)?,
+            market,
+            store,
+            metrics,
+            terms,
+            folders,
+            seen: watch::Sender::new(Seen::default()),
+            experience: Mutex::default(),
+            workers: Mutex::default(),
+            checker,
+            trouble,
+        }))
+    }
+
+    /// Looks at the chain: offers and models, and what became of the channels.
+    pub async fn refresh(&self) -> Result<(), MoneyError> {
+        let refreshed = self.look().await;
+        self.metrics
+            .chain_connected
+            .set(i64::from(refreshed.is_ok()));
+        locked(&self.trouble).chain = refreshed.as_ref().err().map(ToString::to_string);
+        refreshed
+    }
+
+    async fn look(&self) -> Result<(), MoneyError> {
+        let facts = self.market.facts().await?;
+        let models = models::listed(&self.folders, &facts);
+        self.seen.send_replace(Seen { facts, models });
+        self.channels.reconcile().await?;
+        self.keep_evidence();
+        self.count()?;
+        self.channels.close_retired().await
+    }
+
+    /// Looks at the chain for ever.
+    pub async fn watch(self: Arc<Self>) {
+        loop {
+            if let Err(error) = self.refresh().await {
+                tracing::warn!(target: "assay_gateway", %error, "the chain was not reached");
+            }
+            tokio::time::sleep(REFRESH).await;
+        }
+    }
+
+    pub fn seen(&self) -> watch::Ref<'_, Seen> {
+        self.seen.borrow()
+    }
+
+    pub fn model(&self, name: &str) -> Option<Model> {
+        models::named(&self.seen().models, name).cloned()
+    }
+
+    /// The offers for a model.
+    pub fn offers(&self, model: &Model) -> Vec<Offer> {
+        let offers = self.seen().facts.offers.clone().into_iter();
+        offers
+            .filter(|offer| model.listing(&offer.listing).is_some())
+            .collect()
+    }
+
+    pub fn experience(&self) -> MutexGuard<'_, Experience> {
+        locked(&self.experience)
+    }
+
+    /// A provider's server; its connections are kept while its record on chain stays.
+    pub fn worker(&self, offer: &Offer) -> anyhow::Result<Worker> {
+        let mut workers = locked(&self.workers);
+        if let Some((known, worker)) = workers.get(&offer.provider.0) {
+            let same =
+                |offer: &Offer| (offer.endpoint.clone(), offer.tls_key_hash, offer.x25519_key);
+            if same(known) == same(offer) {
+                return Ok(worker.clone());
+            }
+        }
+        let worker = Worker::new(offer, self.terms.seal)?;
+        workers.insert(offer.provider.0, (offer.clone(), worker.clone()));
+        Ok(worker)
+    }
+
+    /// What the chain says of a receipt's anchor, which may be at most `age` blocks old. Waits for a while where our node may be behind, or on
+    /// another fork than the provider's.
+    pub async fn anchor(
+        &self,
+        provider: AccountId32,
+        anchor: Anchor,
+        age: u32,
+    ) -> Result<AnchorView, Error> {
+        let start = Instant::now();
+        loop {
+            let block = self.market.block(anchor.number).await?;
+            if anchor.number.saturating_add(age) < block.best {
+                return Ok(AnchorView::Stale);
+            }
+            if block.hash == Some(anchor.hash) {
+                let operator = self.market.operator_at(provider, anchor.number).await?;
+                return Ok(
+                    operator.map_or(AnchorView::Foreign, |operator| AnchorView::Good {
+                        operator: operator.0,
+                    }),
+                );
+            }
+            let late = start.elapsed() > ANCHOR_PATIENCE;
+            if anchor.number <= block.finalized || (late && block.hash.is_some()) {
+                return Ok(AnchorView::Foreign);
+            }
+            // No clock is so wrong.
+            if late || anchor.number > block.best.saturating_add(ANCHOR_AGE) {
+                return Ok(AnchorView::Future);
+            }
+            tokio::time::sleep(ANCHOR_PAUSE).await;
+        }
+    }
+
+    /// An answer is complete; perhaps it is one of those to be computed again.
+    pub fn consider(&self, suspect: impl FnOnce() -> Suspect) {
+        if self.checker.is_drawn() && !self.checker.offer(suspect()) {
+            tracing::debug!(target: "assay_gateway", "no room to check an answer");
+        }
+    }
+
+    /// Writes down what channels were given up for.
+    pub fn keep_evidence(&self) {
+        for line in self.channels.lines() {
+            match evidence::of_channel(self.store.folder(), &line) {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.metrics.evidence.inc();
+                    let caught = line.evidence().map(|evidence| evidence.caught.to_string());
+                    tracing::error!(
+                        target: "assay_gateway", channel = ?line.id(),
+                        provider = %AccountId32(line.channel().provider),
+                        caught = caught.unwrap_or_default(), "a provider was caught"
+                    );
+                }
+                Err(error) => {
+                    tracing::error!(target: "assay_gateway", %error, "evidence cannot be written");
+                }
+            }
+        }
+    }
+
+    fn count(&self) -> Result<(), StoreError> {
+        let channels = self.store.channels()?;
+        let sum = |amount: fn(&crate::store::Channel) -> u128| {
+            let amounts = channels.iter().map(|(_, channel)| amount(channel));
+            amounts.fold(0, u128::saturating_add)
+        };
+        self.metrics.money("committed", self.store.committed()?);
+        self.metrics
+            .money("settled", sum(|channel| channel.settled));
+        self.metrics
+            .money("refunded", sum(|channel| channel.refunded()));
+        Ok(())
+    }
+
+    pub fn trouble(&self) -> Trouble {
+        locked(&self.trouble).clone()
+    }
+}
+
+/// An answer was computed again.
+fn told(
+    data: &std::path::Path,
+    metrics: &Metrics,
+    trouble: &Mutex<Trouble>,
+    suspect: &Suspect,
+    verdict: &Verdict,
+) {
+    let Suspect { name, answer, .. } = suspect;
+    let label = match verdict {
+        Verdict::Right => {
+            tracing::debug!(target: "assay_gateway", answer = %name, "computed again: every token is right");
+            "right"
+        }
+        Verdict::Unknown(reason) => {
+            tracing::warn!(target: "assay_gateway", answer = %name, %reason, "cannot be computed again");
+            "unknown"
+        }
+        Verdict::Wrong(wrong) => {
+            tracing::error!(
+                target: "assay_gateway", answer = %name, provider = %answer.header.provider, %wrong,
+                "computed again: the answer is WRONG"
+            );
+            locked(trouble).wrong.push(format!("{name}: {wrong}"));
+            match evidence::of_answer(data, name, answer, wrong) {
+                Ok(true) => metrics.evidence.inc(),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!(target: "assay_gateway", %error, "evidence cannot be written");
+                }
+            }
+            "wrong"
+        }
+    };
+    metrics.checks.with_label_values(&[label]).inc();
+}

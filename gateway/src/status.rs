@@ -1,0 +1,142 @@
+//! Where the money is, and what it was spent on.
+
+use assay_channel::record::PayerRecord;
+use assay_client::{AccountId32, Amount, H256};
+use serde::Serialize;
+
+use crate::{
+    channels::Channels,
+    evidence,
+    market::Market,
+    store::{Channel, Stage, Store},
+};
+
+/// All amounts are planck, as strings.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub account: String,
+    /// What is free in the wallet; none if the chain cannot be reached.
+    pub wallet: Option<Amount>,
+    /// What channels take of the budget: what is in them, and what they have cost.
+    pub committed: Amount,
+    pub channels: Vec<ChannelReport>,
+    /// Deposits of channels that are asked for and not seen yet.
+    pub coming: Vec<Amount>,
+    pub spending: Vec<SpendingReport>,
+    /// Names of the files in the folder `evidence`.
+    pub evidence: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ChannelReport {
+    pub channel: H256,
+    pub provider: String,
+    pub listing: H256,
+    pub model: String,
+    /// `open`, `closing` or `closed`.
+    pub state: &'static str,
+    /// The block from which on the rest of a closing channel comes back.
+    pub finalize_at: Option<u32>,
+    pub deposit: Amount,
+    /// On its way into it.
+    pub coming: Amount,
+    /// What receipts say that it has cost.
+    pub spent: Amount,
+    /// What vouchers allow the provider to take.
+    pub signed: Amount,
+    /// What the provider has taken on chain.
+    pub settled: Amount,
+    pub refunded: Amount,
+    /// Answers under way, or whose last receipt is missing.
+    pub open_requests: usize,
+    /// Why nothing more is bought through it.
+    pub retired: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct SpendingReport {
+    pub model: String,
+    pub requests: u64,
+    pub prompt_tokens: u64,
+    pub output_tokens: u64,
+    pub fees: Amount,
+}
+
+/// What is in the store, and in the wallet.
+pub async fn report(
+    market: &dyn Market,
+    store: &Store,
+    channels: &Channels,
+) -> anyhow::Result<Report> {
+    let mut reports = Vec::new();
+    let lines = channels.lines();
+    for (id, channel) in store.channels()? {
+        let line = lines.iter().find(|line| line.id() == id);
+        let (spent, signed, open) = match line {
+            Some(line) => (line.spent(), line.signed(), line.open_requests()),
+            None => (channel.settled, highest(&store.records(&id)?), 0),
+        };
+        reports.push(channel_report(id, &channel, spent, signed, open));
+    }
+    let spending = store.spending()?.into_iter();
+    Ok(Report {
+        account: market.account().to_string(),
+        wallet: market.wallet().await.ok().map(Amount),
+        committed: Amount(store.committed()?),
+        channels: reports,
+        coming: store
+            .openings()?
+            .iter()
+            .map(|opening| Amount(opening.deposit))
+            .collect(),
+        spending: spending
+            .map(|(model, spending)| SpendingReport {
+                model,
+                requests: spending.requests,
+                prompt_tokens: spending.prompt_tokens,
+                output_tokens: spending.output_tokens,
+                fees: Amount(spending.fees),
+            })
+            .collect(),
+        evidence: evidence::names(store.folder())?,
+    })
+}
+
+fn highest(records: &[PayerRecord]) -> u128 {
+    let vouchers = records.iter().map(|record| match record {
+        PayerRecord::Voucher(voucher) => voucher.cumulative,
+        _ => 0,
+    });
+    vouchers.max().unwrap_or_default()
+}
+
+fn channel_report(
+    id: H256,
+    channel: &Channel,
+    spent: u128,
+    signed: u128,
+    open_requests: usize,
+) -> ChannelReport {
+    let (state, finalize_at) = match channel.stage {
+        Stage::Open => ("open", None),
+        Stage::Closing(block) => ("closing", Some(block)),
+        Stage::Closed => ("closed", None),
+    };
+    let coming = channel.top_up.as_ref().map_or(0, |top_up| top_up.amount);
+    ChannelReport {
+        channel: id,
+        provider: AccountId32(channel.provider).to_string(),
+        listing: channel.listing,
+        model: channel.model.clone(),
+        state,
+        finalize_at,
+        deposit: Amount(channel.deposit),
+        coming: Amount(coming),
+        spent: Amount(spent),
+        signed: Amount(signed),
+        settled: Amount(channel.settled),
+        refunded: Amount(channel.refunded()),
+        open_requests,
+        retired: channel.retired.clone(),
+    }
+}

@@ -1,0 +1,118 @@
+use super::*;
+
+fn owner() -> Owner {
+    Owner {
+        genesis: H256::repeat_byte(1),
+        account: [2; 32],
+    }
+}
+
+fn opening(seed: u8) -> Opening {
+    Opening {
+        seed: [seed; 32],
+        provider: [3; 32],
+        epoch: 4,
+        listing: H256::repeat_byte(5),
+        model: "demo".into(),
+        deposit: 100,
+        since: 6,
+        restored: false,
+    }
+}
+
+fn channel(seed: u8) -> Channel {
+    let opening = opening(seed);
+    Channel {
+        seed: opening.seed,
+        provider: opening.provider,
+        epoch: opening.epoch,
+        listing: opening.listing,
+        model: opening.model,
+        deposit: opening.deposit,
+        top_up: None,
+        settled: 0,
+        stage: Stage::Open,
+        retired: None,
+    }
+}
+
+#[test]
+fn a_channel_takes_the_place_of_its_opening_and_the_budget_counts_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), &owner()).unwrap();
+    store.put_opening(&opening(1)).unwrap();
+    store.put_opening(&opening(2)).unwrap();
+    assert_eq!(store.committed().unwrap(), 200);
+    let id = H256::repeat_byte(9);
+    store.put_channel(&id, &channel(1)).unwrap();
+    assert_eq!(store.committed().unwrap(), 200);
+    assert_eq!(store.openings().unwrap(), [opening(2)]);
+    store.drop_opening(&[2; 32]).unwrap();
+    assert_eq!(store.committed().unwrap(), 100);
+}
+
+#[test]
+fn a_channel_takes_of_the_budget_what_may_be_in_it_and_gives_back_what_came_back() {
+    let mut one = channel(1);
+    one.top_up = Some(TopUp {
+        amount: 50,
+        since: 7,
+    });
+    one.settled = 30;
+    assert_eq!((one.committed(), one.refunded()), (150, 0));
+    one.stage = Stage::Closing(9);
+    assert_eq!((one.committed(), one.refunded()), (150, 0));
+    one.stage = Stage::Closed;
+    assert_eq!((one.committed(), one.refunded()), (30, 70));
+}
+
+#[test]
+fn an_answer_is_counted_once_however_often_it_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), &owner()).unwrap();
+    let id = H256::repeat_byte(9);
+    let cost = Spending {
+        requests: 1,
+        prompt_tokens: 2,
+        output_tokens: 3,
+        fees: 4,
+    };
+    store.put_answer(&id, 0, "demo", b"", &cost).unwrap();
+    assert_eq!(store.answer(&id, 0).unwrap(), None);
+    store.put_answer(&id, 0, "demo", b"{}", &cost).unwrap();
+    assert_eq!(store.answer(&id, 0).unwrap().as_deref(), Some(&b"{}"[..]));
+    store.put_answer(&id, 1, "demo", b"{}", &cost).unwrap();
+    let twice = cost.plus(&cost);
+    assert_eq!(store.spending().unwrap(), [("demo".to_owned(), twice)]);
+}
+
+#[test]
+fn a_backup_holds_everything_and_what_is_restored_is_retired() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, backup) = (folder.path().join("data"), folder.path().join("backup"));
+    let id = H256::repeat_byte(9);
+    {
+        let store = Store::open(&data, &owner()).unwrap();
+        store.put_channel(&id, &channel(1)).unwrap();
+        store.put_opening(&opening(2)).unwrap();
+    }
+    Store::backup(&data, &backup).unwrap();
+    assert!(Store::backup(&data, &backup).is_err(), "over another file");
+    let restored = folder.path().join("restored");
+    Store::restore(&restored, &backup).unwrap();
+    let store = Store::open(&restored, &owner()).unwrap();
+    let expected = Channel {
+        retired: Some(RESTORED.into()),
+        ..channel(1)
+    };
+    assert_eq!(store.channels().unwrap(), [(id, expected)]);
+    assert!(store.openings().unwrap()[0].restored);
+
+    fs::write(&backup, b"something else").unwrap();
+    let other = folder.path().join("other");
+    let refused = Store::restore(&other, &backup).unwrap_err().to_string();
+    assert!(refused.contains("is no backup"), "{refused}");
+    assert!(!other.exists());
+    let none = Store::backup(&folder.path().join("nowhere"), &folder.path().join("b"));
+    assert!(none.unwrap_err().to_string().contains("nowhere"));
+}

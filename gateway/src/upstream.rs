@@ -1,0 +1,240 @@
+//! A provider's server, as the gateway talks to it.
+
+use std::time::Duration;
+
+use assay_channel::{
+    seal::Binding,
+    wire::{
+        encode_headers, encode_voucher, ChannelStatus, Owed, StoredReceipt, REQUEST_HEADER,
+        VOUCHER_HEADER,
+    },
+    SignedHeader,
+};
+use assay_client::AccountId32;
+use assay_primitives::{ChannelId, SignedVoucher};
+use reqwest::{
+    header::{HeaderMap, RETRY_AFTER},
+    Client, RequestBuilder, Response, StatusCode,
+};
+use serde::{de::DeserializeOwned, Deserialize};
+use serde_json::Value;
+
+use crate::{choice::Offer, tls};
+
+mod answer;
+mod body;
+
+pub use self::answer::{Answer, Chunk, Logprob};
+use self::body::Seal;
+
+/// How long a provider may take over anything but an answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it may take to accept a request: it may wait for another one to end.
+const ACCEPTANCE: Duration = Duration::from_secs(60);
+/// The pause that a busy provider gets that asks for none.
+const BUSY: Duration = Duration::from_secs(2);
+/// The most bytes of a page that is not an answer.
+const PAGE: usize = 1 << 20;
+
+/// Why a provider did not do what it was asked.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum Failed {
+    /// It cannot be reached, or the connection broke off.
+    #[error("the connection failed: {0}")]
+    Lost(String),
+    #[error("it is busy for {} s", .0.as_secs())]
+    Busy(Duration),
+    /// Something about channel, voucher or header.
+    #[error("it refuses the payment ({code}): {message}")]
+    Payment {
+        code: String,
+        message: String,
+        owed: Option<Owed>,
+    },
+    #[error("it refuses ({status}): {message}")]
+    Refused { status: u16, message: String },
+    /// It said something that no honest server says.
+    #[error("its answer makes no sense: {0}")]
+    Nonsense(String),
+}
+
+/// One provider.
+#[derive(Clone)]
+pub struct Worker {
+    client: Client,
+    endpoint: String,
+    provider: AccountId32,
+    /// What bodies are sealed to, if they are.
+    seal_key: Option<[u8; 32]>,
+}
+
+impl Worker {
+    /// The server of whoever made the offer. Where bodies have to be sealed, it must have a key for that.
+    pub fn new(offer: &Offer, sealed: bool) -> anyhow::Result<Self> {
+        if sealed && offer.x25519_key.is_none() {
+            anyhow::bail!("it has published no key to seal to");
+        }
+        Ok(Self {
+            provider: offer.provider,
+            seal_key: offer.x25519_key.filter(|_| sealed),
+            client: tls::client(offer.tls_key_hash)?,
+            endpoint: offer.endpoint.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// Ask for an answer. It is paid for as far as the voucher goes.
+    pub async fn ask(
+        &self,
+        header: &SignedHeader,
+        voucher: &SignedVoucher,
+        body: &Value,
+    ) -> Result<Answer, Failed> {
+        let seal = self.seal_key.map(|key| Seal {
+            key,
+            binding: Binding {
+                genesis: header.header.genesis,
+                provider: self.provider.0,
+                channel: voucher.channel,
+            },
+        });
+        let request = self
+            .client
+            .post(format!("{}/v1/completions", self.endpoint))
+            .header(REQUEST_HEADER, encode_headers(std::slice::from_ref(header)))
+            .header(VOUCHER_HEADER, encode_voucher(voucher));
+        let (request, expected) = body::write(request, body, seal.as_ref())?;
+        let response = tokio::time::timeout(ACCEPTANCE, request.send()).await;
+        let response = response.map_err(|_| silent(ACCEPTANCE))?.map_err(lost)?;
+        let response = accepted(response).await?;
+        Answer::new(response, expected)
+    }
+
+    /// Hand over a voucher; what the provider makes of the channel.
+    pub async fn pay(&self, voucher: &SignedVoucher) -> Result<ChannelStatus, Failed> {
+        let path = format!("{}/voucher", channel_path(&voucher.channel));
+        let request = self.client.post(format!("{}{path}", self.endpoint));
+        page(request, voucher).await
+    }
+
+    /// The last receipt of a request.
+    pub async fn receipt(
+        &self,
+        seq: u64,
+        voucher: &SignedVoucher,
+    ) -> Result<StoredReceipt, Failed> {
+        let path = format!("{}/receipts/{seq}", channel_path(&voucher.channel));
+        page(self.client.get(format!("{}{path}", self.endpoint)), voucher).await
+    }
+}
+
+fn channel_path(channel: &ChannelId) -> String {
+    format!("/v1/channels/{channel:?}")
+}
+
+async fn page<T: DeserializeOwned>(
+    request: RequestBuilder,
+    voucher: &SignedVoucher,
+) -> Result<T, Failed> {
+    let request = request
+        .header(VOUCHER_HEADER, encode_voucher(voucher))
+        .timeout(PATIENCE);
+    let response = accepted(request.send().await.map_err(lost)?).await?;
+    let bytes = whole(response).await?;
+    serde_json::from_slice(&bytes).map_err(|error| Failed::Nonsense(error.to_string()))
+}
+
+async fn whole(mut response: Response) -> Result<Vec<u8>, Failed> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(lost)? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > PAGE {
+            return Err(Failed::Nonsense("a page without end".into()));
+        }
+    }
+    Ok(bytes)
+}
+
+fn silent(patience: Duration) -> Failed {
+    Failed::Lost(format!("no answer for {} s", patience.as_secs()))
+}
+
+fn lost(error: reqwest::Error) -> Failed {
+    // The address is known; what is at the bottom of it is not.
+    let error = error.without_url();
+    let mut reason = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(deeper) = source {
+        reason = deeper.to_string();
+        source = deeper.source();
+    }
+    Failed::Lost(reason)
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: ErrorFields,
+}
+
+#[derive(Deserialize)]
+struct ErrorFields {
+    #[serde(default)]
+    message: String,
+    code: Option<String>,
+    assay: Option<Value>,
+}
+
+/// The response, if it is not an error.
+async fn accepted(response: Response) -> Result<Response, Failed> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let pause = retry_after(response.headers());
+    let body = tokio::time::timeout(PATIENCE, whole(response)).await;
+    let body = body.map_err(|_| silent(PATIENCE))??;
+    Err(refusal(status, pause, &body))
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    value.parse().ok().map(Duration::from_secs)
+}
+
+fn refusal(status: StatusCode, pause: Option<Duration>, body: &[u8]) -> Failed {
+    let fields = serde_json::from_slice(body).map(|body: ErrorBody| body.error);
+    let fields = fields.unwrap_or_else(|_| ErrorFields {
+        message: "no reason is given".into(),
+        code: None,
+        assay: None,
+    });
+    error_of(status, pause, fields)
+}
+
+fn error_of(status: StatusCode, pause: Option<Duration>, fields: ErrorFields) -> Failed {
+    let ErrorFields {
+        message,
+        code,
+        assay,
+    } = fields;
+    let message = one_line(&message);
+    match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            Failed::Busy(pause.unwrap_or(BUSY))
+        }
+        StatusCode::PAYMENT_REQUIRED | StatusCode::CONFLICT | StatusCode::GONE => Failed::Payment {
+            code: code.unwrap_or_default(),
+            message,
+            owed: assay.and_then(|owed| serde_json::from_value(owed).ok()),
+        },
+        other => Failed::Refused {
+            status: other.as_u16(),
+            message,
+        },
+    }
+}
+
+/// A stranger's message, bounded and on one line.
+fn one_line(message: &str) -> String {
+    let words: Vec<&str> = message.split_whitespace().collect();
+    words.join(" ").chars().take(300).collect()
+}

@@ -1,0 +1,183 @@
+//! An answer as it comes from a provider.
+
+use std::{collections::VecDeque, time::Duration};
+
+use assay_channel::wire::ChunkParts;
+use assay_openai::sse::{Event, Parser, DONE};
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    body::{Expected, Reply},
+    error_of, lost, ErrorFields, Failed,
+};
+
+/// A stream that is silent for longer is broken: providers say that they are alive more often.
+const SILENCE: Duration = Duration::from_secs(45);
+/// The most bytes of one event: the tokens of a chunk, and a receipt.
+const EVENT: usize = 1 << 20;
+
+/// A step of an answer.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Chunk {
+    Tokens(ChunkParts, Vec<Logprob>),
+    /// The stream is whole.
+    Done,
+}
+
+/// A token's log-probability, and those of the likeliest ones in its place.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+pub struct Logprob {
+    pub logprob: f32,
+    #[serde(default)]
+    pub top: Vec<(u32, f32)>,
+}
+
+pub struct Answer {
+    response: Response,
+    reply: Reply,
+    parser: Parser,
+    ready: VecDeque<Chunk>,
+    done: bool,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    #[serde(default)]
+    choices: Vec<Choice>,
+    error: Option<ErrorFields>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    assay: Option<Value>,
+}
+
+#[derive(Deserialize, Default)]
+struct Logprobs {
+    #[serde(default)]
+    logprobs: Vec<Logprob>,
+}
+
+impl Answer {
+    pub(super) fn new(response: Response, expected: Expected) -> Result<Self, Failed> {
+        Ok(Self {
+            reply: Reply::new(expected, response.headers())?,
+            response,
+            parser: Parser::new(EVENT),
+            ready: VecDeque::new(),
+            done: false,
+        })
+    }
+
+    /// The next step. Keep-alives pass unseen.
+    pub async fn next(&mut self) -> Result<Chunk, Failed> {
+        loop {
+            if let Some(chunk) = self.ready.pop_front() {
+                return Ok(chunk);
+            }
+            let silent = || Failed::Lost(format!("nothing came for {} s", SILENCE.as_secs()));
+            let bytes = tokio::time::timeout(SILENCE, self.response.chunk()).await;
+            match bytes.map_err(|_| silent())?.map_err(lost)? {
+                Some(bytes) => self.take(&bytes)?,
+                None => return Err(Failed::Lost("the answer breaks off".into())),
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Failed> {
+        let nonsense = |error: &dyn std::fmt::Display| Failed::Nonsense(error.to_string());
+        let plain = self.reply.open(bytes)?;
+        self.parser.push(&plain).map_err(|error| nonsense(&error))?;
+        while let Some(event) = self.parser.next_event() {
+            match event {
+                Event::Comment(_) => {}
+                Event::Data(data) if data == DONE => {
+                    self.done = true;
+                    self.ready.push_back(Chunk::Done);
+                }
+                Event::Data(_) if self.done => {
+                    return Err(Failed::Nonsense("it goes on after its end".into()));
+                }
+                Event::Data(data) => {
+                    let body: Body =
+                        serde_json::from_str(&data).map_err(|error| nonsense(&error))?;
+                    self.ready.extend(chunk(body)?);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn chunk(body: Body) -> Result<Option<Chunk>, Failed> {
+    if let Some(error) = body.error {
+        return Err(error_of(StatusCode::BAD_GATEWAY, None, error));
+    }
+    let mut choices = body.choices.into_iter();
+    let assay = choices.next().and_then(|choice| choice.assay);
+    if choices.next().is_some() {
+        return Err(Failed::Nonsense("it has more than one choice".into()));
+    }
+    let Some(assay) = assay else {
+        return Ok(None);
+    };
+    // What a client can show and nobody is paid for may be missing.
+    let logprobs: Logprobs = serde_json::from_value(assay.clone()).unwrap_or_default();
+    let parts: ChunkParts = serde_json::from_value(assay)
+        .map_err(|error| Failed::Nonsense(format!("assay in a chunk: {error}")))?;
+    Ok(Some(Chunk::Tokens(parts, logprobs.logprobs)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(body: Value) -> Result<Option<Chunk>, Failed> {
+        chunk(serde_json::from_value(body).unwrap())
+    }
+
+    #[test]
+    fn tokens_are_taken_from_assay_and_the_text_is_nobodys_business() {
+        let body = json!({"choices": [{"text": "a lie", "assay": {"tokens": [7, 8]}}]});
+        let Ok(Some(Chunk::Tokens(parts, logprobs))) = read(body) else {
+            panic!("no tokens");
+        };
+        assert_eq!(parts.tokens, [7, 8]);
+        assert!(parts.receipt.is_none() && logprobs.is_empty());
+        // As the one with the usage.
+        assert_eq!(read(json!({"choices": [], "usage": {}})), Ok(None));
+        assert_eq!(
+            read(json!({"choices": [{"text": "", "index": 0}]})),
+            Ok(None)
+        );
+    }
+
+    #[test]
+    fn what_no_server_says_is_nonsense() {
+        for body in [
+            json!({"choices": [{"assay": {"tokens": ["7"]}}]}),
+            json!({"choices": [{"assay": {"tokens": [-1]}}]}),
+            json!({"choices": [{"assay": {"receipt": "0x00"}}]}),
+            json!({"choices": [{}, {}]}),
+        ] {
+            let read = read(body);
+            assert!(matches!(read, Err(Failed::Nonsense(_))), "{read:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_in_the_middle_is_an_error() {
+        let read = read(json!({"error": {"message": "the engine\nfailed"}}));
+        assert_eq!(
+            read,
+            Err(Failed::Refused {
+                status: 502,
+                message: "the engine failed".into()
+            })
+        );
+    }
+}

@@ -1,0 +1,208 @@
+//! A chain in memory: what the gateway asks of one, and what a provider does to it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        Mutex, MutexGuard,
+    },
+};
+
+use assay_client::{AccountId32, Error, H256};
+use assay_gateway::{
+    choice::Offer,
+    market::{Block, Facts, Listed, OnChain, State},
+    Market,
+};
+use assay_primitives::{channel_id, Balance, ChannelId, ListingId, VoucherKey};
+use futures::future::BoxFuture;
+
+pub const GENESIS: H256 = H256::repeat_byte(7);
+const USER: AccountId32 = AccountId32([1; 32]);
+const MIN_DEPOSIT: Balance = 10;
+
+/// What goes wrong with the next transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mishap {
+    /// It gets through, and nobody says so.
+    Unsaid,
+    /// It is lost, and nobody says so.
+    Lost,
+    /// The chain refuses it.
+    Refused,
+}
+
+#[derive(Default)]
+pub struct Chain {
+    pub listings: Mutex<Vec<Listed>>,
+    pub offers: Mutex<Vec<Offer>>,
+    pub operators: Mutex<BTreeMap<[u8; 32], AccountId32>>,
+    channels: Mutex<BTreeMap<ChannelId, OnChain>>,
+    mishap: Mutex<Option<Mishap>>,
+    best: AtomicU32,
+    /// Deposits of all channels, ever.
+    deposited: Mutex<Balance>,
+}
+
+pub fn hash_of(number: u32) -> H256 {
+    H256::from_low_u64_be(u64::from(number) + 1)
+}
+
+impl Chain {
+    pub fn new() -> Self {
+        let chain = Self::default();
+        chain.advance(1_000);
+        chain
+    }
+
+    pub fn advance(&self, blocks: u32) {
+        self.best.fetch_add(blocks, Ordering::SeqCst);
+    }
+
+    pub fn number(&self) -> u32 {
+        self.best.load(Ordering::SeqCst)
+    }
+
+    pub fn suffer(&self, mishap: Mishap) {
+        *self.mishap.lock().unwrap() = Some(mishap);
+    }
+
+    pub fn all(&self) -> MutexGuard<'_, BTreeMap<ChannelId, OnChain>> {
+        self.channels.lock().unwrap()
+    }
+
+    pub fn deposited(&self) -> Balance {
+        *self.deposited.lock().unwrap()
+    }
+
+    fn send(&self, call: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        let lost = || Error::Timeout {
+            call: "a call".into(),
+            seconds: 1,
+        };
+        match self.mishap.lock().unwrap().take() {
+            None => call(),
+            Some(Mishap::Unsaid) => call().and(Err(lost())),
+            Some(Mishap::Lost) => Err(lost()),
+            Some(Mishap::Refused) => Err(Error::Dispatch {
+                call: "a call".into(),
+                error: "Channels::NotOnline".into(),
+                reason: "the provider is offline".into(),
+            }),
+        }
+    }
+}
+
+impl Market for Chain {
+    fn genesis(&self) -> H256 {
+        GENESIS
+    }
+
+    fn account(&self) -> AccountId32 {
+        USER
+    }
+
+    fn facts(&self) -> BoxFuture<'_, Result<Facts, Error>> {
+        Box::pin(async {
+            Ok(Facts {
+                finalized: self.number(),
+                listings: self.listings.lock().unwrap().clone(),
+                offers: self.offers.lock().unwrap().clone(),
+            })
+        })
+    }
+
+    fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<Option<OnChain>, Error>> {
+        Box::pin(async move { Ok(self.all().get(&id).cloned()) })
+    }
+
+    fn channels(&self) -> BoxFuture<'_, Result<Vec<(ChannelId, OnChain)>, Error>> {
+        Box::pin(async { Ok(self.all().clone().into_iter().collect()) })
+    }
+
+    fn open(
+        &self,
+        provider: AccountId32,
+        listing: ListingId,
+        voucher_key: VoucherKey,
+        deposit: Balance,
+    ) -> BoxFuture<'_, Result<ChannelId, Error>> {
+        Box::pin(async move {
+            let number = self.all().len() as u64;
+            let id = channel_id(&GENESIS, number);
+            self.send(|| {
+                assert!(deposit >= MIN_DEPOSIT);
+                *self.deposited.lock().unwrap() += deposit;
+                let channel = OnChain {
+                    provider,
+                    listing,
+                    epoch: 1,
+                    current: true,
+                    voucher_key,
+                    deposit,
+                    settled: 0,
+                    state: State::Open,
+                };
+                self.all().insert(id, channel);
+                Ok(())
+            })?;
+            Ok(id)
+        })
+    }
+
+    fn top_up(&self, id: ChannelId, amount: Balance) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            self.send(|| {
+                *self.deposited.lock().unwrap() += amount;
+                self.all().get_mut(&id).unwrap().deposit += amount;
+                Ok(())
+            })
+        })
+    }
+
+    fn request_close(&self, id: ChannelId) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let until = self.number() + 10;
+            self.send(|| {
+                self.all().get_mut(&id).unwrap().state = State::Closing(until);
+                Ok(())
+            })
+        })
+    }
+
+    fn finalize(&self, id: ChannelId) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            self.send(|| {
+                self.all().get_mut(&id).unwrap().state = State::Closed;
+                Ok(())
+            })
+        })
+    }
+
+    fn min_deposit(&self) -> BoxFuture<'_, Result<Balance, Error>> {
+        Box::pin(async { Ok(MIN_DEPOSIT) })
+    }
+
+    fn wallet(&self) -> BoxFuture<'_, Result<Balance, Error>> {
+        Box::pin(async { Ok(1_000_000_000 - self.deposited()) })
+    }
+
+    fn block(&self, number: u32) -> BoxFuture<'_, Result<Block, Error>> {
+        Box::pin(async move {
+            let best = self.number();
+            Ok(Block {
+                best,
+                finalized: best,
+                hash: (number <= best).then(|| hash_of(number)),
+            })
+        })
+    }
+
+    fn operator_at(
+        &self,
+        provider: AccountId32,
+        _: u32,
+    ) -> BoxFuture<'_, Result<Option<AccountId32>, Error>> {
+        Box::pin(async move { Ok(self.operators.lock().unwrap().get(&provider.0).copied()) })
+    }
+}

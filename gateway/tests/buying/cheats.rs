@@ -1,0 +1,209 @@
+//! Providers that cheat, each in its own way: what it costs the user, and what is left of it.
+
+use assay_primitives::WINDOW_TOKENS;
+use serde_json::json;
+
+use crate::{
+    worker::Manner,
+    world::{demo, eventually, tokens, World},
+};
+
+/// A cheap provider that cheats and a dear one that does not. The client gets its whole answer; at most one
+/// increment is lost; if `caught`, evidence says so and the channel is given up.
+async fn against(manner: Manner, caught: Option<&str>) -> World {
+    let mut world = World::new(&[1, 3]).await;
+    world.start().await;
+    world.workers[0].behave(manner);
+    let (status, answer) = world.ask(&world.request(150)).await;
+    assert_eq!(status, 200, "{manner:?}: {answer}");
+    assert_eq!(tokens(&answer), world.right(150), "{manner:?}");
+    // What the cheat can take at most: what it has signed for, and one window.
+    let held = world.status().await;
+    let channels = held["channels"].as_array().unwrap().clone();
+    let theirs = channels
+        .iter()
+        .find(|channel| channel["provider"] == world.workers[0].stash.to_string())
+        .unwrap();
+    let spent: u128 = theirs["spent"].as_str().unwrap().parse().unwrap();
+    let signed: u128 = theirs["signed"].as_str().unwrap().parse().unwrap();
+    let increment = 3 + u128::from(WINDOW_TOKENS);
+    assert!(
+        signed <= spent + increment,
+        "{manner:?}: {signed} for {spent}"
+    );
+    let evidence = world.evidence();
+    match caught {
+        None => assert!(evidence.is_empty(), "{manner:?}: {evidence:?}"),
+        Some(part) => {
+            assert_eq!(evidence.len(), 1, "{manner:?}");
+            let sentence = evidence[0]["caught"].as_str().unwrap();
+            assert!(sentence.contains(part), "{manner:?}: {sentence}");
+            assert_eq!(evidence[0]["provider"], world.workers[0].stash.to_string());
+            assert!(evidence[0]["request"]["header"].is_string());
+            assert!(theirs["retired"].is_string());
+            // It is not asked again, and the rest of its deposit comes back.
+            let asked = world.workers[0]
+                .asked
+                .load(std::sync::atomic::Ordering::SeqCst);
+            world.ask(&world.request(5)).await;
+            let now = world.workers[0]
+                .asked
+                .load(std::sync::atomic::Ordering::SeqCst);
+            assert_eq!(now, asked, "{manner:?}");
+            let id = world.channels_of(&world.workers[0])[0];
+            eventually("its channel is being closed", async || {
+                let state = world.chain.all()[&id].state;
+                state != assay_gateway::market::State::Open
+            })
+            .await;
+        }
+    }
+    world
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_goes_on_with_another_provider() {
+    let world = against(Manner::Cuts(70), None).await;
+    // What it had made is paid, and the rest is bought elsewhere, prompt and all.
+    assert_eq!(world.workers[0].earned(), 73);
+    assert_eq!(world.workers[1].earned(), 3 * (3 + 70 + 80));
+    let status = world.status().await;
+    assert_eq!(status["spending"][0]["fees"], (73 + 3 * 153).to_string());
+}
+
+#[tokio::test]
+async fn a_provider_that_dies_in_the_middle_is_paid_what_it_had_signed() {
+    let world = against(Manner::Dies(70), None).await;
+    let status = world.status().await;
+    let theirs = status["channels"].as_array().unwrap().clone();
+    let theirs = theirs
+        .iter()
+        .find(|channel| channel["provider"] == world.workers[0].stash.to_string())
+        .unwrap();
+    assert_eq!(theirs["spent"], "67");
+    assert_eq!(theirs["open_requests"], 1);
+    // It comes back, and so does its last receipt.
+    world.workers[0].behave(Manner::Honest);
+    eventually("the books agree", async || {
+        let status = world.status().await;
+        let channels = status["channels"].as_array().unwrap().clone();
+        channels
+            .iter()
+            .any(|channel| channel["spent"] == "73" && channel["open_requests"] == 0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_provider_that_never_signs_is_given_up_at_the_first_token() {
+    against(Manner::SignsNothing, Some("0")).await;
+}
+
+#[tokio::test]
+async fn a_provider_that_signs_no_more_is_given_up() {
+    against(
+        Manner::SignsNoMore,
+        Some("were sent and the receipts are over 0"),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_inflated_fee_is_caught() {
+    against(Manner::AsksTwice, Some("fee")).await;
+}
+
+#[tokio::test]
+async fn a_receipt_over_other_tokens_is_caught() {
+    against(Manner::OtherRoot, Some("other tokens")).await;
+}
+
+#[tokio::test]
+async fn a_receipt_of_another_key_is_caught() {
+    against(Manner::Forges, Some("not signed by the operator")).await;
+}
+
+#[tokio::test]
+async fn a_receipt_with_an_old_anchor_is_caught() {
+    against(Manner::OldAnchor, Some("too old")).await;
+}
+
+#[tokio::test]
+async fn whoever_claims_more_than_it_signed_for_is_caught_on_the_chain() {
+    let mut world = World::new(&[1, 3]).await;
+    world.start().await;
+    // The stream is cut by the provider, so that a window beyond what it signed was paid ahead.
+    world.workers[0].behave(Manner::Cuts(40));
+    world.ask(&world.request(150)).await;
+    world.workers[0].claim_everything();
+    let increment = 3 + u128::from(WINDOW_TOKENS);
+    let claimed = world.workers[0].accepted();
+    assert!(claimed > 43 && claimed <= 43 + increment, "{claimed}");
+    eventually("it is caught", async || !world.evidence().is_empty()).await;
+    let sentence = world.evidence()[0]["caught"].as_str().unwrap().to_owned();
+    assert!(sentence.contains(&claimed.to_string()), "{sentence}");
+}
+
+/// The lie is signed for in due form: only computing the answer again shows it.
+#[tokio::test]
+async fn a_signed_lie_is_found_by_computing_the_answer_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("exact");
+    assay_exact::import::model(&demo(), &model, assay_exact::import::FRACTION_BITS, |_| {})
+        .unwrap();
+    let mut world = World::of(model.clone(), exact(&model), &[1]).await;
+    world.terms.check = 1_000_000;
+    world.start().await;
+    let ask = async |world: &World| {
+        let (status, answer) = world.ask(&world.request(12)).await;
+        assert_eq!(status, 200, "{answer}");
+    };
+    let count = async |world: &World, verdict: &str| {
+        let (_, metrics) = world.get("/metrics").await;
+        let series = format!("assay_gateway_checks_total{{verdict=\"{verdict}\"}} 1");
+        metrics.contains(&series)
+    };
+    ask(&world).await;
+    eventually("the right answer is right", async || {
+        count(&world, "right").await
+    })
+    .await;
+    assert!(world.evidence().is_empty());
+    assert_eq!(world.get("/health").await.0, 200);
+
+    world.workers[0].behave(Manner::Lies);
+    ask(&world).await;
+    eventually("the lie is found", async || count(&world, "wrong").await).await;
+    let evidence = world.evidence();
+    let sentence = evidence[0]["caught"].as_str().unwrap();
+    assert!(sentence.starts_with("token 3 of 12"), "{sentence}");
+    // Whoever gets the file can judge it.
+    let bytes = serde_json::to_vec(&evidence[0]).unwrap();
+    let answer = assay_client::answer::Answer::parse(&bytes).unwrap();
+    assert_eq!(answer.check(), Ok(()), "the receipt itself fits together");
+    let (status, health) = world.get("/health").await;
+    assert_eq!(status, 503);
+    assert!(health.contains("wrong answers"), "{health}");
+    assert_ne!(json!(answer.output[2]), json!(null));
+}
+
+/// What the model in `folder` says next, greedily.
+fn exact(folder: &std::path::Path) -> crate::worker::Rule {
+    use assay_exact::{answer, cpu::Cpu, Engine};
+    use std::{ops::ControlFlow, sync::Arc};
+    let folder = assay_exact::folder::Folder::open(folder).unwrap();
+    Arc::new(move |seen| {
+        let cpu = Cpu::detect();
+        let engine = Engine::of(&folder, &cpu).unwrap();
+        let request = answer::Request {
+            prompt: seen,
+            settings: assay_primitives::Sampling::GREEDY.into(),
+            seed: [0; 32],
+            // The rule has no end; the gateway would take a stop token for one.
+            stop_tokens: &[],
+            limit: 1,
+        };
+        let next = answer::generate(&engine, &request, &mut |_| ControlFlow::Continue(()));
+        next.unwrap().tokens[0]
+    })
+}

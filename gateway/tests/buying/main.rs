@@ -1,0 +1,301 @@
+//! A gateway that buys, over HTTP on both sides, of providers that keep their promises and of some that do
+//! not.
+
+mod chain;
+mod cheats;
+mod crashes;
+mod worker;
+mod world;
+
+use std::sync::atomic::Ordering;
+
+use assay_primitives::WINDOW_TOKENS;
+use serde_json::{json, Value};
+
+use self::{
+    chain::Mishap,
+    worker::Manner,
+    world::{eventually, tokens, World},
+};
+
+#[tokio::test]
+async fn an_answer_is_bought_paid_to_the_planck_and_written_down() {
+    let mut world = World::new(&[1]).await;
+    world.start().await;
+    let (status, answer) = world.ask(&world.request(100)).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(tokens(&answer), world.right(100));
+    assert_eq!(answer["choices"][0]["finish_reason"], "length");
+    // The text is what the tokens say, whatever the provider says.
+    let text = answer["choices"][0]["text"].as_str().unwrap();
+    assert!(!text.contains("nonsense") && !text.is_empty(), "{text}");
+    assert_eq!(answer["choices"][0]["assay"]["fee"], "103");
+
+    let worker = &world.workers[0];
+    assert_eq!(worker.earned(), 103);
+    assert!(worker.accepted() >= 103, "the last token was paid for");
+    assert_eq!(worker.unsealed.load(Ordering::SeqCst), 0);
+    let status = world.status().await;
+    assert_eq!(status["channels"][0]["spent"], "103");
+    assert_eq!(status["channels"][0]["open_requests"], 0);
+    assert_eq!(status["committed"], "1000");
+    assert_eq!(status["spending"][0]["fees"], "103");
+    assert_eq!(status["spending"][0]["output_tokens"], 100);
+
+    // The second one goes through the same channel.
+    let (status, _) = world.ask(&world.request(10)).await;
+    assert_eq!(status, 200);
+    assert_eq!(world.chain.all().len(), 1);
+    assert_eq!(world.workers[0].earned(), 103 + 13);
+
+    world.stop().await;
+    let id = world.channels_of(&world.workers[0])[0];
+    let receipt = world.store().answer(&id, 0).unwrap().unwrap();
+    let receipt = assay_client::answer::Answer::parse(&receipt).unwrap();
+    assert_eq!(receipt.check(), Ok(()));
+    assert_eq!(receipt.output, world.right(100));
+}
+
+#[tokio::test]
+async fn streams_choices_and_models_are_as_openai_clients_want_them() {
+    let mut world = World::new(&[1]).await;
+    world.start().await;
+    let (_, models) = world.get("/v1/models").await;
+    let models: Value = serde_json::from_str(&models).unwrap();
+    assert_eq!(models["data"][0]["id"], "assay-demo");
+    assert_eq!(models["data"][0]["assay"]["output_price"], "1");
+
+    let mut request = world.request(40);
+    request["stream"] = true.into();
+    let url = world.url("/v1/completions");
+    let response = reqwest::Client::new().post(url).json(&request).send();
+    let stream = response.await.unwrap().text().await.unwrap();
+    assert!(stream.trim_end().ends_with("data: [DONE]"), "{stream}");
+    assert!(
+        !stream.contains("event:") && !stream.contains("error"),
+        "{stream}"
+    );
+
+    let mut request = world.request(20);
+    request["n"] = 3.into();
+    let (status, answer) = world.ask(&request).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["choices"].as_array().unwrap().len(), 3);
+    // Each choice was a request of its own.
+    assert_eq!(world.workers[0].earned(), 43 + 3 * 23);
+
+    let mut request = world.request(5);
+    request["model"] = "gpt".into();
+    let (status, answer) = world.ask(&request).await;
+    assert_eq!(
+        (status, &answer["error"]["code"]),
+        (404, &json!("model_not_found"))
+    );
+    request["model"] = json!(world.listing.id);
+    assert_eq!(
+        world.ask(&request).await.0,
+        200,
+        "a listing's id is a name too"
+    );
+}
+
+#[tokio::test]
+async fn the_cheapest_is_asked_and_a_busy_one_only_when_it_has_time() {
+    let mut world = World::new(&[3, 1]).await;
+    world.start().await;
+    world.ask(&world.request(5)).await;
+    assert_eq!(
+        (world.workers[0].earned(), world.workers[1].earned()),
+        (0, 8)
+    );
+    world.workers[1].behave(Manner::Busy);
+    let (status, answer) = world.ask(&world.request(5)).await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(5)));
+    assert_eq!(world.workers[0].earned(), 24);
+    // It was refused before anything was charged, and its channel is as good as before.
+    eventually("the refused request is over", async || {
+        let status = world.status().await;
+        let channels = status["channels"].as_array().unwrap();
+        channels.iter().all(|channel| channel["open_requests"] == 0)
+    })
+    .await;
+    world.workers[0].behave(Manner::Busy);
+    let (status, answer) = world.ask(&world.request(5)).await;
+    assert_eq!(
+        (status, &answer["error"]["code"]),
+        (503, &json!("no_provider"))
+    );
+    world.workers[1].behave(Manner::Honest);
+    eventually("the busy one is asked again", async || {
+        world.ask(&world.request(5)).await.0 == 200
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_price_limit_keeps_dear_offers_out() {
+    let mut world = World::new(&[5]).await;
+    world.terms.max_price = Some(assay_client::Amount(4));
+    world.start().await;
+    let (status, answer) = world.ask(&world.request(5)).await;
+    assert_eq!(status, 503);
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("--max-price"), "{message}");
+    assert_eq!(world.chain.deposited(), 0);
+}
+
+#[tokio::test]
+async fn the_budget_is_never_exceeded_whatever_is_asked_at_once() {
+    let mut world = World::new(&[1, 1]).await;
+    world.terms.policy.budget = 260;
+    world.terms.policy.step = 100;
+    world.start().await;
+    let asked = (0..8).map(|_| async { world.ask(&world.request(50)).await });
+    let answers = futures::future::join_all(asked).await;
+    let good = answers.iter().filter(|(status, _)| *status == 200).count();
+    // Four times 53 fit, and what is left does not.
+    assert!((3..=4).contains(&good), "{good} answers");
+    for (status, answer) in &answers {
+        match status {
+            200 => assert_eq!(tokens(answer), world.right(50)),
+            402 => {
+                assert_eq!(answer["error"]["code"], "insufficient_funds");
+                let message = answer["error"]["message"].as_str().unwrap();
+                assert!(message.contains("--budget"), "{message}");
+            }
+            other => panic!("{other}: {answer}"),
+        }
+    }
+    assert!(
+        world.chain.deposited() <= 260,
+        "{}",
+        world.chain.deposited()
+    );
+    let accepted: u128 = world.workers.iter().map(|worker| worker.accepted()).sum();
+    assert!(accepted <= 260);
+}
+
+#[tokio::test]
+async fn a_request_without_a_limit_gets_what_the_budget_reaches_for() {
+    let mut world = World::new(&[1]).await;
+    world.terms.policy.budget = 60;
+    world.terms.policy.step = 20;
+    world.start().await;
+    let mut request = json!({
+        "model": "assay-demo", "messages": [{ "role": "user", "content": "Hello" }], "temperature": 0,
+    });
+    let ask = async |request: &Value| {
+        let url = world.url("/v1/chat/completions");
+        let response = reqwest::Client::new().post(url).json(request).send();
+        let response = response.await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json::<Value>().await.unwrap())
+    };
+    let (status, answer) = ask(&request).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["usage"]["total_tokens"], 60);
+    assert_eq!(answer["choices"][0]["finish_reason"], "length");
+    assert_eq!(world.chain.deposited(), 60);
+    request["max_tokens"] = 30.into();
+    let (status, answer) = ask(&request).await;
+    assert_eq!(
+        (status, &answer["error"]["code"]),
+        (402, &json!("insufficient_funds"))
+    );
+}
+
+#[tokio::test]
+async fn a_channel_is_topped_up_when_it_runs_low() {
+    let mut world = World::new(&[1]).await;
+    world.terms.policy.step = 150;
+    world.start().await;
+    for _ in 0..4 {
+        assert_eq!(world.ask(&world.request(100)).await.0, 200);
+    }
+    assert_eq!(world.chain.all().len(), 1);
+    assert_eq!(world.workers[0].earned(), 412);
+    assert!(world.chain.deposited() >= 412 && world.chain.deposited() <= 600);
+}
+
+#[tokio::test]
+async fn a_provider_that_forgets_a_voucher_gets_it_again_and_no_more() {
+    let mut world = World::new(&[1]).await;
+    world.start().await;
+    world.ask(&world.request(10)).await;
+    world.workers[0].behave(Manner::Forgets);
+    let (status, answer) = world.ask(&world.request(10)).await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(10)));
+    assert_eq!(world.workers[0].earned(), 26);
+    assert_eq!(world.chain.all().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_string_and_a_client_that_leaves_end_the_answer_where_it_is() {
+    let mut world = World::new(&[1]).await;
+    world.start().await;
+    let (_, whole) = world.ask(&world.request(100)).await;
+    let text = whole["choices"][0]["text"].as_str().unwrap().to_owned();
+    let stop: String = text
+        .chars()
+        .skip(text.chars().count() / 2)
+        .take(4)
+        .collect();
+    let mut request = world.request(100);
+    request["stop"] = json!(stop);
+    let (status, answer) = world.ask(&request).await;
+    assert_eq!(
+        (status, &answer["choices"][0]["finish_reason"]),
+        (200, &json!("stop"))
+    );
+    let shorter = answer["choices"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with(shorter) && shorter.len() < text.len());
+
+    let mut request = world.request(400);
+    request["stream"] = true.into();
+    let url = world.url("/v1/completions");
+    let mut response = reqwest::Client::new()
+        .post(url)
+        .json(&request)
+        .send()
+        .await
+        .unwrap();
+    response.chunk().await.unwrap();
+    drop(response);
+    eventually("no answer is under way", async || {
+        world.status().await["channels"][0]["open_requests"] == 0
+    })
+    .await;
+    let spent = world.status().await["channels"][0]["spent"].clone();
+    assert_eq!(spent, json!(world.workers[0].earned().to_string()));
+    let most = 103 * 2 + 3 + 400;
+    assert!(world.workers[0].earned() < most, "it went on for nobody");
+}
+
+#[tokio::test]
+async fn an_api_key_is_asked_for_where_there_is_one() {
+    let mut world = World::new(&[1]).await;
+    let config = assay_gateway::Config {
+        api_key: Some("secret".into()),
+        ..world.config()
+    };
+    world.start_with(config).await;
+    assert_eq!(world.get("/v1/models").await.0, 401);
+    assert_eq!(world.get("/status").await.0, 401);
+    assert_eq!(world.get("/health").await.0, 200);
+    let client = reqwest::Client::new();
+    let models = client.get(world.url("/v1/models")).bearer_auth("secret");
+    assert_eq!(models.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_transaction_that_fails_costs_a_try_and_no_money() {
+    let mut world = World::new(&[1, 2]).await;
+    world.start().await;
+    world.chain.suffer(Mishap::Refused);
+    let (status, answer) = world.ask(&world.request(5)).await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(5)));
+    // The second offer was taken instead, and nothing is held back for the first.
+    assert_eq!(world.workers[1].earned(), 16);
+    assert_eq!(world.status().await["committed"], "1000");
+    assert!(WINDOW_TOKENS > 5);
+}

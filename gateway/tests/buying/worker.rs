@@ -1,0 +1,509 @@
+//! A provider's server that keeps its books as real ones do, answers by a rule instead of a model, and
+//! cheats when it is told to.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        Arc, Mutex,
+    },
+    time::Duration,
+};
+
+use assay_channel::{
+    seal::{self, Binding, SealKey, Sealer},
+    wire::{self, RequestParts},
+    ChannelState, Facts, Payee, PaymentError, SignedReceipt, Terms,
+};
+use assay_client::{AccountId32, H256};
+use assay_gateway::{choice::Offer, market::State};
+use assay_openai::sse;
+use assay_primitives::{
+    salted_token_root, Anchor, ChannelId, Finish, ListingId, Price, Side, TokenId, PPM_ONE,
+};
+use axum::{
+    body::{Body, Bytes},
+    extract::{Path, State as Shared},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+    Json, Router,
+};
+use serde_json::{json, Value};
+use sp_core::{sr25519, Pair};
+use sp_runtime::MultiSignature;
+use tokio::sync::{mpsc, Notify};
+
+use crate::chain::{hash_of, Chain, GENESIS};
+
+/// How a provider behaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Manner {
+    Honest,
+    /// Closes the stream after this many tokens of a request.
+    Cuts(u32),
+    /// The same, and cannot be asked for the last receipt either.
+    Dies(u32),
+    /// Never signs anything that the user gets.
+    SignsNothing,
+    /// Gives the first receipt and none after it.
+    SignsNoMore,
+    AsksTwice,
+    OtherRoot,
+    Forges,
+    OldAnchor,
+    /// Signs tokens that its model does not give.
+    Lies,
+    Busy,
+    /// Says that it was paid less than it was, once.
+    Forgets,
+}
+
+pub struct Worker {
+    pub chain: Arc<Chain>,
+    pub stash: AccountId32,
+    pub listing: ListingId,
+    pub price: Price,
+    operator: sr25519::Pair,
+    seal: SealKey,
+    pub manner: Mutex<Manner>,
+    payees: Mutex<HashMap<ChannelId, Payee>>,
+    /// Answers that were given, to be given again.
+    given: Mutex<HashMap<(ChannelId, u64), Vec<TokenId>>>,
+    paid: Notify,
+    /// What a token follows from: prompt and answer so far.
+    rule: Rule,
+    pub asked: AtomicU32,
+    /// Whether every prompt came sealed.
+    pub unsealed: AtomicU32,
+}
+
+pub type Rule = Arc<dyn Fn(&[TokenId]) -> TokenId + Send + Sync>;
+
+type Refusal = Box<Response>;
+
+impl Worker {
+    /// A provider that listens, with an offer on the chain.
+    pub async fn start(
+        chain: &Arc<Chain>,
+        number: u8,
+        listing: ListingId,
+        price: u128,
+        rule: Rule,
+    ) -> Arc<Self> {
+        let stash = AccountId32([number; 32]);
+        let operator = sr25519::Pair::from_seed(&[number; 32]);
+        let worker = Arc::new(Self {
+            chain: chain.clone(),
+            stash,
+            listing,
+            price: Price {
+                input: price,
+                output: price,
+            },
+            seal: SealKey::from_bytes(&[number; 32]).unwrap(),
+            manner: Mutex::new(Manner::Honest),
+            payees: Mutex::default(),
+            given: Mutex::default(),
+            paid: Notify::new(),
+            rule,
+            asked: AtomicU32::new(0),
+            unsealed: AtomicU32::new(0),
+            operator,
+        });
+        let router = Router::new()
+            .route("/v1/completions", post(complete))
+            .route("/v1/channels/{id}/voucher", post(voucher))
+            .route("/v1/channels/{id}/receipts/{seq}", get(receipt))
+            .with_state(worker.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        chain.offers.lock().unwrap().push(Offer {
+            provider: stash,
+            epoch: 1,
+            listing,
+            price: worker.price,
+            context: 512,
+            score: PPM_ONE,
+            endpoint,
+            tls_key_hash: None,
+            x25519_key: Some(worker.seal.public()),
+        });
+        let account = AccountId32(worker.operator.public().0);
+        chain.operators.lock().unwrap().insert(stash.0, account);
+        worker
+    }
+
+    pub fn behave(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
+    }
+
+    fn manner(&self) -> Manner {
+        *self.manner.lock().unwrap()
+    }
+
+    /// What its books say that it has earned.
+    pub fn earned(&self) -> u128 {
+        let payees = self.payees.lock().unwrap();
+        payees.values().map(Payee::spent).sum()
+    }
+
+    /// Claims as much as its vouchers reach for, earned or not.
+    pub fn claim_everything(&self) {
+        for payee in self.payees.lock().unwrap().values() {
+            let accepted = payee.status().accepted;
+            let id = payee.terms().channel;
+            self.chain.all().get_mut(&id).unwrap().settled = accepted;
+        }
+    }
+
+    pub fn accepted(&self) -> u128 {
+        let payees = self.payees.lock().unwrap();
+        payees.values().map(|payee| payee.status().accepted).sum()
+    }
+
+    /// Does something with a channel as the chain has it now.
+    fn with<T>(
+        &self,
+        id: ChannelId,
+        act: impl FnOnce(&mut Payee) -> Result<T, PaymentError>,
+    ) -> Result<T, Refusal> {
+        let channel = self.chain.all().get(&id).cloned();
+        let channel = channel.filter(|channel| channel.provider == self.stash);
+        let Some(channel) = channel else {
+            return Err(refuse(&PaymentError::UnknownChannel(id), Value::Null));
+        };
+        let mut payees = self.payees.lock().unwrap();
+        let payee = payees.entry(id).or_insert_with(|| {
+            let terms = Terms {
+                genesis: GENESIS,
+                channel: id,
+                provider: self.stash.0,
+                listing: channel.listing,
+                voucher_key: channel.voucher_key,
+            };
+            Payee::restore(terms, [])
+        });
+        let facts = Facts {
+            deposit: channel.deposit,
+            settled: channel.settled,
+            state: match channel.state {
+                State::Open => ChannelState::Open,
+                State::Closing(finalize_at) => ChannelState::Closing { finalize_at },
+                State::Closed => ChannelState::Closed,
+            },
+        };
+        payee.observe(facts).persisted();
+        act(payee).map_err(|refusal| {
+            let owed = json!(payees[&id].owed(&refusal));
+            refuse(&refusal, owed)
+        })
+    }
+
+    /// The next receipt of a request, as this provider gives it.
+    fn sign(
+        &self,
+        id: ChannelId,
+        seq: u64,
+        secret: &[u8; 32],
+        tokens: &[TokenId],
+        finish: Option<Finish>,
+    ) -> SignedReceipt {
+        let number = self.chain.number();
+        let anchor = Anchor {
+            number,
+            hash: hash_of(number),
+        };
+        let root = salted_token_root(secret, Side::Output, tokens);
+        let signed = self.with(id, |payee| {
+            let draft = payee.draft(seq, anchor, root, finish).unwrap();
+            let payload = draft.receipt.signing_payload();
+            let signature = MultiSignature::Sr25519(self.operator.sign(&payload));
+            Ok(payee.issue(draft, signature).unwrap().persisted())
+        });
+        let Ok(mut signed) = signed else {
+            panic!("the channel is gone");
+        };
+        let receipt = &mut signed.receipt;
+        let mut operator = &self.operator;
+        let stranger = sr25519::Pair::from_seed(&[99; 32]);
+        match self.manner() {
+            Manner::AsksTwice => receipt.fee *= 2,
+            Manner::OtherRoot if receipt.output_len > 0 => receipt.output_root = H256::zero(),
+            Manner::OldAnchor => {
+                receipt.anchor = Anchor {
+                    number: number - 500,
+                    hash: hash_of(number - 500),
+                }
+            }
+            Manner::Forges => operator = &stranger,
+            _ => return signed,
+        }
+        let payload = signed.receipt.signing_payload();
+        signed.signature = MultiSignature::Sr25519(operator.sign(&payload));
+        signed
+    }
+}
+
+fn refuse(refusal: &PaymentError, owed: Value) -> Refusal {
+    let status = StatusCode::from_u16(refusal.status()).unwrap();
+    let error = json!({ "message": refusal.to_string(), "code": refusal.code(), "assay": owed });
+    Box::new((status, Json(json!({ "error": error }))).into_response())
+}
+
+fn failing() -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, "out of order").into_response()
+}
+
+fn voucher_of(headers: &HeaderMap) -> assay_primitives::SignedVoucher {
+    let value = headers[wire::VOUCHER_HEADER].to_str().unwrap();
+    wire::decode_voucher(value).unwrap()
+}
+
+async fn voucher(
+    Shared(worker): Shared<Arc<Worker>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let id: ChannelId = id.parse().unwrap();
+    let taken = worker.with(id, |payee| {
+        payee.take_voucher(&voucher_of(&headers))?.persisted();
+        Ok(payee.status())
+    });
+    worker.paid.notify_waiters();
+    match taken {
+        Ok(status) => Json(status).into_response(),
+        Err(refusal) => *refusal,
+    }
+}
+
+async fn receipt(
+    Shared(worker): Shared<Arc<Worker>>,
+    Path((id, seq)): Path<(String, u64)>,
+    headers: HeaderMap,
+) -> Response {
+    if matches!(worker.manner(), Manner::Dies(_) | Manner::SignsNothing) {
+        return failing();
+    }
+    let no_more = worker.manner() == Manner::SignsNoMore;
+    let stored = worker.with(id.parse().unwrap(), |payee| {
+        payee.authorise(&voucher_of(&headers))?;
+        payee.stored(seq)
+    });
+    match stored {
+        Ok(mut stored) if no_more => {
+            stored.receipt = None;
+            stored.ended = true;
+            Json(stored).into_response()
+        }
+        Ok(stored) => Json(stored).into_response(),
+        Err(refusal) => *refusal,
+    }
+}
+
+async fn complete(
+    Shared(worker): Shared<Arc<Worker>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    worker.asked.fetch_add(1, Ordering::SeqCst);
+    if worker.manner() == Manner::Busy {
+        return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")], "{}").into_response();
+    }
+    let signed = wire::decode_headers(headers[wire::REQUEST_HEADER].to_str().unwrap()).unwrap();
+    let voucher = voucher_of(&headers);
+    let id = voucher.channel;
+    if worker.manner() == Manner::Forgets {
+        worker.behave(Manner::Honest);
+        let mut status = worker.with(id, |payee| Ok(payee.status())).unwrap();
+        status.accepted = 0;
+        let owed = json!(wire::Owed {
+            required: Some(voucher.cumulative),
+            channel: status,
+        });
+        let refusal = PaymentError::Insufficient {
+            accepted: 0,
+            required: voucher.cumulative,
+        };
+        return *refuse(&refusal, owed);
+    }
+    let admitted = worker.with(id, |payee| {
+        Ok(payee.admit(&voucher, &signed, &worker.price)?.persisted())
+    });
+    let (seq, again) = match admitted {
+        Ok(admitted) => (admitted[0].seq, admitted[0].answered.clone()),
+        Err(refusal) => return *refusal,
+    };
+    let (plain, sealer) = match headers.get(wire::SEAL_HEADER) {
+        None => {
+            worker.unsealed.fetch_add(1, Ordering::SeqCst);
+            (body.to_vec(), None)
+        }
+        Some(value) => {
+            let binding = Binding {
+                genesis: GENESIS,
+                provider: worker.stash.0,
+                channel: id,
+            };
+            let encapsulated = wire::decode_seal(value.to_str().unwrap()).unwrap();
+            let (mut opener, response) =
+                seal::open_request(&worker.seal, &binding, &encapsulated).unwrap();
+            let plain = opener.push(&body).unwrap();
+            opener.finish().unwrap();
+            (plain, Some(response.begin(&mut rand::rng()).unwrap()))
+        }
+    };
+    let body: Value = serde_json::from_slice(&plain).unwrap();
+    let parts: RequestParts = serde_json::from_value(body["assay"].clone()).unwrap();
+    let prompt: Vec<TokenId> = serde_json::from_value(body["prompt"].clone()).unwrap();
+    let header = &signed[0].header;
+    assay_channel::check_prompt(header, &parts.secret, &prompt).unwrap();
+    assert_eq!(body["max_tokens"], header.token_limit);
+    assert_eq!(body["model"], json!(worker.listing));
+
+    let (sender, receiver) = mpsc::channel::<Result<Bytes, Infallible>>(64);
+    let (seal, sealer) = match sealer {
+        Some((seal, sealer)) => (Some(wire::encode_seal(&seal)), Some(sealer)),
+        None => (None, None),
+    };
+    let stream = Stream {
+        sender,
+        sealer,
+        worker,
+        id,
+        seq,
+        secret: parts.secret,
+    };
+    match again {
+        None => drop(tokio::spawn(stream.answer(prompt, header.token_limit))),
+        Some(receipt) => drop(tokio::spawn(stream.replay(receipt))),
+    }
+    let events = futures::stream::unfold(receiver, |mut receiver| async {
+        Some((receiver.recv().await?, receiver))
+    });
+    let mut response = Body::from_stream(events).into_response();
+    if let Some(seal) = seal {
+        response
+            .headers_mut()
+            .insert(wire::SEAL_HEADER, seal.parse().unwrap());
+    }
+    response
+}
+
+struct Stream {
+    sender: mpsc::Sender<Result<Bytes, Infallible>>,
+    sealer: Option<Sealer>,
+    worker: Arc<Worker>,
+    id: ChannelId,
+    seq: u64,
+    secret: [u8; 32],
+}
+
+impl Stream {
+    async fn send(&mut self, bytes: Bytes) -> bool {
+        let bytes = match &mut self.sealer {
+            Some(sealer) => sealer.push(&bytes).into(),
+            None => bytes,
+        };
+        self.sender.send(Ok(bytes)).await.is_ok()
+    }
+
+    async fn say(&mut self, tokens: &[TokenId], receipt: Option<SignedReceipt>) -> bool {
+        let parts = wire::ChunkParts {
+            tokens: tokens.to_vec(),
+            receipt,
+        };
+        // The text is a lie, always: nobody may believe it.
+        let choice = json!({ "index": 0, "text": "nonsense", "assay": parts });
+        self.send(sse::data(&json!({ "choices": [choice] }))).await
+    }
+
+    async fn replay(mut self, receipt: SignedReceipt) {
+        let tokens = self.worker.given.lock().unwrap()[&(self.id, self.seq)].clone();
+        self.say(&tokens, Some(receipt)).await;
+        self.end().await;
+    }
+
+    fn keep(&self, tokens: &[TokenId]) {
+        let mut given = self.worker.given.lock().unwrap();
+        given.insert((self.id, self.seq), tokens.to_vec());
+    }
+
+    async fn end(&mut self) {
+        self.send(sse::done()).await;
+        if let Some(sealer) = self.sealer.take() {
+            let _ = self.sender.send(Ok(sealer.finish(&[]).into())).await;
+        }
+    }
+
+    async fn answer(mut self, prompt: Vec<TokenId>, limit: u32) {
+        let mut tokens: Vec<TokenId> = Vec::new();
+        let mut seen = prompt;
+        let worker = self.worker.clone();
+        loop {
+            let length = tokens.len() as u32;
+            let ends = length == limit;
+            let due = worker.with(self.id, |payee| Ok(payee.due(self.seq)));
+            if due.unwrap_or(false) || ends {
+                let finish = ends.then_some(Finish::Length);
+                let receipt = worker.sign(self.id, self.seq, &self.secret, &tokens, finish);
+                let kept_back = match worker.manner() {
+                    Manner::SignsNothing => true,
+                    Manner::SignsNoMore => length > 0,
+                    _ => false,
+                };
+                if ends {
+                    self.keep(&tokens);
+                }
+                let told = kept_back || self.say(&[], Some(receipt)).await;
+                match (ends, told) {
+                    (true, true) => return self.end().await,
+                    (true, false) => return,
+                    (false, true) => {}
+                    (false, false) => break,
+                }
+            }
+            match worker.manner() {
+                Manner::Cuts(after) | Manner::Dies(after) if length >= after => break,
+                _ => {}
+            }
+            // Money before work.
+            let paid = worker.paid.notified();
+            let allowed = worker.with(self.id, |payee| Ok(payee.allow(self.seq)));
+            if allowed.unwrap_or(0) <= length {
+                if tokio::time::timeout(Duration::from_secs(3), paid)
+                    .await
+                    .is_err()
+                {
+                    break;
+                }
+                continue;
+            }
+            let mut token = (worker.rule)(&seen);
+            if worker.manner() == Manner::Lies && length == 2 {
+                token ^= 1;
+            }
+            let made = worker.with(self.id, |payee| {
+                payee.made(self.seq, 1).unwrap();
+                Ok(())
+            });
+            made.unwrap();
+            tokens.push(token);
+            seen.push(token);
+            if !self.say(&[token], None).await {
+                break;
+            }
+        }
+        self.keep(&tokens);
+        // The client is gone, or the provider: what was made is signed for.
+        worker.sign(
+            self.id,
+            self.seq,
+            &self.secret,
+            &tokens,
+            Some(Finish::Caller),
+        );
+    }
+}

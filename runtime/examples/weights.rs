@@ -1,18 +1,15 @@
-//! What a job weighs, beside a transfer: the committed weights, not a measurement.
+//! What jobs and channels weigh, beside a transfer: the committed weights, not a measurement.
 
 use assay_runtime::{AccountId, Runtime, RuntimeCall};
 use frame_support::{
     dispatch::{DispatchClass, GetDispatchInfo},
     weights::{constants::WEIGHT_REF_TIME_PER_MILLIS, Weight},
 };
-use pallet_jobs::WeightInfo;
 
 /// Prompt and answer, in tokens.
 const SIZES: [(u32, u32); 2] = [(128, 128), (4096, 4096)];
 /// What a job may weigh in all, in milliseconds.
 const BAR: f64 = 2.5;
-
-type Weights = <Runtime as pallet_jobs::Config>::WeightInfo;
 
 fn millis(weight: Weight) -> f64 {
     weight.ref_time() as f64 / WEIGHT_REF_TIME_PER_MILLIS as f64
@@ -27,18 +24,26 @@ fn transfer() -> Weight {
     RuntimeCall::Balances(call).get_dispatch_info().call_weight
 }
 
+fn line(name: &str, weight: Weight) {
+    let times = millis(weight) / millis(transfer());
+    println!("  {name:<44}{:>9.3} ms{times:>9.1} x", millis(weight));
+}
+
 fn main() {
+    println!("committed weights as time, the database included; the last column counts transfers");
+    line("balances.transfer_keep_alive", transfer());
+    jobs();
+    channels();
+}
+
+fn jobs() {
+    use pallet_jobs::WeightInfo;
+    type Weights = <Runtime as pallet_jobs::Config>::WeightInfo;
+
     let base = <Runtime as frame_system::Config>::BlockWeights::get()
         .get(DispatchClass::Normal)
         .base_extrinsic;
-    let transfer = transfer();
-    let line = |name: &str, weight: Weight| {
-        let times = millis(weight) / millis(transfer);
-        println!("  {name:<44}{:>9.3} ms{times:>9.1} x", millis(weight));
-    };
     let max_draws = pallet_jobs::ParametersOf::<Runtime>::default().max_draws;
-    println!("committed weights as time, the database included; the last column counts transfers");
-    line("balances.transfer_keep_alive", transfer);
     println!(
         "what submit is charged beside itself: {max_draws} draws with a miss each, settle, remove"
     );
@@ -67,4 +72,16 @@ fn main() {
             base.saturating_mul(2),
         );
     }
+}
+
+fn channels() {
+    use pallet_channels::{WeightInfo, MAX_VOUCHERS};
+    type Weights = <Runtime as pallet_channels::Config>::WeightInfo;
+
+    let many = Weights::settle_many(MAX_VOUCHERS);
+    println!("a channel, whatever it pays for");
+    line("open", Weights::open());
+    line("what open is charged beside itself", Weights::future());
+    line("settle", Weights::settle());
+    line("settle_many, each of 100", many / u64::from(MAX_VOUCHERS));
 }

@@ -44,8 +44,10 @@ impl WeightInfo for () {
     fn settle_many(n: u32) -> Weight {
         Weight::from_parts(20_000_000, 3658)
             .saturating_add(Weight::from_parts(320_000_000, 0).saturating_mul(n.into()))
-            .saturating_add(ParityDbWeight::get().reads((15_u64).saturating_mul(n.into())))
-            .saturating_add(ParityDbWeight::get().writes((11_u64).saturating_mul(n.into())))
+            .saturating_add(ParityDbWeight::get().reads(6))
+            .saturating_add(ParityDbWeight::get().reads((9_u64).saturating_mul(n.into())))
+            .saturating_add(ParityDbWeight::get().writes(4))
+            .saturating_add(ParityDbWeight::get().writes((8_u64).saturating_mul(n.into())))
             .saturating_add(Weight::from_parts(0, 11402).saturating_mul(n.into()))
     }
     fn close() -> Weight {

@@ -232,13 +232,17 @@ impl World {
                 Err(Crashed) => self.restart_payee(),
             }
         } else {
-            // No message is on its way for as long as a window.
+            // Nothing is on its way for as long as a window, and nobody forgets what was not asked for once more.
             let open: Vec<u64> = self.unsettled().iter().map(seq).collect();
             let is_late = |message: &ToPayee| match message {
                 ToPayee::Request(headers, _) => headers.iter().any(|h| open.contains(&seq(h))),
                 _ => false,
             };
-            if self.to_payee.iter().any(is_late) {
+            let is_served = |seq: &u64| {
+                let stored = self.payee.stored(*seq);
+                stored.is_ok_and(|stored| !stored.ended || stored.receipt.is_some())
+            };
+            if self.to_payee.iter().any(is_late) || open.iter().any(is_served) {
                 return;
             }
             match self.payer_disk.commit(self.payer.forget(before)) {

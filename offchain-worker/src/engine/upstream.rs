@@ -53,6 +53,10 @@ impl UpstreamEngine {
     pub fn load(path: &Path, spec: &ModelSpec, upstream: &Upstream) -> Result<Self, EngineError> {
         let key = upstream.key_file.as_deref();
         let server = Server::new(path, &upstream.url, &upstream.model, key)?;
+        tracing::info!(
+            target: "assay_worker", model = %path.display(), url = %server.url,
+            "another server answers for this model"
+        );
         Ok(Self {
             server: Arc::new(server),
             spec: spec.clone(),
@@ -64,8 +68,9 @@ impl UpstreamEngine {
 
 impl Engine for UpstreamEngine {
     fn describe(&self) -> String {
-        let Server { model, url, .. } = &*self.server;
-        format!("upstream {model} at {url} (unverified: nobody can prove a wrong answer)")
+        // Not its address, which is nobody's business but the provider's: clients are shown this.
+        let model = &self.server.model;
+        format!("upstream, {model} (unverified: nobody can prove a wrong answer)")
     }
 
     fn start(&mut self, wake: Wake) -> Result<Box<dyn Session + '_>, EngineError> {

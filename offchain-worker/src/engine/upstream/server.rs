@@ -42,7 +42,7 @@ impl Server {
         })?;
         let url = format!("{}/completions", url.trim_end_matches('/'));
         let http = client(&url).map_err(|problem| EngineError::Upstream {
-            url: url.clone(),
+            url: url.rsplit('@').next().unwrap_or_default().into(),
             problem: format!("cannot be spoken to: {problem}"),
             next: "check --upstream",
         })?;
@@ -78,6 +78,9 @@ impl Server {
 
 fn client(url: &str) -> Result<reqwest::Client, String> {
     let parsed = reqwest::Url::parse(url).map_err(|error| error.to_string())?;
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Err("its address holds a secret, which belongs into --upstream-key-file".into());
+    }
     // One that was installed before is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()

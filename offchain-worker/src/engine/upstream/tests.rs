@@ -357,6 +357,26 @@ async fn the_key_goes_to_the_server_and_nowhere_else() {
     let engine = engine(address, |upstream| upstream.key_file = Some(file.clone()));
     assert!(!engine.describe().contains("sk-123"));
     assert!(engine.describe().contains("unverified"));
+    assert!(!engine.describe().contains(&address.to_string()));
+    for url in [
+        "http://me:sk-1@127.0.0.1/v1",
+        "ftp://127.0.0.1",
+        "127.0.0.1:80",
+    ] {
+        let folder = assay_client::folder::ModelFolder::open(demo()).unwrap();
+        let upstream = Upstream {
+            url: url.into(),
+            key_file: None,
+            model: "m".into(),
+            requests: 1,
+        };
+        let error = UpstreamEngine::load(&demo(), folder.spec(), &upstream);
+        let error = error.err().unwrap().to_string();
+        assert!(
+            error.contains("--upstream") && !error.contains("sk-1"),
+            "{error}"
+        );
+    }
     let generator = Generator::new(Box::new(engine), 8).unwrap();
     answer(&generator, request(9)).await.unwrap();
     assert_eq!(foreign.asked()[0]["key"], "Bearer sk-123");

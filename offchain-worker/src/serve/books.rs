@@ -209,7 +209,7 @@ impl Books {
     /// answer yet is to be begun or interrupted. With them comes the most tokens that prompt and answer
     /// may have together.
     pub fn admit(&mut self, payment: &Payment) -> Result<(Vec<Admission>, u32), ApiError> {
-        let channel = payment.channel;
+        let channel = payment.voucher.channel;
         if self.viewed_at.is_some_and(|at| at.elapsed() > BLIND) {
             return Err(ApiError::unavailable(
                 "the worker has seen no finalised block for minutes, and sells nothing without; ask \

@@ -69,7 +69,7 @@ async fn paid(shop: &Arc<Shop>, mut request: Request, next: Next) -> Result<Resp
     shop.check_open()?;
     let payment = Payment::read(request.headers())?;
     let encapsulated = sealed::encapsulated(request.headers())?;
-    let channel = payment.channel;
+    let channel = payment.voucher.channel;
     let tickets = admit(shop, payment).await?;
     request.extensions_mut().insert(tickets);
     let Some(encapsulated) = encapsulated else {
@@ -104,7 +104,7 @@ async fn admit(shop: &Shop, payment: Payment) -> Result<Tickets, ApiError> {
         let headers = payment.headers.iter().cloned();
         let choices = headers.zip(admissions).map(|(header, admission)| {
             let key = RequestKey {
-                channel: payment.channel,
+                channel: payment.voucher.channel,
                 seq: admission.seq,
             };
             match admission.answered {

@@ -5,16 +5,15 @@ use assay_channel::{
     ChannelStatus, PaymentError, SignedHeader,
 };
 use assay_openai::ApiError;
-use assay_primitives::{ChannelId, Claim, SignedVoucher};
+use assay_primitives::SignedVoucher;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::json;
 
 /// The headers of a request's choices, and the voucher that came with them.
 #[derive(Clone, Debug)]
 pub struct Payment {
-    pub channel: ChannelId,
     pub voucher: SignedVoucher,
-    /// One for each choice, at least one, all of this channel.
+    /// One for each choice, at least one.
     pub headers: Vec<SignedHeader>,
 }
 
@@ -22,22 +21,7 @@ impl Payment {
     pub fn read(head: &HeaderMap) -> Result<Self, ApiError> {
         let voucher = voucher(head)?;
         let headers = wire::decode_headers(text(head, REQUEST_HEADER)?).map_err(malformed)?;
-        let channel = voucher.channel;
-        for header in &headers {
-            match header.header.claim {
-                Claim::Channel { id, .. } if id == channel => {}
-                Claim::Channel { id, .. } => {
-                    let error = PaymentError::WrongChannel { named: id, channel };
-                    return Err(refusal(&error, None));
-                }
-                Claim::Job(_) => return Err(refusal(&PaymentError::NotOfAChannel, None)),
-            }
-        }
-        Ok(Self {
-            channel,
-            voucher,
-            headers,
-        })
+        Ok(Self { voucher, headers })
     }
 }
 

@@ -29,7 +29,7 @@ soak: build clients ## the long runs and the full lists of faults
 	scripts/soak
 
 .PHONY: bench
-bench: build ## weights, a flooded chain's throughput, and exact models' quality and speed beside other engines'
+bench: build ## weights, a flooded chain's throughput, exact models' quality and speed, the overhead of channels
 	scripts/bench
 
 .PHONY: weights

@@ -4,14 +4,17 @@ import sys
 
 import openai
 from checks import check, expect, run
-from python_openai import BASE_URL, MODEL, QUESTION, Counting, through
+from transport import Counting, through
+
+BASE_URL, MODEL = sys.argv[1:3]
+QUESTION = [{"role": "user", "content": "What is Assay?"}]
 
 
 @check
 def who_has_no_money_is_told_so_once():
     transport = Counting()
     try:
-        through(transport)(model=MODEL, messages=QUESTION, max_tokens=400)
+        through(transport, BASE_URL)(model=MODEL, messages=QUESTION, max_tokens=400)
         raise AssertionError("somebody answered for nothing")
     except openai.APIStatusError as error:
         expect(error.status_code == 402, error)

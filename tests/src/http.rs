@@ -28,6 +28,8 @@ pub struct Heard {
     pub tokens: u64,
     /// Tokens of the prompt and of the answer, told at the end.
     pub usage: Option<(u64, u64)>,
+    /// The requests that a gateway bought it with, told at the end: channel and number.
+    pub bought: Vec<String>,
 }
 
 pub fn get(port: u16, path: &str) -> Result<Page> {
@@ -76,6 +78,10 @@ impl Heard {
             self.text += choice["text"].as_str().unwrap_or_default();
             let tokens = choice["logprobs"]["tokens"].as_array();
             self.tokens += tokens.map_or(0, Vec::len) as u64;
+            for part in choice["assay"]["parts"].as_array().into_iter().flatten() {
+                let channel = part["channel"].as_str().context("a part has a channel")?;
+                self.bought.push(format!("{channel}/{}", part["seq"]));
+            }
             let finish = choice["finish_reason"].as_str();
             self.finish = finish.map(str::to_owned).or(self.finish.take());
         }

@@ -20,7 +20,7 @@ pub use daemon::{eventually, programs, stop, stopped, Daemon};
 pub use forgery::forged;
 pub use gateway::Gateway;
 pub use market::{Assay, Outcome};
-pub use marketplace::{fee, Marketplace, Server};
+pub use marketplace::{highest_fee, GatewayBooks, Line, Marketplace, Server};
 pub use node::Node;
 pub use port::free_port;
 pub use scene::{Provider, Scene};
@@ -39,11 +39,13 @@ pub fn demo_source() -> PathBuf {
 pub fn endless_source(folder: &Path) -> Result<PathBuf> {
     let source = folder.join("endless-source");
     copy(&demo_source(), &source)?;
-    // The token that begins a prompt, which no answer was trained to have in it.
-    std::fs::write(
-        source.join("generation_config.json"),
-        r#"{"eos_token_id": [0]}"#,
-    )?;
+    for name in ["config.json", "generation_config.json"] {
+        let path = source.join(name);
+        let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&path)?)?;
+        // The token of a byte that is in no text.
+        config["eos_token_id"] = serde_json::json!([192]);
+        std::fs::write(&path, config.to_string())?;
+    }
     Ok(source)
 }
 

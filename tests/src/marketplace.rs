@@ -11,6 +11,7 @@ use assay_client::{
 use serde_json::{json, Value};
 
 use crate::{
+    eventually,
     http::{self, Heard},
     Book, Gateway, Provider, Scene, Worker,
 };
@@ -20,6 +21,8 @@ const PROVIDERS: [(&str, u32, u32); 2] = [("//Bob", 1, 3), ("//Eve", 1, 4)];
 const MILLI_ASY: u128 = 1_000_000_000;
 /// Reason of the hold for what channels can still pay.
 const DEPOSIT: &str = "Channels::Deposit";
+/// Far longer than it takes until a block is final and looked at.
+const SIGHT: Duration = Duration::from_secs(60);
 /// Far more than the windows of a development chain.
 const CLOSING: Duration = Duration::from_secs(90);
 
@@ -31,6 +34,7 @@ pub struct Marketplace {
 
 /// A provider and its worker.
 pub struct Server {
+    pub name: String,
     pub provider: Provider,
     pub worker: Worker,
 }
@@ -60,7 +64,11 @@ impl Marketplace {
             let provider = scene.provider(key, *input, *output)?;
             let name = format!("worker{}", servers.len());
             let worker = scene.server(&provider, &name, worker)?;
-            servers.push(Server { provider, worker });
+            servers.push(Server {
+                name,
+                provider,
+                worker,
+            });
         }
         Ok(Self {
             scene,
@@ -72,7 +80,13 @@ impl Marketplace {
     /// A gateway of the user, that may spend so much.
     pub fn gateway(&self, budget: &str, extra: &[&str]) -> Result<Gateway> {
         let (folder, user) = (self.scene.folder(), &self.scene.user);
-        Gateway::start(folder, "gateway", user, &self.scene.model, budget, extra)
+        let model = &self.scene.model;
+        let gateway = Gateway::start(folder, "gateway", user, model, budget, extra)?;
+        eventually("the gateway sees all offers", SIGHT, || {
+            let offers = gateway.models()?[0]["assay"]["offers"].as_u64();
+            Ok((offers == Some(self.servers.len() as u64)).then_some(()))
+        })?;
+        Ok(gateway)
     }
 
     pub fn user(&self) -> Result<AccountId32> {
@@ -105,14 +119,19 @@ impl Marketplace {
         })
     }
 
-    /// Ask for all the user's channels to be closed, and wait until they are.
-    pub async fn close_all(&mut self) -> Result<()> {
+    /// Ask for all the user's channels to be closed.
+    pub async fn request_close(&self) -> Result<()> {
         for (id, channel) in self.channels().await? {
             if matches!(channel.state, ChannelState::Open) {
                 let id = format!("{id:?}");
                 self.scene.user.json(&["channel", "request-close", &id])?;
             }
         }
+        Ok(())
+    }
+
+    /// Wait until all the user's channels are closed.
+    pub async fn wait_closed(&mut self) -> Result<()> {
         let closing = async {
             loop {
                 let channels = self.channels().await?;
@@ -125,7 +144,24 @@ impl Marketplace {
             }
         };
         let closed = tokio::time::timeout(CLOSING, closing).await;
-        closed.unwrap_or_else(|_| Err(anyhow::anyhow!("channels are stuck")))
+        closed.unwrap_or_else(|_| Err(anyhow::anyhow!("channels are stuck")))?;
+        self.book.catch_up(&self.scene.chain).await?;
+        Ok(())
+    }
+
+    /// Each channel was claimed what its user's gateway has receipts for, give or take `slack` planck, and
+    /// never more than the user signed.
+    pub fn check_claims(&self, books: &GatewayBooks, slack: u128) -> Result<()> {
+        for (id, entry) in &self.book.channels {
+            let line = books.channels.get(id);
+            let line = line.with_context(|| format!("the gateway does not know {id:?}"))?;
+            let settled = entry.settled();
+            ensure!(
+                settled <= line.signed && settled.abs_diff(line.spent) <= slack,
+                "{id:?}: settled {settled}, but {line:?}, and {slack} are forgiven"
+            );
+        }
+        Ok(())
     }
 
     /// Nothing came or went but what channels and fees say, since `before`; and every planck is in an account.
@@ -168,14 +204,71 @@ impl Marketplace {
     }
 }
 
+/// What a gateway says of its money.
+#[derive(Debug)]
+pub struct GatewayBooks {
+    pub channels: BTreeMap<H256, Line>,
+    /// Tokens of answers that it has receipts for.
+    pub output_tokens: u64,
+}
+
+/// One channel's planck.
+#[derive(Debug)]
+pub struct Line {
+    /// By its receipts.
+    pub spent: u128,
+    /// By its last voucher.
+    pub signed: u128,
+    /// Requests whose last receipt is not here.
+    pub open_requests: u64,
+}
+
+impl GatewayBooks {
+    /// Whether every request has its last receipt.
+    pub fn is_settled(&self) -> bool {
+        self.channels.values().all(|line| line.open_requests == 0)
+    }
+}
+
 impl Gateway {
+    pub fn books(&self) -> Result<GatewayBooks> {
+        let page = http::get(self.port, "/status")?;
+        let status: Value = serde_json::from_str(&page.body)?;
+        let mut channels = BTreeMap::new();
+        for channel in status["channels"].as_array().context("channels")? {
+            let planck = |field: &str| {
+                let digits = channel[field].as_str().and_then(|text| text.parse().ok());
+                digits.with_context(|| format!("no {field} in {channel}"))
+            };
+            let id = serde_json::from_value(channel["channel"].clone())?;
+            let line = Line {
+                spent: planck("spent")?,
+                signed: planck("signed")?,
+                open_requests: channel["open_requests"].as_u64().unwrap_or_default(),
+            };
+            channels.insert(id, line);
+        }
+        let spending = status["spending"].as_array().into_iter().flatten();
+        Ok(GatewayBooks {
+            channels,
+            output_tokens: spending
+                .filter_map(|one| one["output_tokens"].as_u64())
+                .sum(),
+        })
+    }
+
+    /// The list of its models.
+    fn models(&self) -> Result<Value> {
+        let page = http::get(self.port, "/v1/models")?;
+        let mut listed: Value = serde_json::from_str(&page.body)?;
+        Ok(listed["data"].take())
+    }
+
     /// The name of the model that it sells.
     pub fn model(&self) -> Result<String> {
-        let page = http::get(self.port, "/v1/models")?;
-        let listed: Value = serde_json::from_str(&page.body)?;
-        let id = listed["data"][0]["id"].as_str();
-        id.map(str::to_owned)
-            .with_context(|| format!("no model in {page:?}"))
+        let models = self.models()?;
+        let id = models[0]["id"].as_str().map(str::to_owned);
+        id.with_context(|| format!("no name in {models}"))
     }
 
     /// The likeliest answer, heard as a stream.
@@ -196,13 +289,10 @@ impl Gateway {
     }
 }
 
-/// What an answer costs with a provider, in planck.
-pub fn fee(server: &Server, prompt: u64, output: u64) -> u128 {
-    let price = PROVIDERS
-        .iter()
-        .find(|(key, ..)| *key == server.provider.assay.key());
-    let (_, input_price, output_price) = price.copied().unwrap_or_default();
-    let milli = u128::from(prompt) * u128::from(input_price)
-        + u128::from(output) * u128::from(output_price);
-    milli * MILLI_ASY
+/// The most that an answer of so many tokens can cost, in planck.
+pub fn highest_fee(prompt: u64, output: u64) -> u128 {
+    let fees = PROVIDERS.map(|(_, input_price, output_price)| {
+        u128::from(prompt) * u128::from(input_price) + u128::from(output) * u128::from(output_price)
+    });
+    fees.into_iter().max().unwrap_or_default() * MILLI_ASY
 }

@@ -44,7 +44,11 @@ impl Scene {
 
     /// The same with the model of these floats.
     pub async fn of(floats: &Path) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+        let mut folder = tempfile::tempdir()?;
+        if std::env::var_os("ASSAY_KEEP").is_some() {
+            folder.disable_cleanup(true);
+            eprintln!("logs and stores stay in {}", folder.path().display());
+        }
         let node = Node::development(folder.path())?;
         let chain = node.chain().await?;
         let publisher = Assay::new(&node.url(), PUBLISHER);
@@ -114,15 +118,23 @@ impl Scene {
         Worker::start(folder, name, &chain, &provider.operator, models, &[])
     }
 
+    /// Where the server of this name writes its last vouchers, for a watchtower.
+    pub fn vouchers(&self, name: &str) -> PathBuf {
+        self.folder().join(format!("{name}.vouchers"))
+    }
+
     /// A worker that serves the listed model over HTTPS to clients with channels, with these arguments
     /// besides; the chain knows its address and keys.
     pub fn server(&self, provider: &Provider, name: &str, extra: &[&str]) -> Result<Worker> {
         let port = free_port()?;
         let (folder, chain) = (self.folder(), self.node.url());
-        let serve = format!("--serve=127.0.0.1:{port}");
-        let extra: Vec<String> = std::iter::once(serve)
-            .chain(extra.iter().map(|text| (*text).to_owned()))
-            .collect();
+        let vouchers = self.vouchers(name);
+        let own = [
+            format!("--serve=127.0.0.1:{port}"),
+            format!("--vouchers={}", vouchers.display()),
+        ];
+        let extra = extra.iter().map(|text| (*text).to_owned());
+        let extra: Vec<String> = own.into_iter().chain(extra).collect();
         let (operator, models) = (&provider.operator, [self.model.as_path()]);
         let [tls, seal] = Worker::keys(folder, name, &chain, operator, &models, &extra)?;
         let endpoint = format!("--endpoint=https://127.0.0.1:{port}");

@@ -22,8 +22,9 @@ use crate::{
     upstream::Worker,
 };
 
-/// Pauses between attempts to fetch the last receipt of a request that broke off.
-const FETCH: [Duration; 4] = [
+/// Pauses before the attempts to fetch the last receipt of a request that broke off.
+const FETCH: [Duration; 5] = [
+    Duration::ZERO,
     Duration::from_millis(100),
     Duration::from_millis(500),
     Duration::from_secs(2),
@@ -122,6 +123,7 @@ impl Request<'_> {
     async fn close_books(&mut self, purchase: &Purchase) -> Result<(), Ran> {
         self.line.cut(self.seq).map_err(Ran::NoMoney)?;
         for pause in FETCH {
+            tokio::time::sleep(pause).await;
             let fetched = books::fetch(
                 &purchase.shop,
                 &self.worker,
@@ -130,15 +132,28 @@ impl Request<'_> {
                 &self.tokens,
             );
             match fetched.await.map_err(Ran::NoMoney)? {
-                Fetched::Open => tokio::time::sleep(pause).await,
+                Fetched::Open => {}
                 Fetched::Caught(caught) => return Err(self.caught(&caught)),
                 Fetched::Ended(signer) => {
                     self.signer = signer.or(self.signer);
+                    self.pay_others().await?;
                     return self.check_withheld();
                 }
             }
         }
         // It cannot be reached; what it may claim stays reserved until it can.
+        Ok(())
+    }
+
+    /// Until its last receipt came, this request's tokens beyond the one before were paid from what others
+    /// of the channel were given: without another voucher these would wait for ever.
+    async fn pay_others(&self) -> Result<(), Ran> {
+        let voucher = self.line.voucher();
+        if let Some(voucher) = voucher.map_err(|error| Ran::NoMoney(error.into()))? {
+            if let Err(failed) = self.worker.pay(&voucher).await {
+                tracing::warn!(target: "assay_gateway", %failed, "a voucher was not taken");
+            }
+        }
         Ok(())
     }
 

@@ -144,7 +144,7 @@ impl Worker {
         let (shop, file) = (sales.shop.clone(), sales.vouchers.clone());
         let listings = shop.listings();
         let view = chain::view(self.genesis, self.provider, &listings, best, finalized).await?;
-        let record = finalized.provider(self.provider).await?;
+        let record = best.provider(self.provider).await?;
         let complaint = record.and_then(|record| sales.announced.check(&record.info).err());
         self.state.channels.complaint = complaint.map(|error| error.to_string());
 

@@ -146,6 +146,7 @@ fn an_older_draft_is_not_issued_after_a_newer_receipt() {
 
 // ---- one ledger for all requests of a channel
 
+/// lotus#2128: requests in parallel needed lanes of their own, of which there were few.
 #[test]
 fn parallel_requests_share_one_ledger_and_nothing_is_promised_twice() {
     let mut payee = payee();
@@ -396,6 +397,7 @@ fn each_bad_header_has_its_own_refusal() {
     assert_eq!(refuse(thief), InvalidSignature { what: "request" });
 }
 
+/// mppx#628 and mppx#495: a voucher of somebody else, or for another chain, was taken.
 #[test]
 fn each_bad_voucher_has_its_own_refusal() {
     use PaymentError::*;
@@ -577,6 +579,27 @@ fn settling_is_due_by_threshold_by_age_and_at_once_when_closing() {
     assert_eq!(due.amount, 106);
     payee.observe(open(106)).persisted();
     assert_eq!(payee.settlement_due(10_000, &policy), None);
+}
+
+/// go-livepeer#4013: a claim that failed on chain was never made again.
+#[test]
+fn a_claim_is_due_until_a_finalised_block_has_paid_it() {
+    let now = SettlementPolicy {
+        threshold: 1,
+        age_blocks: 1_000,
+    };
+    let mut payee = payee();
+    admitted(&mut payee, 0, FIRST);
+    issue(&mut payee, 0, &[], Some(Finish::Caller));
+    for _ in 0..3 {
+        assert_eq!(payee.settlement_due(ANCHOR.number, &now).unwrap().amount, 6);
+        payee.observe(open(0)).persisted();
+    }
+    // Somebody else may have claimed a part.
+    payee.observe(open(4)).persisted();
+    assert_eq!(payee.settlement_due(ANCHOR.number, &now).unwrap().amount, 6);
+    payee.observe(open(6)).persisted();
+    assert_eq!(payee.settlement_due(ANCHOR.number, &now), None);
 }
 
 /// go-livepeer, protocol#657: one deposit was promised to many at once.

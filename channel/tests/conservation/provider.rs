@@ -233,7 +233,11 @@ impl World {
             }
         } else {
             // Nothing is on its way for as long as a window, and nobody forgets what was not asked for once more.
-            let open: Vec<u64> = self.unsettled().iter().map(seq).collect();
+            let open = self
+                .payer
+                .requests()
+                .filter(|request| request.receipt.is_none());
+            let open: Vec<u64> = open.map(|request| request.seq).collect();
             let is_late = |message: &ToPayee| match message {
                 ToPayee::Request(headers, _) => headers.iter().any(|h| open.contains(&seq(h))),
                 _ => false,

@@ -18,7 +18,7 @@ pub async fn measure(work: &Work, page: &mut Page) -> Result<()> {
     let gateway = market.gateway("100 ASY", &[])?;
     let model = gateway.model()?;
     let mut direct = Direct::open(&market.scene, server, PROMPT).await?;
-    let mut through = || {
+    let through = || {
         let began = Instant::now();
         let mut first = None;
         gateway.ask(&model, PROMPT, 1, |heard| {

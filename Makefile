@@ -12,7 +12,11 @@ help: ## list the targets
 
 .PHONY: demo
 demo: build ## start a chain and a worker, pay for a prompt, show who was paid what
-	scripts/demo
+	scripts/start assay-demo
+
+.PHONY: devnet
+devnet: build ## start a chain, two providers and a gateway for OpenAI clients, and say what to type
+	scripts/start assay devnet up
 
 # End-to-end tests mostly wait for blocks, so that more of them fit side by side than there are cores.
 .PHONY: test

@@ -11,7 +11,7 @@ use crate::{
     channels::{Line, MoneyError},
     choice::Offer,
     shop::Shop,
-    store::{Spending, Stage},
+    store::{Spending, Stage, StoreError},
     upstream::{Chunk, Failed, Worker},
 };
 
@@ -109,6 +109,21 @@ async fn replay(
     })
 }
 
+/// Counts what a request has cost whose tokens are gone with the process that received them.
+pub fn count(shop: &Shop, line: &Line, seq: u64) -> Result<(), StoreError> {
+    let Some((header, signed)) = line.request(seq) else {
+        return Ok(());
+    };
+    let cost = Spending {
+        requests: 1,
+        prompt_tokens: header.header.prompt_len.into(),
+        output_tokens: signed.receipt.output_len.into(),
+        fees: signed.receipt.fee,
+    };
+    let model = line.channel().model;
+    shop.store.put_answer(&line.id(), seq, &model, b"", &cost)
+}
+
 /// Looks after requests that were cut, for ever: after a crash, or while their provider was away.
 pub async fn mend(shop: Arc<Shop>) {
     loop {
@@ -147,17 +162,7 @@ async fn mend_line(shop: &Shop, line: &Line) -> anyhow::Result<()> {
             Fetched::Open => {}
             Fetched::Caught(_) => shop.keep_evidence(),
             Fetched::Ended(_) => {
-                let Some((header, signed)) = line.request(seq) else {
-                    continue;
-                };
-                let cost = Spending {
-                    requests: 1,
-                    prompt_tokens: header.header.prompt_len.into(),
-                    output_tokens: signed.receipt.output_len.into(),
-                    fees: signed.receipt.fee,
-                };
-                shop.store
-                    .put_answer(&line.id(), seq, &channel.model, b"", &cost)?;
+                count(shop, line, seq)?;
             }
         }
     }

@@ -32,6 +32,15 @@ const FETCH: [Duration; 5] = [
 ];
 const RESEND: Duration = Duration::from_secs(1);
 
+/// How often the last receipt is asked for now. Where the answer has to go on elsewhere, the client waits;
+/// what stays open is looked after later.
+fn attempts(ran: &Ran) -> usize {
+    match ran {
+        Ran::Stopped => FETCH.len(),
+        _ => 3,
+    }
+}
+
 /// Sends vouchers beside the answer's stream, the highest one first. Ends with the stream.
 pub struct Paying {
     highest: watch::Sender<Option<SignedVoucher>>,
@@ -85,7 +94,11 @@ pub async fn recovered(request: &Request<'_>, purchase: &Purchase, status: &Chan
                     continue;
                 }
                 match books::fetch(shop, worker, line, seq, &[]).await {
-                    Ok(Fetched::Ended(_)) => {}
+                    Ok(Fetched::Ended(_)) => {
+                        if books::count(shop, line, seq).is_err() {
+                            return false;
+                        }
+                    }
                     // It may still be at it.
                     Ok(Fetched::Open) => tokio::time::sleep(RESEND).await,
                     Ok(Fetched::Caught(_)) | Err(_) => return false,
@@ -107,7 +120,7 @@ impl Request<'_> {
         let ran = match ran {
             // Its last receipt came with the stream, or there is nothing to be said to it any more.
             over @ (Ran::Finished(_) | Ran::Caught(_)) => over,
-            broken => match self.close_books(purchase).await {
+            broken => match self.close_books(purchase, attempts(&broken)).await {
                 Ok(()) => broken,
                 Err(ran) => ran,
             },
@@ -120,9 +133,9 @@ impl Request<'_> {
 
     /// The request broke off, or was ended here: nothing more is paid ahead, and what the provider signed
     /// last is fetched.
-    async fn close_books(&mut self, purchase: &Purchase) -> Result<(), Ran> {
+    async fn close_books(&mut self, purchase: &Purchase, attempts: usize) -> Result<(), Ran> {
         self.line.cut(self.seq).map_err(Ran::NoMoney)?;
-        for pause in FETCH {
+        for pause in FETCH.into_iter().take(attempts) {
             tokio::time::sleep(pause).await;
             let fetched = books::fetch(
                 &purchase.shop,

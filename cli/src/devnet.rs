@@ -411,7 +411,7 @@ impl Network<'_> {
             format!(
                 "A chain, two providers and a gateway run. The demo model is small and knows little but this project.\n\n\
                  {curl}\n\nor from Python (pip install openai):\n\n{python}\n\n\
-                 where the money is:  assay gateway status --data {folder}/gateway --chain {chain}\n\
+                 where the money is:  assay gateway status --data {folder}/gateway --key {USER} --chain {chain}\n\
                  to stop:             assay devnet down --dir {folder}",
                 curl = curl(&gateway),
                 python = python(&gateway),

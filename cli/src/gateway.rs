@@ -1,7 +1,7 @@
 //! `assay gateway`: official OpenAI clients, answers from providers of the market, paid from channels of
 //! the user's own.
 
-use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fs, io::IsTerminal, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use assay_client::{Amount, Chain};
 use assay_gateway::{
@@ -197,6 +197,7 @@ fn start_log() {
         .unwrap_or_else(|_| EnvFilter::new("warn,assay_gateway=info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
 }

@@ -102,7 +102,7 @@ impl SealKey {
 pub fn seal_request(
     recipient: &[u8; 32],
     binding: &Binding,
-    rng: &mut (impl CryptoRng),
+    rng: &mut impl CryptoRng,
 ) -> Result<([u8; 32], Sealer, ResponseOpener), SealError> {
     let recipient = PublicKey::from_bytes(recipient).map_err(|_| SealError::BadKey)?;
     let (encapsulated, sealer) = sealer(&recipient, binding, rng)?;
@@ -145,7 +145,7 @@ impl ResponseSealer {
     /// The encapsulated key for the response's seal header, and the body's sealer.
     pub fn begin(
         &self,
-        rng: &mut (impl CryptoRng),
+        rng: &mut impl CryptoRng,
     ) -> Result<([u8; 32], Sealer), SealError> {
         sealer(&self.key, &self.binding, rng)
     }
@@ -167,7 +167,7 @@ impl ResponseOpener {
 fn sealer(
     recipient: &PublicKey,
     binding: &Binding,
-    rng: &mut (impl CryptoRng),
+    rng: &mut impl CryptoRng,
 ) -> Result<([u8; 32], Sealer), SealError> {
     let (encapsulated, context) = hpke::setup_sender::<ChaCha20Poly1305, HkdfSha256, _, _>(
         &OpModeS::Base,

@@ -1,7 +1,5 @@
 //! The Assay node: makes, checks, finalises and serves the blocks of an Assay chain.
 
-// The SDK's own error types are large, and the node is not in a hurry where they are returned.
-#![allow(clippy::result_large_err)]
 
 use std::{process::ExitCode, thread::sleep, time::Duration};
 

@@ -200,7 +200,7 @@ impl Usage {
 fn of_chat(token: &Logprob) -> Value {
     let entry = |text: &str, logprob: f32| {
         // A part of a character has no text to give the bytes of.
-        let bytes = (!text.contains('\u{fffd}')).then(|| text.as_bytes());
+        let bytes = (!text.contains('\u{fffd}')).then_some(text.as_bytes());
         json!({ "token": text, "logprob": finite(logprob), "bytes": bytes })
     };
     let mut value = entry(&token.token, token.logprob);

@@ -30,6 +30,9 @@ const ANSWERS: Table = TableDefinition::new("answers");
 const SPENDING: Table = TableDefinition::new("spending");
 /// What was sent with requests whose books are open, so that they can be sent again.
 const BODIES: Table = TableDefinition::new("bodies");
+/// Key and value.
+type Row = (Vec<u8>, Vec<u8>);
+
 const TABLES: [Table; 7] = [META, OPENINGS, CHANNELS, RECORDS, ANSWERS, SPENDING, BODIES];
 
 const OWNER: &[u8] = b"owner";
@@ -428,7 +431,7 @@ impl Store {
             });
         }
         let store = Self::open_any(folder)?;
-        let tables: Result<Vec<Vec<(Vec<u8>, Vec<u8>)>>, StoreError> = TABLES
+        let tables: Result<Vec<Vec<Row>>, StoreError> = TABLES
             .into_iter()
             .map(|table| store.all(table, |key, value| Ok((key.to_vec(), value.to_vec()))))
             .collect();

@@ -1,6 +1,5 @@
 //! The Assay node: makes, checks, finalises and serves the blocks of an Assay chain.
 
-
 use std::{process::ExitCode, thread::sleep, time::Duration};
 
 mod chain_spec;

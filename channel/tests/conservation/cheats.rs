@@ -36,7 +36,7 @@ impl World {
             0..=3 => assert!(self.payee.take_voucher(&vouchers).is_err()),
             4 => {
                 // A number that was used, and money that is there.
-                let used = self.payee_disk.history.keys().rev().next();
+                let used = self.payee_disk.history.keys().next_back();
                 if let Some(PayeeRecord::Request(request)) =
                     used.and_then(|key| self.payee_disk.history.get(key))
                 {

@@ -21,7 +21,7 @@ const EVENT: usize = 1 << 20;
 /// A step of an answer.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Chunk {
-    Tokens(ChunkParts, Vec<Logprob>),
+    Tokens(Box<ChunkParts>, Vec<Logprob>),
     /// The stream is whole.
     Done,
 }
@@ -127,7 +127,7 @@ fn chunk(body: Body) -> Result<Option<Chunk>, Failed> {
     let logprobs: Logprobs = serde_json::from_value(assay.clone()).unwrap_or_default();
     let parts: ChunkParts = serde_json::from_value(assay)
         .map_err(|error| Failed::Nonsense(format!("assay in a chunk: {error}")))?;
-    Ok(Some(Chunk::Tokens(parts, logprobs.logprobs)))
+    Ok(Some(Chunk::Tokens(Box::new(parts), logprobs.logprobs)))
 }
 
 #[cfg(test)]

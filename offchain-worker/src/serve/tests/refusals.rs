@@ -146,7 +146,7 @@ async fn a_body_that_is_not_what_was_signed_costs_nothing() {
         // The answer under way may take what it needs of it.
         let voucher = payer.voucher(fee(120) + fee(8));
         let send = |body: Value| {
-            let request = payer.post(&[header.clone()], &voucher).json(&body);
+            let request = payer.post(std::slice::from_ref(&header), &voucher).json(&body);
             async { refusal(request.send().await.unwrap()).await }
         };
         let with = |field: &str, value: Value| {
@@ -187,7 +187,7 @@ async fn bodies_that_are_too_long_too_slow_or_cut_off_are_refused() {
         // 10 MiB of JSON.
         let long = format!("{{\"prompt\": \"{}\"}}", "x".repeat(10 << 20));
         let request = payer
-            .post(&[header.clone()], &voucher)
+            .post(std::slice::from_ref(&header), &voucher)
             .header("content-type", "application/json")
             .body(long);
         // The answer may come while the body is still being sent, and then it is the connection that ends.
@@ -200,7 +200,7 @@ async fn bodies_that_are_too_long_too_slow_or_cut_off_are_refused() {
             "POST /v1/completions HTTP/1.1\r\nHost: worker\r\nContent-Type: application/json\r\n\
              Content-Length: 100\r\n{}: {}\r\n{}: {}\r\n\r\n{{",
             wire::REQUEST_HEADER,
-            wire::encode_headers(&[header.clone()]),
+            wire::encode_headers(std::slice::from_ref(&header)),
             wire::VOUCHER_HEADER,
             wire::encode_voucher(&voucher)
         );
@@ -216,7 +216,7 @@ async fn bodies_that_are_too_long_too_slow_or_cut_off_are_refused() {
         )
         .unwrap();
         let request = payer
-            .post(&[header.clone()], &voucher)
+            .post(std::slice::from_ref(&header), &voucher)
             .header(wire::SEAL_HEADER, wire::encode_seal(&key))
             .header("content-type", wire::SEALED_TYPE)
             .body(sealer.push(payer.body(0, 8).to_string().as_bytes()));

@@ -163,6 +163,10 @@ async fn mend_line(shop: &Shop, line: &Line) -> anyhow::Result<()> {
             Fetched::Caught(_) => shop.keep_evidence(),
             Fetched::Ended(_) => {
                 count(shop, line, seq)?;
+                // Others of the channel were paying for it meanwhile.
+                if let Some(voucher) = line.voucher()? {
+                    worker.pay(&voucher).await?;
+                }
             }
         }
     }

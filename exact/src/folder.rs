@@ -22,7 +22,7 @@ use memmap2::Mmap;
 use sp_core::H256;
 
 use self::layout::{Kind, Layout};
-pub(crate) use self::low_limbs::LowLimbs;
+pub(crate) use self::{error::one_line, low_limbs::LowLimbs};
 pub use self::{error::FolderError, manifest::Manifest};
 use crate::model::{Embedding, Gamma, Layer, Matrix, Model, Row, Tables};
 

@@ -33,7 +33,6 @@ mod writer;
 use std::path::Path;
 
 pub use config::FRACTION_BITS;
-pub(crate) use error::one_line;
 pub use error::ImportError;
 pub use gguf::gguf;
 pub use huggingface::huggingface;

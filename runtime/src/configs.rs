@@ -4,7 +4,7 @@ mod consensus;
 mod market;
 mod money;
 
-pub use consensus::{KeptSessions, BABE_GENESIS_EPOCH_CONFIG};
+pub use consensus::BABE_GENESIS_EPOCH_CONFIG;
 pub use money::{treasury_account, TreasuryAccount, EXISTENTIAL_DEPOSIT};
 
 use crate::{

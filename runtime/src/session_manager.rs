@@ -1,10 +1,15 @@
 //! The authority set of a chain whose validators are named in its genesis and stay.
 
-use crate::{configs::KeptSessions, AccountId, Historical, Runtime, RuntimeCall, Session};
+use crate::{AccountId, Historical, Runtime, RuntimeCall, Session};
 use alloc::vec::Vec;
-use frame_support::traits::Contains;
+use frame_support::{parameter_types, traits::Contains};
 use sp_runtime::traits::Convert;
 use sp_staking::SessionIndex;
+
+parameter_types! {
+    /// Past sessions whose equivocations can still be reported: a week of one-hour sessions.
+    pub const KeptSessions: u32 = 168;
+}
 
 /// Plans every session with the validators that the genesis gave session keys.
 ///

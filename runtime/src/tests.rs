@@ -110,7 +110,7 @@ fn keys_of_the_first_sessions_can_be_proven() {
 #[test]
 fn the_authority_set_survives_sessions_and_old_roots_are_forgotten() {
     chain_of("local_testnet").execute_with(|| {
-        let kept = configs::KeptSessions::get();
+        let kept = session_manager::KeptSessions::get();
         let validators = Session::validators();
         System::set_block_number(1);
         for _ in 0..kept + 5 {

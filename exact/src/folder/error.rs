@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{import::one_line, model::ModelError};
+use crate::model::ModelError;
 
 /// Why a model folder does not open or does not verify.
 #[derive(Debug, thiserror::Error)]
@@ -54,4 +54,13 @@ impl FolderError {
             reason: one_line(reason),
         }
     }
+}
+
+/// What a library or a file says, with nothing that could break the line.
+pub(crate) fn one_line(text: impl ToString) -> String {
+    text.to_string()
+        .chars()
+        .take(300)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }

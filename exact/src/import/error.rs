@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{folder::FolderError, ShapeError};
+use crate::{
+    folder::{one_line, FolderError},
+    ShapeError,
+};
 
 /// Why a model cannot be imported. Nothing is left at the target.
 #[derive(Debug, thiserror::Error)]
@@ -108,13 +111,4 @@ impl ImportError {
             instead,
         }
     }
-}
-
-/// What a library or a file says, with nothing that could break the line.
-pub(crate) fn one_line(text: impl ToString) -> String {
-    text.to_string()
-        .chars()
-        .take(300)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }

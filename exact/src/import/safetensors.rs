@@ -12,9 +12,10 @@ use safetensors::{
 };
 use serde::Deserialize;
 
+use crate::folder::one_line;
+
 use super::{
     checkpoint::{self, Checkpoint, Place, MAX_DIMENSIONS, MAX_NAME},
-    error::one_line,
     tensor::{Element, Order},
     ImportError,
 };

@@ -1,7 +1,7 @@
 //! BABE makes blocks, GRANDPA finalises them, and pallet-session tells both who the validators are.
 
 use crate::{
-    session_manager::{ByAccountAlone, GenesisAuthorities},
+    session_manager::{ByAccountAlone, GenesisAuthorities, KeptSessions},
     timing, weights, AccountId, Babe, Balance, Balances, Historical, Moment, Offences, Runtime,
     RuntimeEvent, Session, SessionKeys, ASY,
 };
@@ -21,8 +21,6 @@ pub const BABE_GENESIS_EPOCH_CONFIG: BabeEpochConfiguration = BabeEpochConfigura
 
 parameter_types! {
     pub const MaxAuthorities: u32 = 100;
-    /// Past sessions whose equivocations can still be reported: a week of one-hour sessions.
-    pub const KeptSessions: u32 = 168;
     /// What storing session keys costs an account until it removes them.
     pub const KeyDeposit: Balance = ASY / 10;
 }

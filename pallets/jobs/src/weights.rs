@@ -35,51 +35,51 @@ pub trait WeightInfo {
 
 impl WeightInfo for () {
     fn submit(p: u32) -> Weight {
-        Weight::from_parts(100_519_558, 4301)
-            .saturating_add(Weight::from_parts(28_000, 0).saturating_mul(p.into()))
+        Weight::from_parts(98_202_875, 4317)
+            .saturating_add(Weight::from_parts(30_337, 0).saturating_mul(p.into()))
             .saturating_add(ParityDbWeight::get().reads(9))
             .saturating_add(ParityDbWeight::get().writes(7))
     }
     fn cancel() -> Weight {
-        Weight::from_parts(52_999_000, 4254)
+        Weight::from_parts(51_236_000, 4262)
             .saturating_add(ParityDbWeight::get().reads(5))
             .saturating_add(ParityDbWeight::get().writes(6))
     }
     fn decline() -> Weight {
-        Weight::from_parts(71_998_000, 4301)
+        Weight::from_parts(68_141_000, 4317)
             .saturating_add(ParityDbWeight::get().reads(7))
             .saturating_add(ParityDbWeight::get().writes(8))
     }
     fn deliver(o: u32) -> Weight {
-        Weight::from_parts(112_027_510, 6028)
-            .saturating_add(Weight::from_parts(29_520, 0).saturating_mul(o.into()))
+        Weight::from_parts(107_915_705, 6028)
+            .saturating_add(Weight::from_parts(33_010, 0).saturating_mul(o.into()))
             .saturating_add(ParityDbWeight::get().reads(11))
             .saturating_add(ParityDbWeight::get().writes(9))
     }
     fn draw(o: u32) -> Weight {
-        Weight::from_parts(62_964_590, 5547)
-            .saturating_add(Weight::from_parts(8_354_008, 0).saturating_mul(o.into()))
+        Weight::from_parts(56_616_580, 5547)
+            .saturating_add(Weight::from_parts(8_602_187, 0).saturating_mul(o.into()))
             .saturating_add(ParityDbWeight::get().reads(6))
             .saturating_add(ParityDbWeight::get().reads((2_u64).saturating_mul(o.into())))
             .saturating_add(ParityDbWeight::get().writes(8))
-            .saturating_add(Weight::from_parts(0, 3311).saturating_mul(o.into()))
+            .saturating_add(Weight::from_parts(0, 3327).saturating_mul(o.into()))
     }
     fn miss() -> Weight {
-        Weight::from_parts(118_015_000, 6326)
+        Weight::from_parts(117_125_000, 6398)
             .saturating_add(ParityDbWeight::get().reads(8))
             .saturating_add(ParityDbWeight::get().writes(10))
     }
     fn settle() -> Weight {
-        Weight::from_parts(215_441_000, 11402)
+        Weight::from_parts(211_545_000, 11402)
             .saturating_add(ParityDbWeight::get().reads(13))
             .saturating_add(ParityDbWeight::get().writes(13))
     }
     fn remove() -> Weight {
-        Weight::from_parts(37_566_000, 3658)
+        Weight::from_parts(36_795_000, 3694)
             .saturating_add(ParityDbWeight::get().reads(2))
             .saturating_add(ParityDbWeight::get().writes(6))
     }
     fn set_parameters() -> Weight {
-        Weight::from_parts(3_436_000, 0).saturating_add(ParityDbWeight::get().writes(1))
+        Weight::from_parts(3_505_000, 0).saturating_add(ParityDbWeight::get().writes(1))
     }
 }

@@ -21,65 +21,65 @@ pub trait WeightInfo {
 
 impl WeightInfo for () {
     fn register() -> Weight {
-        Weight::from_parts(81_721_000, 4301)
+        Weight::from_parts(82_293_000, 4317)
             .saturating_add(ParityDbWeight::get().reads(7))
             .saturating_add(ParityDbWeight::get().writes(6))
     }
     fn update_info() -> Weight {
-        Weight::from_parts(9_344_000, 4301)
+        Weight::from_parts(9_194_000, 4317)
             .saturating_add(ParityDbWeight::get().reads(1))
             .saturating_add(ParityDbWeight::get().writes(1))
     }
     fn rotate_operator() -> Weight {
-        Weight::from_parts(20_681_000, 4301)
+        Weight::from_parts(20_451_000, 4317)
             .saturating_add(ParityDbWeight::get().reads(4))
             .saturating_add(ParityDbWeight::get().writes(4))
     }
     fn bond_extra() -> Weight {
-        Weight::from_parts(47_361_000, 4301)
+        Weight::from_parts(46_820_000, 4317)
             .saturating_add(ParityDbWeight::get().reads(4))
             .saturating_add(ParityDbWeight::get().writes(3))
     }
     fn unbond() -> Weight {
-        Weight::from_parts(11_037_000, 4301)
+        Weight::from_parts(11_047_000, 4317)
             .saturating_add(ParityDbWeight::get().reads(2))
             .saturating_add(ParityDbWeight::get().writes(1))
     }
     fn withdraw_unbonded() -> Weight {
-        Weight::from_parts(38_227_000, 4301)
+        Weight::from_parts(39_168_000, 4317)
             .saturating_add(ParityDbWeight::get().reads(3))
             .saturating_add(ParityDbWeight::get().writes(3))
     }
     fn set_offer() -> Weight {
-        Weight::from_parts(57_616_000, 5547)
+        Weight::from_parts(59_779_000, 5547)
             .saturating_add(ParityDbWeight::get().reads(7))
             .saturating_add(ParityDbWeight::get().writes(6))
     }
     fn remove_offer() -> Weight {
-        Weight::from_parts(50_335_000, 5547)
+        Weight::from_parts(51_316_000, 5547)
             .saturating_add(ParityDbWeight::get().reads(6))
             .saturating_add(ParityDbWeight::get().writes(6))
     }
     fn set_online() -> Weight {
-        Weight::from_parts(13_270_000, 7612)
+        Weight::from_parts(13_199_000, 7644)
             .saturating_add(ParityDbWeight::get().reads(3))
             .saturating_add(ParityDbWeight::get().writes(1))
     }
     fn deregister() -> Weight {
-        Weight::from_parts(42_243_000, 4301)
+        Weight::from_parts(40_951_000, 4317)
             .saturating_add(ParityDbWeight::get().reads(4))
             .saturating_add(ParityDbWeight::get().writes(6))
     }
     fn release_earnings() -> Weight {
-        Weight::from_parts(63_554_000, 6196)
+        Weight::from_parts(61_081_000, 6196)
             .saturating_add(ParityDbWeight::get().reads(6))
             .saturating_add(ParityDbWeight::get().writes(5))
     }
     fn set_parameters() -> Weight {
-        Weight::from_parts(3_435_000, 0).saturating_add(ParityDbWeight::get().writes(1))
+        Weight::from_parts(3_395_000, 0).saturating_add(ParityDbWeight::get().writes(1))
     }
     fn evict_offer() -> Weight {
-        Weight::from_parts(64_626_000, 7612)
+        Weight::from_parts(64_136_000, 7644)
             .saturating_add(ParityDbWeight::get().reads(10))
             .saturating_add(ParityDbWeight::get().writes(6))
     }

@@ -33,10 +33,11 @@ mod writer;
 use std::path::Path;
 
 pub use config::FRACTION_BITS;
+pub use convert::Clamped;
 pub use error::ImportError;
 pub use gguf::gguf;
 pub use huggingface::huggingface;
-pub use target::{Clamped, Imported, Progress};
+pub use target::{Imported, Progress};
 
 /// Import `source`, a Hugging Face folder or a GGUF file, as the new model folder `target`, whose
 /// residual has `fraction_bits` (8 to 20): it holds numbers below 2^(31 - fraction_bits) in size.

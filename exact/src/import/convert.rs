@@ -12,7 +12,6 @@ use super::{
     float::power_of_two,
     moved::{negated, times_powers, Moved},
     quantise::{self, RowScale},
-    target::Clamped,
     tensor::Tensor,
     writer::Writer,
     ImportError,
@@ -93,6 +92,15 @@ fn weight(tensor: &str) -> String {
 
 fn bias(tensor: &str) -> String {
     format!("{tensor}.bias")
+}
+
+/// How many numbers are too large for what the format stores them in, and clamped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Clamped {
+    /// Biases of 2^15 or more in size.
+    pub biases: u64,
+    /// Numbers of the embedding of 2^(31 - fraction bits) or more in size, which the residual does not hold.
+    pub embedding: u64,
 }
 
 /// Write all tensors; gives what did not fit. `path` is the writer's.

@@ -8,7 +8,13 @@ use std::{
 
 use sp_core::H256;
 
-use super::{checkpoint::Checkpoint, config::Config, convert, writer::Writer, ImportError};
+use super::{
+    checkpoint::Checkpoint,
+    config::Config,
+    convert::{self, Clamped},
+    writer::Writer,
+    ImportError,
+};
 use crate::{
     folder::{self, root::blake2_256, Folder, Manifest},
     Shape,
@@ -40,15 +46,6 @@ pub struct Imported {
     /// Length of `weights.bin`.
     pub weights_bytes: u64,
     pub clamped: Clamped,
-}
-
-/// How many numbers are too large for what the format stores them in, and clamped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Clamped {
-    /// Biases of 2^15 or more in size.
-    pub biases: u64,
-    /// Numbers of the embedding of 2^(31 - fraction bits) or more in size, which the residual does not hold.
-    pub embedding: u64,
 }
 
 /// All that a model folder is made of.

@@ -53,10 +53,11 @@ pub async fn answer<B: Backend>(
         prompt: prompts.iter().map(Vec::len).sum(),
         completion: 0,
     };
+    let choices = n.saturating_mul(u32::try_from(prompts.len()).unwrap_or(u32::MAX));
     let each = prompts
         .into_iter()
         .flat_map(|prompt| std::iter::repeat_n(prompt, n as usize));
-    let choices = (0u32..).zip(each).map(|(choice, prompt)| {
+    let orders = (0u32..).zip(each).map(|(choice, prompt)| {
         let enough = Arc::new(Notify::new());
         let mut sampling = request.sampling;
         sampling.nonce = sampling.nonce.wrapping_add(choice.into());
@@ -67,6 +68,7 @@ pub async fn answer<B: Backend>(
             max_tokens: request.max_tokens,
             logprobs: request.logprobs,
             choice,
+            choices,
             assay: request.assay.clone(),
             parts: parts.clone(),
             enough: enough.clone(),
@@ -78,7 +80,7 @@ pub async fn answer<B: Backend>(
             Ok::<_, ApiError>(choice.deltas())
         }
     });
-    let choices = try_join_all(choices).await?;
+    let choices = try_join_all(orders).await?;
     let running = Running {
         shape: Shape::new(endpoint, request.model),
         choices: choices.len(),

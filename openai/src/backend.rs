@@ -73,6 +73,8 @@ pub struct Order {
     pub logprobs: Option<u8>,
     /// Which of the request's choices this is, from zero.
     pub choice: u32,
+    /// How many choices the request has in all.
+    pub choices: u32,
     /// The field `assay` of the request's body.
     pub assay: Option<Value>,
     /// Headers and extensions of the request.

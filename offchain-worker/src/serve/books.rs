@@ -224,7 +224,6 @@ impl Books {
         let Some(payee) = self.channels.get_mut(&channel) else {
             return Err(refusal(&PaymentError::UnknownChannel(channel), None));
         };
-        let status = payee.status();
         match payee.admit(&payment.voucher, &payment.headers, &price) {
             Ok(step) => {
                 let admissions = note(&mut self.changes, channel, step);
@@ -239,7 +238,7 @@ impl Books {
                 ))
                 .code("not_offered")
             }),
-            Err(error) => Err(refusal(&error, Some(status))),
+            Err(error) => Err(refusal(&error, standing(payee, &payment.voucher))),
         }
     }
 
@@ -331,9 +330,10 @@ impl Books {
         let Some(payee) = self.channels.get_mut(&channel) else {
             return Err(refusal(&PaymentError::UnknownChannel(channel), None));
         };
-        let step = payee.take_voucher(voucher);
-        let step = step.map_err(|error| refusal(&error, Some(before)))?;
-        note(&mut self.changes, channel, step);
+        match payee.take_voucher(voucher) {
+            Ok(step) => note(&mut self.changes, channel, step),
+            Err(error) => return Err(refusal(&error, standing(payee, voucher))),
+        }
         let after = payee.status();
         self.touched.insert(channel);
         Ok((after, after.accepted > before.accepted))
@@ -411,6 +411,11 @@ impl Books {
         }
         summary
     }
+}
+
+/// Where a channel stands, for a refusal: whoever did not sign its vouchers is not told.
+fn standing(payee: &Payee, voucher: &SignedVoucher) -> Option<ChannelStatus> {
+    payee.authorise(voucher).is_ok().then(|| payee.status())
 }
 
 /// Makes a change whose records are written before anybody is answered.

@@ -192,11 +192,15 @@ impl Shop {
     async fn answer(&self, order: Order) -> Result<Pieces, ApiError> {
         let listed = self.find(&order.model)?;
         let tickets = order.parts.extensions.get::<Tickets>();
-        let choice = tickets.and_then(|tickets| tickets.take(order.choice));
+        let signed = tickets.map_or(0, Tickets::len);
+        // Counted before the first of them begins, since what has begun is charged.
+        let choice = tickets
+            .filter(|_| signed == order.choices as usize)
+            .and_then(|tickets| tickets.take(order.choice));
         let Some(choice) = choice else {
             return Err(ApiError::invalid(format!(
-                "choice {} has no signed header; send as many in assay-request as choices in n",
-                order.choice
+                "{signed} headers are signed for {} choices; send one in assay-request for each",
+                order.choices
             ))
             .code("malformed_payment")
             .param("n"));
@@ -214,7 +218,7 @@ impl Shop {
                 let kept = self.cashier.ask(move |books| books.evidence(&key)).await;
                 let kept = kept.map_err(gone)?.map_err(|error| {
                     tracing::error!(target: "assay_worker", %error, "an answer cannot be read back");
-                    ApiError::internal("the answer of then cannot be read; ask with a new number")
+                    ApiError::internal("the stored answer cannot be read; ask with a new number")
                 })?;
                 let mut tokens = kept.map(|kept| kept.output).unwrap_or_default();
                 tokens.truncate(receipt.receipt.output_len as usize);

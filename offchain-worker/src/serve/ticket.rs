@@ -2,7 +2,7 @@
 //! its user nothing.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -40,10 +40,19 @@ impl Tickets {
         Self(Arc::new(Mutex::new(choices)))
     }
 
+    /// How many choices were signed for.
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// The choice with this number, once.
     pub fn take(&self, choice: u32) -> Option<Choice> {
-        let mut choices = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        choices.get_mut(usize::try_from(choice).ok()?)?.take()
+        let choice = usize::try_from(choice).ok()?;
+        self.lock().get_mut(choice)?.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<Choice>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -250,6 +250,12 @@ async fn each_choice_has_its_own_header_and_receipt() {
     let refused = payer.post(&headers, &voucher).json(&body).send().await;
     let (status, code, _) = refusal(refused.unwrap()).await;
     assert_eq!((status, code.as_str()), (400, "malformed_payment"));
+    // Nor is a header that no choice is for. Neither of them began, so nothing is charged.
+    body["n"] = json!(1);
+    let refused = payer.post(&headers, &voucher).json(&body).send().await;
+    let (status, code, _) = refusal(refused.unwrap()).await;
+    assert_eq!((status, code.as_str()), (400, "malformed_payment"));
+    assert_eq!(payer.status().await.spent, 2 * fee(12));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,8 +111,14 @@ async fn vouchers_that_pay_nothing_here_are_refused_and_say_what_is_owed() {
         assert_eq!(owed["deposit"], DEPOSIT.to_string());
         // For another chain, and for a channel that is not this provider's.
         let foreign = pair(payer.id).sign_voucher(H256::zero(), payer.id, DEPOSIT);
-        let (status, code, _) = refused(&payer, header.clone(), foreign).await;
+        let (status, code, told) = refused(&payer, header.clone(), foreign).await;
         assert_eq!((status, code.as_str()), (402, "invalid_signature"));
+        // Whoever cannot sign for a channel is not told what is in it.
+        assert!(told.is_null(), "{told}");
+        let response = payer.post_voucher(&foreign).await;
+        let (status, code, told) = refusal(response).await;
+        assert_eq!((status, code.as_str()), (402, "invalid_signature"));
+        assert!(told.is_null(), "{told}");
         let stranger = Payer::new(worker.address, channel(9));
         let (status, code, _) = refusal(stranger.ask(0, 8, DEPOSIT).await).await;
         assert_eq!((status, code.as_str()), (410, "channel_not_found"));
@@ -146,7 +152,9 @@ async fn a_body_that_is_not_what_was_signed_costs_nothing() {
         // The answer under way may take what it needs of it.
         let voucher = payer.voucher(fee(120) + fee(8));
         let send = |body: Value| {
-            let request = payer.post(std::slice::from_ref(&header), &voucher).json(&body);
+            let request = payer
+                .post(std::slice::from_ref(&header), &voucher)
+                .json(&body);
             async { refusal(request.send().await.unwrap()).await }
         };
         let with = |field: &str, value: Value| {

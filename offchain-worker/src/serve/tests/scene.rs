@@ -335,10 +335,14 @@ impl Payer {
         request.json(&self.body(seq, limit)).send().await.unwrap()
     }
 
-    /// Sends a voucher.
     pub async fn pay(&self, cumulative: u128) -> Response {
+        self.post_voucher(&self.voucher(cumulative)).await
+    }
+
+    /// Sends a voucher.
+    pub async fn post_voucher(&self, voucher: &SignedVoucher) -> Response {
         let url = format!("{}/v1/channels/{:?}/voucher", self.base, self.id);
-        let voucher = wire::encode_voucher(&self.voucher(cumulative));
+        let voucher = wire::encode_voucher(voucher);
         let request = self.client.post(url).header(wire::VOUCHER_HEADER, voucher);
         request.send().await.unwrap()
     }

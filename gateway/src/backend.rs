@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use assay_openai::{ApiError, Backend, Model, ModelText, Order, Pieces};
-use futures::{future::BoxFuture, stream, StreamExt};
+use futures::future::BoxFuture;
 
 use crate::{buy, shop::Shop};
 
@@ -38,12 +38,7 @@ impl Backend for Gateway {
     fn generate(&self, order: Order) -> BoxFuture<'_, Result<Pieces, ApiError>> {
         Box::pin(async {
             let model = self.find(&order.model)?;
-            let pieces = buy::begin(self.0.clone(), model, order).await?;
-            let pieces = stream::unfold(pieces, |mut pieces| async {
-                let piece = pieces.recv().await?;
-                Some((piece, pieces))
-            });
-            Ok(pieces.boxed())
+            buy::begin(self.0.clone(), model, order).await
         })
     }
 }

@@ -62,24 +62,36 @@ pub async fn fetch(
     let taken = line.receipt(seq, signed, view, tokens, stored.ended)?;
     Ok(match taken {
         Ok(Taken::Held | Taken::Old) if stored.ended => Fetched::Ended(operator),
-        Ok(Taken::TokensMissing) if stored.ended => return replay(shop, worker, line, seq).await,
+        Ok(Taken::TokensMissing) if stored.ended => match replay(shop, worker, line, seq).await? {
+            Replayed::Whole(_) => Fetched::Ended(operator),
+            Replayed::Broken => Fetched::Open,
+            Replayed::Caught(caught) => Fetched::Caught(caught),
+        },
         Ok(_) => Fetched::Open,
         Err(caught) => Fetched::Caught(caught),
     })
 }
 
+/// What came when an answer was asked for again.
+pub enum Replayed {
+    /// The tokens of its last receipt, all of them.
+    Whole(Vec<TokenId>),
+    Broken,
+    Caught(Caught),
+}
+
 /// Asks for the answer again, which is free of charge: the receipt is over more tokens than came.
-async fn replay(
+pub async fn replay(
     shop: &Shop,
     worker: &Worker,
     line: &Line,
     seq: u64,
-) -> Result<Fetched, MoneyError> {
+) -> Result<Replayed, MoneyError> {
     let (Some(header), Some(body)) = (line.header(seq), line.kept_body(seq)?) else {
-        return Ok(Fetched::Open);
+        return Ok(Replayed::Broken);
     };
     let Ok(mut answer) = worker.ask(&header, &line.proof(), &body).await else {
-        return Ok(Fetched::Open);
+        return Ok(Replayed::Broken);
     };
     let (mut tokens, mut receipt) = (Vec::new(), None);
     loop {
@@ -89,23 +101,23 @@ async fn replay(
                 receipt = parts.receipt.or(receipt);
             }
             Ok(Chunk::Done) => break,
-            Err(_) => return Ok(Fetched::Open),
+            Err(_) => return Ok(Replayed::Broken),
         }
         if tokens.len() > header.header.token_limit as usize {
-            return Ok(Fetched::Open);
+            return Ok(Replayed::Broken);
         }
     }
     let Some(signed) = receipt else {
-        return Ok(Fetched::Open);
+        return Ok(Replayed::Broken);
     };
     let provider = AccountId32(line.channel().provider);
     let view = shop
         .anchor(provider, signed.receipt.anchor, u32::MAX)
         .await?;
     Ok(match line.receipt(seq, signed, view, &tokens, true)? {
-        Ok(Taken::Held | Taken::Old) => Fetched::Ended(None),
-        Ok(Taken::TokensMissing) => Fetched::Open,
-        Err(caught) => Fetched::Caught(caught),
+        Ok(Taken::Held | Taken::Old) => Replayed::Whole(tokens),
+        Ok(Taken::TokensMissing) => Replayed::Broken,
+        Err(caught) => Replayed::Caught(caught),
     })
 }
 

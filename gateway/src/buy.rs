@@ -7,10 +7,10 @@ use std::{
 };
 
 use assay_client::AccountId32;
-use assay_openai::{ApiError, Order, Piece};
+use assay_openai::{ApiError, Order, Piece, Pieces};
 use assay_primitives::Finish;
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     channels::MoneyError,
@@ -23,6 +23,7 @@ mod leg;
 mod purchase;
 mod request;
 mod settle;
+mod shown;
 
 use self::{
     purchase::Purchase,
@@ -33,22 +34,21 @@ use self::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Begins to buy. The pieces come when the first provider has taken the request; dropping them cancels.
-pub async fn begin(
-    shop: Arc<Shop>,
-    model: Model,
-    order: Order,
-) -> Result<mpsc::Receiver<Result<Piece, ApiError>>, ApiError> {
+pub async fn begin(shop: Arc<Shop>, model: Model, order: Order) -> Result<Pieces, ApiError> {
     let prompt_len = order.prompt.len() as u32;
     let room = model.text.context.saturating_sub(prompt_len);
     let limit = order.max_tokens.unwrap_or(shop.terms.max_tokens).min(room);
     // Small: a client that does not read holds the provider up, and is paid for no more than that.
     let (pieces, receiver) = mpsc::channel(16);
     let (begun, has_begun) = oneshot::channel();
+    let (stop, stopped) = watch::channel(false);
+    let shown = shown::until_stop(receiver, order.enough.clone(), stop);
     let purchase = Purchase {
         at_most: order.max_tokens.is_none(),
         limit,
         output: Vec::new(),
         pieces,
+        stopped,
         begun: Some(begun),
         shop,
         model,
@@ -56,7 +56,7 @@ pub async fn begin(
     };
     tokio::spawn(purchase.run());
     match has_begun.await {
-        Ok(begun) => begun.map(|()| receiver),
+        Ok(begun) => begun.map(|()| shown),
         Err(_) => Err(ApiError::internal(
             "the purchase broke off; look at the gateway's log",
         )),
@@ -94,7 +94,7 @@ impl Purchase {
         let mut legs: Vec<Leg> = Vec::new();
         let start = Instant::now();
         loop {
-            if self.pieces.is_closed() {
+            if self.pieces.is_closed() || *self.stopped.borrow() {
                 return Ok(self.end(Finish::Caller, &legs));
             }
             let offer = match self.choose(&failed) {
@@ -106,8 +106,9 @@ impl Purchase {
                     continue;
                 }
             };
+            let before = self.output.len();
             let (ran, leg) = leg::run(self, &offer).await;
-            let had_tokens = leg.as_ref().is_some_and(|leg| leg.tokens > 0);
+            let had_tokens = self.output.len() > before;
             legs.extend(leg);
             match ran {
                 Ran::Finished(finish) => {

@@ -75,13 +75,13 @@ pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
     let ran = request.run(purchase).await;
     let ran = request.settle(purchase, ran).await;
     request.line.streaming(request.seq, false);
-    let held = request.line.held(request.seq);
+    let held = request.line.held(request.seq).map(|signed| signed.receipt);
     let leg = Leg {
         offer: offer.clone(),
         channel: request.line.id(),
         seq: request.seq,
-        tokens: request.tokens.len() as u32,
-        fee: held.map_or(0, |signed| signed.receipt.fee),
+        tokens: held.as_ref().map_or(0, |receipt| receipt.output_len),
+        fee: held.map_or(0, |receipt| receipt.fee),
     };
     (ran, Some(leg))
 }
@@ -95,12 +95,13 @@ impl Request<'_> {
         };
         purchase.begin();
         let paying = Paying::start(self.worker.clone());
-        let (enough, pieces) = (purchase.order.enough.clone(), purchase.pieces.clone());
+        let (mut stopped, pieces) = (purchase.stopped.clone(), purchase.pieces.clone());
         loop {
             let chunk = tokio::select! {
-                chunk = answer.next() => chunk,
-                () = enough.notified() => return Ran::Stopped,
+                biased;
+                _ = stopped.wait_for(|stopped| *stopped) => return Ran::Stopped,
                 () = pieces.closed() => return Ran::Stopped,
+                chunk = answer.next() => chunk,
             };
             let chunk = match chunk {
                 Ok(chunk) => chunk,

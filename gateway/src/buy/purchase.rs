@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use assay_openai::{ApiError, Order, Piece};
 use assay_primitives::TokenId;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{choice::Need, models::Model, shop::Shop};
 
@@ -17,6 +17,8 @@ pub struct Purchase {
     /// All tokens so far.
     pub output: Vec<TokenId>,
     pub pieces: mpsc::Sender<Result<Piece, ApiError>>,
+    /// Set once the client has all that it is shown.
+    pub stopped: watch::Receiver<bool>,
     /// Told once a provider has taken the request, or that none does.
     pub begun: Option<oneshot::Sender<Result<(), ApiError>>>,
 }

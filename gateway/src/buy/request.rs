@@ -28,9 +28,9 @@ pub struct Leg {
     pub offer: Offer,
     pub channel: ChannelId,
     pub seq: u64,
-    /// Tokens that it sent.
+    /// Tokens that its last receipt is over, shown or not.
     pub tokens: u32,
-    /// What its last receipt says, in planck.
+    /// What that receipt says, in planck.
     pub fee: u128,
 }
 
@@ -55,7 +55,7 @@ pub struct Request<'a> {
     pub header: SignedHeader,
     pub secret: [u8; 32],
     pub prompt: Vec<TokenId>,
-    /// The tokens that it has brought.
+    /// The tokens that it has brought; after a stop, with those that were made meanwhile.
     pub tokens: Vec<TokenId>,
     /// The operator that signed the last good receipt.
     pub signer: Option<AccountId32>,

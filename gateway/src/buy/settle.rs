@@ -16,7 +16,7 @@ use super::{
     request::{Ran, Request},
 };
 use crate::{
-    books::{self, Fetched},
+    books::{self, Fetched, Replayed},
     recheck::Suspect,
     store::Spending,
     upstream::Worker,
@@ -30,6 +30,8 @@ const FETCH: [Duration; 5] = [
     Duration::from_secs(2),
     Duration::from_secs(5),
 ];
+/// How long the rest of an answer may take that was ended: the client waits for what it cost.
+const REPLAY: Duration = Duration::from_secs(5);
 const RESEND: Duration = Duration::from_secs(1);
 
 /// How often the last receipt is asked for now. Where the answer has to go on elsewhere, the client waits;
@@ -150,7 +152,8 @@ impl Request<'_> {
                 Fetched::Ended(signer) => {
                     self.signer = signer.or(self.signer);
                     self.pay_others().await?;
-                    return self.check_withheld();
+                    self.check_withheld()?;
+                    return self.complete(purchase).await;
                 }
             }
         }
@@ -180,6 +183,39 @@ impl Request<'_> {
         if before_the_first || sent > receipted.saturating_add(RECEIPT_TOKENS) {
             let caught = Caught::Withheld { sent, receipted };
             return Err(self.give_up(caught, Some((self.seq, &self.tokens))));
+        }
+        Ok(())
+    }
+
+    /// What was made while the answer was being ended is paid for: it is kept with the receipt, which
+    /// nobody could check without it.
+    async fn complete(&mut self, purchase: &Purchase) -> Result<(), Ran> {
+        let held = self.line.held(self.seq);
+        let receipted = held.map_or(0, |signed| signed.receipt.output_len);
+        if receipted as usize <= self.tokens.len() {
+            return Ok(());
+        }
+        let replay = books::replay(&purchase.shop, &self.worker, &self.line, self.seq);
+        let replayed = match tokio::time::timeout(REPLAY, replay).await {
+            Ok(replayed) => replayed.map_err(Ran::NoMoney)?,
+            Err(_) => Replayed::Broken,
+        };
+        let replayed = match replayed {
+            Replayed::Whole(tokens) if tokens.len() < receipted as usize => Replayed::Broken,
+            other => other,
+        };
+        match replayed {
+            Replayed::Whole(tokens) if tokens.starts_with(&self.tokens) => self.tokens = tokens,
+            // It has signed for others than it sent.
+            Replayed::Whole(_) => {
+                let about = Some((self.seq, &self.tokens[..]));
+                return Err(self.give_up(Caught::WrongRoot, about));
+            }
+            Replayed::Broken => tracing::warn!(
+                target: "assay_gateway", provider = %self.offer.provider, seq = self.seq,
+                "the end of a stopped answer did not come; its receipt is kept without the tokens"
+            ),
+            Replayed::Caught(caught) => return Err(self.caught(&caught)),
         }
         Ok(())
     }

@@ -268,6 +268,64 @@ async fn a_stop_string_and_a_client_that_leaves_end_the_answer_where_it_is() {
     assert_eq!(spent, json!(world.workers[0].earned().to_string()));
     let most = 103 * 2 + 3 + 400;
     assert!(world.workers[0].earned() < most, "it went on for nobody");
+    eventually("all is written down", async || {
+        world.status().await["spending"][0]["requests"] == 3
+    })
+    .await;
+    world.stop().await;
+    let id = world.channels_of(&world.workers[0])[0];
+    for seq in 0..3 {
+        let receipt = world.store().answer(&id, seq).unwrap().unwrap();
+        let receipt = assay_client::answer::Answer::parse(&receipt).unwrap();
+        assert_eq!(receipt.check(), Ok(()), "{seq}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_made_by_the_time_of_a_stop_is_paid_kept_and_not_shown() {
+    let mut world = World::new(&[1]).await;
+    world.start().await;
+    let ask = async |tokens: u32| {
+        let (status, answer) = world.ask(&world.request(tokens)).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["choices"][0]["text"].as_str().unwrap().to_owned()
+    };
+    // A stop string that is complete with one token and not before.
+    let mut before = ask(35).await;
+    let mut found = None;
+    for length in 36..=44 {
+        let text = ask(length).await;
+        let stop = text.strip_prefix(&before).unwrap_or_default();
+        if !stop.is_empty() && !stop.contains('\u{fffd}') && !before.contains(stop) {
+            found = Some((length, stop.to_owned()));
+            break;
+        }
+        before = text;
+    }
+    let (length, stop) = found.expect("a token that ends with new text");
+
+    let sent = length + 5;
+    world.workers[0].behave(Manner::RunsAhead(sent));
+    let mut request = world.request(100);
+    request["stop"] = json!(stop);
+    let (status, answer) = world.ask(&request).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+    assert_eq!(answer["usage"]["completion_tokens"], length);
+    assert_eq!(tokens(&answer), world.right(length));
+    let paid = sent + 10;
+    let assay = &answer["choices"][0]["assay"];
+    let part = &assay["parts"][0];
+    assert_eq!(assay["fee"], (3 + paid).to_string());
+    assert_eq!(part["tokens"], paid);
+    let (id, seq) = (part["channel"].clone(), part["seq"].as_u64().unwrap());
+
+    world.stop().await;
+    let id = serde_json::from_value(id).unwrap();
+    let receipt = world.store().answer(&id, seq).unwrap().unwrap();
+    let receipt = assay_client::answer::Answer::parse(&receipt).expect("kept with its tokens");
+    assert_eq!(receipt.check(), Ok(()));
+    assert_eq!(receipt.output, world.right(paid));
 }
 
 #[tokio::test]

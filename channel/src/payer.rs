@@ -52,6 +52,8 @@ pub struct Payer {
     floor: Floor,
     requests: BTreeMap<u64, Request>,
     evidence: Option<Evidence>,
+    /// What was signed and received after the records were copied is not among them.
+    is_old: bool,
 }
 
 /// Why the user's end does not do something.
@@ -91,6 +93,7 @@ impl Payer {
             floor: Floor::default(),
             requests: BTreeMap::new(),
             evidence: None,
+            is_old: false,
         };
         let mut records: Vec<Record> = records.into_iter().collect();
         // The floor first: rows below it may have outlived it.
@@ -106,6 +109,19 @@ impl Payer {
         payer
     }
 
+    /// From an old backup: nothing more is bought or paid. What its records do not explain is their own loss, and
+    /// shows nothing of the provider; what the chain has paid counts as spent.
+    pub fn restore_old(
+        terms: Terms,
+        pair: VoucherPair,
+        records: impl IntoIterator<Item = Record>,
+    ) -> Self {
+        Self {
+            is_old: true,
+            ..Self::restore(terms, pair, 0, records)
+        }
+    }
+
     /// What a finalised block says. If the provider has claimed more than any receipt could be over, it is caught
     /// and the channel given up.
     pub fn observe(&mut self, facts: Facts) -> Step<'_, Self, Result<(), Caught>> {
@@ -114,7 +130,7 @@ impl Payer {
             true => receipted_fee(request),
             false => fee(&request.header.header, request.header.header.token_limit),
         });
-        if facts.settled <= ceiling || self.evidence.is_some() {
+        if facts.settled <= ceiling || self.evidence.is_some() || self.is_old {
             return Step::new(self, Vec::new(), Ok(()));
         }
         let caught = Caught::Overclaimed {
@@ -161,9 +177,13 @@ impl Payer {
         self.requests.get(&seq)
     }
 
-    /// The sum of the fees in the receipts held.
+    /// The sum of the fees in the receipts held; with an old backup's at least what the chain has paid.
     pub fn spent(&self) -> Balance {
-        self.sum(receipted_fee)
+        let receipted = self.sum(receipted_fee);
+        match self.is_old {
+            true => receipted.max(self.facts.settled),
+            false => receipted,
+        }
     }
 
     /// The most that a voucher may say now: the fees of receipts held, and for each live request a window of
@@ -198,6 +218,8 @@ impl Payer {
             return Err(PayerError::GivenUp(evidence.caught));
         }
         match self.facts.state {
+            // Numbers that seem free may have been used since.
+            _ if self.is_old => Err(PayerError::NotOpen),
             ChannelState::Open => Ok(()),
             ChannelState::Closing { .. } | ChannelState::Closed => Err(PayerError::NotOpen),
         }

@@ -104,7 +104,11 @@ impl Channels {
             listing: channel.listing,
             voucher_key: pair.public(),
         };
-        let payer = Payer::restore(terms, pair, Balance::MAX, self.store.records(&id)?);
+        let records = self.store.records(&id)?;
+        let payer = match channel.is_restored() {
+            true => Payer::restore_old(terms, pair, records),
+            false => Payer::restore(terms, pair, Balance::MAX, records),
+        };
         let line = Arc::new(Line::new(id, channel, payer, self.store.clone()));
         locked(&self.lines).insert(id, line.clone());
         Ok(line)
@@ -338,11 +342,42 @@ impl Channels {
         for line in self.lines() {
             let channel = line.channel();
             if channel.stage == Stage::Open && channel.retired.is_some() {
-                self.market.request_close(line.id()).await?;
-                self.refresh(&line).await?;
+                self.request_close(&line).await?;
             }
         }
         Ok(())
+    }
+
+    async fn request_close(&self, line: &Line) -> Result<(), MoneyError> {
+        let asked = self.market.request_close(line.id()).await;
+        self.unless_done(line, asked, |stage| stage != Stage::Open)
+            .await
+    }
+
+    async fn finalize(&self, line: &Line) -> Result<(), MoneyError> {
+        let asked = self.market.finalize(line.id()).await;
+        self.unless_done(line, asked, |stage| stage == Stage::Closed)
+            .await
+    }
+
+    /// A step that the chain refuses because somebody else has taken it is taken.
+    async fn unless_done(
+        &self,
+        line: &Line,
+        asked: Result<(), Error>,
+        is_done: impl Fn(Stage) -> bool,
+    ) -> Result<(), MoneyError> {
+        match asked {
+            Ok(()) => self.refresh(line).await,
+            Err(error) if is_final(&error) => {
+                self.refresh(line).await?;
+                match is_done(line.channel().stage) {
+                    true => Ok(()),
+                    false => Err(error.into()),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn take_over(
@@ -408,16 +443,15 @@ impl Channels {
         for line in self.lines() {
             match line.channel().stage {
                 Stage::Open => {
-                    self.market.request_close(line.id()).await?;
+                    self.request_close(&line).await?;
                     closing = closing.saturating_add(1);
                 }
                 Stage::Closing(block) if finalized >= block => {
-                    self.market.finalize(line.id()).await?;
+                    self.finalize(&line).await?;
                     ended = ended.saturating_add(1);
                 }
-                Stage::Closing(_) | Stage::Closed => continue,
+                Stage::Closing(_) | Stage::Closed => {}
             }
-            self.refresh(&line).await?;
         }
         Ok((closing, ended))
     }

@@ -10,7 +10,7 @@ use std::{
 
 use assay_channel::record::PayerRecord;
 use assay_client::H256;
-use assay_primitives::{Balance, ChannelId, ListingId};
+use assay_primitives::{blake2_256, Balance, ChannelId, ListingId};
 use codec::{Decode, DecodeAll, Encode};
 use redb::{
     Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
@@ -40,7 +40,7 @@ const OWNER: &[u8] = b"owner";
 /// Answers that are kept; the oldest go first.
 const ANSWERS_KEPT: usize = 10_000;
 
-/// What a backup begins with.
+/// What a backup begins with. Its tables follow, and last the BLAKE2b-256 hash of all before it.
 const BACKUP: &[u8] = b"assay gateway backup v1\n";
 
 /// Why a channel that comes from a backup is used no more.
@@ -118,6 +118,11 @@ impl Channel {
         }
     }
 
+    /// Whether it comes from a backup, so that what was signed since is not known.
+    pub fn is_restored(&self) -> bool {
+        self.retired.as_deref() == Some(RESTORED)
+    }
+
     /// What came back, in planck.
     pub fn refunded(&self) -> Balance {
         match self.stage {
@@ -147,8 +152,12 @@ pub enum StoreError {
     Foreign(PathBuf),
     #[error("{} is there already; restore into a --data that is empty", .0.display())]
     Exists(PathBuf),
+    #[error("{} exists already; name a new file", .0.display())]
+    BackupExists(PathBuf),
     #[error("{} is no backup of a gateway", .0.display())]
     NoBackup(PathBuf),
+    #[error("{} is damaged or cut short, its checksum does not match; take another copy of the backup", .0.display())]
+    Damaged(PathBuf),
     #[error("the gateway's store cannot be used: {0}; look at the disk")]
     Database(String),
     #[error("the gateway's store has a record of {0} that it cannot read; restore a backup")]
@@ -420,9 +429,12 @@ impl Store {
 
     /// Writes everything, keys included, into a new file that only this user can read.
     pub fn backup(folder: &Path, to: &Path) -> Result<(), StoreError> {
-        let unusable = |error: std::io::Error| StoreError::File {
-            path: to.into(),
-            problem: error.to_string(),
+        let unusable = |error: std::io::Error| match error.kind() {
+            ErrorKind::AlreadyExists => StoreError::BackupExists(to.into()),
+            _ => StoreError::File {
+                path: to.into(),
+                problem: error.to_string(),
+            },
         };
         if !folder.join(FILE).exists() {
             return Err(StoreError::File {
@@ -435,7 +447,8 @@ impl Store {
             .into_iter()
             .map(|table| store.all(table, |key, value| Ok((key.to_vec(), value.to_vec()))))
             .collect();
-        let content = [BACKUP, &tables?.encode()].concat();
+        let mut content = [BACKUP, &tables?.encode()].concat();
+        content.extend(blake2_256(&content));
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -458,8 +471,16 @@ impl Store {
             problem: error.to_string(),
         })?;
         let no_backup = || StoreError::NoBackup(from.into());
-        let tables = content.strip_prefix(BACKUP).ok_or_else(no_backup)?;
-        let tables: Vec<Vec<(Vec<u8>, Vec<u8>)>> =
+        if !content.starts_with(BACKUP) {
+            return Err(no_backup());
+        }
+        let damaged = || StoreError::Damaged(from.into());
+        let (all, hash) = content.split_last_chunk().ok_or_else(damaged)?;
+        let tables = all.strip_prefix(BACKUP).ok_or_else(damaged)?;
+        if *hash != blake2_256(all) {
+            return Err(damaged());
+        }
+        let tables: Vec<Vec<Row>> =
             DecodeAll::decode_all(&mut &tables[..]).map_err(|_| no_backup())?;
         if tables.len() != TABLES.len() {
             return Err(no_backup());

@@ -43,7 +43,11 @@ impl Payer {
     ) -> Result<Step<'_, Self, Result<Taken, Caught>>, PayerError> {
         let request = self.requests.get(&seq);
         let request = request.ok_or(PayerError::UnknownRequest(seq))?;
-        let paid_ahead = self.cumulative().saturating_sub(self.spent());
+        let paid_ahead = match self.is_old {
+            // By vouchers that the backup does not know.
+            true => Balance::MAX,
+            false => self.cumulative().saturating_sub(self.spent()),
+        };
         let taken = match check(request, &signed, anchor, tokens, last, paid_ahead) {
             Ok(taken) => taken,
             Err(caught) => {
@@ -92,7 +96,7 @@ impl Payer {
         Step::new(self, records, Err(caught))
     }
 
-    /// The first evidence is kept: what follows a fault is its consequence.
+    /// The first evidence is kept: what follows a fault is its consequence. With an old backup's records there is none.
     fn caught(&self, caught: Caught, request: Option<Exhibit>) -> Vec<Record> {
         let about = request.as_ref().and_then(|one| self.requests.get(&one.seq));
         let live = about.filter(|request| request.phase == Phase::Live);
@@ -103,7 +107,8 @@ impl Payer {
             })
         });
         let evidence = Record::Evidence(Evidence { caught, request });
-        let first = self.evidence.is_none().then_some(evidence);
+        let is_first = self.evidence.is_none() && !self.is_old;
+        let first = is_first.then_some(evidence);
         cut.into_iter().chain(first).collect()
     }
 }

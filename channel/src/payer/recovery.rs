@@ -56,6 +56,7 @@ impl Payer {
             let open: Vec<u64> = open.map(|request| request.seq).collect();
             return match open.is_empty() {
                 false => Recovery::Fetch(open),
+                true if self.is_old => Recovery::InStep,
                 true => Recovery::GiveUp(Caught::Overclaimed {
                     claimed: status.spent,
                     receipted: self.spent(),

@@ -461,3 +461,54 @@ fn claiming_the_ceiling_on_chain_is_caught() {
     assert_eq!(caught, overclaimed);
     assert_eq!(payer.evidence().unwrap().caught, overclaimed);
 }
+
+/// Three answers, of which the backup has one with its receipt and one without.
+#[test]
+fn what_an_old_backup_lacks_is_no_fault_of_the_provider() {
+    let (mut payer, receipt) = ordered();
+    let some = tokens(5);
+    let step = payer.receipt(0, signed(over(&receipt, &some)), good(), &some, true);
+    let step = step.unwrap();
+    let mut rows = step.records().to_vec();
+    step.persisted().unwrap();
+    let order = payer.order(&[ask(&[1, 2, 3], 100)]).unwrap();
+    rows.extend(order.records().to_vec());
+    let header = order.persisted().headers[0].header.hash();
+    let old = || Payer::restore_old(terms(), pair(), rows.clone());
+
+    // The third, and the end of the second, were paid after the backup.
+    for settled in [56 + 1_006 + 1, 9_999] {
+        let mut old = old();
+        old.observe(open(0)).persisted().unwrap();
+        assert_eq!(old.spent(), 56);
+        let step = old.observe(open(settled));
+        assert!(step.records().is_empty());
+        assert_eq!(step.persisted(), Ok(()));
+        assert_eq!(old.spent(), settled);
+        assert!(old.evidence().is_none());
+        assert!(old.voucher().is_none());
+        let refused = old.order(&[ask(&[1], 1)]).map(drop);
+        assert_eq!(refused, Err(PayerError::NotOpen));
+
+        let second = Receipt {
+            header,
+            ..receipt.clone()
+        };
+        let long = signed(over(&second, &tokens(90)));
+        let mut take = |tokens: &[TokenId]| {
+            let step = old.receipt(1, long.clone(), good(), tokens, true);
+            step.unwrap().persisted()
+        };
+        assert_eq!(take(&[]), Ok(Taken::TokensMissing));
+        assert_eq!(take(&tokens(90)), Ok(Taken::Held));
+        assert_eq!(old.spent(), settled, "counted once");
+        let status = status(settled + 7, settled + 7);
+        assert_eq!(old.recover(&status), Recovery::InStep);
+    }
+    // Nor does it judge anything else.
+    let mut old = old();
+    let forged = AnchorView::Good { operator: [9; 32] };
+    let step = old.receipt(1, signed(receipt), forged, &[], true).unwrap();
+    assert!(step.persisted().is_err());
+    assert!(old.evidence().is_none());
+}

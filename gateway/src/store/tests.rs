@@ -97,7 +97,11 @@ fn a_backup_holds_everything_and_what_is_restored_is_retired() {
         store.put_opening(&opening(2)).unwrap();
     }
     Store::backup(&data, &backup).unwrap();
-    assert!(Store::backup(&data, &backup).is_err(), "over another file");
+    let again = Store::backup(&data, &backup).unwrap_err().to_string();
+    assert!(
+        again.ends_with("backup exists already; name a new file"),
+        "{again}"
+    );
     let restored = folder.path().join("restored");
     Store::restore(&restored, &backup).unwrap();
     let store = Store::open(&restored, &owner()).unwrap();
@@ -108,8 +112,23 @@ fn a_backup_holds_everything_and_what_is_restored_is_retired() {
     assert_eq!(store.channels().unwrap(), [(id, expected)]);
     assert!(store.openings().unwrap()[0].restored);
 
-    fs::write(&backup, b"something else").unwrap();
     let other = folder.path().join("other");
+    let whole = fs::read(&backup).unwrap();
+    // A letter in the model's name: it could still be read.
+    let name = whole.windows(4).position(|part| part == b"demo").unwrap();
+    for place in [name, BACKUP.len(), whole.len() - 1] {
+        let mut bent = whole.clone();
+        bent[place] ^= 1;
+        fs::write(&backup, bent).unwrap();
+        let refused = Store::restore(&other, &backup).unwrap_err().to_string();
+        assert!(refused.contains("checksum"), "{place}: {refused}");
+    }
+    for length in [BACKUP.len(), BACKUP.len() + 40, whole.len() - 1] {
+        fs::write(&backup, &whole[..length]).unwrap();
+        let refused = Store::restore(&other, &backup).unwrap_err().to_string();
+        assert!(refused.contains("cut short"), "{length}: {refused}");
+    }
+    fs::write(&backup, b"something else").unwrap();
     let refused = Store::restore(&other, &backup).unwrap_err().to_string();
     assert!(refused.contains("is no backup"), "{refused}");
     assert!(!other.exists());

@@ -1,0 +1,115 @@
+//! Channels that are only closed: also where somebody else was faster, and where they come from a backup.
+
+#[allow(dead_code)]
+#[path = "buying/chain.rs"]
+mod chain;
+
+use std::sync::Arc;
+
+use assay_channel::VoucherPair;
+use assay_client::{AccountId32, H256};
+use assay_gateway::{
+    market::State,
+    store::{Channel, Stage},
+    Channels, Market, Policy, Store,
+};
+use assay_primitives::ChannelId;
+
+use crate::chain::{Chain, Mishap};
+
+const SEED: [u8; 32] = [4; 32];
+
+/// A channel on the chain, open, and a store that knows it.
+async fn world(folder: &std::path::Path) -> (Arc<Chain>, ChannelId) {
+    let chain = Arc::new(Chain::new());
+    let key = VoucherPair::sr25519(&SEED).public();
+    let (provider, listing) = (AccountId32([10; 32]), H256::repeat_byte(5));
+    let id = chain.open(provider, listing, key, 1_000).await.unwrap();
+    let channel = Channel {
+        seed: SEED,
+        provider: provider.0,
+        epoch: 1,
+        listing,
+        model: "demo".into(),
+        deposit: 1_000,
+        top_up: None,
+        settled: 0,
+        stage: Stage::Open,
+        retired: None,
+    };
+    let store = assay_gateway::open_store(folder, &*chain).unwrap();
+    store.put_channel(&id, &channel).unwrap();
+    (chain, id)
+}
+
+fn channels(folder: &std::path::Path, chain: &Arc<Chain>) -> Channels {
+    let store = Arc::new(assay_gateway::open_store(folder, &**chain).unwrap());
+    let policy = Policy {
+        budget: 1_000,
+        step: 1_000,
+    };
+    Channels::new(chain.clone(), store, policy).unwrap()
+}
+
+fn set(chain: &Chain, id: ChannelId, state: State) {
+    chain.all().get_mut(&id).unwrap().state = state;
+}
+
+#[tokio::test]
+async fn what_somebody_else_has_closed_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, id) = world(folder.path()).await;
+    let channels = channels(folder.path(), &chain);
+    channels.reconcile().await.unwrap();
+    let line = channels.lines().remove(0);
+    line.retire("of no more use").unwrap();
+
+    chain.suffer(Mishap::Refused);
+    assert!(channels.close_retired().await.is_err(), "it is open still");
+    chain.suffer(Mishap::Refused);
+    assert!(channels.close_all().await.is_err(), "it is open still");
+    let until = chain.number() + 10;
+    for close_all in [false, true] {
+        line.change(|channel| channel.stage = Stage::Open).unwrap();
+        set(&chain, id, State::Closing(until));
+        chain.suffer(Mishap::Refused);
+        match close_all {
+            false => channels.close_retired().await.unwrap(),
+            true => assert_eq!(channels.close_all().await.unwrap(), (1, 0)),
+        }
+        assert_eq!(line.channel().stage, Stage::Closing(until));
+    }
+
+    chain.advance(10);
+    chain.suffer(Mishap::Refused);
+    assert!(channels.close_all().await.is_err(), "it is not ended");
+    set(&chain, id, State::Closed);
+    chain.suffer(Mishap::Refused);
+    assert_eq!(channels.close_all().await.unwrap(), (0, 1));
+    assert_eq!(line.channel().stage, Stage::Closed);
+    assert!(channels.lines().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_bought_after_a_backup_is_not_held_against_the_provider() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, backup) = (folder.path().join("data"), folder.path().join("backup"));
+    let (chain, id) = world(&data).await;
+    Store::backup(&data, &backup).unwrap();
+    let restored = folder.path().join("restored");
+    Store::restore(&restored, &backup).unwrap();
+    chain.all().get_mut(&id).unwrap().settled = 700;
+
+    let old = channels(&restored, &chain);
+    old.reconcile().await.unwrap();
+    let line = old.lines().remove(0);
+    assert!(line.evidence().is_none());
+    assert_eq!((line.spent(), line.channel().settled), (700, 700));
+    old.close_retired().await.unwrap();
+    assert!(matches!(line.channel().stage, Stage::Closing(_)));
+
+    // With a store that lacks nothing it is a fault.
+    let whole = channels(&data, &chain);
+    whole.reconcile().await.unwrap();
+    assert!(whole.lines()[0].evidence().is_some());
+}

@@ -7,7 +7,7 @@ use assay_client::{
     chain::{runtime, Channel, ChannelState},
     keys,
     subxt::{transactions::Payload, utils::Static},
-    AccountId32, Amount, Snapshot,
+    AccountId32, Amount, Snapshot, H256,
 };
 use assay_primitives::{ChannelId, VoucherKey};
 use clap::{Args, Subcommand};
@@ -71,9 +71,10 @@ pub struct OpenArgs {
     /// How much to put in, such as "5 ASY".
     #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true, value_parser = some_amount)]
     deposit: Amount,
-    /// Public key that vouchers and requests are signed with, as an account; not that of a wallet.
-    #[arg(long, value_name = "ACCOUNT")]
-    voucher_key: String,
+    /// Public key that vouchers and requests are signed with, as an account or as 32 bytes in
+    /// hexadecimal; not that of a wallet.
+    #[arg(long, value_name = "KEY", value_parser = public_key)]
+    voucher_key: AccountId32,
     /// The voucher key is an ed25519 key and not an sr25519 key.
     #[arg(long)]
     ed25519: bool,
@@ -99,6 +100,20 @@ fn id(text: &str) -> Result<ChannelId, String> {
     match (digits.len(), digits.parse()) {
         (64, Ok(id)) => Ok(id),
         _ => Err("copy the channel's id from `assay channel list`".into()),
+    }
+}
+
+fn public_key(text: &str) -> Result<AccountId32, String> {
+    let digits = text.strip_prefix("0x");
+    // No address is as long as a key in digits.
+    if digits.is_none() && text.len() != 64 {
+        return keys::parse_account(text).map_err(|error| error.to_string());
+    }
+    match digits.unwrap_or(text).parse::<H256>() {
+        Ok(key) if digits.is_none_or(|digits| digits.len() == 64) => Ok(AccountId32(key.0)),
+        _ => {
+            Err("a key is 32 bytes, so 64 digits of hexadecimal; or write it as an account".into())
+        }
     }
 }
 
@@ -189,7 +204,7 @@ async fn send<C: Payload>(
 
 async fn open(context: &Context, args: OpenArgs) -> Result<(), Failure> {
     let stash = keys::parse_account(&args.provider)?;
-    let AccountId32(key) = keys::parse_account(&args.voucher_key)?;
+    let AccountId32(key) = args.voucher_key;
     let voucher_key = match args.ed25519 {
         true => VoucherKey::Ed25519(key.into()),
         false => VoucherKey::Sr25519(key.into()),
@@ -251,10 +266,12 @@ async fn finalize(context: &Context, id: ChannelId) -> Result<(), Failure> {
 /// That the channel has a step to take in the block after `best`.
 fn check_due(id: ChannelId, state: &ChannelState<u32>, best: u32) -> Result<(), Failure> {
     let (due, what) = match state {
-        ChannelState::Open => return Err(Failure::Request(format!(
+        ChannelState::Open => {
+            return Err(Failure::Request(format!(
             "there is nothing to finalize: channel {id:?} is open; close it with `assay channel \
                  request-close`"
-        ))),
+        )))
+        }
         ChannelState::Closing { finalize_at } => (*finalize_at, "can be closed"),
         ChannelState::Closed { remove_at } => (*remove_at, "is closed; its record can be removed"),
     };
@@ -292,7 +309,6 @@ async fn settle(context: &Context, claim: Claim) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use assay_client::H256;
 
     #[test]
     fn an_id_is_given_whole() {
@@ -307,6 +323,29 @@ mod tests {
             &whole.replace('a', "g"),
         ] {
             assert!(id(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_voucher_key_is_an_account_or_digits() {
+        let account = keys::parse_account("//Alice").unwrap();
+        let digits = hex::encode(account.0);
+        for text in [
+            "//Alice",
+            &account.to_string(),
+            &digits,
+            &format!("0x{digits}"),
+        ] {
+            assert_eq!(public_key(text), Ok(account.clone()), "{text}");
+        }
+        for wrong in [
+            "0x",
+            "0x12",
+            &format!("{digits}0"),
+            &format!("0x0x{digits}"),
+            &"g".repeat(64),
+        ] {
+            assert!(public_key(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
 
 mod processes;
 
-use self::processes::{check_ports, is_well, unusable, Processes};
+use self::processes::{check_ports, is_well, unusable, Processes, FREED};
 
 const PUBLISHER: &str = "//Charlie";
 const PROVIDERS: [&str; 2] = ["//Bob", "//Eve"];
@@ -29,6 +29,8 @@ const FAUCET: &str = "//Alice";
 
 const MODEL: &str = "assay-demo";
 const BUDGET: &str = "100 ASY";
+/// So much that many streams at once need not wait for a top-up.
+const DEPOSIT: &str = "20 ASY";
 const START: Duration = Duration::from_secs(120);
 
 #[derive(Subcommand)]
@@ -107,14 +109,7 @@ async fn up(context: &Context, args: UpArgs) -> Result<(), Failure> {
     let exists = folder.exists();
     fs::create_dir_all(folder).map_err(|error| unusable(folder, &error))?;
     let mut processes = Processes::read(folder)?;
-    if let Some(process) = processes.alive().first() {
-        return Err(Failure::Usage(format!(
-            "{}: {} runs already, as process {}; stop the network with `assay devnet down --dir {0}`",
-            folder.display(),
-            process.name,
-            process.pid,
-        )));
-    }
+    let kept = processes.alive();
     let network = Network {
         folder: folder
             .canonicalize()
@@ -123,14 +118,14 @@ async fn up(context: &Context, args: UpArgs) -> Result<(), Failure> {
         args: &args,
         progress: context.progress(),
     };
-    let built = network.check();
+    let built = network.check(&processes, exists);
     if let (Err(_), false) = (&built, exists) {
         // A start that cannot succeed leaves nothing behind.
         let _ = fs::remove_dir(folder);
     }
     built?;
     if let Err(failure) = network.start(&mut processes).await {
-        processes.stop()?;
+        processes.stop(&kept)?;
         return Err(failure);
     }
     network.report(context);
@@ -145,7 +140,7 @@ fn down(context: &Context, args: &DownArgs) -> Result<(), Failure> {
             folder.display()
         )));
     }
-    let stopped = Processes::read(folder)?.stop()?;
+    let stopped = Processes::read(folder)?.stop(&[])?;
     if args.remove {
         fs::remove_dir_all(folder).map_err(|error| unusable(folder, &error))?;
     }
@@ -159,6 +154,7 @@ fn down(context: &Context, args: &DownArgs) -> Result<(), Failure> {
 
 /// Money of an account that only development chains have.
 fn fund(context: &Context, account: &str, amount: Amount) -> Result<(), Failure> {
+    keys::parse_account(account)?;
     let program = programs()?.join("assay");
     let planck = format!("{} planck", amount.0);
     let arguments = ["transfer", account, &planck, "--key", FAUCET];
@@ -202,8 +198,9 @@ fn typed(program: &Path, chain: &str, arguments: &[&str]) -> Result<Value, Failu
 }
 
 impl Network<'_> {
-    /// What can be known to be wrong before anything is started.
-    fn check(&self) -> Result<(), Failure> {
+    /// What can be known to be wrong before anything is started. In a folder that `exists` a network was
+    /// before, and what was killed of it may hold its ports for a while.
+    fn check(&self, processes: &Processes, exists: bool) -> Result<(), Failure> {
         for program in ["assay-node", "assay-worker", "assay"] {
             let path = self.programs.join(program);
             if !path.exists() {
@@ -220,14 +217,25 @@ impl Network<'_> {
             )));
         }
         let [bob, bob_watch, eve, eve_watch] = self.worker_ports()?;
-        check_ports(&[
-            ("node", self.args.node_port),
-            ("first worker", bob),
-            ("first worker's /health", bob_watch),
-            ("second worker", eve),
-            ("second worker's /health", eve_watch),
-            ("gateway", self.args.gateway_port),
-        ])
+        let ports = [
+            ("node", "node", self.args.node_port),
+            ("worker-1", "first worker", bob),
+            ("worker-1", "first worker's /health", bob_watch),
+            ("worker-2", "second worker", eve),
+            ("worker-2", "second worker's /health", eve_watch),
+            ("gateway", "gateway", self.args.gateway_port),
+        ];
+        let needed = ports.iter().filter(|(name, ..)| !processes.runs(name));
+        let needed: Vec<_> = needed.map(|(_, what, port)| (*what, *port)).collect();
+        let patience = if exists { FREED } else { Duration::ZERO };
+        check_ports(&needed, patience)
+    }
+
+    /// Says what is started, unless it runs.
+    fn say(&self, processes: &Processes, name: &str, what: &str) {
+        if !processes.runs(name) {
+            self.progress.say(&format!("starting {what}"));
+        }
     }
 
     fn worker_ports(&self) -> Result<[u16; 4], Failure> {
@@ -260,7 +268,7 @@ impl Network<'_> {
             let source = self.args.model.display().to_string();
             self.assay(&["model", "import", &source, &model.display().to_string()])?;
         }
-        self.progress.say("starting a chain of one validator");
+        self.say(processes, "node", "a chain of one validator");
         let node = [
             "--dev".to_owned(),
             format!("--base-path={}", self.folder.join("node").display()),
@@ -282,13 +290,14 @@ impl Network<'_> {
             self.provide(processes, &chain, number, stash, ports)
                 .await?;
         }
-        self.progress.say("starting the user's gateway");
+        self.say(processes, "gateway", "the user's gateway");
         let gateway = [
             "gateway".to_owned(),
             format!("--chain={}", self.url()),
             format!("--key={USER}"),
             format!("--model-dir={}", model.display()),
             format!("--budget={BUDGET}"),
+            format!("--deposit={DEPOSIT}"),
             format!("--listen=127.0.0.1:{}", self.args.gateway_port),
             format!("--data={}", self.folder.join("gateway").display()),
             "--check=100".into(),
@@ -331,7 +340,7 @@ impl Network<'_> {
         (serve, watch): (u16, u16),
     ) -> Result<(), Failure> {
         let name = format!("worker-{}", number.saturating_add(1));
-        self.progress.say(&format!("starting {name}, of {stash}"));
+        self.say(processes, &name, &format!("{name}, of {stash}"));
         let operator = format!("{stash}//operator");
         let account = keys::account(&keys::load(&operator)?);
         let worker = [
@@ -411,7 +420,7 @@ impl Network<'_> {
             format!(
                 "A chain, two providers and a gateway run. The demo model is small and knows little but this project.\n\n\
                  {curl}\n\nor from Python (pip install openai):\n\n{python}\n\n\
-                 where the money is:  assay gateway status --data {folder}/gateway --key {USER} --chain {chain}\n\
+                 where the money is:  assay gateway status --data {folder}/gateway\n\
                  to stop:             assay devnet down --dir {folder}",
                 curl = curl(&gateway),
                 python = python(&gateway),
@@ -435,4 +444,22 @@ fn python(gateway: &str) -> String {
          for chunk in client.chat.completions.create(model=\"{MODEL}\", messages=messages, max_tokens=64, stream=True):\n    \
              print(chunk.choices[0].delta.content or \"\", end=\"\", flush=True)"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches;
+
+    use super::*;
+    use crate::context::Globals;
+
+    #[test]
+    fn money_for_nobody_is_refused_by_the_address() {
+        let none = clap::Command::new("assay").no_binary_name(true);
+        let matches = Globals::augment_args(none).get_matches_from([""; 0]);
+        let context = Context::new(Globals::from_arg_matches(&matches).unwrap());
+        let failed = fund(&context, "nonsense", Amount(1)).unwrap_err();
+        let (told, address) = (failed.to_string(), keys::parse_account("nonsense"));
+        assert_eq!(told, address.unwrap_err().to_string());
+    }
 }

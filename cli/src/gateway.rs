@@ -1,7 +1,13 @@
 //! `assay gateway`: official OpenAI clients, answers from providers of the market, paid from channels of
 //! the user's own.
 
-use std::{fs, io::IsTerminal, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    io::{ErrorKind, IsTerminal},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use assay_client::{Amount, Chain};
 use assay_gateway::{
@@ -49,6 +55,7 @@ enum Command {
     },
     /// Write everything, keys included, into a new file. The gateway must not be running.
     Backup {
+        /// The new file. Whoever reads it can spend what is in the channels.
         file: PathBuf,
         #[command(flatten)]
         place: Place,
@@ -56,6 +63,7 @@ enum Command {
     /// Make a data folder from a backup. Its channels are only closed, since what was signed after the
     /// backup is not in it.
     Restore {
+        /// A file that `assay gateway backup` wrote.
         file: PathBuf,
         #[command(flatten)]
         place: Place,
@@ -261,16 +269,31 @@ enum Opened {
 }
 
 async fn status(context: &Context, place: &Place) -> Result<(), Failure> {
-    let report = match open(context, place).await? {
-        Opened::Here(market, store, channels) => {
-            let report = assay_gateway::status::report(&*market, &store, &channels).await;
-            let report = report.map_err(|error| Failure::Request(one_line(&error.to_string())))?;
-            serde_json::to_value(report).unwrap_or_default()
-        }
-        Opened::Running => ask(place, "/status").await?,
+    let asked = match assay_gateway::address(&place.data) {
+        Some(address) => ask(place, address, "/status").await?,
+        None => None,
+    };
+    let report = match asked {
+        Some(report) => report,
+        None => read(context, place).await?,
     };
     context.show(report.clone(), || text(&report));
     Ok(())
+}
+
+/// The report of a gateway that does not run.
+async fn read(context: &Context, place: &Place) -> Result<Value, Failure> {
+    match open(context, place).await? {
+        Opened::Here(market, store, channels) => {
+            let report = assay_gateway::status::report(&*market, &store, &channels).await;
+            let report = report.map_err(|error| Failure::Request(one_line(&error.to_string())))?;
+            Ok(serde_json::to_value(report).unwrap_or_default())
+        }
+        Opened::Running => Err(Failure::Request(format!(
+            "{} is in use, and the gateway that uses it does not serve yet; try again",
+            place.data.display()
+        ))),
+    }
 }
 
 async fn close(context: &Context, place: &Place) -> Result<(), Failure> {
@@ -279,13 +302,19 @@ async fn close(context: &Context, place: &Place) -> Result<(), Failure> {
     };
     let (closing, ended) = channels.close_all().await.map_err(of_money)?;
     let json = json!({ "closing": closing, "ended": ended });
-    context.show(json, || {
-        format!(
-            "{closing} channels begin to close and {ended} were ended; see `assay gateway status` for when the money \
-             is back"
-        )
-    });
+    context.show(json, || closed(closing, ended));
     Ok(())
+}
+
+fn closed(closing: usize, ended: usize) -> String {
+    let begin = match closing {
+        1 => "1 channel begins".to_owned(),
+        closing => format!("{closing} channels begin"),
+    };
+    let were = if ended == 1 { "was" } else { "were" };
+    format!(
+        "{begin} to close and {ended} {were} ended; see `assay gateway status` for when the money is back"
+    )
 }
 
 async fn receipt(context: &Context, request: &str, place: &Place) -> Result<(), Failure> {
@@ -311,14 +340,9 @@ async fn receipt(context: &Context, request: &str, place: &Place) -> Result<(), 
     Ok(())
 }
 
-/// What the running gateway says.
-async fn ask(place: &Place, path: &str) -> Result<Value, Failure> {
-    let address = assay_gateway::address(&place.data).ok_or_else(|| {
-        Failure::Request(format!(
-            "{} is in use, and the gateway that uses it does not serve yet; try again",
-            place.data.display()
-        ))
-    })?;
+/// What the running gateway says; nothing if none listens at the address, since one that was killed
+/// leaves it behind.
+async fn ask(place: &Place, address: SocketAddr, path: &str) -> Result<Option<Value>, Failure> {
     let failed = |problem: &dyn std::fmt::Display| {
         Failure::Request(format!(
             "the gateway at {address} does not say: {problem}; if it wants a key, give --api-key-file"
@@ -337,16 +361,27 @@ async fn ask(place: &Place, path: &str) -> Result<Value, Failure> {
         stream.read_to_string(&mut said).await?;
         Ok::<_, std::io::Error>(said)
     };
-    let said = said.await.map_err(|error| failed(&error))?;
+    let said = match said.await {
+        Ok(said) => said,
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => return Ok(None),
+        Err(error) => return Err(failed(&error)),
+    };
     let (head, body) = said.split_once("\r\n\r\n").unwrap_or_default();
     if !head.starts_with("HTTP/1.1 200") {
         return Err(failed(&head.lines().next().unwrap_or("nothing")));
     }
-    serde_json::from_str(body).map_err(|error| failed(&error))
+    let said = serde_json::from_str(body).map_err(|error| failed(&error))?;
+    Ok(Some(said))
 }
 
 fn of_store(error: StoreError) -> Failure {
-    Failure::Usage(one_line(&error.to_string()))
+    Failure::Usage(match error {
+        StoreError::Locked(folder) => format!(
+            "the gateway is running with {}; stop it first",
+            folder.display()
+        ),
+        other => one_line(&other.to_string()),
+    })
 }
 
 fn of_money(error: MoneyError) -> Failure {
@@ -371,7 +406,10 @@ fn text(report: &Value) -> String {
     let mut lines = vec![
         format!("account {}", word(&report["account"])),
         format!("  wallet    {}", amount(&report["wallet"])),
-        format!("  channels  {} of the budget", amount(&report["committed"])),
+        format!(
+            "  committed {} of the budget: in channels, or paid from them",
+            amount(&report["committed"])
+        ),
     ];
     for channel in list("channels") {
         lines.push(format!(
@@ -418,7 +456,10 @@ fn text(report: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::FromArgMatches;
+
     use super::*;
+    use crate::context::Globals;
 
     #[test]
     fn a_share_is_a_percentage() {
@@ -446,7 +487,7 @@ mod tests {
         let text = text(&report);
         for part in [
             "wallet    unknown",
-            "1.5 ASY of the budget",
+            "committed 1.5 ASY of the budget",
             "closing until block 9: 1 ASY in it, 2 mASY spent, 3 mASY signed",
             "its provider has left",
             "500 mASY is on its way",
@@ -455,5 +496,64 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+    }
+
+    #[test]
+    fn one_channel_is_told_as_one() {
+        assert!(closed(1, 0).starts_with("1 channel begins to close and 0 were ended"));
+        assert!(closed(2, 1).starts_with("2 channels begin to close and 1 was ended"));
+    }
+
+    #[test]
+    fn a_folder_in_use_is_told_with_the_way_out() {
+        let told = of_store(StoreError::Locked("here".into())).to_string();
+        assert_eq!(told, "the gateway is running with here; stop it first");
+    }
+
+    #[test]
+    fn every_argument_says_what_it_is() {
+        let command = Args::augment_args(clap::Command::new("gateway"));
+        for name in ["backup", "restore"] {
+            let command = command.find_subcommand(name).unwrap();
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{name} {argument}");
+            }
+        }
+    }
+
+    fn folder_of(address: SocketAddr) -> (tempfile::TempDir, Place) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("address"), address.to_string()).unwrap();
+        let data = folder.path().to_owned();
+        let place = Place {
+            data,
+            api_key_file: None,
+        };
+        (folder, place)
+    }
+
+    #[tokio::test]
+    async fn a_running_gateway_is_asked_without_a_key() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (_folder, place) = folder_of(listener.local_addr().unwrap());
+        let none = clap::Command::new("assay").no_binary_name(true);
+        let matches = Globals::augment_args(none).get_matches_from(["--chain", "ws://127.0.0.1:1"]);
+        let context = Context::new(Globals::from_arg_matches(&matches).unwrap());
+        let gateway = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 4096];
+            let length = stream.read(&mut asked).await.unwrap();
+            assert!(asked[..length].starts_with(b"GET /status HTTP/1.1"));
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\n\r\n{}")
+                .await
+                .unwrap();
+        };
+        let (shown, ()) = tokio::join!(status(&context, &place), gateway);
+        shown.unwrap();
+        // One that was killed leaves its address behind; then the store is read, and that takes a key.
+        drop(listener);
+        let failed = status(&context, &place).await.unwrap_err().to_string();
+        assert!(!failed.contains("does not say"), "{failed}");
     }
 }

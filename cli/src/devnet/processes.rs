@@ -17,6 +17,8 @@ use crate::failure::Failure;
 const RECORD: &str = "processes.json";
 /// How long a process may take to end by itself.
 const END: Duration = Duration::from_secs(20);
+/// How long the ports of processes that were killed may stay taken.
+pub const FREED: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A process that was started in the background.
@@ -26,14 +28,21 @@ pub struct Process {
     pub pid: u32,
     /// When it started, as the system tells it: another process may have got the same number since.
     started: Option<String>,
+    /// What it was started with, its ports among it.
+    #[serde(default)]
+    arguments: Vec<String>,
 }
 
 impl Process {
     pub fn is_alive(&self) -> bool {
         match status(self.pid) {
-            Status::Running(started) => self.started == started,
+            Status::Running(started) | Status::Ending(started) => self.started == started,
             Status::Gone => false,
         }
+    }
+
+    fn runs(&self) -> bool {
+        matches!(status(self.pid), Status::Running(started) if self.started == started)
     }
 
     /// Asks it to end, and makes it end if it does not.
@@ -55,8 +64,11 @@ impl Process {
     }
 }
 
+#[derive(PartialEq, Eq, Debug)]
 enum Status {
     Running(Option<String>),
+    /// It was killed, and threads that are left of it still hold its ports and files.
+    Ending(Option<String>),
     Gone,
 }
 
@@ -71,20 +83,23 @@ fn status(pid: u32) -> Status {
             _ => Status::Gone,
         };
     }
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return Status::Gone;
-    };
-    // The program's name stands in brackets and may hold blanks; the state and 18 numbers on is the
-    // time of the start.
+    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(Status::Gone, |stat| of_stat(&stat))
+}
+
+fn of_stat(stat: &str) -> Status {
+    // The program's name stands in brackets and may hold blanks; then comes the state, 17 fields on
+    // the number of threads, and two more on the time of the start.
     let fields: Vec<&str> = stat
         .rsplit(')')
         .next()
         .unwrap_or_default()
         .split_whitespace()
         .collect();
-    match fields.first() {
-        Some(&"Z") | None => Status::Gone,
-        Some(_) => Status::Running(fields.get(19).map(|field| (*field).to_owned())),
+    let started = fields.get(19).map(|field| (*field).to_owned());
+    match (fields.first(), fields.get(17)) {
+        (None, _) | (Some(&"Z"), None | Some(&("0" | "1"))) => Status::Gone,
+        (Some(&"Z"), _) => Status::Ending(started),
+        (Some(_), _) => Status::Running(started),
     }
 }
 
@@ -114,20 +129,36 @@ impl Processes {
         })
     }
 
-    pub fn alive(&self) -> Vec<&Process> {
-        self.all
-            .iter()
-            .filter(|process| process.is_alive())
-            .collect()
+    pub fn alive(&self) -> Vec<Process> {
+        let alive = self.all.iter().filter(|process| process.is_alive());
+        alive.cloned().collect()
     }
 
-    /// Starts `program` of this build; what it says is added to `NAME.log` in the folder.
+    pub fn runs(&self, name: &str) -> bool {
+        let mut named = self.all.iter().filter(|process| process.name == name);
+        named.any(Process::runs)
+    }
+
+    /// Starts `program` of this build, unless it runs; what it says is added to `NAME.log` in the
+    /// folder.
     pub fn start(
         &mut self,
         name: &str,
         program: &Path,
         arguments: &[String],
     ) -> Result<(), Failure> {
+        let mut named = self.all.iter().filter(|process| process.name == name);
+        if let Some(process) = named.find(|process| process.runs()) {
+            if process.arguments == arguments {
+                return Ok(());
+            }
+            return Err(Failure::Usage(format!(
+                "{name} runs already, as process {}, and with other ports or folders; stop the network with \
+                 `assay devnet down --dir {}`",
+                process.pid,
+                self.folder.display(),
+            )));
+        }
         let log = self.log(name);
         let output = File::options().create(true).append(true).open(&log);
         let output = output.map_err(|error| unusable(&log, &error))?;
@@ -143,7 +174,7 @@ impl Processes {
             .map_err(|error| unusable(program, &error))?;
         let pid = child.id();
         let started = match status(pid) {
-            Status::Running(started) => started,
+            Status::Running(started) | Status::Ending(started) => started,
             Status::Gone => None,
         };
         self.all.retain(|process| process.name != name);
@@ -151,14 +182,18 @@ impl Processes {
             name: name.into(),
             pid,
             started,
+            arguments: arguments.to_vec(),
         });
         self.write()
     }
 
-    /// Stops everything, last started first; the names of what ran.
-    pub fn stop(&mut self) -> Result<Vec<String>, Failure> {
+    /// Stops everything but what is to be kept, last started first; the names of what ran.
+    pub fn stop(&mut self, kept: &[Process]) -> Result<Vec<String>, Failure> {
         let mut stopped = Vec::new();
-        for process in self.all.iter().rev().filter(|process| process.is_alive()) {
+        for process in self.all.iter().rev() {
+            if kept.contains(process) || !process.is_alive() {
+                continue;
+            }
             process.stop();
             if process.is_alive() {
                 return Err(Failure::Request(format!(
@@ -168,7 +203,7 @@ impl Processes {
             }
             stopped.push(process.name.clone());
         }
-        self.all.clear();
+        self.all.retain(|process| kept.contains(process));
         self.write()?;
         Ok(stopped)
     }
@@ -193,11 +228,7 @@ impl Processes {
         let log = self.log(name);
         let start = Instant::now();
         while !is_ready() {
-            let alive = self
-                .all
-                .iter()
-                .any(|process| process.name == name && process.is_alive());
-            if !alive {
+            if !self.runs(name) {
                 let said = fs::read_to_string(&log).unwrap_or_default();
                 let last = said.lines().last().unwrap_or("it said nothing").to_owned();
                 return Err(Failure::Request(format!(
@@ -225,10 +256,15 @@ pub fn unusable(path: &Path, error: &std::io::Error) -> Failure {
     ))
 }
 
-/// That nobody listens on these ports.
-pub fn check_ports(ports: &[(&str, u16)]) -> Result<(), Failure> {
+/// That nobody listens on these ports, or not for much longer.
+pub fn check_ports(ports: &[(&str, u16)], patience: Duration) -> Result<(), Failure> {
+    let start = Instant::now();
     for (what, port) in ports {
-        if let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, *port)) {
+        while let Err(error) = TcpListener::bind((Ipv4Addr::LOCALHOST, *port)) {
+            if error.kind() == ErrorKind::AddrInUse && start.elapsed() < patience {
+                std::thread::sleep(PAUSE);
+                continue;
+            }
             return Err(Failure::Usage(format!(
                 "port {port}, for the {what}, cannot be used: {error}; end what listens there, or choose \
                  others with --node-port, --worker-port and --gateway-port"
@@ -274,9 +310,59 @@ mod tests {
         sleeper(&mut first, "two");
         let mut later = Processes::read(folder.path()).unwrap();
         assert_eq!(later.alive().len(), 2);
-        assert_eq!(later.stop().unwrap(), ["two", "one"]);
+        assert_eq!(later.stop(&[]).unwrap(), ["two", "one"]);
         assert!(first.alive().is_empty());
-        assert!(later.stop().unwrap().is_empty());
+        assert!(later.stop(&[]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_runs_is_kept_and_what_is_missing_is_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut processes = Processes::read(folder.path()).unwrap();
+        sleeper(&mut processes, "node");
+        let mut later = Processes::read(folder.path()).unwrap();
+        let kept = later.alive();
+        sleeper(&mut later, "node");
+        assert!(!later.runs("gateway"));
+        sleeper(&mut later, "gateway");
+        assert!(later.runs("gateway"));
+        assert!(later.alive().starts_with(&kept));
+        // A start that fails ends what it has started.
+        assert_eq!(later.stop(&kept).unwrap(), ["gateway"]);
+        assert_eq!(later.alive(), kept);
+
+        let arguments = ["61".to_owned()];
+        let other = later.start("node", Path::new("sleep"), &arguments);
+        let message = other.unwrap_err().to_string();
+        assert!(message.contains("with other ports"), "{message}");
+        assert_eq!(later.stop(&[]).unwrap(), ["node"]);
+    }
+
+    #[test]
+    fn a_process_is_gone_when_its_last_thread_is() {
+        let stat = |state: &str, threads: u32| {
+            let numbers = "0 ".repeat(16);
+            of_stat(&format!("7 (a b) c) {state} {numbers}{threads} 0 99 0\n"))
+        };
+        let started = Some("99".to_owned());
+        assert_eq!(stat("S", 1), Status::Running(started.clone()));
+        assert_eq!(stat("Z", 1), Status::Gone);
+        assert_eq!(stat("Z", 2), Status::Ending(started));
+        assert_eq!(of_stat(""), Status::Gone);
+    }
+
+    #[test]
+    fn a_port_that_becomes_free_is_waited_for() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let ports = [("node", port)];
+        assert!(check_ports(&ports, Duration::ZERO).is_err());
+        let freed = std::thread::spawn(move || {
+            std::thread::sleep(PAUSE);
+            drop(listener);
+        });
+        check_ports(&ports, END).unwrap();
+        freed.join().unwrap();
     }
 
     #[test]
@@ -290,9 +376,9 @@ mod tests {
         };
         std::fs::create_dir(&stranger.folder).unwrap();
         stranger.all[0].started = Some("1".into());
-        assert!(stranger.stop().unwrap().is_empty());
+        assert!(stranger.stop(&[]).unwrap().is_empty());
         assert_eq!(processes.alive().len(), 1);
-        processes.stop().unwrap();
+        processes.stop(&[]).unwrap();
     }
 
     #[test]
@@ -315,7 +401,8 @@ mod tests {
     fn a_busy_port_is_named_with_the_way_out() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let message = check_ports(&[("gateway", port)]).unwrap_err().to_string();
+        let failed = check_ports(&[("gateway", port)], Duration::ZERO);
+        let message = failed.unwrap_err().to_string();
         assert!(
             message.contains(&format!("port {port}, for the gateway")),
             "{message}"

@@ -45,3 +45,39 @@ impl Shown {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use assay_openai::Token;
+    use assay_primitives::Finish;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn after_a_stop_only_the_end_is_shown() {
+        let (pieces, receiver) = mpsc::channel(16);
+        for id in 0..3 {
+            let tokens = vec![Token::from(id)];
+            let piece = Piece::Tokens {
+                tokens,
+                assay: None,
+            };
+            pieces.send(Ok(piece)).await.unwrap();
+        }
+        let finish = Finish::Caller;
+        let end = Piece::End {
+            finish,
+            assay: None,
+        };
+        pieces.send(Ok(end)).await.unwrap();
+        let (enough, (stop, stopped)) = (Arc::new(Notify::new()), watch::channel(false));
+        let mut shown = until_stop(receiver, enough.clone(), stop);
+        let first = shown.next().await;
+        assert!(matches!(first, Some(Ok(Piece::Tokens { .. }))));
+        assert!(!*stopped.borrow());
+        enough.notify_one();
+        let next = shown.next().await;
+        assert!(matches!(next, Some(Ok(Piece::End { .. }))));
+        assert!(*stopped.borrow(), "the purchase is told");
+    }
+}

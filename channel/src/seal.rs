@@ -143,10 +143,7 @@ pub struct ResponseSealer {
 
 impl ResponseSealer {
     /// The encapsulated key for the response's seal header, and the body's sealer.
-    pub fn begin(
-        &self,
-        rng: &mut impl CryptoRng,
-    ) -> Result<([u8; 32], Sealer), SealError> {
+    pub fn begin(&self, rng: &mut impl CryptoRng) -> Result<([u8; 32], Sealer), SealError> {
         sealer(&self.key, &self.binding, rng)
     }
 }

@@ -336,7 +336,7 @@ mod tests {
             &digits,
             &format!("0x{digits}"),
         ] {
-            assert_eq!(public_key(text), Ok(account.clone()), "{text}");
+            assert_eq!(public_key(text), Ok(account), "{text}");
         }
         for wrong in [
             "0x",

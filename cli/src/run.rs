@@ -69,7 +69,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                 "refunded".into(),
                 Amount(refunded(&seen.job)).0.to_string().into(),
             );
-            fields.insert("receipt".into(), receipt.map(|answer| answer.to_json()).into());
+            fields.insert(
+                "receipt".into(),
+                receipt.map(|answer| answer.to_json()).into(),
+            );
         }
         context.print_json(&json);
     } else if let Some(bill) = bill(&seen) {

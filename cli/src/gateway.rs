@@ -550,7 +550,7 @@ mod tests {
                 .unwrap();
         };
         let asked = async { tokio::join!(status(&context, &place), gateway) };
-        let both = tokio::time::timeout(Duration::from_secs(20), asked).await;
+        let both = tokio::time::timeout(std::time::Duration::from_secs(20), asked).await;
         let (shown, ()) = both.expect("nobody asked the gateway");
         shown.unwrap();
         // One that was killed leaves its address behind; then the store is read, and that takes a key.

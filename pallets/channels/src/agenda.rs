@@ -15,7 +15,7 @@ use crate::{
 impl<T: Config> Pallet<T> {
     /// Store a channel, with an agenda entry for its next step.
     pub(crate) fn file(id: ChannelId, channel: ChannelRecordOf<T>) {
-        if let Some(due) = channel.state.due() {
+        if let Some(due) = channel.due() {
             Agenda::<T>::insert(due, id, ());
         }
         Channels::<T>::insert(id, channel);
@@ -23,7 +23,7 @@ impl<T: Config> Pallet<T> {
 
     /// Take back a channel's agenda entry, before its state changes.
     pub(crate) fn unfile(id: ChannelId, channel: &ChannelRecordOf<T>) {
-        if let Some(due) = channel.state.due() {
+        if let Some(due) = channel.due() {
             Agenda::<T>::remove(due, id);
         }
     }

@@ -100,7 +100,7 @@ fn channel<T: Config>(id: ChannelId) -> ChannelRecordOf<T> {
 }
 
 fn go_to_step<T: Config>(id: ChannelId) {
-    let due: BlockNumberFor<T> = channel::<T>(id).state.due().expect("it has a step to take");
+    let due: BlockNumberFor<T> = channel::<T>(id).due().expect("it has a step to take");
     frame_system::Pallet::<T>::set_block_number(due);
 }
 
@@ -204,7 +204,7 @@ mod benchmarks {
         #[extrinsic_call]
         _(RawOrigin::Signed(cast.user.clone()), id);
 
-        assert!(channel::<T>(id).state.due().is_some());
+        assert!(channel::<T>(id).due().is_some());
         Ok(())
     }
 

@@ -55,6 +55,8 @@ impl<T: Config> Pallet<T> {
             voucher_key,
             deposit,
             settled: 0,
+            refunded: 0,
+            disputes: 0,
             opened_at: Self::now(),
             state: ChannelState::Open,
             ticket,
@@ -161,7 +163,7 @@ impl<T: Config> Pallet<T> {
 
     pub(crate) fn do_finalize(id: ChannelId) -> DispatchResult {
         let channel = Channels::<T>::get(id).ok_or(Error::<T>::UnknownChannel)?;
-        let is_due = channel.state.due().is_some_and(|due| due <= Self::now());
+        let is_due = channel.due().is_some_and(|due| due <= Self::now());
         ensure!(is_due, Error::<T>::NotDue);
         Self::step(id, channel)
     }

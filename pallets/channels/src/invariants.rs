@@ -18,6 +18,10 @@ impl<T: crate::Config> crate::Pallet<T> {
                 channel.settled <= channel.deposit,
                 "channels 2: more was settled than was put in"
             );
+            ensure!(
+                channel.refunded <= channel.settled,
+                "channels 2: more was given back than was settled"
+            );
             let sum = deposits.entry(channel.user.clone()).or_default();
             *sum = sum.saturating_add(channel.rest());
             ensure!(
@@ -28,7 +32,7 @@ impl<T: crate::Config> crate::Pallet<T> {
                 ProviderChannels::<T>::contains_key(&channel.provider, id),
                 "channels 3: a channel that its provider cannot find"
             );
-            if let Some(block) = channel.state.due() {
+            if let Some(block) = channel.due() {
                 due = due.saturating_add(1);
                 ensure!(
                     Agenda::<T>::contains_key(block, id),

@@ -22,6 +22,7 @@ mod agenda;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 mod calls;
+mod claims;
 mod invariants;
 #[cfg(test)]
 mod mock;

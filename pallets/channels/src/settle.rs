@@ -5,6 +5,7 @@ use frame_support::{
     pallet_prelude::*,
     traits::{fungible::MutateHold, tokens::Precision, Consideration},
 };
+use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::traits::Saturating;
 
 use crate::{
@@ -66,10 +67,7 @@ impl<T: Config> Pallet<T> {
             Precision::Exact,
         )?;
         T::Catalogue::release(&channel.listing);
-        // What the channel paid can be disputed until it has matured, and that needs the record.
-        let remove_at = Self::now()
-            .saturating_add(Params::<T>::get().retention_blocks)
-            .max(T::Market::matured_at());
+        let remove_at = Self::removal();
         channel.state = ChannelState::Closed { remove_at };
         let user = channel.user.clone();
         Self::file(id, channel);
@@ -80,6 +78,14 @@ impl<T: Config> Pallet<T> {
             remove_at,
         });
         Ok(())
+    }
+
+    /// The block at which the record of a channel that closes now is removed.
+    pub(crate) fn removal() -> BlockNumberFor<T> {
+        // What the channel paid can be disputed until it has matured, and that needs the record.
+        Self::now()
+            .saturating_add(Params::<T>::get().retention_blocks)
+            .max(T::Market::matured_at())
     }
 
     /// The record has been readable long enough: drop it and return the deposit.

@@ -59,21 +59,11 @@ pub enum ChannelState<BlockNumber> {
     Closing {
         finalize_at: BlockNumber,
     },
-    /// Nothing is left in it; the record is kept until `remove_at`.
+    /// Nothing is left in it; the record is kept until `remove_at`, and longer while answers of it
+    /// are disputed.
     Closed {
         remove_at: BlockNumber,
     },
-}
-
-impl<BlockNumber: Copy> ChannelState<BlockNumber> {
-    /// The block of the next step that the chain takes by itself.
-    pub fn due(&self) -> Option<BlockNumber> {
-        match self {
-            Self::Open => None,
-            Self::Closing { finalize_at } => Some(*finalize_at),
-            Self::Closed { remove_at } => Some(*remove_at),
-        }
-    }
 }
 
 /// A payment channel.
@@ -92,6 +82,10 @@ pub struct ChannelRecord<AccountId, BlockNumber, Ticket> {
     pub deposit: Balance,
     /// All that was ever settled, in planck.
     pub settled: Balance,
+    /// Planck of the provider's stake that the user got back for wrong answers.
+    pub refunded: Balance,
+    /// Disputes over answers of this channel that are not over.
+    pub disputes: u32,
     pub opened_at: BlockNumber,
     pub state: ChannelState<BlockNumber>,
     /// The deposit for this record.
@@ -109,6 +103,18 @@ impl<AccountId, BlockNumber, Ticket> ChannelRecord<AccountId, BlockNumber, Ticke
 
     pub fn is_closed(&self) -> bool {
         matches!(self.state, ChannelState::Closed { .. })
+    }
+}
+
+impl<AccountId, BlockNumber: Copy, Ticket> ChannelRecord<AccountId, BlockNumber, Ticket> {
+    /// The block of the next step that the chain takes by itself.
+    pub fn due(&self) -> Option<BlockNumber> {
+        match self.state {
+            ChannelState::Open => None,
+            ChannelState::Closing { finalize_at } => Some(finalize_at),
+            ChannelState::Closed { .. } if self.disputes > 0 => None,
+            ChannelState::Closed { remove_at } => Some(remove_at),
+        }
     }
 }
 

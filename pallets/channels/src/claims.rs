@@ -1,0 +1,81 @@
+//! What disputes ask of channels.
+
+use assay_primitives::{Balance, ChannelId, Claim, ClaimFacts, Claims, Request};
+use frame_support::{defensive, pallet_prelude::*, traits::DefensiveSaturating};
+use frame_system::pallet_prelude::BlockNumberFor;
+
+use crate::{ChannelRecordOf, ChannelState, Channels, Config, Error, Pallet};
+
+impl<T: Config> Pallet<T> {
+    fn claimed(claim: &Claim) -> Option<(ChannelId, ChannelRecordOf<T>)> {
+        let Claim::Channel { id, .. } = claim else {
+            return None;
+        };
+        Channels::<T>::get(id).map(|channel| (*id, channel))
+    }
+
+    /// Store a channel with another number of disputes over it: while there are any, its record is
+    /// kept.
+    fn file_disputed(id: ChannelId, mut channel: ChannelRecordOf<T>, disputes: u32) {
+        Self::unfile(id, &channel);
+        channel.disputes = disputes;
+        if let (ChannelState::Closed { remove_at }, 0) = (&mut channel.state, disputes) {
+            // Other receipts of the channel can be disputed for as long as if it had closed now.
+            *remove_at = Self::removal().max(*remove_at);
+        }
+        Self::file(id, channel);
+    }
+}
+
+impl<T: Config> Claims<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
+    fn facts(claim: &Claim) -> Option<ClaimFacts<T::AccountId, BlockNumberFor<T>>> {
+        let (_, channel) = Self::claimed(claim)?;
+        Some(ClaimFacts {
+            refundable: channel.settled.saturating_sub(channel.refunded),
+            user: channel.user,
+            provider: channel.provider,
+            epoch: channel.epoch,
+            listing: channel.listing,
+            request: Request::SignedBy(channel.voucher_key),
+        })
+    }
+
+    /// Settling, closing and the user's refund go on: what they pay the provider matures, and that
+    /// waits for the dispute.
+    fn freeze(claim: &Claim) -> DispatchResult {
+        let (id, channel) = Self::claimed(claim).ok_or(Error::<T>::UnknownChannel)?;
+        let disputes = channel
+            .disputes
+            .checked_add(1)
+            .ok_or(Error::<T>::Overflow)?;
+        Self::file_disputed(id, channel, disputes);
+        Ok(())
+    }
+
+    fn thaw(claim: &Claim) {
+        let Some((id, channel)) = Self::claimed(claim) else {
+            defensive!("a disputed channel was removed");
+            return;
+        };
+        let disputes = channel.disputes.defensive_saturating_sub(1);
+        Self::file_disputed(id, channel, disputes);
+    }
+
+    /// Nothing is on hold for one answer: what a channel has not paid is the user's already.
+    fn void(claim: &Claim, _: Balance) -> Result<Balance, DispatchError> {
+        Self::claimed(claim).ok_or(Error::<T>::UnknownChannel)?;
+        Ok(0)
+    }
+
+    fn note_refund(claim: &Claim, refund: Balance) {
+        let Some((id, mut channel)) = Self::claimed(claim) else {
+            defensive!("a disputed channel was removed");
+            return;
+        };
+        channel.refunded = channel.refunded.saturating_add(refund);
+        if channel.refunded > channel.settled {
+            defensive!("more of a channel was given back than was settled");
+        }
+        Channels::<T>::insert(id, channel);
+    }
+}

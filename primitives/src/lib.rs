@@ -8,6 +8,7 @@
 extern crate alloc;
 
 pub mod channel;
+pub mod dispute;
 pub mod fees;
 mod hashing;
 pub mod market;
@@ -19,6 +20,7 @@ pub use channel::{
     channel_id, ChannelId, SignedHeader, SignedVoucher, Voucher, VoucherKey, VoucherSignature,
     RECEIPT_TOKENS, WINDOW_TOKENS,
 };
+pub use dispute::{ClaimFacts, Claims, Conviction, Request, Slashed, Stake};
 pub use fees::{Fees, Settlement};
 pub use hashing::blake2_256;
 pub use market::{

@@ -1,0 +1,104 @@
+//! What the referee asks of those who keep claims and stakes.
+
+use sp_core::H256;
+use sp_runtime::{DispatchError, DispatchResult};
+
+use crate::{Balance, Claim, ListingId, RequestHeader, VoucherKey};
+
+/// What a claim itself says, whatever receipts there are for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClaimFacts<AccountId, BlockNumber> {
+    pub user: AccountId,
+    /// The provider's stash.
+    pub provider: AccountId,
+    /// The block at which the provider had registered: one that left and came back is another.
+    pub epoch: BlockNumber,
+    pub listing: ListingId,
+    pub request: Request<AccountId, BlockNumber>,
+    /// The most that a conviction gives back to the user, in planck: what the claim has paid or
+    /// will pay, less what convictions gave back already.
+    pub refundable: Balance,
+}
+
+/// How a claim's request is known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Request<AccountId, BlockNumber> {
+    /// It is on chain, and so is its delivery.
+    Known {
+        header: RequestHeader<AccountId>,
+        /// The draw's randomness, for the seed.
+        randomness: H256,
+        /// Hash of the delivered receipt's signing payload.
+        receipt: H256,
+        /// The last block at which a dispute may be opened.
+        window_end: BlockNumber,
+    },
+    /// A header that this key signed.
+    SignedBy(VoucherKey),
+}
+
+/// Who keeps claims: jobs and channels.
+pub trait Claims<AccountId, BlockNumber> {
+    /// What is known of a claim that receipts may still be disputed of; `None` if there is none.
+    fn facts(claim: &Claim) -> Option<ClaimFacts<AccountId, BlockNumber>>;
+
+    /// A dispute over the claim began: nothing of it is paid out or removed before as many calls of
+    /// [`thaw`](Self::thaw). Its windows stand still meanwhile.
+    fn freeze(claim: &Claim) -> DispatchResult;
+
+    /// A dispute over the claim is over.
+    fn thaw(claim: &Claim);
+
+    /// The provider was convicted of this claim. Gives the user back what the claim still holds of its
+    /// money for this answer, and returns how much; the rest of `refund` comes from the provider's stake.
+    fn void(claim: &Claim, refund: Balance) -> Result<Balance, DispatchError>;
+
+    /// Planck of the provider's stake were paid to the claim's user as `refund`.
+    fn note_refund(claim: &Claim, refund: Balance);
+}
+
+/// What a conviction costs, and whom it pays.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Conviction<AccountId> {
+    /// The answer's price, which the least slash is a multiple of.
+    pub fee: Balance,
+    pub user: AccountId,
+    /// Planck that the user is to get back from the stake, before all else.
+    pub refund: Balance,
+    /// Who gets the challenger's share.
+    pub challenger: AccountId,
+}
+
+/// Where a slash went, in planck.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Slashed {
+    pub refund: Balance,
+    pub reward: Balance,
+    pub burned: Balance,
+}
+
+/// Who keeps the providers' stakes.
+pub trait Stake<AccountId, BlockNumber> {
+    /// The block at which the provider had registered; `None` if it is not registered.
+    fn epoch(provider: &AccountId) -> Option<BlockNumber>;
+
+    /// The operator key that spoke for `provider` at `block`.
+    fn operator_at(provider: &AccountId, block: BlockNumber) -> Option<AccountId>;
+
+    /// The provider whose stash or operator this is.
+    fn provider_of(account: &AccountId) -> Option<AccountId>;
+
+    /// A dispute against the provider began: until as many calls of [`thaw`](Self::thaw) no earnings
+    /// mature, nothing unbonded is withdrawn, and it cannot leave.
+    fn freeze(provider: &AccountId) -> DispatchResult;
+
+    /// A dispute against the provider is over.
+    fn thaw(provider: &AccountId);
+
+    /// Takes the slash from bond (active and unbonding) and all maturing earnings: the refund first, a
+    /// share of the rest to the challenger, at least half of the rest burned.
+    fn slash(
+        provider: &AccountId,
+        conviction: &Conviction<AccountId>,
+    ) -> Result<Slashed, DispatchError>;
+}

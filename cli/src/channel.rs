@@ -1,6 +1,7 @@
 //! `assay channel`: what is on the chain of a payment channel.
 
 mod claim;
+mod close;
 mod watch;
 
 use assay_client::{
@@ -45,12 +46,9 @@ pub enum Command {
         #[arg(allow_hyphen_values = true)]
         amount: Amount,
     },
-    /// Ask to close a channel. What its provider does not settle in the close window comes back.
-    RequestClose {
-        /// Id of the channel.
-        #[arg(value_parser = id)]
-        channel: ChannelId,
-    },
+    /// Close a channel. Its user gets back what the provider does not settle in the close window; its provider
+    /// closes at once.
+    Close(close::Args),
     /// Take a channel's next step if it is due; anyone may, and it is free.
     Finalize {
         /// Id of the channel.
@@ -131,9 +129,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             let takes = [("to put in", amount.0)];
             send(context, channel, &calls.top_up(channel, amount.0), &takes).await
         }
-        Command::RequestClose { channel } => {
-            send(context, channel, &calls.request_close(channel), &[]).await
-        }
+        Command::Close(args) => close::run(context, args).await,
         Command::Finalize { channel } => finalize(context, channel).await,
         Command::Settle(SettleArgs { voucher, amount }) => {
             let claim = Claim {
@@ -269,7 +265,7 @@ fn check_due(id: ChannelId, state: &ChannelState<u32>, best: u32) -> Result<(), 
         ChannelState::Open => {
             return Err(Failure::Request(format!(
             "there is nothing to finalize: channel {id:?} is open; close it with `assay channel \
-                 request-close`"
+                 close`"
         )))
         }
         ChannelState::Closing { finalize_at } => (*finalize_at, "can be closed"),
@@ -363,6 +359,6 @@ mod tests {
         let told = message(ChannelState::Closed { remove_at: 90 }, 10);
         assert!(told.contains("record can be removed in block 90"), "{told}");
         let told = message(ChannelState::Open, 10);
-        assert!(told.contains("request-close"), "{told}");
+        assert!(told.contains("assay channel close"), "{told}");
     }
 }

@@ -124,7 +124,7 @@ impl Marketplace {
         for (id, channel) in self.channels().await? {
             if matches!(channel.state, ChannelState::Open) {
                 let id = format!("{id:?}");
-                self.scene.user.json(&["channel", "request-close", &id])?;
+                self.scene.user.json(&["channel", "close", &id])?;
             }
         }
         Ok(())

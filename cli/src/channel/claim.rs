@@ -105,7 +105,7 @@ impl Claim {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use assay_client::{chain::runtime::runtime_types, subxt::utils::Static, AccountId32};
     use assay_primitives::{Voucher, VoucherKey, VoucherSignature};
@@ -117,7 +117,7 @@ mod tests {
         assay_client::keys::load("//Dave").unwrap()
     }
 
-    fn claim(cumulative: u128, amount: u128) -> Claim {
+    pub fn claim(cumulative: u128, amount: u128) -> Claim {
         let voucher = Voucher {
             genesis: GENESIS,
             channel: H256::repeat_byte(7),
@@ -134,7 +134,7 @@ mod tests {
         }
     }
 
-    fn channel(settled: u128, state: ChannelState<u32>) -> Channel {
+    pub fn channel(settled: u128, state: ChannelState<u32>) -> Channel {
         Channel {
             user: AccountId32([1; 32]),
             provider: AccountId32([2; 32]),

@@ -230,16 +230,34 @@ impl Payer {
         last.map_or(self.floor.seq, |(seq, _)| seq.saturating_add(1))
     }
 
-    /// Forgets the oldest requests whose receipts were anchored before this block. The effect is the first number
-    /// that is kept: rows of requests below it can be deleted.
+    /// Forgets the oldest requests that nobody can come back to: the provider has claimed what they cost, and their
+    /// receipts were anchored before this block. The effect is the first number that is kept: rows of requests below
+    /// it can be deleted.
     pub fn forget(&mut self, anchored_before: u32) -> Step<'_, Self, u64> {
+        let floor = self.next_floor(anchored_before);
+        let record = (floor != self.floor).then_some(Record::Floor(floor));
+        Step::new(self, record.into_iter().collect(), floor.seq)
+    }
+
+    /// The requests without a receipt that [`forget`](Self::forget) would take along. They may have come to the
+    /// provider after it said that it has none: ask once more before.
+    pub fn doubtful(&self, anchored_before: u32) -> Vec<u64> {
+        let floor = self.next_floor(anchored_before);
+        let below = self.requests.range(..floor.seq);
+        below
+            .filter(|(_, request)| request.receipt.is_none())
+            .map(|(seq, _)| *seq)
+            .collect()
+    }
+
+    fn next_floor(&self, anchored_before: u32) -> Floor {
         let mut floor = self.floor;
         let mut spent = floor.spent;
         for (seq, request) in &self.requests {
-            if request.phase != Phase::Ended {
+            spent = spent.saturating_add(receipted_fee(request));
+            if request.phase != Phase::Ended || spent > self.facts.settled {
                 break;
             }
-            spent = spent.saturating_add(receipted_fee(request));
             // One without a receipt goes with the next that has one: until then it may yet reach the provider.
             match &request.receipt {
                 Some(signed) if signed.receipt.anchor.number >= anchored_before => break,
@@ -250,8 +268,7 @@ impl Payer {
                 None => {}
             }
         }
-        let record = (floor != self.floor).then_some(Record::Floor(floor));
-        Step::new(self, record.into_iter().collect(), floor.seq)
+        floor
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     channels::{Line, MoneyError},
     choice::Offer,
     shop::Shop,
-    store::{Spending, Stage, StoreError},
+    store::{Spending, StoreError},
     upstream::{Chunk, Failed, Worker},
 };
 
@@ -136,35 +136,69 @@ pub fn count(shop: &Shop, line: &Line, seq: u64) -> Result<(), StoreError> {
     shop.store.put_answer(&line.id(), seq, &model, b"", &cost)
 }
 
-/// Looks after requests that were cut, for ever: after a crash, or while their provider was away.
+/// Looks after requests that were cut, for ever: after a crash, or while their provider was away. And lets go of those
+/// that nobody can come back to.
 pub async fn mend(shop: Arc<Shop>) {
     loop {
-        tokio::time::sleep(EVERY).await;
-        for line in shop.channels.lines() {
-            if let Err(error) = mend_line(&shop, &line).await {
-                tracing::warn!(target: "assay_gateway", channel = ?line.id(), %error, "books differ");
-            }
+        if let Err(error) = mend_all(&shop).await {
+            tracing::warn!(target: "assay_gateway", %error, "old requests are not forgotten");
         }
+        tokio::time::sleep(EVERY).await;
     }
 }
 
-async fn mend_line(shop: &Shop, line: &Line) -> anyhow::Result<()> {
+async fn mend_all(shop: &Shop) -> Result<(), MoneyError> {
+    for line in shop.channels.lines() {
+        if let Err(error) = mend_line(shop, &line).await {
+            tracing::warn!(target: "assay_gateway", channel = ?line.id(), %error, "books differ");
+        }
+    }
+    let dispute_blocks = shop.market.dispute_blocks().await?;
+    let finalized = shop.market.block(0).await?.finalized;
+    let undisputed = finalized.saturating_sub(dispute_blocks);
+    for line in shop.channels.lines() {
+        forget(shop, &line, undisputed).await?;
+    }
+    shop.channels.forget_closed(undisputed)?;
+    Ok(())
+}
+
+/// Forgets what is over for good in a channel, with receipts from before the block `undisputed`.
+async fn forget(shop: &Shop, line: &Line, undisputed: u32) -> Result<(), MoneyError> {
+    let doubtful = line.doubtful(undisputed);
+    if !doubtful.is_empty() {
+        let Some(worker) = worker_of(shop, line) else {
+            return Ok(());
+        };
+        for seq in doubtful {
+            match fetch(shop, &worker, line, seq, &[]).await? {
+                Fetched::Ended(_) => count(shop, line, seq)?,
+                // Later; what it has to do with the provider's books is seen to where they differ.
+                Fetched::Open | Fetched::Caught(_) => return Ok(()),
+            }
+        }
+    }
+    Ok(line.forget(undisputed)?)
+}
+
+/// Whoever serves a channel's provider now; none while it is away.
+fn worker_of(shop: &Shop, line: &Line) -> Option<Worker> {
     let channel = line.channel();
+    let seen = shop.seen();
+    let offer = seen.facts.offers.iter().find(|offer: &&Offer| {
+        offer.provider.0 == channel.provider && offer.epoch == channel.epoch
+    })?;
+    shop.worker(offer).ok()
+}
+
+async fn mend_line(shop: &Shop, line: &Line) -> Result<(), MoneyError> {
     let cut = line.cut_requests();
-    if cut.is_empty() || channel.stage == Stage::Closed {
+    if cut.is_empty() {
         return Ok(());
     }
-    let offer = shop
-        .seen()
-        .facts
-        .offers
-        .iter()
-        .find(|offer: &&Offer| offer.provider.0 == channel.provider && offer.epoch == channel.epoch)
-        .cloned();
-    let Some(offer) = offer else {
+    let Some(worker) = worker_of(shop, line) else {
         return Ok(());
     };
-    let worker = shop.worker(&offer)?;
     for seq in cut {
         // What a stream has brought, its own end looks after; here its tokens are gone.
         if line.is_streaming(seq) {
@@ -175,11 +209,19 @@ async fn mend_line(shop: &Shop, line: &Line) -> anyhow::Result<()> {
             Fetched::Caught(_) => shop.keep_evidence(),
             Fetched::Ended(_) => {
                 count(shop, line, seq)?;
-                // Others of the channel were paying for it meanwhile.
-                if let Some(voucher) = line.voucher()? {
-                    worker.pay(&voucher).await?;
-                }
+                pay_others(&worker, line).await?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// Until a request's last receipt came, its tokens beyond the one before were paid from what others of the channel
+/// were given: without another voucher these would wait for ever.
+pub async fn pay_others(worker: &Worker, line: &Line) -> Result<(), StoreError> {
+    if let Some(voucher) = line.voucher()? {
+        if let Err(failed) = worker.pay(&voucher).await {
+            tracing::warn!(target: "assay_gateway", %failed, "a voucher was not taken");
         }
     }
     Ok(())

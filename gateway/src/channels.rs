@@ -265,6 +265,7 @@ impl Channels {
             top_up: None,
             settled: 0,
             stage: Stage::Open,
+            since: opening.since,
             retired: opening.restored.then(|| store::RESTORED.to_owned()),
         };
         self.store.put_channel(&id, &channel)?;
@@ -387,6 +388,10 @@ impl Channels {
         finalized: u32,
     ) -> Result<(), StoreError> {
         let before = line.channel();
+        if found.is_none() && finalized <= before.since.saturating_add(LIFETIME) {
+            // A node that is not in step yet knows nothing of channels that are there.
+            return Ok(());
+        }
         let mut now = before.clone();
         let state = match &found {
             Some(found) => {
@@ -432,6 +437,18 @@ impl Channels {
         let _ = line.observe(facts)?;
         if now.stage == Stage::Closed {
             locked(&self.lines).remove(&line.id());
+        }
+        Ok(())
+    }
+
+    /// Forgets the requests of closed channels whose receipts were all anchored before this block: nothing can be
+    /// claimed for them any more, or disputed.
+    pub fn forget_closed(&self, anchored_before: u32) -> Result<(), StoreError> {
+        for (id, channel) in self.store.channels()? {
+            if channel.stage == Stage::Closed {
+                let below = self.store.anchored_before(&id, anchored_before)?;
+                self.store.forget_requests(&id, below)?;
+            }
         }
         Ok(())
     }

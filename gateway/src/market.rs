@@ -100,6 +100,9 @@ pub trait Market: Send + Sync + 'static {
     /// The least deposit of a channel, in planck.
     fn min_deposit(&self) -> BoxFuture<'_, Result<Balance, Error>>;
 
+    /// For how many blocks after its anchor a receipt may be disputed.
+    fn dispute_blocks(&self) -> BoxFuture<'_, Result<u32, Error>>;
+
     /// What is free in the wallet, in planck.
     fn wallet(&self) -> BoxFuture<'_, Result<Balance, Error>>;
 

@@ -49,6 +49,8 @@ pub struct ChannelReport {
     pub refunded: Amount,
     /// Answers under way, or whose last receipt is missing.
     pub open_requests: usize,
+    /// Requests whose receipts are kept: until they are paid on chain and cannot be disputed.
+    pub kept_requests: usize,
     /// Why nothing more is bought through it.
     pub retired: Option<String>,
 }
@@ -72,11 +74,16 @@ pub async fn report(
     let lines = channels.lines();
     for (id, channel) in store.channels()? {
         let line = lines.iter().find(|line| line.id() == id);
-        let (spent, signed, open) = match line {
-            Some(line) => (line.spent(), line.signed(), line.open_requests()),
-            None => (channel.settled, highest(&store.records(&id)?), 0),
+        let payments = match line {
+            Some(line) => Payments {
+                spent: line.spent(),
+                signed: line.signed(),
+                open_requests: line.open_requests(),
+                kept_requests: line.kept_requests(),
+            },
+            None => Payments::of_closed(&channel, &store.records(&id)?),
         };
-        reports.push(channel_report(id, &channel, spent, signed, open));
+        reports.push(channel_report(id, &channel, &payments));
     }
     let spending = store.spending()?.into_iter();
     Ok(Report {
@@ -102,21 +109,36 @@ pub async fn report(
     })
 }
 
-fn highest(records: &[PayerRecord]) -> u128 {
-    let vouchers = records.iter().map(|record| match record {
-        PayerRecord::Voucher(voucher) => voucher.cumulative,
-        _ => 0,
-    });
-    vouchers.max().unwrap_or_default()
-}
-
-fn channel_report(
-    id: H256,
-    channel: &Channel,
+/// What was signed and received in a channel.
+struct Payments {
     spent: u128,
     signed: u128,
     open_requests: usize,
-) -> ChannelReport {
+    kept_requests: usize,
+}
+
+impl Payments {
+    fn of_closed(channel: &Channel, records: &[PayerRecord]) -> Self {
+        let mut payments = Self {
+            spent: channel.settled,
+            signed: 0,
+            open_requests: 0,
+            kept_requests: 0,
+        };
+        for record in records {
+            match record {
+                PayerRecord::Voucher(voucher) => payments.signed = voucher.cumulative,
+                PayerRecord::Request(_) => {
+                    payments.kept_requests = payments.kept_requests.saturating_add(1);
+                }
+                PayerRecord::Floor(_) | PayerRecord::Evidence(_) => {}
+            }
+        }
+        payments
+    }
+}
+
+fn channel_report(id: H256, channel: &Channel, payments: &Payments) -> ChannelReport {
     let (state, finalize_at) = match channel.stage {
         Stage::Open => ("open", None),
         Stage::Closing(block) => ("closing", Some(block)),
@@ -132,11 +154,12 @@ fn channel_report(
         finalize_at,
         deposit: Amount(channel.deposit),
         coming: Amount(coming),
-        spent: Amount(spent),
-        signed: Amount(signed),
+        spent: Amount(payments.spent),
+        signed: Amount(payments.signed),
         settled: Amount(channel.settled),
         refunded: Amount(channel.refunded()),
-        open_requests,
+        open_requests: payments.open_requests,
+        kept_requests: payments.kept_requests,
         retired: channel.retired.clone(),
     }
 }

@@ -1,20 +1,23 @@
 //! What the gateway must not forget: its channels with their keys, what was signed in them, the answers
 //! with their receipts, and what was spent on what. Everything is on disk before anybody else sees it.
 
+mod backup;
+mod records;
+
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{ErrorKind, Read, Write},
+    fs::{self, OpenOptions},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use assay_channel::record::PayerRecord;
-use assay_client::H256;
-use assay_primitives::{blake2_256, Balance, ChannelId, ListingId};
+use assay_primitives::{Balance, ChannelId};
 use codec::{Decode, DecodeAll, Encode};
 use redb::{
     Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
 };
+
+pub use self::records::{Channel, Opening, Owner, Spending, Stage, TopUp, RESTORED};
 
 const FILE: &str = "gateway.redb";
 
@@ -30,117 +33,15 @@ const ANSWERS: Table = TableDefinition::new("answers");
 const SPENDING: Table = TableDefinition::new("spending");
 /// What was sent with requests whose books are open, so that they can be sent again.
 const BODIES: Table = TableDefinition::new("bodies");
-/// Key and value.
-type Row = (Vec<u8>, Vec<u8>);
-
 const TABLES: [Table; 7] = [META, OPENINGS, CHANNELS, RECORDS, ANSWERS, SPENDING, BODIES];
 
 const OWNER: &[u8] = b"owner";
 
+/// Requests that are deleted with one write.
+const FORGOTTEN: usize = 1_000;
+
 /// Answers that are kept; the oldest go first.
 const ANSWERS_KEPT: usize = 10_000;
-
-/// What a backup begins with. Its tables follow, and last the BLAKE2b-256 hash of all before it.
-const BACKUP: &[u8] = b"assay gateway backup v1\n";
-
-/// Why a channel that comes from a backup is used no more.
-pub const RESTORED: &str = "it was restored from a backup";
-
-/// Whose store this is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct Owner {
-    pub genesis: H256,
-    pub account: [u8; 32],
-}
-
-/// A channel that is asked for and not seen yet. Its deposit counts against the budget from the moment
-/// before it is sent.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct Opening {
-    /// Of the voucher key, sr25519.
-    pub seed: [u8; 32],
-    pub provider: [u8; 32],
-    pub epoch: u32,
-    pub listing: ListingId,
-    /// The model that is bought through it, by the name that clients give it.
-    pub model: String,
-    pub deposit: Balance,
-    /// The finalized block before it was sent.
-    pub since: u32,
-    /// It comes from a backup, and what was signed since is not known.
-    pub restored: bool,
-}
-
-/// A channel.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct Channel {
-    /// Of the voucher key, sr25519.
-    pub seed: [u8; 32],
-    pub provider: [u8; 32],
-    pub epoch: u32,
-    pub listing: ListingId,
-    /// The model that is bought through it, by the name that clients give it.
-    pub model: String,
-    /// All that is in it for sure, in planck.
-    pub deposit: Balance,
-    /// What is on its way into it.
-    pub top_up: Option<TopUp>,
-    /// What the provider has got of it on chain.
-    pub settled: Balance,
-    pub stage: Stage,
-    /// Why nothing more is bought through it; none while it may be.
-    pub retired: Option<String>,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct TopUp {
-    pub amount: Balance,
-    /// The finalized block before it was sent.
-    pub since: u32,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
-pub enum Stage {
-    Open,
-    /// From this block on the rest can be had back.
-    Closing(u32),
-    /// The rest came back.
-    Closed,
-}
-
-impl Channel {
-    /// What it takes of the budget: what is or may be in it, less what came back.
-    pub fn committed(&self) -> Balance {
-        let coming = self.top_up.as_ref().map_or(0, |top_up| top_up.amount);
-        match self.stage {
-            Stage::Closed => self.settled,
-            Stage::Open | Stage::Closing(_) => self.deposit.saturating_add(coming),
-        }
-    }
-
-    /// Whether it comes from a backup, so that what was signed since is not known.
-    pub fn is_restored(&self) -> bool {
-        self.retired.as_deref() == Some(RESTORED)
-    }
-
-    /// What came back, in planck.
-    pub fn refunded(&self) -> Balance {
-        match self.stage {
-            Stage::Closed => self.deposit.saturating_sub(self.settled),
-            Stage::Open | Stage::Closing(_) => 0,
-        }
-    }
-}
-
-/// What was bought of a model.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode)]
-pub struct Spending {
-    pub requests: u64,
-    pub prompt_tokens: u64,
-    pub output_tokens: u64,
-    /// Planck.
-    pub fees: Balance,
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -355,6 +256,57 @@ impl Store {
         write.commit().map_err(broken)
     }
 
+    /// Deletes what is left of a channel's requests below a number, some of them at a time: their payer has forgotten
+    /// them.
+    pub fn forget_requests(&self, id: &ChannelId, below: u64) -> Result<(), StoreError> {
+        let doomed = {
+            let read = self.read()?;
+            let doomed = |table: Table, key: fn(&ChannelId, u64) -> Vec<u8>| {
+                let table = read.open_table(table).map_err(broken)?;
+                let rows = table.range(&key(id, 0)[..]..&key(id, below)[..]);
+                let rows = rows.map_err(broken)?.take(FORGOTTEN);
+                let keys = rows.map(|row| Ok(row.map_err(broken)?.0.value().to_vec()));
+                keys.collect::<Result<Vec<_>, StoreError>>()
+            };
+            [
+                (RECORDS, doomed(RECORDS, request_key)?),
+                (BODIES, doomed(BODIES, answer_key)?),
+            ]
+        };
+        if doomed.iter().all(|(_, keys)| keys.is_empty()) {
+            return Ok(());
+        }
+        let write = self.database.begin_write().map_err(broken)?;
+        for (table, keys) in doomed {
+            let mut table = write.open_table(table).map_err(broken)?;
+            for key in keys {
+                table.remove(&key[..]).map_err(broken)?;
+            }
+        }
+        write.commit().map_err(broken)
+    }
+
+    /// The number below which all receipts of a channel were anchored before this block, as far as
+    /// [`forget_requests`](Self::forget_requests) goes at a time.
+    pub fn anchored_before(&self, id: &ChannelId, block: u32) -> Result<u64, StoreError> {
+        let read = self.read()?;
+        let table = read.open_table(RECORDS).map_err(broken)?;
+        let rows = table.range(&request_key(id, 0)[..]..=&request_key(id, u64::MAX)[..]);
+        let mut below = 0;
+        for row in rows.map_err(broken)?.take(FORGOTTEN) {
+            let (_, row) = row.map_err(broken)?;
+            let PayerRecord::Request(request) = decode("a channel's payments", row.value())? else {
+                break;
+            };
+            let signed = request.receipt.as_ref();
+            if signed.is_some_and(|signed| signed.receipt.anchor.number >= block) {
+                break;
+            }
+            below = request.seq.saturating_add(1);
+        }
+        Ok(below)
+    }
+
     /// Keeps an answer, the JSON of its receipt (nothing where its tokens are not all there), and counts
     /// what it cost. Counted once, however often it is put.
     pub fn put_answer(
@@ -426,107 +378,10 @@ impl Store {
         let openings = self.openings()?.into_iter().map(|opening| opening.deposit);
         Ok(channels.chain(openings).fold(0, Balance::saturating_add))
     }
-
-    /// Writes everything, keys included, into a new file that only this user can read.
-    pub fn backup(folder: &Path, to: &Path) -> Result<(), StoreError> {
-        let unusable = |error: std::io::Error| match error.kind() {
-            ErrorKind::AlreadyExists => StoreError::BackupExists(to.into()),
-            _ => StoreError::File {
-                path: to.into(),
-                problem: error.to_string(),
-            },
-        };
-        if !folder.join(FILE).exists() {
-            return Err(StoreError::File {
-                path: folder.into(),
-                problem: "holds no gateway's store".into(),
-            });
-        }
-        let store = Self::open_any(folder)?;
-        let tables: Result<Vec<Vec<Row>>, StoreError> = TABLES
-            .into_iter()
-            .map(|table| store.all(table, |key, value| Ok((key.to_vec(), value.to_vec()))))
-            .collect();
-        let mut content = [BACKUP, &tables?.encode()].concat();
-        content.extend(blake2_256(&content));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(to)
-            .map_err(unusable)?;
-        file.write_all(&content)
-            .and_then(|()| file.sync_all())
-            .map_err(unusable)
-    }
-
-    /// Makes the store in `folder`, where none may be, from a backup. What was signed since the backup is
-    /// not in it, so nothing more is bought through its channels: they can be closed, and what is left in
-    /// them comes back.
-    pub fn restore(folder: &Path, from: &Path) -> Result<(), StoreError> {
-        let mut content = Vec::new();
-        let read = File::open(from).and_then(|mut file| file.read_to_end(&mut content));
-        read.map_err(|error| StoreError::File {
-            path: from.into(),
-            problem: error.to_string(),
-        })?;
-        let no_backup = || StoreError::NoBackup(from.into());
-        if !content.starts_with(BACKUP) {
-            return Err(no_backup());
-        }
-        let damaged = || StoreError::Damaged(from.into());
-        let (all, hash) = content.split_last_chunk().ok_or_else(damaged)?;
-        let tables = all.strip_prefix(BACKUP).ok_or_else(damaged)?;
-        if *hash != blake2_256(all) {
-            return Err(damaged());
-        }
-        let tables: Vec<Vec<Row>> =
-            DecodeAll::decode_all(&mut &tables[..]).map_err(|_| no_backup())?;
-        if tables.len() != TABLES.len() {
-            return Err(no_backup());
-        }
-        match fs::metadata(folder.join(FILE)) {
-            Ok(_) => return Err(StoreError::Exists(folder.join(FILE))),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(StoreError::File {
-                    path: folder.into(),
-                    problem: error.to_string(),
-                })
-            }
-        }
-        let store = Self::open_any(folder)?;
-        let write = store.database.begin_write().map_err(broken)?;
-        for (table, entries) in TABLES.into_iter().zip(&tables) {
-            let mut table = write.open_table(table).map_err(broken)?;
-            for (key, value) in entries {
-                table.insert(&key[..], &value[..]).map_err(broken)?;
-            }
-        }
-        write.commit().map_err(broken)?;
-        for (id, channel) in store.channels()? {
-            let retired = Some(RESTORED.to_owned());
-            store.put_channel(&id, &Channel { retired, ..channel })?;
-        }
-        for opening in store.openings()? {
-            store.put_opening(&Opening {
-                restored: true,
-                ..opening
-            })?;
-        }
-        Ok(())
-    }
 }
 
-impl Spending {
-    fn plus(&self, more: &Self) -> Self {
-        Self {
-            requests: self.requests.saturating_add(more.requests),
-            prompt_tokens: self.prompt_tokens.saturating_add(more.prompt_tokens),
-            output_tokens: self.output_tokens.saturating_add(more.output_tokens),
-            fees: self.fees.saturating_add(more.fees),
-        }
-    }
+fn request_key(id: &ChannelId, seq: u64) -> Vec<u8> {
+    [&id.0[..], &PayerRecord::request_key(seq)[..]].concat()
 }
 
 fn answer_key(id: &ChannelId, seq: u64) -> Vec<u8> {

@@ -35,6 +35,7 @@ async fn world(folder: &std::path::Path) -> (Arc<Chain>, ChannelId) {
         top_up: None,
         settled: 0,
         stage: Stage::Open,
+        since: 1_000,
         retired: None,
     };
     let store = assay_gateway::open_store(folder, &*chain).unwrap();
@@ -112,4 +113,23 @@ async fn what_was_bought_after_a_backup_is_not_held_against_the_provider() {
     let whole = channels(&data, &chain);
     whole.reconcile().await.unwrap();
     assert!(whole.lines()[0].evidence().is_some());
+}
+
+#[tokio::test]
+async fn a_node_that_is_behind_does_not_make_a_channel_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, id) = world(folder.path()).await;
+    let channels = channels(folder.path(), &chain);
+    let there = chain.all().remove(&id).unwrap();
+    channels.reconcile().await.unwrap();
+    let line = channels.lines().remove(0);
+    assert_eq!(line.channel().stage, Stage::Open);
+    chain.all().insert(id, there);
+    chain.advance(200);
+    channels.reconcile().await.unwrap();
+    assert_eq!(line.channel().stage, Stage::Open);
+    chain.all().clear();
+    channels.reconcile().await.unwrap();
+    assert_eq!(line.channel().stage, Stage::Closed);
+    assert!(channels.lines().is_empty());
 }

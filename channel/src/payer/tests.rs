@@ -162,6 +162,10 @@ fn numbers_stay_used_when_their_requests_are_forgotten() {
     let (mut payer, receipt) = ordered();
     assert_eq!(payer.forget(1_000).persisted(), 0);
     take(&mut payer, receipt, &[], true).unwrap();
+    assert_eq!(payer.forget(1_000).persisted(), 0, "it is not claimed");
+    payer.observe(open(5)).persisted().unwrap();
+    assert_eq!(payer.forget(1_000).persisted(), 0, "not all of it");
+    payer.observe(open(6)).persisted().unwrap();
     assert_eq!(payer.forget(ANCHOR.number).persisted(), 0);
     let step = payer.forget(ANCHOR.number + 1);
     let rows = step.records().to_vec();
@@ -278,7 +282,29 @@ fn a_request_that_the_provider_does_not_know_is_over() {
     assert_eq!(payer.recover(&status(FIRST, 26)), Recovery::Fetch(vec![0]));
     take(&mut payer, over(&receipt, &[1, 2]), &[], true).unwrap();
     assert_eq!(payer.recover(&status(FIRST, 26)), Recovery::InStep);
+    payer.observe(open(26)).persisted().unwrap();
     assert_eq!(payer.forget(1_000).persisted(), 1);
+}
+
+#[test]
+fn who_has_no_receipt_is_asked_for_before_it_is_forgotten() {
+    let (mut payer, first) = ordered();
+    let order = payer.order(&[ask(&[1, 2, 3], 100)]).unwrap().persisted();
+    payer.ended(0).unwrap().persisted();
+    assert_eq!(payer.doubtful(1_000), [0; 0], "nothing takes it along");
+    let header = order.headers[0].header.hash();
+    let receipt = Receipt { header, ..first };
+    payer
+        .receipt(1, signed(receipt), good(), &[], true)
+        .unwrap()
+        .persisted()
+        .unwrap();
+    assert_eq!(payer.doubtful(1_000), [0; 0], "it is not claimed");
+    payer.observe(open(6)).persisted().unwrap();
+    assert_eq!(payer.doubtful(ANCHOR.number), [0; 0]);
+    assert_eq!(payer.doubtful(ANCHOR.number + 1), [0]);
+    assert_eq!(payer.forget(ANCHOR.number + 1).persisted(), 2);
+    assert_eq!(payer.spent(), 6);
 }
 
 #[test]

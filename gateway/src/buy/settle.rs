@@ -151,25 +151,14 @@ impl Request<'_> {
                 Fetched::Caught(caught) => return Err(self.caught(&caught)),
                 Fetched::Ended(signer) => {
                     self.signer = signer.or(self.signer);
-                    self.pay_others().await?;
+                    let paid = books::pay_others(&self.worker, &self.line).await;
+                    paid.map_err(|error| Ran::NoMoney(error.into()))?;
                     self.check_withheld()?;
                     return self.complete(purchase).await;
                 }
             }
         }
         // It cannot be reached; what it may claim stays reserved until it can.
-        Ok(())
-    }
-
-    /// Until its last receipt came, this request's tokens beyond the one before were paid from what others
-    /// of the channel were given: without another voucher these would wait for ever.
-    async fn pay_others(&self) -> Result<(), Ran> {
-        let voucher = self.line.voucher();
-        if let Some(voucher) = voucher.map_err(|error| Ran::NoMoney(error.into()))? {
-            if let Err(failed) = self.worker.pay(&voucher).await {
-                tracing::warn!(target: "assay_gateway", %failed, "a voucher was not taken");
-            }
-        }
         Ok(())
     }
 

@@ -217,6 +217,23 @@ impl Line {
         Ok(())
     }
 
+    /// Forgets requests that are paid on chain and whose receipts were anchored before this block; see
+    /// [`Payer::forget`].
+    pub fn forget(&self, anchored_before: u32) -> Result<(), StoreError> {
+        let below = {
+            let mut inner = self.inner();
+            let step = inner.payer.forget(anchored_before);
+            self.store.put_records(&self.id, step.records())?;
+            step.persisted()
+        };
+        self.store.forget_requests(&self.id, below)
+    }
+
+    /// Requests without a receipt that would be forgotten; see [`Payer::doubtful`].
+    pub fn doubtful(&self, anchored_before: u32) -> Vec<u64> {
+        self.inner().payer.doubtful(anchored_before)
+    }
+
     pub fn recover(&self, status: &ChannelStatus) -> Recovery {
         self.inner().payer.recover(status)
     }
@@ -294,6 +311,11 @@ impl Line {
         requests
             .filter(|request| request.phase != Phase::Ended)
             .count()
+    }
+
+    /// Requests that are not forgotten.
+    pub fn kept_requests(&self) -> usize {
+        self.inner().payer.requests().count()
     }
 
     pub fn evidence(&self) -> Option<Evidence> {

@@ -196,6 +196,13 @@ impl Market for ChainMarket {
         })
     }
 
+    fn dispute_blocks(&self) -> BoxFuture<'_, Result<u32, Error>> {
+        Box::pin(async move {
+            let snapshot = self.chain.finalized().await?;
+            Ok(snapshot.job_parameters().await?.challenge_blocks)
+        })
+    }
+
     fn wallet(&self) -> BoxFuture<'_, Result<Balance, Error>> {
         Box::pin(async move {
             let best = self.chain.best().await?;

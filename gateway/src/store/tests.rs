@@ -1,4 +1,6 @@
-use super::*;
+use assay_client::H256;
+
+use super::{backup::BACKUP, *};
 
 fn owner() -> Owner {
     Owner {
@@ -32,6 +34,7 @@ fn channel(seed: u8) -> Channel {
         top_up: None,
         settled: 0,
         stage: Stage::Open,
+        since: opening.since,
         retired: None,
     }
 }

@@ -20,6 +20,7 @@ use futures::future::BoxFuture;
 pub const GENESIS: H256 = H256::repeat_byte(7);
 const USER: AccountId32 = AccountId32([1; 32]);
 const MIN_DEPOSIT: Balance = 10;
+pub const DISPUTE_BLOCKS: u32 = 20;
 
 /// What goes wrong with the next transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -181,6 +182,10 @@ impl Market for Chain {
 
     fn min_deposit(&self) -> BoxFuture<'_, Result<Balance, Error>> {
         Box::pin(async { Ok(MIN_DEPOSIT) })
+    }
+
+    fn dispute_blocks(&self) -> BoxFuture<'_, Result<u32, Error>> {
+        Box::pin(async { Ok(DISPUTE_BLOCKS) })
     }
 
     fn wallet(&self) -> BoxFuture<'_, Result<Balance, Error>> {

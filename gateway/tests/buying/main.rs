@@ -4,6 +4,7 @@
 mod chain;
 mod cheats;
 mod crashes;
+mod forgetting;
 mod worker;
 mod world;
 

@@ -1,6 +1,8 @@
 //! A provider's server that keeps its books as real ones do, answers by a rule instead of a model, and
 //! cheats when it is told to.
 
+mod stream;
+
 use std::{
     collections::HashMap,
     convert::Infallible,
@@ -8,17 +10,15 @@ use std::{
         atomic::{AtomicU32, Ordering},
         Arc, Mutex,
     },
-    time::Duration,
 };
 
 use assay_channel::{
-    seal::{self, Binding, SealKey, Sealer},
+    seal::{self, Binding, SealKey},
     wire::{self, RequestParts},
     ChannelState, Facts, Payee, PaymentError, SignedReceipt, Terms,
 };
 use assay_client::{AccountId32, H256};
 use assay_gateway::{choice::Offer, market::State};
-use assay_openai::sse;
 use assay_primitives::{
     salted_token_root, Anchor, ChannelId, Finish, ListingId, Price, Side, TokenId, PPM_ONE,
 };
@@ -35,6 +35,7 @@ use sp_core::{sr25519, Pair};
 use sp_runtime::MultiSignature;
 use tokio::sync::{mpsc, Notify};
 
+use self::stream::Stream;
 use crate::chain::{hash_of, Chain, GENESIS};
 
 /// How a provider behaves.
@@ -79,6 +80,8 @@ pub struct Worker {
     pub asked: AtomicU32,
     /// Whether every prompt came sealed.
     pub unsealed: AtomicU32,
+    /// How often a last receipt was asked for.
+    pub fetched: AtomicU32,
 }
 
 pub type Rule = Arc<dyn Fn(&[TokenId]) -> TokenId + Send + Sync>;
@@ -112,6 +115,7 @@ impl Worker {
             rule,
             asked: AtomicU32::new(0),
             unsealed: AtomicU32::new(0),
+            fetched: AtomicU32::new(0),
             operator,
         });
         let router = Router::new()
@@ -286,6 +290,7 @@ async fn receipt(
     Path((id, seq)): Path<(String, u64)>,
     headers: HeaderMap,
 ) -> Response {
+    worker.fetched.fetch_add(1, Ordering::SeqCst);
     if matches!(worker.manner(), Manner::Dies(_) | Manner::SignsNothing) {
         return failing();
     }
@@ -392,129 +397,4 @@ async fn complete(
             .insert(wire::SEAL_HEADER, seal.parse().unwrap());
     }
     response
-}
-
-struct Stream {
-    sender: mpsc::Sender<Result<Bytes, Infallible>>,
-    sealer: Option<Sealer>,
-    worker: Arc<Worker>,
-    id: ChannelId,
-    seq: u64,
-    secret: [u8; 32],
-}
-
-impl Stream {
-    async fn send(&mut self, bytes: Bytes) -> bool {
-        let bytes = match &mut self.sealer {
-            Some(sealer) => sealer.push(&bytes).into(),
-            None => bytes,
-        };
-        self.sender.send(Ok(bytes)).await.is_ok()
-    }
-
-    async fn say(&mut self, tokens: &[TokenId], receipt: Option<SignedReceipt>) -> bool {
-        let parts = wire::ChunkParts {
-            tokens: tokens.to_vec(),
-            receipt,
-        };
-        // The text is a lie, always: nobody may believe it.
-        let choice = json!({ "index": 0, "text": "nonsense", "assay": parts });
-        self.send(sse::data(&json!({ "choices": [choice] }))).await
-    }
-
-    async fn replay(mut self, receipt: SignedReceipt) {
-        let tokens = self.worker.given.lock().unwrap()[&(self.id, self.seq)].clone();
-        self.say(&tokens, Some(receipt)).await;
-        self.end().await;
-    }
-
-    fn keep(&self, tokens: &[TokenId]) {
-        let mut given = self.worker.given.lock().unwrap();
-        given.insert((self.id, self.seq), tokens.to_vec());
-    }
-
-    async fn end(&mut self) {
-        self.send(sse::done()).await;
-        if let Some(sealer) = self.sealer.take() {
-            let _ = self.sender.send(Ok(sealer.finish(&[]).into())).await;
-        }
-    }
-
-    async fn answer(mut self, prompt: Vec<TokenId>, limit: u32) {
-        let mut tokens: Vec<TokenId> = Vec::new();
-        let mut seen = prompt;
-        let worker = self.worker.clone();
-        loop {
-            let length = tokens.len() as u32;
-            let ends = length == limit;
-            let due = worker.with(self.id, |payee| Ok(payee.due(self.seq)));
-            if due.unwrap_or(false) || ends {
-                let finish = ends.then_some(Finish::Length);
-                let receipt = worker.sign(self.id, self.seq, &self.secret, &tokens, finish);
-                let kept_back = match worker.manner() {
-                    Manner::SignsNothing => true,
-                    Manner::SignsNoMore => length > 0,
-                    _ => false,
-                };
-                if ends {
-                    self.keep(&tokens);
-                }
-                let told = kept_back || self.say(&[], Some(receipt)).await;
-                match (ends, told) {
-                    (true, true) => return self.end().await,
-                    (true, false) => return,
-                    (false, true) => {}
-                    (false, false) => break,
-                }
-            }
-            match worker.manner() {
-                Manner::Cuts(after) | Manner::Dies(after) if length >= after => break,
-                _ => {}
-            }
-            // Money before work.
-            let paid = worker.paid.notified();
-            let allowed = worker.with(self.id, |payee| Ok(payee.allow(self.seq)));
-            if allowed.unwrap_or(0) <= length {
-                if tokio::time::timeout(Duration::from_secs(3), paid)
-                    .await
-                    .is_err()
-                {
-                    break;
-                }
-                continue;
-            }
-            let mut token = (worker.rule)(&seen);
-            if worker.manner() == Manner::Lies && length == 2 {
-                token ^= 1;
-            }
-            let made = worker.with(self.id, |payee| {
-                payee.made(self.seq, 1).unwrap();
-                Ok(())
-            });
-            made.unwrap();
-            tokens.push(token);
-            seen.push(token);
-            if let Manner::RunsAhead(after) = worker.manner() {
-                if tokens.len() as u32 == after + 10 {
-                    self.sender.closed().await;
-                    break;
-                }
-                if tokens.len() as u32 > after {
-                    continue;
-                }
-            }
-            if !self.say(&[token], None).await {
-                break;
-            }
-        }
-        self.keep(&tokens);
-        // The client is gone, or the provider: what was made is signed for.
-        worker.sign(
-            self.id,
-            self.seq,
-            &self.secret,
-            &tokens,
-            Some(Finish::Caller),
-        );
-    }
 }

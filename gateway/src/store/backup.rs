@@ -1,0 +1,111 @@
+//! A store as one file, and the store that is made of it.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{ErrorKind, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use assay_primitives::blake2_256;
+use codec::{DecodeAll, Encode};
+
+use super::{broken, Channel, Opening, Store, StoreError, FILE, RESTORED, TABLES};
+
+/// Key and value.
+type Row = (Vec<u8>, Vec<u8>);
+
+/// What a backup begins with. Its tables follow, and last the BLAKE2b-256 hash of all before it.
+pub(super) const BACKUP: &[u8] = b"assay gateway backup v1\n";
+
+impl Store {
+    /// Writes everything, keys included, into a new file that only this user can read.
+    pub fn backup(folder: &Path, to: &Path) -> Result<(), StoreError> {
+        let unusable = |error: std::io::Error| match error.kind() {
+            ErrorKind::AlreadyExists => StoreError::BackupExists(to.into()),
+            _ => StoreError::File {
+                path: to.into(),
+                problem: error.to_string(),
+            },
+        };
+        if !folder.join(FILE).exists() {
+            return Err(StoreError::File {
+                path: folder.into(),
+                problem: "holds no gateway's store".into(),
+            });
+        }
+        let store = Self::open_any(folder)?;
+        let tables: Result<Vec<Vec<Row>>, StoreError> = TABLES
+            .into_iter()
+            .map(|table| store.all(table, |key, value| Ok((key.to_vec(), value.to_vec()))))
+            .collect();
+        let mut content = [BACKUP, &tables?.encode()].concat();
+        content.extend(blake2_256(&content));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(to)
+            .map_err(unusable)?;
+        file.write_all(&content)
+            .and_then(|()| file.sync_all())
+            .map_err(unusable)
+    }
+
+    /// Makes the store in `folder`, where none may be, from a backup. What was signed since the backup is
+    /// not in it, so nothing more is bought through its channels: they can be closed, and what is left in
+    /// them comes back.
+    pub fn restore(folder: &Path, from: &Path) -> Result<(), StoreError> {
+        let mut content = Vec::new();
+        let read = File::open(from).and_then(|mut file| file.read_to_end(&mut content));
+        read.map_err(|error| StoreError::File {
+            path: from.into(),
+            problem: error.to_string(),
+        })?;
+        let no_backup = || StoreError::NoBackup(from.into());
+        if !content.starts_with(BACKUP) {
+            return Err(no_backup());
+        }
+        let damaged = || StoreError::Damaged(from.into());
+        let (all, hash) = content.split_last_chunk().ok_or_else(damaged)?;
+        let tables = all.strip_prefix(BACKUP).ok_or_else(damaged)?;
+        if *hash != blake2_256(all) {
+            return Err(damaged());
+        }
+        let tables: Vec<Vec<Row>> =
+            DecodeAll::decode_all(&mut &tables[..]).map_err(|_| no_backup())?;
+        if tables.len() != TABLES.len() {
+            return Err(no_backup());
+        }
+        match fs::metadata(folder.join(FILE)) {
+            Ok(_) => return Err(StoreError::Exists(folder.join(FILE))),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(StoreError::File {
+                    path: folder.into(),
+                    problem: error.to_string(),
+                })
+            }
+        }
+        let store = Self::open_any(folder)?;
+        let write = store.database.begin_write().map_err(broken)?;
+        for (table, entries) in TABLES.into_iter().zip(&tables) {
+            let mut table = write.open_table(table).map_err(broken)?;
+            for (key, value) in entries {
+                table.insert(&key[..], &value[..]).map_err(broken)?;
+            }
+        }
+        write.commit().map_err(broken)?;
+        for (id, channel) in store.channels()? {
+            let retired = Some(RESTORED.to_owned());
+            store.put_channel(&id, &Channel { retired, ..channel })?;
+        }
+        for opening in store.openings()? {
+            store.put_opening(&Opening {
+                restored: true,
+                ..opening
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! What is over for good is let go of, and only that.
+
+use std::sync::atomic::Ordering;
+
+use assay_gateway::market::State;
+use serde_json::Value;
+
+use crate::{
+    chain::DISPUTE_BLOCKS,
+    worker::Manner,
+    world::{eventually, tokens, World},
+};
+
+/// Dies and comes back: old requests are looked at when it starts.
+async fn restart(world: &mut World) {
+    world.kill().await;
+    world.start().await;
+}
+
+/// Waits until so many requests of the worker's channel are kept; what is said of it then.
+async fn kept(world: &World, worker: usize, count: u64) -> Value {
+    let stash = world.workers[worker].stash.to_string();
+    let channel = async || {
+        let status = world.status().await;
+        let channels = status["channels"].as_array().unwrap().clone();
+        let found = channels.iter().find(|one| one["provider"] == stash);
+        found.unwrap().clone()
+    };
+    eventually("so many are kept", async || {
+        channel().await["kept_requests"] == count
+    })
+    .await;
+    channel().await
+}
+
+fn settle(world: &World, worker: usize, amount: u128) {
+    let id = world.channels_of(&world.workers[worker])[0];
+    world.chain.all().get_mut(&id).unwrap().settled = amount;
+}
+
+#[tokio::test]
+async fn a_request_is_kept_until_it_is_paid_on_chain_and_cannot_be_disputed() {
+    let mut world = World::new(&[1]).await;
+    world.start().await;
+    for _ in 0..2 {
+        assert_eq!(world.ask(&world.request(10)).await.0, 200);
+    }
+    world.chain.advance(DISPUTE_BLOCKS + 1);
+    assert_eq!(world.ask(&world.request(10)).await.0, 200);
+    kept(&world, 0, 3).await;
+    // The second one is not paid for.
+    settle(&world, 0, 25);
+    restart(&mut world).await;
+    kept(&world, 0, 2).await;
+    // The third one is, and can be disputed.
+    settle(&world, 0, 39);
+    restart(&mut world).await;
+    kept(&world, 0, 1).await;
+    world.chain.advance(DISPUTE_BLOCKS);
+    restart(&mut world).await;
+    kept(&world, 0, 1).await;
+    world.chain.advance(1);
+    restart(&mut world).await;
+    let channel = kept(&world, 0, 0).await;
+    assert_eq!(channel["spent"], "39", "the sum stays");
+
+    // No number is used again, and nothing that is left is held against the provider.
+    let (status, answer) = world.ask(&world.request(10)).await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(10)));
+    assert_eq!(answer["choices"][0]["assay"]["parts"][0]["seq"], 3);
+    assert_eq!(world.workers[0].earned(), 52);
+    restart(&mut world).await;
+    let channel = kept(&world, 0, 1).await;
+    assert_eq!(channel["spent"], "52");
+    assert!(world.evidence().is_empty());
+    assert_eq!(world.status().await["spending"][0]["requests"], 4);
+}
+
+#[tokio::test]
+async fn a_request_without_a_receipt_is_asked_about_once_more_and_goes_with_its_body() {
+    let mut world = World::new(&[1, 3]).await;
+    world.start().await;
+    world.workers[0].behave(Manner::Busy);
+    assert_eq!(world.ask(&world.request(10)).await.0, 200);
+    world.workers[0].behave(Manner::Honest);
+    eventually("the busy one is asked again", async || {
+        assert_eq!(world.ask(&world.request(10)).await.0, 200);
+        world.workers[0].earned() > 0
+    })
+    .await;
+    let all = world.workers[0].earned() / 13 + 1;
+    kept(&world, 0, all as u64).await;
+    settle(&world, 0, world.workers[0].earned());
+    world.chain.advance(DISPUTE_BLOCKS + 1);
+    world.kill().await;
+    let id = world.channels_of(&world.workers[0])[0];
+    assert!(world.store().body(&id, 0).unwrap().is_some());
+    let before = world.workers[0].fetched.load(Ordering::SeqCst);
+    world.start().await;
+    kept(&world, 0, 0).await;
+    let asked = world.workers[0].fetched.load(Ordering::SeqCst) - before;
+    assert_eq!(asked, 1);
+    world.stop().await;
+    assert!(world.store().body(&id, 0).unwrap().is_none());
+    assert!(world.evidence().is_empty());
+}
+
+#[tokio::test]
+async fn of_a_closed_channel_only_the_sums_are_kept() {
+    let mut world = World::new(&[1]).await;
+    world.start().await;
+    assert_eq!(world.ask(&world.request(10)).await.0, 200);
+    let id = world.channels_of(&world.workers[0])[0];
+    // Its provider never claimed anything.
+    world.chain.all().get_mut(&id).unwrap().state = State::Closed;
+    restart(&mut world).await;
+    let channel = kept(&world, 0, 1).await;
+    assert_eq!(channel["state"], "closed");
+    world.chain.advance(DISPUTE_BLOCKS + 1);
+    restart(&mut world).await;
+    let channel = kept(&world, 0, 0).await;
+    assert_eq!(channel["signed"], "13");
+    assert_eq!(channel["refunded"], "1000");
+}

@@ -207,11 +207,15 @@ pub trait Market<AccountId, BlockNumber> {
     /// have matured.
     fn mature(provider: &AccountId, amount: Balance) -> DispatchResult;
 
+    /// How many blocks earnings mature at least.
+    fn maturing_blocks() -> BlockNumber;
+
     /// The block at which earnings that begin to mature now are due for release.
     fn matured_at() -> BlockNumber;
 
-    /// Work that was done off chain was paid: the provider answers for the `fee` until what it
-    /// [earned](Self::mature) by it has matured. Record that, and what the protocol took.
+    /// Work that was done off chain was paid: put what it `earned`, just paid to the provider's free
+    /// balance, on hold until it has matured. The provider answers for the `fee` until then. Record
+    /// that, and what the protocol took.
     fn answer_for(
         provider: &AccountId,
         fee: Balance,

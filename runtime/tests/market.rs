@@ -449,7 +449,6 @@ enum Act {
     Online(bool),
     Deregister,
     Release {
-        ago: u32,
         provider: Sr25519Keyring,
     },
     Submit {
@@ -575,8 +574,7 @@ impl Act {
             .into(),
             Self::Online(online) => Provider::set_online { online: *online }.into(),
             Self::Deregister => Provider::deregister {}.into(),
-            Self::Release { ago, provider } => Provider::release_earnings {
-                due: System::block_number().saturating_sub(*ago),
+            Self::Release { provider } => Provider::release_earnings {
                 provider: provider.to_account_id(),
             }
             .into(),
@@ -725,7 +723,7 @@ fn single_act() -> impl Strategy<Value = Act> {
         1 => (publisher(), actor()).prop_map(|(of, provider)| Act::Evict { of, provider }),
         3 => prop::bool::weighted(0.8).prop_map(Act::Online),
         1 => Just(Act::Deregister),
-        2 => (0..4u32, actor()).prop_map(|(ago, provider)| Act::Release { ago, provider }),
+        2 => actor().prop_map(|provider| Act::Release { provider }),
     ];
     let jobs = prop_oneof![
         12 => ask(),

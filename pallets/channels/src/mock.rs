@@ -8,7 +8,7 @@ use frame_support::{
     derive_impl, parameter_types,
     traits::{
         fungible::{HoldConsideration, Inspect, InspectHold},
-        ConstU128, ConstU32, LinearStoragePrice, OnFinalize, OnIdle, OnInitialize,
+        ConstU128, ConstU32, ConstU64, LinearStoragePrice, OnFinalize, OnIdle, OnInitialize,
     },
     weights::{constants::RocksDbWeight, Weight},
     PalletId,
@@ -105,6 +105,7 @@ impl pallet_providers::Config for Test {
     type RuntimeHoldReason = RuntimeHoldReason;
     type Consideration = Deposit<ProviderDeposit>;
     type Catalogue = Models;
+    type StoodStill = ConstU64<0>;
     type AdminOrigin = EnsureRoot<u64>;
     type MaxEndpointLength = ConstU32<64>;
     type MaxUnbondingChunks = ConstU32<4>;
@@ -122,6 +123,7 @@ impl pallet_jobs::Config for Test {
     type Consideration = Deposit<JobDeposit>;
     type Catalogue = Models;
     type Market = Providers;
+    type StoodStill = ConstU64<0>;
     type ParentRandomness = ();
     type Signature = TestSignature;
     type Signer = UintAuthorityId;
@@ -207,12 +209,14 @@ impl TestExt {
                     maturing_blocks: self.maturing_blocks,
                     compensation_burned: Permill::from_percent(50),
                     full_step_fee: FULL_STEP_FEE,
+                    ..Default::default()
                 },
             },
             jobs: pallet_jobs::GenesisConfig {
                 parameters: pallet_jobs::Parameters {
                     protocol_fee: PROTOCOL_FEE,
                     burned_share: BURNED_SHARE,
+                    challenge_blocks: 10,
                     ..Default::default()
                 },
             },

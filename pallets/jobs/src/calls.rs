@@ -24,7 +24,10 @@ const BLOCKS_TO_DRAW: u32 = 2;
 
 impl<T: Config> Pallet<T> {
     pub(crate) fn accepts(parameters: &ParametersOf<T>) -> bool {
-        parameters.is_valid() && u32::from(parameters.max_draws) <= T::MaxDraws::get()
+        parameters.is_valid()
+            && u32::from(parameters.max_draws) <= T::MaxDraws::get()
+            // What a provider earned with an answer is there for as long as that can be disputed.
+            && parameters.challenge_blocks <= T::Market::maturing_blocks()
     }
 
     /// Returns the weight of what the chain will do for the job by itself.
@@ -93,6 +96,7 @@ impl<T: Config> Pallet<T> {
             draws: 0,
             escrow: max_fee,
             state: JobState::Waiting { draw_at },
+            disputes: 0,
             submitted_at,
             ticket,
         };
@@ -220,6 +224,8 @@ impl<T: Config> Pallet<T> {
             fee: receipt.fee,
             delivered_at: now,
             window_end,
+            window_left: Zero::zero(),
+            stood_still: T::StoodStill::get(),
         };
         let provider = assignment.provider.clone();
         T::Market::resolve(
@@ -276,7 +282,8 @@ impl<T: Config> Pallet<T> {
 
     pub(crate) fn do_finalize(id: JobId) -> DispatchResult {
         let job = Jobs::<T>::get(id).ok_or(Error::<T>::UnknownJob)?;
-        ensure!(job.state.due() <= Self::now(), Error::<T>::NotDue);
+        let is_due = job.due().is_some_and(|due| due <= Self::now());
+        ensure!(is_due, Error::<T>::NotDue);
         Self::step(id, job)
     }
 

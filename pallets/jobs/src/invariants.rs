@@ -12,14 +12,25 @@ impl<T: crate::Config> crate::Pallet<T> {
         use frame_support::{ensure, traits::fungible::InspectHold};
 
         let mut escrows = BTreeMap::<T::AccountId, Balance>::new();
-        let (mut jobs, mut outputs, mut assigned) = (0u64, 0u64, 0u64);
+        let (mut jobs, mut entries, mut outputs, mut assigned) = (0u64, 0u64, 0u64, 0u64);
         for (id, job) in Jobs::<T>::iter() {
             jobs = jobs.saturating_add(1);
             let sum = escrows.entry(job.user.clone()).or_default();
             *sum = sum.saturating_add(job.escrow);
+            if let Some(due) = job.due() {
+                entries = entries.saturating_add(1);
+                ensure!(
+                    Agenda::<T>::contains_key(due, id),
+                    "jobs 2: a job without an agenda entry at its next step"
+                );
+            }
             ensure!(
-                Agenda::<T>::contains_key(job.state.due(), id),
-                "jobs 2: a job without an agenda entry at its next step"
+                job.disputes == 0
+                    || matches!(
+                        job.state,
+                        JobState::Delivered(..) | JobState::Slashed { .. }
+                    ),
+                "jobs 7: a dispute over a job without an answer"
             );
             ensure!(
                 Prompts::<T>::contains_key(id),
@@ -46,6 +57,10 @@ impl<T: crate::Config> crate::Pallet<T> {
                     ensure!(job.escrow == 0, "jobs 5: a settled job holds money");
                     true
                 }
+                JobState::Slashed { .. } => {
+                    ensure!(job.escrow == 0, "jobs 5: a slashed job holds money");
+                    true
+                }
                 JobState::Refunded { .. } => {
                     ensure!(job.escrow == 0, "jobs 5: a refunded job holds money");
                     false
@@ -63,9 +78,9 @@ impl<T: crate::Config> crate::Pallet<T> {
                 "jobs 1: escrows differ from the hold"
             );
         }
-        let count = |entries: usize| u64::try_from(entries).unwrap_or(u64::MAX);
+        let count = |keys: usize| u64::try_from(keys).unwrap_or(u64::MAX);
         ensure!(
-            count(Agenda::<T>::iter_keys().count()) == jobs,
+            count(Agenda::<T>::iter_keys().count()) == entries,
             "jobs 2: a stray agenda entry"
         );
         ensure!(

@@ -21,6 +21,7 @@ extern crate alloc;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarking;
 mod calls;
+mod dispute;
 mod invariants;
 #[cfg(test)]
 mod mock;
@@ -74,6 +75,8 @@ pub mod pallet {
         type Catalogue: ModelCatalogue<Self::AccountId>;
         /// Where providers are drawn.
         type Market: Market<Self::AccountId, BlockNumberFor<Self>>;
+        /// The blocks so far in which the referee was paused, and all windows with it.
+        type StoodStill: Get<BlockNumberFor<Self>>;
         /// The randomness of the previous block's author, `None` if it gave none.
         type ParentRandomness: Get<Option<H256>>;
         /// What an operator signs receipts with.
@@ -246,6 +249,17 @@ pub mod pallet {
             /// Why.
             reason: RefundReason,
         },
+        /// An answer was proven wrong: its provider gets nothing for it, and the escrow was released.
+        Slashed {
+            /// Id.
+            job: JobId,
+            /// Stash.
+            provider: T::AccountId,
+            /// Who was refunded.
+            user: T::AccountId,
+            /// Planck released now.
+            refund: Balance,
+        },
         /// The record of a job that is over was removed and its deposit returned.
         Removed {
             /// Id.
@@ -297,6 +311,8 @@ pub mod pallet {
         NotWaiting,
         /// The job is not assigned.
         NotAssigned,
+        /// There is no answer to this job that could still be disputed.
+        NotDelivered,
         /// The job is assigned to another provider.
         NotYourJob,
         /// The deadline has passed.

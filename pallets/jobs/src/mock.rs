@@ -89,6 +89,8 @@ parameter_types! {
     pub static MaxAgendaWeight: Weight = Weight::from_parts(1_000_000_000_000, u64::MAX);
     /// Whether block authors give randomness.
     pub static HasRandomness: bool = true;
+    /// Blocks in which the referee was paused.
+    pub static StoodStill: u64 = 0;
 }
 
 type Deposit<Reason> = HoldConsideration<
@@ -114,6 +116,7 @@ impl pallet_providers::Config for Test {
     type RuntimeHoldReason = RuntimeHoldReason;
     type Consideration = Deposit<ProviderDeposit>;
     type Catalogue = Models;
+    type StoodStill = StoodStill;
     type AdminOrigin = EnsureRoot<u64>;
     type MaxEndpointLength = ConstU32<64>;
     type MaxUnbondingChunks = ConstU32<4>;
@@ -143,6 +146,7 @@ impl crate::Config for Test {
     type Consideration = Deposit<JobDeposit>;
     type Catalogue = Models;
     type Market = Providers;
+    type StoodStill = StoodStill;
     type ParentRandomness = ParentRandomness;
     type Signature = TestSignature;
     type Signer = UintAuthorityId;
@@ -223,6 +227,7 @@ impl TestExt {
                     maturing_blocks: 40,
                     compensation_burned: Permill::from_percent(50),
                     full_step_fee: FULL_STEP_FEE,
+                    ..Default::default()
                 },
             },
             jobs: pallet_jobs::GenesisConfig {
@@ -237,6 +242,7 @@ impl TestExt {
     pub fn execute_with<R>(self, story: impl FnOnce() -> R) -> R {
         MaxAgendaWeight::set(Weight::from_parts(1_000_000_000_000, u64::MAX));
         HasRandomness::set(true);
+        StoodStill::set(0);
         let providers = self.providers.clone();
         self.build().execute_with(|| {
             run_to(1);

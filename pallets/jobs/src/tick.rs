@@ -15,15 +15,19 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    /// Store a job, with an agenda entry for its next step.
+    /// Store a job, with an agenda entry for its next step if it has one.
     pub(crate) fn file(id: JobId, job: JobRecordOf<T>) {
-        Agenda::<T>::insert(job.state.due(), id, ());
+        if let Some(due) = job.due() {
+            Agenda::<T>::insert(due, id, ());
+        }
         Jobs::<T>::insert(id, job);
     }
 
     /// Take back a job's agenda entry, before its state changes.
     pub(crate) fn unfile(id: JobId, job: &JobRecordOf<T>) {
-        Agenda::<T>::remove(job.state.due(), id);
+        if let Some(due) = job.due() {
+            Agenda::<T>::remove(due, id);
+        }
     }
 
     /// Keep the randomness of the draws that are due in this block. A draw for which the block has
@@ -86,7 +90,9 @@ impl<T: Config> Pallet<T> {
             JobState::Waiting { .. } => T::WeightInfo::draw(Self::offers_for(job)),
             JobState::Assigned(_) => T::WeightInfo::miss(),
             JobState::Delivered(..) => T::WeightInfo::settle(),
-            JobState::Settled { .. } | JobState::Refunded { .. } => T::WeightInfo::remove(),
+            JobState::Settled { .. } | JobState::Refunded { .. } | JobState::Slashed { .. } => {
+                T::WeightInfo::remove()
+            }
         }
     }
 
@@ -105,9 +111,15 @@ impl<T: Config> Pallet<T> {
             JobState::Waiting { draw_at } => Self::draw(id, job, draw_at),
             JobState::Assigned(assignment) => Self::send_back(id, job, assignment, Outcome::Missed),
             JobState::Delivered(assignment, delivery) => {
+                let delivery = Self::window_now(delivery);
+                if delivery.window_end > Self::now() {
+                    return Self::wait(id, job, assignment, delivery);
+                }
                 Self::settle(id, job, assignment, delivery)
             }
-            JobState::Settled { .. } | JobState::Refunded { .. } => Self::remove(id, job),
+            JobState::Settled { .. } | JobState::Refunded { .. } | JobState::Slashed { .. } => {
+                Self::remove(id, job)
+            }
         }
     }
 

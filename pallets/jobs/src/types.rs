@@ -131,8 +131,13 @@ pub struct DeliveryRecord<BlockNumber> {
     /// Planck.
     pub fee: Balance,
     pub delivered_at: BlockNumber,
-    /// The block at which the job is settled.
+    /// The block at which the job is settled, unless a dispute or a pause of the referee makes its
+    /// window stand still before.
     pub window_end: BlockNumber,
+    /// Blocks of the window that were left when the disputes that are live began.
+    pub window_left: BlockNumber,
+    /// The blocks in which the referee was paused before those that `window_end` takes into account.
+    pub stood_still: BlockNumber,
 }
 
 /// Why a user got the whole escrow back.
@@ -179,6 +184,12 @@ pub enum JobState<AccountId, BlockNumber> {
         reason: RefundReason,
         removed_at: BlockNumber,
     },
+    /// The answer was proven wrong, and the user refunded; the record is kept until `removed_at`.
+    Slashed {
+        assignment: AssignmentRecord<AccountId, BlockNumber>,
+        delivery: DeliveryRecord<BlockNumber>,
+        removed_at: BlockNumber,
+    },
 }
 
 impl<AccountId, BlockNumber: Copy + Saturating + One> JobState<AccountId, BlockNumber> {
@@ -189,7 +200,9 @@ impl<AccountId, BlockNumber: Copy + Saturating + One> JobState<AccountId, BlockN
             // A delivery may still come in the block of the deadline.
             Self::Assigned(assignment) => assignment.deadline.saturating_add(One::one()),
             Self::Delivered(_, delivery) => delivery.window_end,
-            Self::Settled { removed_at, .. } | Self::Refunded { removed_at, .. } => *removed_at,
+            Self::Settled { removed_at, .. }
+            | Self::Refunded { removed_at, .. }
+            | Self::Slashed { removed_at, .. } => *removed_at,
         }
     }
 }
@@ -217,9 +230,20 @@ pub struct JobRecord<AccountId, BlockNumber, Excluded, Ticket> {
     /// Planck on hold for this job.
     pub escrow: Balance,
     pub state: JobState<AccountId, BlockNumber>,
+    /// Live disputes over its answer: while there are any, the chain takes no step.
+    pub disputes: u32,
     pub submitted_at: BlockNumber,
     /// The deposit for this record.
     pub ticket: Ticket,
+}
+
+impl<AccountId, BlockNumber: Copy + Saturating + One, Excluded, Ticket>
+    JobRecord<AccountId, BlockNumber, Excluded, Ticket>
+{
+    /// The block of the next step that the chain takes by itself; `None` while a dispute is live.
+    pub fn due(&self) -> Option<BlockNumber> {
+        (self.disputes == 0).then(|| self.state.due())
+    }
 }
 
 impl<AccountId: Clone, BlockNumber, Excluded, Ticket>

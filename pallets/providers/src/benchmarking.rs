@@ -266,16 +266,12 @@ mod benchmarks {
         let stash = registered::<T>()?;
         let amount: Balance = 1_000_000;
         <Pallet<T> as Market<T::AccountId, BlockNumberFor<T>>>::mature(&stash, amount)?;
-        let due = Maturing::<T>::iter_keys().map(|(due, _)| due).next();
+        let due = Due::<T>::iter_keys().map(|(due, _)| due).next();
         let due = due.unwrap_or_else(BlockNumberFor::<T>::zero);
         frame_system::Pallet::<T>::set_block_number(due);
 
         #[extrinsic_call]
-        _(
-            RawOrigin::Signed(rich::<T>("anyone", 0)),
-            due,
-            stash.clone(),
-        );
+        _(RawOrigin::Signed(rich::<T>("anyone", 0)), stash.clone());
 
         assert!(Providers::<T>::get(&stash).is_some_and(|provider| provider.maturing == 0));
         Ok(())

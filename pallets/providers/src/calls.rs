@@ -65,8 +65,10 @@ impl<T: Config> Pallet<T> {
             exposure: 0,
             open_jobs: 0,
             offers: 0,
+            earnings: Default::default(),
             maturing: 0,
             channel_exposure: 0,
+            disputes: 0,
             record: TrackRecord::default(),
             registered_at,
             ticket,
@@ -98,11 +100,16 @@ impl<T: Config> Pallet<T> {
             Error::<T>::OperatorTaken
         );
         let now = Self::now();
-        let retention = Params::<T>::get().unbonding_blocks;
+        // All pauses count, whenever they were: better a key too long than a receipt too short.
+        let retention = Params::<T>::get()
+            .unbonding_blocks
+            .saturating_add(T::StoodStill::get());
         Self::try_mutate_provider(&stash, |provider| {
             OperatorHistory::<T>::try_mutate(&stash, |history| {
+                // A receipt under dispute is judged by its own key, however long the dispute lasts.
+                let disputed = provider.disputes > 0;
                 history.retain(|range| match range.until {
-                    Some(until) => until.saturating_add(retention) > now,
+                    Some(until) => disputed || until.saturating_add(retention) > now,
                     None => true,
                 });
                 if let Some(current) = history.last_mut() {
@@ -150,7 +157,7 @@ impl<T: Config> Pallet<T> {
 
     pub(crate) fn do_unbond(stash: T::AccountId, amount: Balance) -> DispatchResult {
         let parameters = Params::<T>::get();
-        let due = Self::now().saturating_add(parameters.unbonding_blocks);
+        let due = Self::clock().saturating_add(parameters.unbonding_blocks);
         Self::try_mutate_provider(&stash, |provider| {
             let rest = provider
                 .bond
@@ -187,8 +194,9 @@ impl<T: Config> Pallet<T> {
     }
 
     pub(crate) fn do_withdraw_unbonded(stash: T::AccountId) -> DispatchResult {
-        let now = Self::now();
+        let now = Self::clock();
         let amount = Self::try_mutate_provider(&stash, |provider| {
+            ensure!(provider.disputes == 0, Error::<T>::Disputed);
             let due = |chunk: &UnbondingChunk<BlockNumberFor<T>>| chunk.due <= now;
             let amount = provider
                 .unbonding
@@ -358,6 +366,7 @@ impl<T: Config> Pallet<T> {
             provider.bond == 0 && provider.unbonding.is_empty(),
             Error::<T>::BondRemains
         );
+        ensure!(provider.disputes == 0, Error::<T>::Disputed);
         provider.ticket.drop(&stash)?;
         Operators::<T>::remove(&provider.operator);
         OperatorHistory::<T>::remove(&stash);
@@ -368,6 +377,12 @@ impl<T: Config> Pallet<T> {
 
     pub(crate) fn now() -> BlockNumberFor<T> {
         frame_system::Pallet::<T>::block_number()
+    }
+
+    /// The block that it would be without the pauses: what money waits for does not come nearer while
+    /// nobody can be convicted.
+    pub(crate) fn clock() -> BlockNumberFor<T> {
+        Self::now().saturating_sub(T::StoodStill::get())
     }
 
     pub(crate) fn try_mutate_provider<R>(

@@ -4,22 +4,19 @@
 impl<T: crate::Config> crate::Pallet<T> {
     pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
         use crate::{
-            Earnings, HoldReason, Maturing, Offering, Offers, OperatorHistory, Operators, Providers,
+            Due, HoldReason, MaturingCursor, Offering, Offers, OperatorHistory, Operators,
+            Providers,
         };
-        use alloc::collections::BTreeMap;
+        use alloc::{collections::BTreeMap, vec::Vec};
+        use assay_primitives::Balance;
         use frame_support::{ensure, traits::fungible::InspectHold};
+        use frame_system::pallet_prelude::BlockNumberFor;
+        use sp_runtime::traits::{One, Saturating};
 
-        let mut maturing = BTreeMap::<T::AccountId, Earnings>::new();
-        for (_, stash, earnings) in Maturing::<T>::iter() {
-            let sum = maturing.entry(stash).or_default();
-            sum.amount = sum.amount.saturating_add(earnings.amount);
-            sum.fees = sum.fees.saturating_add(earnings.fees);
-        }
-        for stash in maturing.keys() {
-            ensure!(
-                Providers::<T>::contains_key(stash),
-                "providers 2: maturing earnings of an unknown provider"
-            );
+        let (now, cursor) = (Self::clock(), MaturingCursor::<T>::get());
+        let mut looks = BTreeMap::<T::AccountId, Vec<BlockNumberFor<T>>>::new();
+        for (block, stash) in Due::<T>::iter_keys() {
+            looks.entry(stash).or_default().push(block);
         }
         let mut open_jobs = BTreeMap::<T::AccountId, u32>::new();
         let mut offers = BTreeMap::<T::AccountId, u32>::new();
@@ -51,7 +48,20 @@ impl<T: crate::Config> crate::Pallet<T> {
                 "providers 1: bond and unbonding differ from the hold"
             );
             let held = T::Currency::balance_on_hold(&HoldReason::Maturing.into(), &stash);
-            let Earnings { amount, fees } = maturing.get(&stash).copied().unwrap_or_default();
+            let (mut amount, mut fees): (Balance, Balance) = (0, 0);
+            for entry in &provider.earnings {
+                amount = amount.saturating_add(entry.amount);
+                fees = fees.saturating_add(entry.fees);
+                let disputed = provider.disputes > 0 && entry.due <= now;
+                let latest = entry.due.max(now.saturating_add(One::one()));
+                let looked_at = looks
+                    .get(&stash)
+                    .is_some_and(|blocks| blocks.iter().any(|at| (cursor..=latest).contains(at)));
+                ensure!(
+                    disputed || looked_at,
+                    "providers 6: earnings that nobody will look at"
+                );
+            }
             ensure!(
                 provider.maturing == amount && amount == held,
                 "providers 2: maturing entries differ from the hold"

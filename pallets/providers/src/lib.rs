@@ -28,6 +28,7 @@ mod maturing;
 #[cfg(test)]
 mod mock;
 mod race;
+mod stake;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -68,6 +69,8 @@ pub mod pallet {
         type Consideration: Consideration<Self::AccountId, Footprint>;
         /// Where listings are looked up.
         type Catalogue: ModelCatalogue<Self::AccountId>;
+        /// The blocks so far in which the referee was paused, and all windows with it.
+        type StoodStill: Get<BlockNumberFor<Self>>;
         /// Who may set the parameters.
         type AdminOrigin: EnsureOrigin<Self::RuntimeOrigin>;
         /// The longest endpoint URL, in bytes.
@@ -129,19 +132,13 @@ pub mod pallet {
         ValueQuery,
     >;
 
-    /// Earnings by the block at which they are due for release, and stash.
+    /// The providers whose earnings to look at, by block: wherever earnings fall due, there is an
+    /// entry, unless a dispute holds them.
     #[pallet::storage]
-    pub type Maturing<T: Config> = StorageDoubleMap<
-        _,
-        Twox64Concat,
-        BlockNumberFor<T>,
-        Blake2_128Concat,
-        T::AccountId,
-        Earnings,
-        ValueQuery,
-    >;
+    pub type Due<T: Config> =
+        StorageDoubleMap<_, Twox64Concat, BlockNumberFor<T>, Blake2_128Concat, T::AccountId, ()>;
 
-    /// The first block whose due earnings may not all have been released.
+    /// The first block whose due earnings may not all have been looked at.
     #[pallet::storage]
     pub type MaturingCursor<T: Config> = StorageValue<_, BlockNumberFor<T>, ValueQuery>;
 
@@ -291,6 +288,21 @@ pub mod pallet {
             /// Planck burned besides.
             burned: Balance,
         },
+        /// A provider was convicted of a wrong answer.
+        Slashed {
+            /// Stash.
+            provider: T::AccountId,
+            /// Planck taken from the bond, active or unbonding.
+            bond: Balance,
+            /// Planck of earnings that had not matured.
+            earnings: Balance,
+            /// Planck of both that went to the user.
+            refund: Balance,
+            /// Planck of both that went to the challenger.
+            reward: Balance,
+            /// Planck of both that were burned.
+            burned: Balance,
+        },
         /// The parameters were set.
         ParametersSet,
     }
@@ -340,8 +352,10 @@ pub mod pallet {
         EarningsRemain,
         /// These earnings are not due yet, or there are none.
         NotMatured,
-        /// The parameters contradict each other: unbonding must outlast maturing, and only
-        /// `compensation_burned` may be zero.
+        /// A dispute against the provider is live: wait until it is over.
+        Disputed,
+        /// The parameters contradict each other: unbonding must outlast maturing, `reward_share` is at
+        /// most a half, and only it and `compensation_burned` may be zero.
         InvalidParameters,
         /// A sum of the provider's money does not fit its type.
         Overflow,
@@ -349,9 +363,9 @@ pub mod pallet {
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
-        fn on_idle(now: BlockNumberFor<T>, limit: Weight) -> Weight {
+        fn on_idle(_: BlockNumberFor<T>, limit: Weight) -> Weight {
             let mut meter = WeightMeter::with_limit(limit);
-            Self::release_due(now, &mut meter);
+            Self::release_due(&mut meter);
             meter.consumed()
         }
 
@@ -454,18 +468,15 @@ pub mod pallet {
             Self::do_deregister(stash)
         }
 
-        /// Release earnings that were due at block `due`. Anyone may call it; it is free when it
+        /// Release a provider's earnings that are due. Anyone may call it; it is free when it
         /// succeeds. The chain does the same by itself when blocks have room.
         #[pallet::call_index(10)]
         pub fn release_earnings(
             origin: OriginFor<T>,
-            due: BlockNumberFor<T>,
             provider: T::AccountId,
         ) -> DispatchResultWithPostInfo {
             ensure_signed(origin)?;
-            let now = frame_system::Pallet::<T>::block_number();
-            ensure!(due <= now, Error::<T>::NotMatured);
-            Self::do_release_earnings(due, &provider)?;
+            Self::do_release_earnings(&provider)?;
             Ok(Pays::No.into())
         }
 
@@ -513,10 +524,9 @@ pub mod pallet {
 
         /// A provider's earnings that have not been released, by the block at which they are due.
         pub fn maturing(stash: T::AccountId) -> Vec<(BlockNumberFor<T>, Balance)> {
-            Maturing::<T>::iter()
-                .filter(|(_, provider, _)| *provider == stash)
-                .map(|(due, _, earnings)| (due, earnings.amount))
-                .collect()
+            let provider = Providers::<T>::get(stash);
+            let earnings = provider.into_iter().flat_map(|provider| provider.earnings);
+            earnings.map(|part| (part.due, part.amount)).collect()
         }
     }
 }

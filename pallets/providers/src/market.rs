@@ -13,13 +13,31 @@ use frame_support::{
     },
 };
 use frame_system::pallet_prelude::BlockNumberFor;
+use sp_runtime::traits::Saturating;
 
 use crate::{
     Config, Event, HoldReason, Offering, Offers, OperatorHistory, Operators, Pallet, Params,
-    Providers,
+    ProviderRecordOf, Providers,
 };
 
 impl<T: Config> Pallet<T> {
+    /// Take up to `amount` off what is bonded, the active bond first, then what began to leave
+    /// earliest. Returns how much; the caller moves the money.
+    pub(crate) fn take_bonded(provider: &mut ProviderRecordOf<T>, amount: Balance) -> Balance {
+        let mut left = amount;
+        let mut take = |from: &mut Balance| {
+            let part = left.min(*from);
+            *from = from.saturating_sub(part);
+            left = left.saturating_sub(part);
+        };
+        take(&mut provider.bond);
+        for chunk in provider.unbonding.iter_mut() {
+            take(&mut chunk.amount);
+        }
+        provider.unbonding.retain(|chunk| chunk.amount > 0);
+        amount.saturating_sub(left)
+    }
+
     /// The job is over for the worker: its place in the offer's capacity is free.
     fn free_place(stash: &T::AccountId, listing: &ListingId) {
         Offers::<T>::mutate(listing, stash, |offer| match offer {
@@ -140,11 +158,15 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
     }
 
     fn mature(stash: &T::AccountId, amount: Balance) -> DispatchResult {
-        Self::hold_earnings(stash, amount)
+        Self::hold_earnings(stash, amount, 0, |_| ())
+    }
+
+    fn maturing_blocks() -> BlockNumberFor<T> {
+        Params::<T>::get().maturing_blocks
     }
 
     fn matured_at() -> BlockNumberFor<T> {
-        Self::due_block(Self::now())
+        Self::due_block().saturating_add(T::StoodStill::get())
     }
 
     fn answer_for(
@@ -153,7 +175,10 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
         earned: Balance,
         protocol_fee: Balance,
     ) -> DispatchResult {
-        Self::hold_answerable(stash, fee, earned, protocol_fee)
+        let full_step_fee = Params::<T>::get().full_step_fee;
+        Self::hold_earnings(stash, earned, fee, |record| {
+            record.note_paid(earned, protocol_fee, full_step_fee)
+        })
     }
 
     fn compensate(
@@ -163,18 +188,7 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
     ) -> Result<Balance, DispatchError> {
         Self::try_mutate_provider(stash, |provider| {
             // A provider that is its own user gets no more back than any other.
-            let mut left = amount;
-            let mut take = |from: &mut Balance| {
-                let part = left.min(*from);
-                *from = from.saturating_sub(part);
-                left = left.saturating_sub(part);
-            };
-            take(&mut provider.bond);
-            for chunk in provider.unbonding.iter_mut() {
-                take(&mut chunk.amount);
-            }
-            provider.unbonding.retain(|chunk| chunk.amount > 0);
-            let taken = amount.saturating_sub(left);
+            let taken = Self::take_bonded(provider, amount);
             let burned = Params::<T>::get().compensation_burned.mul_floor(taken);
             let paid = taken.saturating_sub(burned);
             let reason = HoldReason::Bond.into();

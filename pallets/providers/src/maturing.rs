@@ -12,22 +12,26 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::traits::{CheckedDiv, One, Saturating, Zero};
 
 use crate::{
-    Config, Earnings, Error, Event, HoldReason, Maturing, MaturingCursor, Pallet, Params,
-    WeightInfo,
+    Config, Due, Earnings, Error, Event, HoldReason, MaturingCursor, Pallet, Params,
+    ProviderRecordOf, Providers, TrackRecord, WeightInfo,
 };
 
 /// Releases are gathered: earnings of an eighth of the maturing time are due together.
 const RELEASES_PER_PERIOD: u32 = 8;
 
+/// The most due blocks of one provider: those of two periods, because earnings that a dispute holds
+/// stand beside those that come meanwhile. When there are more, the two oldest are due together.
+pub(crate) const MAX_EARNINGS: u32 = 16;
+
 impl<T: Config> Pallet<T> {
-    /// The block at which earnings of `now` are due.
-    pub(crate) fn due_block(now: BlockNumberFor<T>) -> BlockNumberFor<T> {
+    /// The block at which earnings of now are due.
+    pub(crate) fn due_block() -> BlockNumberFor<T> {
         let period = Params::<T>::get().maturing_blocks;
         let step = period
             .checked_div(&RELEASES_PER_PERIOD.into())
             .unwrap_or(One::one())
             .max(One::one());
-        let earliest = now.saturating_add(period);
+        let earliest = Self::clock().saturating_add(period);
         let whole_steps = earliest
             .saturating_sub(One::one())
             .checked_div(&step)
@@ -35,73 +39,82 @@ impl<T: Config> Pallet<T> {
         whole_steps.saturating_add(One::one()).saturating_mul(step)
     }
 
-    pub(crate) fn hold_earnings(stash: &T::AccountId, amount: Balance) -> DispatchResult {
-        if amount == 0 {
+    /// Put on hold what was just paid, until it has matured; for as long the provider answers for
+    /// these fees of channels.
+    pub(crate) fn hold_earnings(
+        stash: &T::AccountId,
+        amount: Balance,
+        fees: Balance,
+        note: impl FnOnce(&mut TrackRecord),
+    ) -> DispatchResult {
+        if amount == 0 && fees == 0 {
             return Ok(());
         }
-        let due = Self::due_block(Self::now());
-        Self::try_mutate_provider(stash, |provider| {
-            provider.maturing = provider
-                .maturing
-                .checked_add(amount)
-                .ok_or(Error::<T>::Overflow)?;
+        let due = Self::try_mutate_provider(stash, |provider| {
+            let maturing = provider.maturing.checked_add(amount);
+            provider.maturing = maturing.ok_or(Error::<T>::Overflow)?;
+            let answered = provider.channel_exposure.checked_add(fees);
+            provider.channel_exposure = answered.ok_or(Error::<T>::Overflow)?;
             T::Currency::hold(&HoldReason::Maturing.into(), stash, amount)?;
-            Maturing::<T>::mutate(due, stash, |earnings| {
-                earnings.amount = earnings.amount.saturating_add(amount);
-            });
-            Ok(())
+            note(&mut provider.record);
+            Ok(Self::book(stash, provider, amount, fees))
         })?;
-        Self::deposit_event(Event::EarningsHeld {
-            provider: stash.clone(),
-            amount,
-            due,
-        });
+        if amount > 0 {
+            Self::deposit_event(Event::EarningsHeld {
+                provider: stash.clone(),
+                amount,
+                due,
+            });
+        }
         Ok(())
     }
 
-    /// The provider answers for a channel's `fee` for as long as what it earned with it matures.
-    pub(crate) fn hold_answerable(
+    /// Add to what is due when earnings of now are. The sums are the caller's. Returns that block.
+    fn book(
         stash: &T::AccountId,
-        fee: Balance,
-        earned: Balance,
-        protocol_fee: Balance,
-    ) -> DispatchResult {
-        if fee == 0 {
-            return Ok(());
+        provider: &mut ProviderRecordOf<T>,
+        amount: Balance,
+        fees: Balance,
+    ) -> BlockNumberFor<T> {
+        let due = Self::due_block();
+        let entries = &mut provider.earnings;
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.due == due) {
+            entry.amount = entry.amount.saturating_add(amount);
+            entry.fees = entry.fees.saturating_add(fees);
+            return due;
         }
-        let full_step_fee = Params::<T>::get().full_step_fee;
-        Self::try_mutate_provider(stash, |provider| {
-            provider.channel_exposure = provider
-                .channel_exposure
-                .checked_add(fee)
-                .ok_or(Error::<T>::Overflow)?;
-            provider
-                .record
-                .note_paid(earned, protocol_fee, full_step_fee);
-            Maturing::<T>::mutate(Self::due_block(Self::now()), stash, |earnings| {
-                earnings.fees = earnings.fees.saturating_add(fee);
-            });
-            Ok(())
-        })
+        if entries.is_full() {
+            let oldest = entries.remove(0);
+            if let Some(next) = entries.iter_mut().next() {
+                next.due = next.due.max(oldest.due);
+                next.amount = next.amount.saturating_add(oldest.amount);
+                next.fees = next.fees.saturating_add(oldest.fees);
+            }
+        }
+        let entry = Earnings { due, amount, fees };
+        if entries.try_push(entry).is_err() {
+            defensive!("no room where room was just made");
+        }
+        Due::<T>::insert(due, stash, ());
+        due
     }
 
-    pub(crate) fn do_release_earnings(
-        due: BlockNumberFor<T>,
-        stash: &T::AccountId,
-    ) -> DispatchResult {
-        let earnings = Maturing::<T>::take(due, stash);
-        ensure!(earnings != Earnings::default(), Error::<T>::NotMatured);
-        let Earnings { amount, fees } = earnings;
-        Self::try_mutate_provider(stash, |provider| {
+    pub(crate) fn do_release_earnings(stash: &T::AccountId) -> DispatchResult {
+        let now = Self::clock();
+        let amount = Self::try_mutate_provider(stash, |provider| {
+            ensure!(provider.disputes == 0, Error::<T>::Disputed);
+            let is_due = |entry: &Earnings<_>| entry.due <= now;
+            ensure!(provider.earnings.iter().any(is_due), Error::<T>::NotMatured);
+            let (mut amount, mut fees): (Balance, Balance) = (0, 0);
+            for entry in provider.earnings.iter().filter(|entry| is_due(entry)) {
+                amount = amount.saturating_add(entry.amount);
+                fees = fees.saturating_add(entry.fees);
+            }
+            provider.earnings.retain(|entry| !is_due(entry));
             provider.maturing = provider.maturing.defensive_saturating_sub(amount);
             provider.channel_exposure = provider.channel_exposure.defensive_saturating_sub(fees);
-            T::Currency::release(
-                &HoldReason::Maturing.into(),
-                stash,
-                amount,
-                Precision::Exact,
-            )?;
-            Ok(())
+            let reason = HoldReason::Maturing.into();
+            T::Currency::release(&reason, stash, amount, Precision::Exact)
         })?;
         Self::deposit_event(Event::EarningsReleased {
             provider: stash.clone(),
@@ -110,10 +123,20 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// The provider is not disputed any more: look at once at what fell due meanwhile.
+    pub(crate) fn resume_maturing(stash: &T::AccountId, provider: &ProviderRecordOf<T>) {
+        let now = Self::clock();
+        if provider.earnings.iter().any(|entry| entry.due <= now) {
+            Due::<T>::insert(now.saturating_add(One::one()), stash, ());
+        }
+    }
+
     /// Release what is due, oldest first, for as long as the meter allows.
-    pub(crate) fn release_due(now: BlockNumberFor<T>, meter: &mut WeightMeter) {
+    pub(crate) fn release_due(meter: &mut WeightMeter) {
+        let now = Self::clock();
         let cursor_weight = T::DbWeight::get().reads_writes(2, 1);
-        let release_weight = T::WeightInfo::release_earnings();
+        let release_weight =
+            T::WeightInfo::release_earnings().saturating_add(T::DbWeight::get().reads_writes(1, 1));
         if meter.try_consume(cursor_weight).is_err() {
             return;
         }
@@ -125,11 +148,17 @@ impl<T: Config> Pallet<T> {
                 break;
             }
             // One iterator for a block: a new one would walk again over what was removed.
-            for stash in Maturing::<T>::iter_key_prefix(cursor) {
+            for stash in Due::<T>::iter_key_prefix(cursor) {
                 if meter.try_consume(release_weight).is_err() {
                     break 'blocks;
                 }
-                let released = with_storage_layer(|| Self::do_release_earnings(cursor, &stash));
+                Due::<T>::remove(cursor, &stash);
+                // What a dispute holds comes back with its end; what was gathered, forfeit or
+                // released already is not there.
+                if !Self::has_due(&stash) {
+                    continue;
+                }
+                let released = with_storage_layer(|| Self::do_release_earnings(&stash));
                 // One entry must not stop the others; `release_earnings` can still be called for it.
                 stuck |= released.is_err();
             }
@@ -141,5 +170,12 @@ impl<T: Config> Pallet<T> {
         if stuck {
             defensive!("earnings on hold could not be released");
         }
+    }
+
+    fn has_due(stash: &T::AccountId) -> bool {
+        let now = Self::clock();
+        Providers::<T>::get(stash).is_some_and(|provider| {
+            provider.disputes == 0 && provider.earnings.iter().any(|entry| entry.due <= now)
+        })
     }
 }

@@ -4,7 +4,7 @@ use crate::{
 };
 use assay_primitives::{
     Architecture, Assignment, Balance, DrawRequest, ListingId, Market, ModelParts, ModelSpec,
-    Outcome, Price, Profile,
+    Outcome, Price, Profile, Stake,
 };
 use codec::MaxEncodedLen;
 use frame_support::{
@@ -77,6 +77,8 @@ parameter_types! {
         RuntimeHoldReason::Providers(HoldReason::ProviderDeposit);
     /// What is left of a block when its extrinsics are done.
     pub static IdleWeight: Weight = Weight::MAX;
+    /// Blocks in which the referee was paused.
+    pub static StoodStill: u64 = 0;
 }
 
 type Deposit<Reason> = HoldConsideration<
@@ -102,6 +104,7 @@ impl crate::Config for Test {
     type RuntimeHoldReason = RuntimeHoldReason;
     type Consideration = Deposit<ProviderDeposit>;
     type Catalogue = Models;
+    type StoodStill = StoodStill;
     type AdminOrigin = EnsureRoot<u64>;
     type MaxEndpointLength = ConstU32<64>;
     type MaxUnbondingChunks = ConstU32<4>;
@@ -120,6 +123,9 @@ pub fn parameters() -> Parameters<u64> {
         maturing_blocks: 40,
         full_step_fee: FULL_STEP_FEE,
         compensation_burned: Permill::from_percent(30),
+        slash_multiple: 60,
+        slash_floor: Permill::from_percent(10),
+        reward_share: Permill::from_percent(40),
     }
 }
 
@@ -159,6 +165,7 @@ impl TestExt {
     pub fn execute_with<R>(self, story: impl FnOnce() -> R) -> R {
         let mut ext = Self::build();
         IdleWeight::set(Weight::MAX);
+        StoodStill::set(0);
         ext.execute_with(|| {
             run_to(1);
             list_model(3);
@@ -346,6 +353,14 @@ pub fn compensate(stash: u64, beneficiary: u64, amount: Balance) -> Result<Balan
 pub fn earn(stash: u64, amount: Balance) {
     Balances::mint_into(&stash, amount).unwrap();
     <Providers as Market<u64, u64>>::mature(&stash, amount).unwrap();
+}
+
+pub fn freeze(stash: u64) {
+    <Providers as Stake<u64, u64>>::freeze(&stash).unwrap();
+}
+
+pub fn thaw(stash: u64) {
+    <Providers as Stake<u64, u64>>::thaw(&stash);
 }
 
 pub fn record(stash: u64) -> ProviderRecordOf<Test> {

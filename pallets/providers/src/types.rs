@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sp_core::H256;
 use sp_runtime::Permill;
 
-use crate::Config;
+use crate::{maturing::MAX_EARNINGS, Config};
 
 /// What governance may set.
 #[derive(
@@ -28,14 +28,22 @@ pub struct Parameters<BlockNumber> {
     pub min_bond: Balance,
     /// Exposure may reach the bond times this.
     pub exposure_factor: u32,
-    /// Blocks that money answers for past work after `unbond`.
+    /// Blocks that money answers for past work after `unbond`: no fewer than `maturing_blocks`. A
+    /// dispute that began in this time holds the money for as long as it lasts.
     pub unbonding_blocks: BlockNumber,
-    /// Blocks between settlement and the release of earnings.
+    /// Blocks between settlement and the release of earnings: no fewer than the window in which a
+    /// receipt can be disputed.
     pub maturing_blocks: BlockNumber,
     /// The protocol fee of one job that raises the score by a full step, in planck.
     pub full_step_fee: Balance,
     /// The share of a compensation that is burned.
     pub compensation_burned: Permill,
+    /// What a wrong answer costs at least, as a multiple of its price.
+    pub slash_multiple: u32,
+    /// What a wrong answer costs at least, as a share of all that is bonded.
+    pub slash_floor: Permill,
+    /// The challenger's share of what is left of a slash after the refund; the rest is burned.
+    pub reward_share: Permill,
 }
 
 impl<BlockNumber: From<u32>> Default for Parameters<BlockNumber> {
@@ -48,18 +56,25 @@ impl<BlockNumber: From<u32>> Default for Parameters<BlockNumber> {
             maturing_blocks: 14_400u32.into(),
             full_step_fee: 1_000_000_000,
             compensation_burned: Permill::from_percent(50),
+            slash_multiple: 60,
+            slash_floor: Permill::from_percent(10),
+            reward_share: Permill::from_percent(40),
         }
     }
 }
 
 impl<BlockNumber: PartialOrd + From<u32>> Parameters<BlockNumber> {
-    /// Whether the values make sense together: money must answer for longer than earnings mature.
+    /// Whether the values make sense together: money must answer for as long as earnings mature, and
+    /// whoever convicts itself must lose by it.
     pub fn is_valid(&self) -> bool {
         self.min_bond > 0
             && self.exposure_factor > 0
             && self.maturing_blocks > 0u32.into()
             && self.unbonding_blocks >= self.maturing_blocks
             && self.full_step_fee > 0
+            && self.slash_multiple > 0
+            && self.slash_floor > Permill::zero()
+            && self.reward_share <= Permill::from_percent(50)
     }
 }
 
@@ -110,6 +125,8 @@ pub struct TrackRecord {
     pub delivered: u32,
     pub declined: u32,
     pub missed: u32,
+    /// Wrong answers that were proven.
+    pub convicted: u32,
     /// Planck, after royalty and protocol fee.
     pub earned: Balance,
     /// How well promises were kept, in parts per million.
@@ -124,6 +141,7 @@ impl Default for TrackRecord {
             delivered: 0,
             declined: 0,
             missed: 0,
+            convicted: 0,
             earned: 0,
             score,
         }
@@ -134,7 +152,7 @@ impl TrackRecord {
     const PAID_STEP: u32 = 16;
     const DECLINED_STEP: u32 = 16;
     const MISSED_STEP: u32 = 2;
-    /// A provider is never shut out for good by its score alone.
+    /// A provider is not shut out for good because it was slow.
     const LEAST_SCORE: u32 = 10_000;
 
     pub fn note_delivered(&mut self) {
@@ -164,15 +182,24 @@ impl TrackRecord {
         self.fall(Self::MISSED_STEP);
     }
 
+    /// Nothing is left of the score; only paid answers raise it again.
+    pub fn note_convicted(&mut self) {
+        self.convicted = self.convicted.saturating_add(1);
+        self.score = 0;
+    }
+
     fn fall(&mut self, step: u32) {
         let fall = self.score.checked_div(step).unwrap_or(0);
-        self.score = self.score.saturating_sub(fall).max(Self::LEAST_SCORE);
+        let least = self.score.min(Self::LEAST_SCORE);
+        self.score = self.score.saturating_sub(fall).max(least);
     }
 }
 
 /// Earnings that mature together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode, MaxEncodedLen, TypeInfo)]
-pub struct Earnings {
+pub struct Earnings<BlockNumber> {
+    /// The block at which they are due for release.
+    pub due: BlockNumber,
     /// Planck on hold.
     pub amount: Balance,
     /// Fees of channels, in planck, for which the provider answers until then.
@@ -181,7 +208,7 @@ pub struct Earnings {
 
 /// A provider.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
-pub struct ProviderRecord<AccountId, BlockNumber, Info, Chunks, Ticket> {
+pub struct ProviderRecord<AccountId, BlockNumber, Info, Chunks, EarningsList, Ticket> {
     pub operator: AccountId,
     pub info: Info,
     /// Whether new jobs may be assigned.
@@ -194,18 +221,23 @@ pub struct ProviderRecord<AccountId, BlockNumber, Info, Chunks, Ticket> {
     /// Assigned and not settled.
     pub open_jobs: u32,
     pub offers: u32,
-    /// Earnings on hold, in planck.
+    /// Earnings that mature, at most one entry for each due block.
+    pub earnings: EarningsList,
+    /// Their sum, on hold, in planck.
     pub maturing: Balance,
     /// Fees settled from channels whose earnings have not matured, in planck.
     pub channel_exposure: Balance,
+    /// Live disputes against it. While there are any, no earnings are released, nothing unbonded is
+    /// withdrawn, and it cannot leave.
+    pub disputes: u32,
     pub record: TrackRecord,
     pub registered_at: BlockNumber,
     /// The deposit for this record.
     pub ticket: Ticket,
 }
 
-impl<AccountId, BlockNumber, Info, Chunks, Ticket>
-    ProviderRecord<AccountId, BlockNumber, Info, Chunks, Ticket>
+impl<AccountId, BlockNumber, Info, Chunks, EarningsList, Ticket>
+    ProviderRecord<AccountId, BlockNumber, Info, Chunks, EarningsList, Ticket>
 {
     /// The worst-case fees that may still be assigned.
     pub fn free_bond(&self, min_bond: Balance, exposure_factor: u32) -> Balance {
@@ -239,11 +271,13 @@ pub type EndpointOf<T> = BoundedVec<u8, <T as Config>::MaxEndpointLength>;
 pub type ProviderInfoOf<T> = ProviderInfo<EndpointOf<T>>;
 pub type UnbondingOf<T> =
     BoundedVec<UnbondingChunk<BlockNumberFor<T>>, <T as Config>::MaxUnbondingChunks>;
+pub type EarningsOf<T> = BoundedVec<Earnings<BlockNumberFor<T>>, ConstU32<MAX_EARNINGS>>;
 pub type ProviderRecordOf<T> = ProviderRecord<
     <T as frame_system::Config>::AccountId,
     BlockNumberFor<T>,
     ProviderInfoOf<T>,
     UnbondingOf<T>,
+    EarningsOf<T>,
     <T as Config>::Consideration,
 >;
 pub type OfferRecordOf<T> = OfferRecord<BlockNumberFor<T>, <T as Config>::Consideration>;
@@ -273,6 +307,19 @@ mod tests {
             record.note_missed();
         }
         assert_eq!(record.score, TrackRecord::LEAST_SCORE);
+    }
+
+    #[test]
+    fn a_conviction_leaves_no_score_and_only_paid_answers_raise_it() {
+        let mut record = TrackRecord::default();
+        record.note_convicted();
+        assert_eq!((record.convicted, record.score), (1, 0));
+        record.note_declined();
+        record.note_missed();
+        record.note_delivered();
+        assert_eq!(record.score, 0);
+        record.note_paid(0, 7, 7);
+        assert_eq!(record.score, PPM_ONE / 16);
     }
 
     #[test]

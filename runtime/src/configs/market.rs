@@ -70,6 +70,7 @@ impl pallet_providers::Config for Runtime {
     type RuntimeHoldReason = RuntimeHoldReason;
     type Consideration = Deposit<ProviderDeposit>;
     type Catalogue = Models;
+    type StoodStill = ConstU32<0>;
     type AdminOrigin = EnsureRoot<AccountId>;
     type MaxEndpointLength = ConstU32<256>;
     type MaxUnbondingChunks = ConstU32<16>;
@@ -86,6 +87,7 @@ impl pallet_jobs::Config for Runtime {
     type Consideration = Deposit<JobDeposit>;
     type Catalogue = Models;
     type Market = Providers;
+    type StoodStill = ConstU32<0>;
     type ParentRandomness = ParentVrf;
     type Signature = Signature;
     type Signer = <Signature as Verify>::Signer;

@@ -1,15 +1,15 @@
-use crate::{mock::*, Earnings, Error, Event, HoldReason, Maturing, MaturingCursor, WeightInfo};
+use crate::{mock::*, Due, Earnings, Error, Event, HoldReason, MaturingCursor, WeightInfo};
 use assay_primitives::Market;
 use frame_support::{
     assert_noop, assert_ok,
     dispatch::{DispatchResultWithPostInfo, Pays},
-    traits::Hooks,
+    traits::{fungible::Mutate, Hooks},
     weights::Weight,
 };
 use sp_runtime::TokenError;
 
-fn release(due: u64, stash: u64) -> DispatchResultWithPostInfo {
-    Providers::release_earnings(RuntimeOrigin::signed(SAM), due, stash)
+fn release(stash: u64) -> DispatchResultWithPostInfo {
+    Providers::release_earnings(RuntimeOrigin::signed(SAM), stash)
 }
 
 /// What the hook takes besides the releases is less than one release.
@@ -68,7 +68,7 @@ fn earnings_of_an_eighth_of_the_period_are_due_together() {
         maturing.sort();
         // Never earlier than forty blocks after they were earned.
         assert_eq!(maturing, vec![(45, 50), (50, 10)]);
-        assert_eq!(Maturing::<Test>::iter().count(), 2);
+        assert_eq!(Due::<Test>::iter().count(), 2);
     });
 }
 
@@ -76,7 +76,7 @@ fn earnings_of_an_eighth_of_the_period_are_due_together() {
 fn nothing_earned_is_nothing_held() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
         earn(PETRA, 0);
-        assert_eq!(Maturing::<Test>::iter().count(), 0);
+        assert_eq!(Due::<Test>::iter().count(), 0);
     });
 }
 
@@ -104,12 +104,12 @@ fn anyone_may_release_what_is_due_when_blocks_are_full() {
         let before = free(PETRA);
         earn(PETRA, 700);
         run_to(44);
-        assert_noop!(release(45, PETRA), Error::<Test>::NotMatured);
+        assert_noop!(release(PETRA), Error::<Test>::NotMatured);
         run_to(60);
+        earn(PETRA, 1);
         assert_eq!(free(PETRA), before);
-        assert_noop!(release(45, PIUS), Error::<Test>::NotMatured);
-        assert_noop!(release(44, PETRA), Error::<Test>::NotMatured);
-        assert_eq!(release(45, PETRA).unwrap().pays_fee, Pays::No);
+        assert_noop!(release(PIUS), Error::<Test>::UnknownProvider);
+        assert_eq!(release(PETRA).unwrap().pays_fee, Pays::No);
         System::assert_last_event(
             Event::EarningsReleased {
                 provider: PETRA,
@@ -118,7 +118,8 @@ fn anyone_may_release_what_is_due_when_blocks_are_full() {
             .into(),
         );
         assert_eq!(free(PETRA), before + 700);
-        assert_noop!(release(45, PETRA), Error::<Test>::NotMatured);
+        assert_noop!(release(PETRA), Error::<Test>::NotMatured);
+        assert_eq!(record(PETRA).maturing, 1);
     });
 }
 
@@ -136,11 +137,7 @@ fn what_an_idle_block_has_no_room_for_is_released_in_the_next() {
         IdleWeight::set(room_for_releases(2));
         for (block, left) in [(46, 1), (47, 0)] {
             run_to(block);
-            assert_eq!(
-                Maturing::<Test>::iter().count(),
-                left,
-                "before block {block}"
-            );
+            assert_eq!(Due::<Test>::iter().count(), left, "before block {block}");
             check_books();
         }
         assert_eq!(MaturingCursor::<Test>::get(), 47);
@@ -178,28 +175,32 @@ fn an_entry_that_cannot_be_released_does_not_stop_the_others() {
             for stash in [PETRA, PIUS, PAVEL] {
                 earn(stash, 10);
             }
-            // Entries come in the order of their hashes: among ten of these, some before the others.
-            let strangers = 100..110u64;
-            for stash in strangers.clone() {
-                Maturing::<Test>::insert(45, stash, Earnings { amount: 1, fees: 0 });
-            }
+            // More than is on hold: this cannot be released.
+            let add = |stash, amount: i128| {
+                crate::Providers::<Test>::mutate(stash, |provider| {
+                    let entry = &mut provider.as_mut().unwrap().earnings[0];
+                    entry.amount = entry.amount.checked_add_signed(amount).unwrap();
+                })
+            };
+            // Entries come in the order of their hashes.
+            let first = Due::<Test>::iter_key_prefix(45).next().unwrap();
+            add(first, 1);
+            // And one of somebody who is not there.
+            Due::<Test>::insert(45, SAM, ());
             run_to(50);
-            earn(PETRA, 10);
-            run_to(90);
             // What cannot happen is shouted out in tests, but when the work is done.
-            let hook = || Providers::on_idle(90, Weight::MAX);
+            let hook = || Providers::on_idle(50, Weight::MAX);
             let shout = std::panic::catch_unwind(hook).unwrap_err();
             let shout = shout.downcast_ref::<String>().unwrap();
             assert!(shout.contains("could not be released"), "{shout}");
             for stash in [PETRA, PIUS, PAVEL] {
-                assert_eq!(record(stash).maturing, 0, "earnings of {stash}");
+                let left = if stash == first { 10 } else { 0 };
+                assert_eq!(record(stash).maturing, left, "earnings of {stash}");
             }
-            assert_eq!(MaturingCursor::<Test>::get(), 91);
-            assert_eq!(Maturing::<Test>::iter().count(), 10);
-            assert_noop!(release(45, 100), Error::<Test>::UnknownProvider);
-            for stash in strangers {
-                Maturing::<Test>::remove(45, stash);
-            }
+            assert_eq!(MaturingCursor::<Test>::get(), 51);
+            assert_eq!(Due::<Test>::iter().count(), 0);
+            add(first, -1);
+            assert_ok!(release(first));
         });
 }
 
@@ -216,16 +217,13 @@ fn the_hook_takes_no_more_weight_than_it_is_given() {
             let limit = room_for_releases(1);
             let used = Providers::on_idle(45, limit);
             assert!(used.all_lte(limit));
-            assert_eq!(Maturing::<Test>::iter().count(), 1);
+            assert_eq!(Due::<Test>::iter().count(), 1);
             assert_eq!(Providers::on_idle(45, Weight::zero()), Weight::zero());
-            assert_ok!(release(
-                45,
-                if record(PETRA).maturing > 0 {
-                    PETRA
-                } else {
-                    PIUS
-                }
-            ));
+            assert_ok!(release(if record(PETRA).maturing > 0 {
+                PETRA
+            } else {
+                PIUS
+            }));
         });
 }
 
@@ -243,8 +241,21 @@ fn maturing_earnings_do_not_answer_for_a_bond() {
 fn fees_of_channels_are_answered_for_as_long_as_their_earnings_mature() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
         let answer_for = <Providers as Market<u64, u64>>::answer_for;
-        earn(PETRA, 700);
+        assert_ok!(Balances::mint_into(&PETRA, 700));
         assert_ok!(answer_for(&PETRA, 750, 700, 50));
+        System::assert_last_event(
+            Event::EarningsHeld {
+                provider: PETRA,
+                amount: 700,
+                due: 45,
+            }
+            .into(),
+        );
+        assert_eq!(held(HoldReason::Maturing, PETRA), 700);
+        assert_noop!(
+            answer_for(&PETRA, 1, 2 * ENDOWMENT, 0),
+            TokenError::FundsUnavailable
+        );
         run_to(3);
         assert_ok!(answer_for(&PETRA, 5, 0, 0));
         assert_ok!(answer_for(&PETRA, 0, 0, 0));
@@ -252,24 +263,22 @@ fn fees_of_channels_are_answered_for_as_long_as_their_earnings_mature() {
         assert_eq!((of_channels(PETRA), record(PETRA).exposure), (755, 0));
         assert_eq!(record(PETRA).free_bond(BOND, 4), 4 * BOND - 755);
         let together = Earnings {
+            due: 45,
             amount: 700,
             fees: 755,
         };
-        assert_eq!(
-            Maturing::<Test>::iter().collect::<Vec<_>>(),
-            vec![(45, PETRA, together)]
-        );
+        assert_eq!(record(PETRA).earnings.into_inner(), vec![together]);
         // What only the job's own earnings were is not answered for.
         run_to(6);
         earn(PETRA, 20);
         run_to(46);
         assert_eq!((of_channels(PETRA), record(PETRA).maturing), (0, 20));
 
-        assert_noop!(answer_for(&PIUS, 1, 1, 0), Error::<Test>::UnknownProvider);
+        assert_noop!(answer_for(&PIUS, 1, 0, 0), Error::<Test>::UnknownProvider);
         crate::Providers::<Test>::mutate(PETRA, |provider| {
             provider.as_mut().unwrap().channel_exposure = u128::MAX
         });
-        assert_noop!(answer_for(&PETRA, 1, 1, 0), Error::<Test>::Overflow);
+        assert_noop!(answer_for(&PETRA, 1, 0, 0), Error::<Test>::Overflow);
         crate::Providers::<Test>::mutate(PETRA, |provider| {
             provider.as_mut().unwrap().channel_exposure = 0
         });

@@ -133,6 +133,10 @@ impl Provider {
         provider_deposit() + self.price.map_or(0, |_| offer_deposit())
     }
 
+    fn has_due(&self, now: u64) -> bool {
+        self.maturing.range(..=now).next().is_some()
+    }
+
     /// The worst-case fee of a job of eight tokens in and up to sixteen out.
     fn worst_case(&self, budget: Balance, least: u32) -> Option<Balance> {
         let price = self.price?;
@@ -283,10 +287,11 @@ impl Ledger {
         Some(paid)
     }
 
-    fn release(&mut self, stash: u64, due: u64) {
-        let provider = self.providers.get_mut(&stash).unwrap();
-        let amount = provider.maturing.remove(&due).unwrap();
-        self.credit(stash, amount);
+    fn release(&mut self, stash: u64, now: u64) {
+        let maturing = &mut self.providers.get_mut(&stash).unwrap().maturing;
+        let left = maturing.split_off(&(now + 1));
+        let due = std::mem::replace(maturing, left);
+        self.credit(stash, due.values().sum());
     }
 
     fn release_all(&mut self, now: u64) {
@@ -294,14 +299,8 @@ impl Ledger {
             let Some(provider) = self.providers.get(&stash) else {
                 continue;
             };
-            let due: Vec<u64> = provider
-                .maturing
-                .keys()
-                .copied()
-                .filter(|at| *at <= now)
-                .collect();
-            for at in due {
-                self.release(stash, at);
+            if provider.has_due(now) {
+                self.release(stash, now);
             }
         }
     }
@@ -477,13 +476,11 @@ fn apply(ledger: &mut Ledger, step: &Step) {
         }
         Step::Release { stash } => {
             let provider = ledger.providers.get(&stash);
-            let first = provider.and_then(|provider| provider.maturing.keys().next().copied());
-            let due = first.unwrap_or(now);
-            let result = Providers::release_earnings(by(SAM), due, stash);
-            let allowed = first.is_some() && due <= now;
+            let allowed = provider.is_some_and(|provider| provider.has_due(now));
+            let result = Providers::release_earnings(by(SAM), stash);
             assert_eq!(result.is_ok(), allowed, "{step:?}");
             if allowed {
-                ledger.release(stash, due);
+                ledger.release(stash, now);
             }
         }
         Step::Wait { blocks, idle } => {

@@ -298,7 +298,7 @@ fn calls_need_a_signature() {
         assert_noop!(Providers::remove_offer(nobody(), listing()), bad);
         assert_noop!(Providers::set_online(nobody(), true), bad);
         assert_noop!(Providers::deregister(nobody()), bad);
-        assert_noop!(Providers::release_earnings(nobody(), 0, PETRA), bad);
+        assert_noop!(Providers::release_earnings(nobody(), PETRA), bad);
         assert_noop!(Providers::evict_offer(nobody(), listing(), PETRA), bad);
     });
 }

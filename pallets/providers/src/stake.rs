@@ -1,0 +1,159 @@
+//! What disputes ask of providers: to hold a stake still, and to take it.
+
+use assay_primitives::{Balance, Conviction, Market, Slashed, Stake};
+use frame_support::{
+    pallet_prelude::*,
+    storage::with_storage_layer,
+    traits::{
+        fungible::MutateHold,
+        tokens::{Fortitude, Precision, Restriction},
+        DefensiveSaturating,
+    },
+};
+use frame_system::pallet_prelude::BlockNumberFor;
+
+use crate::{Config, Error, Event, HoldReason, Operators, Pallet, Params, Providers};
+
+/// Money on hold of a convicted provider, by what it was held for.
+struct Purse {
+    reason: HoldReason,
+    left: Balance,
+}
+
+impl<T: Config> Stake<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
+    fn epoch(provider: &T::AccountId) -> Option<BlockNumberFor<T>> {
+        Providers::<T>::get(provider).map(|record| record.registered_at)
+    }
+
+    fn operator_at(provider: &T::AccountId, block: BlockNumberFor<T>) -> Option<T::AccountId> {
+        <Self as Market<_, _>>::operator_at(provider, block)
+    }
+
+    fn provider_of(account: &T::AccountId) -> Option<T::AccountId> {
+        if Providers::<T>::contains_key(account) {
+            return Some(account.clone());
+        }
+        Operators::<T>::get(account)
+    }
+
+    fn freeze(provider: &T::AccountId) -> DispatchResult {
+        Self::try_mutate_provider(provider, |record| {
+            record.disputes = record.disputes.checked_add(1).ok_or(Error::<T>::Overflow)?;
+            Ok(())
+        })
+    }
+
+    fn thaw(provider: &T::AccountId) {
+        Providers::<T>::mutate(provider, |slot| {
+            let Some(record) = slot else {
+                defensive!("a provider with live disputes was deregistered");
+                return;
+            };
+            record.disputes.defensive_saturating_dec();
+            if record.disputes == 0 {
+                Self::resume_maturing(provider, record);
+            }
+        });
+    }
+
+    fn slash(
+        stash: &T::AccountId,
+        conviction: &Conviction<T::AccountId>,
+    ) -> Result<Slashed, DispatchError> {
+        let parameters = Params::<T>::get();
+        Self::try_mutate_provider(stash, |provider| {
+            let bonded = provider
+                .unbonding
+                .iter()
+                .fold(provider.bond, |sum, chunk| sum.saturating_add(chunk.amount));
+            let least = parameters.slash_floor.mul_ceil(bonded);
+            let amount = conviction
+                .fee
+                .saturating_mul(parameters.slash_multiple.into())
+                .max(least);
+            let bond = Self::take_bonded(provider, amount);
+            let earnings = core::mem::take(&mut provider.maturing);
+            provider.channel_exposure = 0;
+            provider.earnings = Default::default();
+            provider.online = false;
+            provider.record.note_convicted();
+
+            let sum = bond.checked_add(earnings).ok_or(Error::<T>::Overflow)?;
+            let mut purses = [
+                Purse {
+                    reason: HoldReason::Bond,
+                    left: bond,
+                },
+                Purse {
+                    reason: HoldReason::Maturing,
+                    left: earnings,
+                },
+            ];
+            let due = conviction.refund.min(sum);
+            let refund = Self::pay_from(stash, &mut purses, &conviction.user, due);
+            let share = parameters.reward_share.mul_floor(sum.saturating_sub(due));
+            let reward = Self::pay_from(stash, &mut purses, &conviction.challenger, share);
+            let mut burned: Balance = 0;
+            for Purse { reason, left } in purses {
+                T::Currency::burn_held(
+                    &reason.into(),
+                    stash,
+                    left,
+                    Precision::Exact,
+                    Fortitude::Force,
+                )?;
+                burned = burned.saturating_add(left);
+            }
+            Self::deposit_event(Event::Slashed {
+                provider: stash.clone(),
+                bond,
+                earnings,
+                refund,
+                reward,
+                burned,
+            });
+            Ok(Slashed {
+                refund,
+                reward,
+                burned,
+            })
+        })
+    }
+}
+
+impl<T: Config> Pallet<T> {
+    /// Pay `amount` out of what is in the purses. An account that cannot be paid, because it would
+    /// not exist even then, gets nothing, and the money stays in the purses. Returns what was paid.
+    fn pay_from(
+        stash: &T::AccountId,
+        purses: &mut [Purse; 2],
+        to: &T::AccountId,
+        amount: Balance,
+    ) -> Balance {
+        let paid = with_storage_layer(|| -> Result<_, DispatchError> {
+            let mut missing = amount;
+            let mut parts = [0; 2];
+            for (purse, part) in purses.iter().zip(&mut parts) {
+                *part = missing.min(purse.left);
+                missing = missing.saturating_sub(*part);
+                if *part > 0 {
+                    T::Currency::transfer_on_hold(
+                        &purse.reason.into(),
+                        stash,
+                        to,
+                        *part,
+                        Precision::Exact,
+                        Restriction::Free,
+                        Fortitude::Force,
+                    )?;
+                }
+            }
+            Ok(parts)
+        });
+        let Ok(parts) = paid else { return 0 };
+        for (purse, part) in purses.iter_mut().zip(parts) {
+            purse.left = purse.left.saturating_sub(part);
+        }
+        amount
+    }
+}

@@ -58,19 +58,90 @@ impl Settlement {
     pub fn protocol_fee(&self) -> Balance {
         self.treasury.saturating_add(self.burned)
     }
+
+    /// What is owed to others than the provider.
+    pub fn dues(&self) -> Dues {
+        Dues {
+            royalty: self.royalty,
+            treasury: self.treasury,
+            burned: self.burned,
+        }
+    }
+
+    /// This and another one.
+    pub fn saturating_add(self, other: Self) -> Self {
+        Self {
+            fee: self.fee.saturating_add(other.fee),
+            provider: self.provider.saturating_add(other.provider),
+            royalty: self.royalty.saturating_add(other.royalty),
+            treasury: self.treasury.saturating_add(other.treasury),
+            burned: self.burned.saturating_add(other.burned),
+        }
+    }
+}
+
+/// What the publisher and the protocol have of a fee, in planck.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Default,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub struct Dues {
+    /// To the pot of the model's publisher.
+    pub royalty: Balance,
+    /// To the treasury.
+    pub treasury: Balance,
+    /// Destroyed.
+    pub burned: Balance,
+}
+
+impl Dues {
+    pub fn total(&self) -> Balance {
+        self.royalty
+            .saturating_add(self.treasury)
+            .saturating_add(self.burned)
+    }
+
+    /// These and others.
+    pub fn saturating_add(self, other: Self) -> Self {
+        Self {
+            royalty: self.royalty.saturating_add(other.royalty),
+            treasury: self.treasury.saturating_add(other.treasury),
+            burned: self.burned.saturating_add(other.burned),
+        }
+    }
+
+    /// What is left of these when others were paid.
+    pub fn saturating_sub(self, paid: Self) -> Self {
+        Self {
+            royalty: self.royalty.saturating_sub(paid.royalty),
+            treasury: self.treasury.saturating_sub(paid.treasury),
+            burned: self.burned.saturating_sub(paid.burned),
+        }
+    }
 }
 
 /// What users pay is divided by the same rules for every kind of work.
 pub trait Fees<AccountId, HoldReason> {
-    /// Divide `fee`, which `user` has on hold for `reason`, between the listing's publisher, the
-    /// protocol and the provider, whose part begins to mature.
-    fn pay(
-        reason: HoldReason,
+    /// Divide `fee` by the rules of now, where the publisher has `royalty` of it.
+    fn divide(royalty: Permill, fee: Balance) -> Settlement;
+
+    /// Pay the dues, which `user` has on hold for `reason`. Returns what was paid: a part whose
+    /// recipient cannot be paid stays on hold, so that no recipient can make this fail.
+    fn pay_dues(
+        reason: &HoldReason,
         user: &AccountId,
-        provider: &AccountId,
         listing: &ListingId,
-        fee: Balance,
-    ) -> Result<Settlement, DispatchError>;
+        dues: Dues,
+    ) -> Result<Dues, DispatchError>;
 }
 
 #[cfg(test)]

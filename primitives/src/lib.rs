@@ -21,7 +21,7 @@ pub use channel::{
     RECEIPT_TOKENS, WINDOW_TOKENS,
 };
 pub use dispute::{ClaimFacts, Claims, Conviction, Request, Slashed, Stake};
-pub use fees::{Fees, Settlement};
+pub use fees::{Dues, Fees, Settlement};
 pub use hashing::blake2_256;
 pub use market::{
     Assignment, Balance, DrawRequest, Eligibility, Listing, Market, ModelCatalogue, Outcome, Price,

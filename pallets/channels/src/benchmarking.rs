@@ -49,20 +49,19 @@ struct Cast<T: Config> {
     operator: T::AccountId,
 }
 
-/// Everybody who takes part, in block 1.
-fn cast<T: Config>() -> Cast<T> {
-    nth_cast(0)
-}
-
-/// Others for each index.
-fn nth_cast<T: Config>(index: u32) -> Cast<T> {
-    frame_system::Pallet::<T>::set_block_number(One::one());
-    let (listing, stash, operator) = T::BenchmarkHelper::provider(index);
-    T::Currency::set_balance(&T::Catalogue::royalty_account(), RICH);
+fn user<T: Config>(index: u32) -> T::AccountId {
     let user = account("user", index, 0);
     T::Currency::set_balance(&user, RICH);
+    user
+}
+
+/// Everybody who takes part, in block 1.
+fn cast<T: Config>() -> Cast<T> {
+    frame_system::Pallet::<T>::set_block_number(One::one());
+    let (listing, stash, operator) = T::BenchmarkHelper::provider(0);
+    T::Currency::set_balance(&T::Catalogue::royalty_account(), RICH);
     Cast {
-        user,
+        user: user::<T>(0),
         listing,
         stash,
         operator,
@@ -70,8 +69,12 @@ fn nth_cast<T: Config>(index: u32) -> Cast<T> {
 }
 
 fn opened<T: Config>(cast: &Cast<T>) -> Result<ChannelId, BenchmarkError> {
+    opened_by(cast, cast.user.clone())
+}
+
+fn opened_by<T: Config>(cast: &Cast<T>, user: T::AccountId) -> Result<ChannelId, BenchmarkError> {
     let number = NextChannel::<T>::get();
-    let (user, stash) = (cast.user.clone(), cast.stash.clone());
+    let stash = cast.stash.clone();
     let key = T::BenchmarkHelper::voucher_key();
     Pallet::<T>::do_open(user, stash, cast.listing, key, DEPOSIT)?;
     Ok(assay_primitives::channel_id(
@@ -93,6 +96,11 @@ fn voucher<T: Config>(channel: ChannelId) -> SignedVoucher {
         cumulative,
         signature: T::BenchmarkHelper::sign(&voucher.signing_payload()),
     }
+}
+
+fn settled<T: Config>(id: ChannelId) -> Result<(), BenchmarkError> {
+    let voucher = voucher::<T>(id);
+    Ok(Pallet::<T>::do_settle(voucher, voucher.cumulative)?)
 }
 
 fn channel<T: Config>(id: ChannelId) -> ChannelRecordOf<T> {
@@ -156,11 +164,12 @@ mod benchmarks {
         Ok(())
     }
 
-    /// No two channels have user, provider or listing in common.
+    /// No two channels have a user in common.
     #[benchmark]
     fn settle_many(n: Linear<1, MAX_VOUCHERS>) -> Result<(), BenchmarkError> {
+        let cast = cast::<T>();
         let ids = (0..n)
-            .map(|index| opened(&nth_cast::<T>(index)))
+            .map(|index| opened_by(&cast, user::<T>(index)))
             .collect::<Result<Vec<_>, _>>()?;
         let sender = account("sender", 0, 0);
         let vouchers: Vec<_> = ids
@@ -208,10 +217,12 @@ mod benchmarks {
         Ok(())
     }
 
+    /// The channel's dues are paid.
     #[benchmark]
     fn finalize() -> Result<(), BenchmarkError> {
         let cast = cast::<T>();
         let id = opened(&cast)?;
+        settled::<T>(id)?;
         Pallet::<T>::do_request_close(cast.user.clone(), id)?;
         go_to_step::<T>(id);
 
@@ -237,6 +248,20 @@ mod benchmarks {
 
         result?;
         assert!(!Channels::<T>::contains_key(id));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn pay_dues() -> Result<(), BenchmarkError> {
+        let cast = cast::<T>();
+        let id = opened(&cast)?;
+        settled::<T>(id)?;
+        assert!(channel::<T>(id).dues.treasury > 0 && channel::<T>(id).dues.royalty > 0);
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(cast.user.clone()), id);
+
+        assert_eq!(channel::<T>(id).dues.total(), 0);
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! One function per call.
 
 use assay_primitives::{
-    channel_id, Balance, ChannelId, ListingId, Market, ModelCatalogue, SignedVoucher, VoucherKey,
+    channel_id, Balance, ChannelId, Dues, ListingId, Market, ModelCatalogue, SignedVoucher,
+    VoucherKey,
 };
 use frame_support::{
     pallet_prelude::*,
@@ -12,8 +13,8 @@ use sp_core::H256;
 use sp_runtime::traits::{Saturating, Zero};
 
 use crate::{
-    ChannelRecord, ChannelRecordOf, ChannelState, Channels, Config, Error, Event, HoldReason,
-    NextChannel, Pallet, Params, ProviderChannels, UserChannels,
+    settle::Payee, ChannelRecord, ChannelRecordOf, ChannelState, Channels, Config, Error, Event,
+    HoldReason, NextChannel, Pallet, Params, ProviderChannels, UserChannels,
 };
 
 impl<T: Config> Pallet<T> {
@@ -52,9 +53,11 @@ impl<T: Config> Pallet<T> {
             provider: provider.clone(),
             epoch: terms.epoch,
             listing,
+            royalty: model.royalty,
             voucher_key,
             deposit,
             settled: 0,
+            dues: Dues::default(),
             refunded: 0,
             disputes: 0,
             opened_at: Self::now(),
@@ -104,23 +107,27 @@ impl<T: Config> Pallet<T> {
         let channel = Channels::<T>::get(voucher.channel).ok_or(Error::<T>::UnknownChannel)?;
         ensure!(!channel.is_closed(), Error::<T>::ChannelClosed);
         ensure!(amount > channel.settled, Error::<T>::NothingToSettle);
-        let settled = Self::pay(channel, voucher, amount)?;
-        Channels::<T>::insert(voucher.channel, settled);
-        Ok(())
+        let mut payee = Payee::<T>::of(&channel)?;
+        payee.settle(channel, &voucher, amount)?;
+        payee.close_books()
     }
 
     pub(crate) fn do_settle_many(
         vouchers: impl IntoIterator<Item = (SignedVoucher, Balance)>,
     ) -> DispatchResult {
+        let mut payee = None;
         for (voucher, amount) in vouchers {
             let open = Channels::<T>::get(voucher.channel).filter(|channel| !channel.is_closed());
             let Some(channel) = open.filter(|channel| amount > channel.settled) else {
                 continue;
             };
-            let settled = Self::pay(channel, voucher, amount)?;
-            Channels::<T>::insert(voucher.channel, settled);
+            let payee = match &mut payee {
+                Some(payee) => payee,
+                None => payee.insert(Payee::<T>::of(&channel)?),
+            };
+            payee.settle(channel, &voucher, amount)?;
         }
-        Ok(())
+        payee.map_or(Ok(()), Payee::close_books)
     }
 
     pub(crate) fn do_close(
@@ -136,7 +143,9 @@ impl<T: Config> Pallet<T> {
         if let Some((voucher, amount)) = last {
             ensure!(voucher.channel == id, Error::<T>::WrongChannel);
             if amount > channel.settled {
-                channel = Self::pay(channel, voucher, amount)?;
+                let mut payee = Payee::<T>::of(&channel)?;
+                channel = payee.settle(channel, &voucher, amount)?;
+                payee.close_books()?;
             }
         }
         Self::unfile(id, &channel);
@@ -166,6 +175,14 @@ impl<T: Config> Pallet<T> {
         let is_due = channel.due().is_some_and(|due| due <= Self::now());
         ensure!(is_due, Error::<T>::NotDue);
         Self::step(id, channel)
+    }
+
+    pub(crate) fn do_pay_dues(id: ChannelId) -> DispatchResult {
+        let mut channel = Channels::<T>::get(id).ok_or(Error::<T>::UnknownChannel)?;
+        ensure!(channel.dues.total() > 0, Error::<T>::NothingDue);
+        Self::clear_dues(id, &mut channel)?;
+        Channels::<T>::insert(id, channel);
+        Ok(())
     }
 
     /// A channel of this user that is not closed.

@@ -22,8 +22,12 @@ impl<T: crate::Config> crate::Pallet<T> {
                 channel.refunded <= channel.settled,
                 "channels 2: more was given back than was settled"
             );
+            ensure!(
+                channel.dues.total() <= channel.settled,
+                "channels 2: more is owed of what was settled than was settled"
+            );
             let sum = deposits.entry(channel.user.clone()).or_default();
-            *sum = sum.saturating_add(channel.rest());
+            *sum = sum.saturating_add(channel.on_hold());
             ensure!(
                 UserChannels::<T>::contains_key(&channel.user, id),
                 "channels 3: a channel that its user cannot find"

@@ -45,8 +45,8 @@ pub mod pallet {
     use super::*;
     use alloc::vec::Vec;
     use assay_primitives::{
-        Balance, ChannelId, Fees, ListingId, Market, ModelCatalogue, Settlement, SignedVoucher,
-        VoucherKey,
+        Balance, ChannelId, Dues, Fees, ListingId, Market, ModelCatalogue, Settlement,
+        SignedVoucher, VoucherKey,
     };
     use frame_support::{
         pallet_prelude::*,
@@ -175,7 +175,7 @@ pub mod pallet {
             /// All that was ever put in, in planck.
             deposit: Balance,
         },
-        /// A voucher was settled.
+        /// A voucher was settled. Royalty and protocol fee are owed, and paid later.
         Settled {
             /// Id.
             channel: ChannelId,
@@ -183,8 +183,15 @@ pub mod pallet {
             provider: T::AccountId,
             /// All that was ever settled, in planck.
             settled: Balance,
-            /// Where what was settled now went.
+            /// Whose what was settled now is.
             settlement: Settlement,
+        },
+        /// Royalty and protocol fee of what was settled were paid.
+        DuesPaid {
+            /// Id.
+            channel: ChannelId,
+            /// What was paid.
+            dues: Dues,
         },
         /// The user wants to close a channel.
         CloseRequested {
@@ -253,6 +260,10 @@ pub mod pallet {
         VoucherExceedsDeposit,
         /// As much, or more, has been settled already.
         NothingToSettle,
+        /// The vouchers are of channels to several providers: settle those of each by themselves.
+        OtherProvider,
+        /// Publisher and protocol have been paid all that they have of this channel.
+        NothingDue,
         /// The channel's next step is not due yet, or it has none.
         NotDue,
         /// The parameters contradict each other.
@@ -330,7 +341,7 @@ pub mod pallet {
             Self::do_settle(voucher, amount)
         }
 
-        /// Settle several vouchers, each up to its amount. One with nothing left to pay, because
+        /// Settle several vouchers of one provider's channels, each up to its amount. One with nothing left to pay, because
         /// as much was settled already or the channel is closed, is skipped: somebody was faster.
         /// Any other fault fails them all.
         #[pallet::call_index(3)]
@@ -384,6 +395,15 @@ pub mod pallet {
             Params::<T>::put(parameters);
             Self::deposit_event(Event::ParametersSet);
             Ok(())
+        }
+
+        /// Pay what publisher and protocol have of all that was settled from a channel so far. Anyone
+        /// may call it; a channel that closes does it by itself.
+        #[pallet::call_index(8)]
+        #[pallet::weight(T::WeightInfo::pay_dues())]
+        pub fn pay_dues(origin: OriginFor<T>, channel: ChannelId) -> DispatchResult {
+            ensure_signed(origin)?;
+            Self::do_pay_dues(channel)
         }
     }
 

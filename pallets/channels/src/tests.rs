@@ -1,4 +1,5 @@
 mod agenda;
+mod claims;
 mod closing;
 mod ledger;
 mod money;

@@ -1,9 +1,10 @@
-use assay_primitives::{Balance, ListingId, VoucherKey};
+use assay_primitives::{Balance, Dues, ListingId, VoucherKey};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::pallet_prelude::*;
 use frame_system::pallet_prelude::BlockNumberFor;
 use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
+use sp_runtime::Permill;
 
 use crate::Config;
 
@@ -74,14 +75,18 @@ pub struct ChannelRecord<AccountId, BlockNumber, Ticket> {
     pub provider: AccountId,
     /// The block at which the provider had registered: one that left and came back is another.
     pub epoch: BlockNumber,
-    /// What is served, and whose publisher has a share.
+    /// What is served.
     pub listing: ListingId,
+    /// The publisher's share of what is settled.
+    pub royalty: Permill,
     /// What vouchers and requests are signed with.
     pub voucher_key: VoucherKey,
     /// All that was ever put in, in planck.
     pub deposit: Balance,
     /// All that was ever settled, in planck.
     pub settled: Balance,
+    /// What publisher and protocol have of it and were not paid yet.
+    pub dues: Dues,
     /// Planck of the provider's stake that the user got back for wrong answers.
     pub refunded: Balance,
     /// Disputes over answers of this channel that are not over.
@@ -93,12 +98,13 @@ pub struct ChannelRecord<AccountId, BlockNumber, Ticket> {
 }
 
 impl<AccountId, BlockNumber, Ticket> ChannelRecord<AccountId, BlockNumber, Ticket> {
-    /// Planck that are still on hold for this channel.
-    pub fn rest(&self) -> Balance {
-        match self.state {
+    /// Planck that are still on hold for this channel: what it can still pay, and its dues.
+    pub fn on_hold(&self) -> Balance {
+        let rest = match self.state {
             ChannelState::Closed { .. } => 0,
             _ => self.deposit.saturating_sub(self.settled),
-        }
+        };
+        rest.saturating_add(self.dues.total())
     }
 
     pub fn is_closed(&self) -> bool {

@@ -12,6 +12,7 @@ pub trait WeightInfo {
     fn request_close() -> Weight;
     fn finalize() -> Weight;
     fn remove() -> Weight;
+    fn pay_dues() -> Weight;
     fn set_parameters() -> Weight;
 
     /// The heaviest step that a channel may take.
@@ -69,6 +70,11 @@ impl WeightInfo for () {
         Weight::from_parts(42_804_000, 3694)
             .saturating_add(ParityDbWeight::get().reads(3))
             .saturating_add(ParityDbWeight::get().writes(6))
+    }
+    fn pay_dues() -> Weight {
+        Weight::from_parts(160_000_000, 11402)
+            .saturating_add(ParityDbWeight::get().reads(9))
+            .saturating_add(ParityDbWeight::get().writes(7))
     }
     fn set_parameters() -> Weight {
         Weight::from_parts(3_516_000, 0).saturating_add(ParityDbWeight::get().writes(1))

@@ -1,7 +1,7 @@
 //! How an assignment, and how a job, comes to its end: every movement of money.
 
 use assay_primitives::{
-    Balance, Fees, JobId, ListingId, Market, ModelCatalogue, Outcome, Settlement,
+    Balance, Dues, Fees, JobId, ListingId, Market, ModelCatalogue, Outcome, Settlement,
 };
 use frame_support::{
     defensive,
@@ -13,7 +13,7 @@ use frame_support::{
         Consideration, Get,
     },
 };
-use sp_runtime::traits::Saturating;
+use sp_runtime::{traits::Saturating, Permill};
 
 use crate::{
     AssignmentRecordOf, Assignments, Config, DeliveryRecordOf, Event, HoldReason, JobRecordOf,
@@ -130,13 +130,7 @@ impl<T: Config> Pallet<T> {
         delivery: DeliveryRecordOf<T>,
     ) -> DispatchResult {
         let fee = core::mem::take(&mut job.escrow);
-        let settlement = <Self as Fees<_, _>>::pay(
-            HoldReason::Escrow.into(),
-            &job.user,
-            &assignment.provider,
-            &job.listing,
-            fee,
-        )?;
+        let settlement = Self::pay(&job.user, &assignment.provider, &job.listing, fee)?;
         T::Market::close(
             &assignment.provider,
             fee,
@@ -184,65 +178,92 @@ impl<T: Config> Pallet<T> {
             }
         }
     }
-}
 
-impl<T: Config> Fees<T::AccountId, T::RuntimeHoldReason> for Pallet<T> {
+    /// Divide `fee`, which `user` has in escrow, between the listing's publisher, the protocol and
+    /// the provider, whose part begins to mature.
     fn pay(
-        reason: T::RuntimeHoldReason,
         user: &T::AccountId,
         provider: &T::AccountId,
         listing: &ListingId,
         fee: Balance,
     ) -> Result<Settlement, DispatchError> {
-        let parameters = Params::<T>::get();
         let royalty = T::Catalogue::listing(listing)
             .map(|model| model.royalty)
             .unwrap_or_default();
-        let mut settlement = Settlement::divide(
+        let reason = HoldReason::Escrow.into();
+        let dues = Self::divide(royalty, fee).dues();
+        let paid = Self::pay_dues(&reason, user, listing, dues)?;
+        // The provider takes what nobody else does.
+        let earned = fee.saturating_sub(paid.total());
+        transfer::<T>(&reason, user, provider, earned)?;
+        if T::Market::mature(provider, earned).is_err() {
+            defensive!("earnings could not be put on hold");
+        }
+        Ok(Settlement {
+            fee,
+            provider: earned,
+            royalty: paid.royalty,
+            treasury: paid.treasury,
+            burned: paid.burned,
+        })
+    }
+}
+
+fn transfer<T: Config>(
+    reason: &T::RuntimeHoldReason,
+    user: &T::AccountId,
+    payee: &T::AccountId,
+    amount: Balance,
+) -> DispatchResult {
+    if amount > 0 {
+        T::Currency::transfer_on_hold(
+            reason,
+            user,
+            payee,
+            amount,
+            Precision::Exact,
+            Restriction::Free,
+            Fortitude::Force,
+        )?;
+    }
+    Ok(())
+}
+
+impl<T: Config> Fees<T::AccountId, T::RuntimeHoldReason> for Pallet<T> {
+    fn divide(royalty: Permill, fee: Balance) -> Settlement {
+        let parameters = Params::<T>::get();
+        Settlement::divide(
             fee,
             royalty,
             parameters.protocol_fee,
             parameters.burned_share,
-        );
-        let to = |payee: &T::AccountId, amount: Balance| match amount {
-            0 => Ok(()),
-            _ => T::Currency::transfer_on_hold(
-                &reason,
-                user,
-                payee,
-                amount,
-                Precision::Exact,
-                Restriction::Free,
-                Fortitude::Force,
-            )
-            .map(|_| ()),
-        };
+        )
+    }
 
-        // A share whose recipient cannot be paid goes to the provider, so that no recipient can
-        // make a settlement fail.
+    fn pay_dues(
+        reason: &T::RuntimeHoldReason,
+        user: &T::AccountId,
+        listing: &ListingId,
+        mut dues: Dues,
+    ) -> Result<Dues, DispatchError> {
         let royalty_paid = with_storage_layer(|| {
-            to(&T::Catalogue::royalty_account(), settlement.royalty)?;
-            T::Catalogue::credit_royalty(listing, settlement.royalty)
+            let account = T::Catalogue::royalty_account();
+            transfer::<T>(reason, user, &account, dues.royalty)?;
+            T::Catalogue::credit_royalty(listing, dues.royalty)
         });
         if royalty_paid.is_err() {
-            settlement.provider = settlement.provider.saturating_add(settlement.royalty);
-            settlement.royalty = 0;
+            dues.royalty = 0;
         }
-        if to(&T::Treasury::get(), settlement.treasury).is_err() {
-            settlement.provider = settlement.provider.saturating_add(settlement.treasury);
-            settlement.treasury = 0;
+        if transfer::<T>(reason, user, &T::Treasury::get(), dues.treasury).is_err() {
+            dues.treasury = 0;
         }
         T::Currency::burn_held(
-            &reason,
+            reason,
             user,
-            settlement.burned,
+            dues.burned,
             Precision::Exact,
             Fortitude::Force,
         )?;
-        to(provider, settlement.provider)?;
-        if T::Market::mature(provider, settlement.provider).is_err() {
-            defensive!("earnings could not be put on hold");
-        }
-        Ok(settlement)
+        Ok(dues)
     }
 }

@@ -31,7 +31,8 @@ fn a_provider_has_the_window_to_settle_and_then_the_user_is_refunded() {
         run_to(8);
         assert_ok!(settle(id, 4_000));
         run_to(13);
-        assert_eq!(in_channels(UMA), DEPOSIT - 4_000);
+        // Seven of a hundred are owed to publisher and protocol.
+        assert_eq!(in_channels(UMA), DEPOSIT - 3_720);
         run_to(14);
         assert_eq!(channel(id).state, ChannelState::Closed { remove_at: 33 });
         assert_eq!(in_channels(UMA), 0);

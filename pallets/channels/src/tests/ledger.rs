@@ -2,7 +2,7 @@
 //! the pallets keep their books.
 
 use crate::{mock::*, ChannelRecordOf, HoldReason};
-use assay_primitives::{Balance, ChannelId};
+use assay_primitives::{Balance, ChannelId, Dues};
 use codec::MaxEncodedLen;
 use std::collections::BTreeMap;
 
@@ -24,6 +24,10 @@ pub struct Channel {
     pub stash: u64,
     pub put_in: Balance,
     pub paid: Balance,
+    pub dues: Dues,
+    /// What the user got back of it from the provider's stake.
+    pub refunded: Balance,
+    pub disputes: u32,
     pub stage: Stage,
 }
 
@@ -35,13 +39,14 @@ impl Channel {
     fn in_it(&self) -> Balance {
         match self.over() {
             true => 0,
-            false => self.put_in - self.paid,
+            false => self.put_in - self.paid + self.dues.total(),
         }
     }
 
     fn due(&self) -> Option<u64> {
         match self.stage {
             Stage::Open => None,
+            Stage::Closed(_) if self.disputes > 0 => None,
             Stage::Closing(at) | Stage::Closed(at) => Some(at),
         }
     }
@@ -129,6 +134,9 @@ impl Ledger {
             stash,
             put_in: amount,
             paid: 0,
+            dues: Dues::default(),
+            refunded: 0,
+            disputes: 0,
             stage: Stage::Open,
         });
         true
@@ -171,6 +179,17 @@ impl Ledger {
         Some(good)
     }
 
+    /// Whether all of these that would pay anything pay one provider.
+    fn of_one_provider(&self, claims: &[Claim]) -> bool {
+        let mut ledger = self.clone();
+        let mut stashes = claims.iter().filter_map(|claim| {
+            ledger.claim(*claim)?;
+            Some(self.channels[claim.channel].stash)
+        });
+        let first = stashes.next();
+        stashes.all(|stash| Some(stash) == first)
+    }
+
     fn pay(&mut self, at: usize, amount: Balance) {
         let channel = &mut self.channels[at];
         let (fee, stash) = (amount - channel.paid, channel.stash);
@@ -178,18 +197,59 @@ impl Ledger {
         let royalty = fee * 2 / 100;
         let protocol = fee * 5 / 100;
         let burned = protocol / 2;
-        let treasury = protocol - burned;
-        let mut earned = fee - royalty - protocol;
-        if self.free[&TREASURY] + treasury < EXISTENTIAL_DEPOSIT {
-            earned += treasury;
-        } else {
-            self.credit(TREASURY, treasury);
-        }
-        self.pot += royalty;
-        self.issuance -= burned;
+        channel.dues.royalty += royalty;
+        channel.dues.treasury += protocol - burned;
+        channel.dues.burned += burned;
+        let earned = fee - royalty - protocol;
         let due = self.matured_at();
         let entries = self.maturing.get_mut(&stash).unwrap();
         entries.push((due, earned, fee));
+    }
+
+    /// What the treasury cannot be paid stays in the channel.
+    fn pay_dues(&mut self, at: usize) {
+        let dues = std::mem::take(&mut self.channels[at].dues);
+        self.pot += dues.royalty;
+        self.issuance -= dues.burned;
+        if self.free[&TREASURY] + dues.treasury < EXISTENTIAL_DEPOSIT {
+            self.channels[at].dues.treasury = dues.treasury;
+        } else {
+            self.credit(TREASURY, dues.treasury);
+        }
+    }
+
+    pub fn pay_dues_of(&mut self, at: usize) -> bool {
+        let owed = self.kept(at).is_some_and(|c| c.dues.total() > 0);
+        if owed {
+            self.pay_dues(at);
+        }
+        owed
+    }
+
+    pub fn freeze(&mut self, at: usize) -> bool {
+        let kept = self.kept(at).is_some();
+        if kept {
+            self.channels[at].disputes += 1;
+        }
+        kept
+    }
+
+    /// The end of a dispute, which gave back up to this much; whether there was one, and how much.
+    pub fn thaw(&mut self, at: usize, wanted: Balance) -> Option<Balance> {
+        self.kept(at).filter(|c| c.disputes > 0)?;
+        let removal = self.removal();
+        let channel = &mut self.channels[at];
+        let refund = wanted.min(channel.paid - channel.refunded);
+        channel.refunded += refund;
+        channel.disputes -= 1;
+        if let (Stage::Closed(remove_at), 0) = (&mut channel.stage, channel.disputes) {
+            *remove_at = removal.max(*remove_at);
+        }
+        Some(refund)
+    }
+
+    fn removal(&self) -> u64 {
+        (self.now + 20).max(self.matured_at())
     }
 
     /// The maturing time, and the rest of an eighth of it.
@@ -204,7 +264,8 @@ impl Ledger {
 
     pub fn settle_many(&mut self, claims: &[Claim]) -> bool {
         let before = self.clone();
-        let good = claims.iter().all(|claim| self.claim(*claim) != Some(false));
+        let good = self.of_one_provider(claims)
+            && claims.iter().all(|claim| self.claim(*claim) != Some(false));
         if !good {
             *self = before;
         }
@@ -224,9 +285,11 @@ impl Ledger {
     }
 
     fn refund(&mut self, at: usize) {
-        let remove_at = (self.now + 20).max(self.matured_at());
+        self.pay_dues(at);
+        let remove_at = self.removal();
         let channel = &mut self.channels[at];
         let (user, amount) = (channel.user, channel.in_it());
+        channel.dues = Dues::default();
         channel.stage = Stage::Closed(remove_at);
         self.credit(user, amount);
     }
@@ -269,7 +332,12 @@ impl Ledger {
             entries.retain(|(due, ..)| *due > now);
             self.credit(stash, due);
         }
-        for at in 0..self.channels.len() {
+        // In the chain's order: what the treasury can be paid depends on what it has.
+        let mut due: Vec<_> = (0..self.channels.len())
+            .filter_map(|at| Some((self.kept(at)?.due()?, self.channels[at].id, at)))
+            .collect();
+        due.sort();
+        for (.., at) in due {
             self.finalize(at);
         }
         self.now += 1;
@@ -296,9 +364,13 @@ impl Ledger {
             let fees: Balance = entries.iter().map(|(.., fee)| fee).sum();
             assert_eq!(provider(stash).channel_exposure, fees);
         }
-        for (at, expected) in self.channels.iter().enumerate() {
-            let paid = Channels::channel(expected.id).map(|channel| channel.settled);
-            assert_eq!(paid, self.kept(at).map(|channel| channel.paid));
+        for at in 0..self.channels.len() {
+            let told = |c: ChannelRecordOf<Test>| (c.settled, c.dues, c.refunded, c.disputes);
+            let expected = |c: &Channel| (c.paid, c.dues, c.refunded, c.disputes);
+            assert_eq!(
+                Channels::channel(self.channels[at].id).map(told),
+                self.kept(at).map(expected)
+            );
         }
         let royalties = held(pallet_models::HoldReason::Royalty, Models::account_id());
         assert_eq!(royalties, self.pot);

@@ -2,7 +2,7 @@
 
 use super::ledger::{Claim, Ledger, ACTORS, STASHES, USERS};
 use crate::{mock::*, NextChannel, MAX_VOUCHERS};
-use assay_primitives::{channel_id, Balance, ChannelId, SignedVoucher};
+use assay_primitives::{channel_id, Balance, ChannelId, Claims as _, SignedVoucher};
 use frame_support::{assert_ok, storage::with_storage_layer, traits::ConstU32, BoundedVec};
 use proptest::{prelude::*, sample::select};
 use sp_core::H256;
@@ -38,6 +38,17 @@ enum Step {
     SetOnline {
         stash: u64,
         online: bool,
+    },
+    PayDues {
+        channel: usize,
+    },
+    Freeze {
+        channel: usize,
+    },
+    /// The end of a dispute, of which the provider's stake pays the user up to this much.
+    Thaw {
+        channel: usize,
+        refund: Balance,
     },
     ClaimRoyalties,
     Wait {
@@ -87,6 +98,10 @@ fn step() -> impl Strategy<Value = Step> {
         3 => channel().prop_map(|channel| Step::Finalize { channel }),
         1 => (stash(), prop::bool::weighted(0.8))
             .prop_map(|(stash, online)| Step::SetOnline { stash, online }),
+        2 => channel().prop_map(|channel| Step::PayDues { channel }),
+        2 => channel().prop_map(|channel| Step::Freeze { channel }),
+        3 => (channel(), amount())
+            .prop_map(|(channel, refund)| Step::Thaw { channel, refund }),
         1 => Just(Step::ClaimRoyalties),
         8 => (1..13u64).prop_map(|blocks| Step::Wait { blocks }),
     ]
@@ -107,6 +122,13 @@ fn id_of(ledger: &Ledger, at: usize) -> ChannelId {
         .get(at)
         .map(|channel| channel.id)
         .unwrap_or(H256::zero())
+}
+
+fn answer_of(ledger: &Ledger, at: usize) -> assay_primitives::Claim {
+    assay_primitives::Claim::Channel {
+        id: id_of(ledger, at),
+        seq: 7,
+    }
 }
 
 fn signed(ledger: &Ledger, claim: Claim) -> SignedVoucher {
@@ -206,6 +228,29 @@ fn apply(ledger: &mut Ledger, step: &Step) {
         Step::SetOnline { stash, online } => {
             assert_ok!(Providers::set_online(by(stash), online));
             ledger.online.insert(stash, online);
+            return;
+        }
+        Step::PayDues { channel } => {
+            let channel = pick(ledger, channel);
+            let id = id_of(ledger, channel);
+            let pay = || Channels::pay_dues(by(SAM), id);
+            (call(pay), ledger.pay_dues_of(channel))
+        }
+        Step::Freeze { channel } => {
+            let channel = pick(ledger, channel);
+            let answer = answer_of(ledger, channel);
+            (call(|| Channels::freeze(&answer)), ledger.freeze(channel))
+        }
+        Step::Thaw { channel, refund } => {
+            let channel = pick(ledger, channel);
+            let answer = answer_of(ledger, channel);
+            let refundable = Channels::facts(&answer).map(|facts| facts.refundable);
+            if let Some(refund) = ledger.thaw(channel, refund) {
+                assert!(Some(refund) <= refundable);
+                assert_ok!(Channels::void(&answer, refund), 0);
+                Channels::note_refund(&answer, refund);
+                Channels::thaw(&answer);
+            }
             return;
         }
         Step::ClaimRoyalties => {

@@ -144,7 +144,7 @@ fn one_user_may_have_several_channels_to_one_provider() {
 }
 
 #[test]
-fn a_listing_is_not_dropped_while_a_channel_pays_for_it() {
+fn a_listing_is_not_dropped_while_a_channel_names_it() {
     TestExt::new().execute_with(|| {
         let by = RuntimeOrigin::signed;
         let id = opened();
@@ -152,13 +152,17 @@ fn a_listing_is_not_dropped_while_a_channel_pays_for_it() {
             assert_ok!(Providers::remove_offer(by(stash), listing()));
         }
         assert_ok!(Models::retire(by(PAULA), listing()));
-        assert_noop!(
-            Models::drop_retired(by(PAULA), listing()),
-            pallet_models::Error::<Test>::ListingInUse
-        );
+        let in_use = || {
+            let drop = Models::drop_retired(by(PAULA), listing());
+            assert_noop!(drop, pallet_models::Error::<Test>::ListingInUse);
+        };
+        in_use();
         assert_ok!(settle(id, 10_000));
         assert_ok!(Channels::close(by(PETRA), id, None));
         assert_ok!(Models::claim_royalties(by(PAULA), listing()));
+        // What a closed channel paid can be disputed, and the model judges.
+        in_use();
+        run_to(30);
         assert_ok!(Models::drop_retired(by(PAULA), listing()));
         // For the check of the books.
         list_model();

@@ -1,5 +1,5 @@
 use crate::{mock::*, Channels as Records, Error, Event};
-use assay_primitives::{Balance, ChannelId, Settlement, SignedVoucher, Voucher, PPM_ONE};
+use assay_primitives::{Balance, ChannelId, Dues, Settlement, SignedVoucher, Voucher, PPM_ONE};
 use frame_support::{assert_noop, assert_ok, traits::ConstU32, BoundedVec};
 use sp_core::H256;
 use sp_runtime::DispatchResult;
@@ -35,7 +35,7 @@ fn what_is_owed_is_settled_and_not_what_the_voucher_allows() {
             treasury: 251,
             burned: 250,
         };
-        System::assert_last_event(
+        System::assert_has_event(
             Event::Settled {
                 channel: id,
                 provider: PETRA,
@@ -45,11 +45,12 @@ fn what_is_owed_is_settled_and_not_what_the_voucher_allows() {
             .into(),
         );
         assert_eq!(channel(id).settled, 10_030);
-        assert_eq!((free(UMA), in_channels(UMA)), (uma, DEPOSIT - 10_030));
+        assert_eq!(channel(id).dues, settlement.dues());
+        // The dues are owed, and stay where they are.
+        assert_eq!((free(UMA), in_channels(UMA)), (uma, DEPOSIT - 9_329));
         assert_eq!((free(PETRA), maturing(PETRA)), (petra, 9_329));
-        assert_eq!(free(TREASURY), EXISTENTIAL_DEPOSIT + 251);
-        assert_eq!(pot(), 200);
-        assert_eq!(Balances::total_issuance(), issued - 250);
+        assert_eq!((free(TREASURY), pot()), (EXISTENTIAL_DEPOSIT, 0));
+        assert_eq!(Balances::total_issuance(), issued);
 
         // The same voucher pays what was used later, and only that.
         assert_ok!(settle_by(PETRA, voucher(id, 60_000), 12_030));
@@ -59,6 +60,10 @@ fn what_is_owed_is_settled_and_not_what_the_voucher_allows() {
         );
         assert_ok!(Channels::close(RuntimeOrigin::signed(PETRA), id, None));
         assert_eq!((free(UMA), in_channels(UMA)), (uma + DEPOSIT - 12_030, 0));
+        assert_eq!(free(TREASURY), EXISTENTIAL_DEPOSIT + 251 + 50);
+        assert_eq!(pot(), 200 + 40);
+        assert_eq!(Balances::total_issuance(), issued - 250 - 50);
+        assert_eq!(channel(id).dues, Dues::default());
     });
 }
 
@@ -90,7 +95,7 @@ fn a_voucher_pays_once() {
         assert_noop!(settle_by(PETRA, lower, 499), Error::<Test>::NothingToSettle);
         assert_noop!(settle_by(PETRA, first, 0), Error::<Test>::NothingToSettle);
         assert_ok!(settle_by(PETRA, voucher(id, 501), 501));
-        assert_eq!(in_channels(UMA), DEPOSIT - 501);
+        assert_eq!(in_channels(UMA), DEPOSIT - 501 + channel(id).dues.total());
     });
 }
 
@@ -123,7 +128,7 @@ fn a_voucher_over_more_than_the_deposit_pays_nothing() {
             assert_noop!(taken, Error::<Test>::VoucherExceedsDeposit);
         }
         assert_ok!(settle(id, DEPOSIT));
-        assert_eq!(in_channels(UMA), DEPOSIT);
+        assert_eq!(in_channels(UMA), DEPOSIT + channel(id).dues.total());
     });
 }
 
@@ -217,8 +222,8 @@ fn a_provider_that_left_and_came_back_is_another() {
 #[test]
 fn many_are_settled_at_once() {
     TestExt::new().execute_with(|| {
-        let ids: Vec<ChannelId> = [(UMA, PETRA), (URS, PETRA), (UMA, PIUS)]
-            .map(|(user, provider)| open(user, provider, DEPOSIT))
+        let ids: Vec<ChannelId> = [UMA, URS, UMA]
+            .map(|user| open(user, PETRA, DEPOSIT))
             .to_vec();
         // Two vouchers of one channel are worth the later.
         let vouchers = vec![
@@ -230,10 +235,86 @@ fn many_are_settled_at_once() {
         assert_ok!(settle_many(vouchers));
         let settled: Vec<_> = ids.iter().map(|id| channel(*id).settled).collect();
         assert_eq!(settled, [800, 400, 500]);
+        // Each is divided by itself, and seven of a hundred are owed to others than the provider.
         assert_eq!(
             (in_channels(UMA), in_channels(URS)),
-            (2 * DEPOSIT - 1_300, DEPOSIT - 400)
+            (2 * DEPOSIT - 1_209, DEPOSIT - 372)
         );
+        let record = provider(PETRA);
+        assert_eq!((record.channel_exposure, maturing(PETRA)), (1_700, 1_581));
+        assert_eq!(record.record.earned, 1_581);
+    });
+}
+
+#[test]
+fn many_are_settled_for_one_provider_at_a_time() {
+    TestExt::new().execute_with(|| {
+        let [first, second] = [PETRA, PIUS].map(|provider| open(UMA, provider, DEPOSIT));
+        let vouchers = [first, second].map(|id| (voucher(id, 500), 500));
+        assert_noop!(settle_many(vouchers.to_vec()), Error::<Test>::OtherProvider);
+        // One that would pay nothing is skipped, whoever's it is.
+        assert_ok!(settle(second, 500));
+        assert_ok!(settle_many(vouchers.to_vec()));
+        assert_eq!(
+            (channel(first).settled, channel(second).settled),
+            (500, 500)
+        );
+    });
+}
+
+#[test]
+fn many_settled_at_once_are_worth_as_much_as_one_by_one() {
+    let amounts = [1, 19, 20, 99, 333, 5_050, 77_777];
+    let story = |at_once: bool| {
+        TestExt::new().execute_with(|| {
+            let vouchers = amounts.map(|amount| {
+                let id = opened();
+                (voucher(id, amount), amount)
+            });
+            if at_once {
+                assert_ok!(settle_many(vouchers.to_vec()));
+            } else {
+                for (voucher, amount) in vouchers {
+                    assert_ok!(settle_by(SAM, voucher, amount));
+                }
+            }
+            let dues = vouchers.map(|(voucher, _)| channel(voucher.channel).dues);
+            (
+                maturing(PETRA),
+                provider(PETRA).channel_exposure,
+                in_channels(UMA),
+                dues,
+            )
+        })
+    };
+    assert_eq!(story(true), story(false));
+}
+
+#[test]
+fn anyone_has_the_dues_of_an_open_channel_paid() {
+    TestExt::new().execute_with(|| {
+        let id = opened();
+        let pay = |id| Channels::pay_dues(RuntimeOrigin::signed(SAM), id);
+        assert_noop!(pay(id), Error::<Test>::NothingDue);
+        assert_noop!(pay(H256::zero()), Error::<Test>::UnknownChannel);
+        assert_ok!(settle(id, 1_000));
+        let issued = Balances::total_issuance();
+        assert_ok!(pay(id));
+        let dues = Dues {
+            royalty: 20,
+            treasury: 25,
+            burned: 25,
+        };
+        System::assert_last_event(Event::DuesPaid { channel: id, dues }.into());
+        assert_eq!((pot(), free(TREASURY)), (20, EXISTENTIAL_DEPOSIT + 25));
+        assert_eq!(Balances::total_issuance(), issued - 25);
+        assert_eq!(in_channels(UMA), DEPOSIT - 1_000);
+        assert_noop!(pay(id), Error::<Test>::NothingDue);
+        // What is settled later is owed anew.
+        assert_ok!(settle(id, 2_000));
+        request_close(id);
+        assert_ok!(pay(id));
+        assert_eq!((pot(), channel(id).dues), (40, Dues::default()));
     });
 }
 
@@ -339,12 +420,35 @@ fn what_a_channel_pays_counts_in_the_record() {
 }
 
 #[test]
-fn a_share_that_cannot_be_paid_goes_to_the_provider() {
+fn a_share_that_cannot_be_paid_is_owed_while_the_channel_is_open() {
     TestExt::new().endow(TREASURY, 0).execute_with(|| {
         let id = opened();
+        let pay = || Channels::pay_dues(RuntimeOrigin::signed(SAM), id);
         // The treasury's 25 would not keep its account alive.
         assert_ok!(settle(id, 1_000));
-        assert_eq!((free(TREASURY), maturing(PETRA)), (0, 955));
+        assert_ok!(pay());
+        assert_eq!((free(TREASURY), channel(id).dues.treasury), (0, 25));
+        assert_eq!((pot(), maturing(PETRA)), (20, 930));
+        // Two such shares would not either, and five do.
+        assert_ok!(settle(id, 2_000));
+        assert_ok!(pay());
+        assert_eq!((free(TREASURY), channel(id).dues.treasury), (0, 50));
+        assert_ok!(settle(id, 5_000));
+        assert_ok!(pay());
+        assert_eq!((free(TREASURY), channel(id).dues.treasury), (125, 0));
+    });
+}
+
+#[test]
+fn a_share_that_cannot_be_paid_at_the_end_is_the_users() {
+    TestExt::new().endow(TREASURY, 0).execute_with(|| {
+        let before = free(UMA);
+        let id = opened();
+        assert_ok!(settle(id, 1_000));
+        assert_ok!(Channels::close(RuntimeOrigin::signed(PETRA), id, None));
+        assert_eq!((free(TREASURY), channel(id).dues), (0, Dues::default()));
+        run_to(60);
+        assert_eq!(free(UMA), before - 975);
     });
 }
 
@@ -354,10 +458,7 @@ fn a_provider_may_be_its_own_user() {
         let before = free(PETRA);
         let id = open(PETRA, PETRA, DEPOSIT);
         assert_ok!(settle(id, 1_000));
-        assert_eq!(
-            (maturing(PETRA), in_channels(PETRA)),
-            (930, DEPOSIT - 1_000)
-        );
+        assert_eq!((maturing(PETRA), in_channels(PETRA)), (930, DEPOSIT - 930));
         assert_ok!(Channels::close(RuntimeOrigin::signed(PETRA), id, None));
         run_to(60);
         // It has paid the royalty and the protocol fee.
@@ -399,6 +500,8 @@ fn the_books_would_tell() {
             &|| mutate(|channel| channel.settled = DEPOSIT + 1),
             "channels 2",
         );
+        told(&|| mutate(|channel| channel.refunded = 1), "channels 2");
+        told(&|| mutate(|channel| channel.dues.royalty = 1), "channels 2");
         told(
             &|| crate::UserChannels::<Test>::remove(UMA, id),
             "channels 3",

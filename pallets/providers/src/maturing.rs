@@ -127,7 +127,8 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn resume_maturing(stash: &T::AccountId, provider: &ProviderRecordOf<T>) {
         let now = Self::clock();
         if provider.earnings.iter().any(|entry| entry.due <= now) {
-            Due::<T>::insert(now.saturating_add(One::one()), stash, ());
+            // In a block whose releases are done, the next one looks.
+            Due::<T>::insert(MaturingCursor::<T>::get().max(now), stash, ());
         }
     }
 

@@ -3,8 +3,8 @@ use crate::{
     HoldReason, OfferRecordOf, OperatorHistoryOf, Parameters, ProviderInfo, ProviderRecordOf,
 };
 use assay_primitives::{
-    Architecture, Assignment, Balance, DrawRequest, ListingId, Market, ModelParts, ModelSpec,
-    Outcome, Price, Profile, Stake,
+    Architecture, Assignment, Balance, Conviction, DrawRequest, ListingId, Market, ModelParts,
+    ModelSpec, Outcome, Price, Profile, Slashed, Stake,
 };
 use codec::MaxEncodedLen;
 use frame_support::{
@@ -77,8 +77,9 @@ parameter_types! {
         RuntimeHoldReason::Providers(HoldReason::ProviderDeposit);
     /// What is left of a block when its extrinsics are done.
     pub static IdleWeight: Weight = Weight::MAX;
-    /// Blocks in which the referee was paused.
+    /// Blocks in which the referee was paused, and whether it is.
     pub static StoodStill: u64 = 0;
+    pub static IsPaused: bool = false;
 }
 
 type Deposit<Reason> = HoldConsideration<
@@ -166,6 +167,7 @@ impl TestExt {
         let mut ext = Self::build();
         IdleWeight::set(Weight::MAX);
         StoodStill::set(0);
+        IsPaused::set(false);
         ext.execute_with(|| {
             run_to(1);
             list_model(3);
@@ -216,6 +218,9 @@ pub fn run_to(block: u64) {
         if now > 0 {
             AllPalletsWithSystem::on_idle(now, IdleWeight::get());
             AllPalletsWithSystem::on_finalize(now);
+        }
+        if IsPaused::get() {
+            StoodStill::mutate(|blocks| *blocks += 1);
         }
         System::initialize(&(now + 1), &H256::from_low_u64_be(now), &Default::default());
         AllPalletsWithSystem::on_initialize(now + 1);
@@ -361,6 +366,23 @@ pub fn freeze(stash: u64) {
 
 pub fn thaw(stash: u64) {
     <Providers as Stake<u64, u64>>::thaw(&stash);
+}
+
+/// A wrong answer for this fee, of which the user is to get `refund`, was proven.
+pub fn slash(stash: u64, fee: Balance, refund: Balance, challenger: u64) -> Slashed {
+    let conviction = Conviction {
+        fee,
+        user: UMA,
+        refund,
+        challenger,
+    };
+    <Providers as Stake<u64, u64>>::slash(&stash, &conviction).unwrap()
+}
+
+/// What a settlement of a channel does: pay the stash, then let it mature.
+pub fn earn_in_channel(stash: u64, fee: Balance, earned: Balance) {
+    Balances::mint_into(&stash, earned).unwrap();
+    <Providers as Market<u64, u64>>::answer_for(&stash, fee, earned, fee - earned).unwrap();
 }
 
 pub fn record(stash: u64) -> ProviderRecordOf<Test> {

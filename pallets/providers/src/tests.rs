@@ -1,7 +1,9 @@
 mod bond;
 mod draw;
 mod earnings;
+mod ledger;
 mod market;
 mod money;
 mod offers;
 mod registration;
+mod stake;

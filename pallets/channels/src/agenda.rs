@@ -5,7 +5,7 @@ use frame_support::{
     defensive, pallet_prelude::*, storage::with_storage_layer, traits::Get, weights::WeightMeter,
 };
 use frame_system::pallet_prelude::BlockNumberFor;
-use sp_runtime::traits::{One, Saturating};
+use sp_runtime::traits::{One, Saturating, Zero};
 
 use crate::{
     Agenda, AgendaCursor, ChannelRecordOf, ChannelState, Channels, Config, Error, Pallet,
@@ -81,12 +81,23 @@ impl<T: Config> Pallet<T> {
     }
 
     /// Take the next step of a channel, whose block has come.
-    pub(crate) fn step(id: ChannelId, channel: ChannelRecordOf<T>) -> DispatchResult {
+    pub(crate) fn step(id: ChannelId, mut channel: ChannelRecordOf<T>) -> DispatchResult {
         Self::unfile(id, &channel);
-        match channel.state {
+        match &mut channel.state {
             ChannelState::Open => Err(Error::<T>::NotDue.into()),
             ChannelState::Closing { .. } => Self::refund(id, channel),
-            ChannelState::Closed { .. } => Self::remove(id, channel),
+            ChannelState::Closed { remove_at } => {
+                // What could not be disputed during a pause can be for as long after it.
+                let stood_still = T::StoodStill::get();
+                let longer = stood_still.saturating_sub(channel.stood_still);
+                if longer.is_zero() {
+                    return Self::remove(id, channel);
+                }
+                *remove_at = Self::now().saturating_add(longer);
+                channel.stood_still = stood_still;
+                Self::file(id, channel);
+                Ok(())
+            }
         }
     }
 }

@@ -61,6 +61,7 @@ impl<T: Config> Pallet<T> {
             refunded: 0,
             disputes: 0,
             opened_at: Self::now(),
+            stood_still: Zero::zero(),
             state: ChannelState::Open,
             ticket,
         };

@@ -22,6 +22,7 @@ impl<T: Config> Pallet<T> {
         if let (ChannelState::Closed { remove_at }, 0) = (&mut channel.state, disputes) {
             // Other receipts of the channel can be disputed for as long as if it had closed now.
             *remove_at = Self::removal().max(*remove_at);
+            channel.stood_still = T::StoodStill::get();
         }
         Self::file(id, channel);
     }

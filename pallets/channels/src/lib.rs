@@ -77,6 +77,8 @@ pub mod pallet {
         type Market: Market<Self::AccountId, BlockNumberFor<Self>>;
         /// How what a channel pays is divided.
         type Fees: Fees<Self::AccountId, Self::RuntimeHoldReason>;
+        /// How many blocks of the chain's life a pause of the referee stopped all clocks for.
+        type StoodStill: Get<BlockNumberFor<Self>>;
         /// Who may set the parameters.
         type AdminOrigin: EnsureOrigin<Self::RuntimeOrigin>;
         /// The weight that the agenda may take at the end of a block, if there is room.

@@ -8,7 +8,7 @@ use frame_support::{
     derive_impl, parameter_types,
     traits::{
         fungible::{HoldConsideration, Inspect, InspectHold},
-        ConstU128, ConstU32, ConstU64, LinearStoragePrice, OnFinalize, OnIdle, OnInitialize,
+        ConstU128, ConstU32, LinearStoragePrice, OnFinalize, OnIdle, OnInitialize,
     },
     weights::{constants::RocksDbWeight, Weight},
     PalletId,
@@ -78,6 +78,8 @@ parameter_types! {
         RuntimeHoldReason::Channels(HoldReason::ChannelDeposit);
     pub const TreasuryAccount: u64 = TREASURY;
     pub const MaxJobsWeight: Weight = Weight::from_parts(1_000_000_000_000, u64::MAX);
+    /// Blocks in which the referee was paused.
+    pub static StoodStill: u64 = 0;
     /// How much the chain may do by itself for channels in a block.
     pub static MaxAgendaWeight: Weight = Weight::from_parts(1_000_000_000_000, u64::MAX);
 }
@@ -105,7 +107,7 @@ impl pallet_providers::Config for Test {
     type RuntimeHoldReason = RuntimeHoldReason;
     type Consideration = Deposit<ProviderDeposit>;
     type Catalogue = Models;
-    type StoodStill = ConstU64<0>;
+    type StoodStill = StoodStill;
     type AdminOrigin = EnsureRoot<u64>;
     type MaxEndpointLength = ConstU32<64>;
     type MaxUnbondingChunks = ConstU32<4>;
@@ -123,7 +125,7 @@ impl pallet_jobs::Config for Test {
     type Consideration = Deposit<JobDeposit>;
     type Catalogue = Models;
     type Market = Providers;
-    type StoodStill = ConstU64<0>;
+    type StoodStill = StoodStill;
     type ParentRandomness = ();
     type Signature = TestSignature;
     type Signer = UintAuthorityId;
@@ -144,6 +146,7 @@ impl crate::Config for Test {
     type Catalogue = Models;
     type Market = Providers;
     type Fees = Jobs;
+    type StoodStill = StoodStill;
     type AdminOrigin = EnsureRoot<u64>;
     type MaxAgendaWeight = MaxAgendaWeight;
     type WeightInfo = ();
@@ -231,6 +234,7 @@ impl TestExt {
     /// Run a story from block 1 on, then check that the books are in order.
     pub fn execute_with<R>(self, story: impl FnOnce() -> R) -> R {
         MaxAgendaWeight::set(Weight::from_parts(1_000_000_000_000, u64::MAX));
+        StoodStill::set(0);
         let providers = self.providers.clone();
         self.build().execute_with(|| {
             run_to(1);

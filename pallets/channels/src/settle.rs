@@ -8,7 +8,7 @@ use frame_support::{
     traits::{
         fungible::MutateHold,
         tokens::{Fortitude, Precision, Restriction},
-        Consideration,
+        Consideration, Get,
     },
 };
 use frame_system::pallet_prelude::BlockNumberFor;
@@ -130,6 +130,7 @@ impl<T: Config> Pallet<T> {
         )?;
         let remove_at = Self::removal();
         channel.dues = Dues::default();
+        channel.stood_still = T::StoodStill::get();
         channel.state = ChannelState::Closed { remove_at };
         let user = channel.user.clone();
         Self::file(id, channel);

@@ -92,6 +92,8 @@ pub struct ChannelRecord<AccountId, BlockNumber, Ticket> {
     /// Disputes over answers of this channel that are not over.
     pub disputes: u32,
     pub opened_at: BlockNumber,
+    /// Blocks in which all clocks had stood still when it was decided how long to keep the record.
+    pub stood_still: BlockNumber,
     pub state: ChannelState<BlockNumber>,
     /// The deposit for this record.
     pub ticket: Ticket,

@@ -108,6 +108,7 @@ impl pallet_channels::Config for Runtime {
     type Catalogue = Models;
     type Market = Providers;
     type Fees = Jobs;
+    type StoodStill = ConstU32<0>;
     type AdminOrigin = EnsureRoot<AccountId>;
     type MaxAgendaWeight = MaxAgendaWeight;
     type WeightInfo = ();

@@ -182,3 +182,43 @@ fn a_short_dispute_does_not_shorten_the_time_that_a_channel_is_kept() {
         assert!(is_kept(id));
     });
 }
+
+#[test]
+fn a_pause_of_the_referee_keeps_closed_channels_for_as_long() {
+    TestExt::new().execute_with(|| {
+        let id = opened();
+        assert_ok!(settle(id, 1_000));
+        StoodStill::set(3);
+        close(id);
+        assert_eq!(channel(id).state, ChannelState::Closed { remove_at: 21 });
+        run_to(15);
+        StoodStill::set(10);
+        run_to(22);
+        // Seven blocks of the twenty were none.
+        assert_eq!(channel(id).state, ChannelState::Closed { remove_at: 28 });
+        check_books();
+        StoodStill::set(12);
+        run_to(29);
+        assert_eq!(channel(id).state, ChannelState::Closed { remove_at: 30 });
+        run_to(30);
+        assert!(is_kept(id));
+        run_to(31);
+        assert!(!is_kept(id));
+    });
+}
+
+#[test]
+fn a_pause_during_a_dispute_is_not_counted_again_after_it() {
+    TestExt::new().execute_with(|| {
+        let id = opened();
+        close(id);
+        dispute(id);
+        run_to(30);
+        StoodStill::set(10);
+        run_to(40);
+        end_dispute(id);
+        assert_eq!(channel(id).state, ChannelState::Closed { remove_at: 60 });
+        run_to(61);
+        assert!(!is_kept(id));
+    });
+}

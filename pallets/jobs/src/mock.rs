@@ -3,8 +3,9 @@ use crate::{
     AssignmentRecordOf, HoldReason, JobRecordOf, JobState, Jobs as JobRecords, Parameters,
 };
 use assay_primitives::{
-    token_root, Anchor, Architecture, Balance, Finish, JobId, ListingId, ModelParts, ModelSpec,
-    Price, Profile, Receipt, Sampling, TokenId,
+    token_root, Anchor, Architecture, Balance, Claim, ClaimFacts, Claims, Conviction, Finish,
+    JobId, ListingId, ModelParts, ModelSpec, Price, Profile, Receipt, Request, Sampling, Stake,
+    TokenId,
 };
 use frame_support::{
     derive_impl, parameter_types,
@@ -89,8 +90,9 @@ parameter_types! {
     pub static MaxAgendaWeight: Weight = Weight::from_parts(1_000_000_000_000, u64::MAX);
     /// Whether block authors give randomness.
     pub static HasRandomness: bool = true;
-    /// Blocks in which the referee was paused.
+    /// Blocks in which the referee was paused, and whether it is.
     pub static StoodStill: u64 = 0;
+    pub static IsPaused: bool = false;
 }
 
 type Deposit<Reason> = HoldConsideration<
@@ -243,6 +245,7 @@ impl TestExt {
         MaxAgendaWeight::set(Weight::from_parts(1_000_000_000_000, u64::MAX));
         HasRandomness::set(true);
         StoodStill::set(0);
+        IsPaused::set(false);
         let providers = self.providers.clone();
         self.build().execute_with(|| {
             run_to(1);
@@ -348,6 +351,9 @@ pub fn run_to(block: u64) {
         if now > 0 {
             AllPalletsWithSystem::on_idle(now, Weight::MAX);
             AllPalletsWithSystem::on_finalize(now);
+        }
+        if IsPaused::get() {
+            StoodStill::mutate(|blocks| *blocks += 1);
         }
         System::initialize(&(now + 1), &hash_of(now), &Default::default());
         AllPalletsWithSystem::on_initialize(now + 1);
@@ -573,6 +579,58 @@ pub fn answer(id: JobId, length: usize) {
     Answer::to(id, stopped(length), Finish::Eos)
         .deliver(by)
         .unwrap();
+}
+
+type Facts = ClaimFacts<u64, u64>;
+
+/// What can be disputed of a job.
+pub fn facts(id: JobId) -> Option<Facts> {
+    <Jobs as Claims<u64, u64>>::facts(&Claim::Job(id))
+}
+
+/// The last block at which a dispute over a job may begin.
+pub fn window_end(id: JobId) -> u64 {
+    match facts(id).unwrap().request {
+        Request::Known { window_end, .. } => window_end,
+        request => panic!("job {id} has no window: {request:?}"),
+    }
+}
+
+/// A dispute over a job begins, and one ends.
+pub fn freeze(id: JobId) {
+    let provider = facts(id).unwrap().provider;
+    <Jobs as Claims<u64, u64>>::freeze(&Claim::Job(id)).unwrap();
+    <Providers as Stake<u64, u64>>::freeze(&provider).unwrap();
+}
+
+pub fn thaw(id: JobId) {
+    let provider = match job(id).state {
+        JobState::Delivered(assignment, _) | JobState::Slashed { assignment, .. } => {
+            assignment.provider
+        }
+        state => panic!("job {id} is not disputed: {state:?}"),
+    };
+    <Jobs as Claims<u64, u64>>::thaw(&Claim::Job(id));
+    <Providers as Stake<u64, u64>>::thaw(&provider);
+}
+
+/// The answer to a job is proven wrong, by Sam. Returns what the escrow gave back.
+pub fn convict(id: JobId) -> Balance {
+    let Facts {
+        user,
+        provider,
+        refundable,
+        ..
+    } = facts(id).unwrap();
+    let refund = <Jobs as Claims<u64, u64>>::void(&Claim::Job(id), refundable).unwrap();
+    let conviction = Conviction {
+        fee: refund,
+        user,
+        refund: refundable - refund,
+        challenger: SAM,
+    };
+    <Providers as Stake<u64, u64>>::slash(&provider, &conviction).unwrap();
+    refund
 }
 
 pub fn free(who: u64) -> Balance {

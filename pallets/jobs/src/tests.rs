@@ -1,6 +1,7 @@
 mod agenda;
 mod assignment;
 mod delivery;
+mod dispute;
 mod ledger;
 mod money;
 mod settlement;

@@ -272,8 +272,10 @@ fn the_admin_sets_parameters_that_let_every_job_reach_its_end() {
             Jobs::set_parameters(RuntimeOrigin::signed(SAM), parameters()),
             DispatchError::BadOrigin
         );
-        let broken: [fn(&mut Parameters<u64>); 6] = [
+        let broken: [fn(&mut Parameters<u64>); 7] = [
             |p| p.challenge_blocks = 0,
+            // Longer than earnings mature.
+            |p| p.challenge_blocks = 41,
             |p| p.retention_blocks = 0,
             |p| p.base_deadline_blocks = 0,
             |p| p.tokens_per_deadline_block = 0,
@@ -287,6 +289,7 @@ fn the_admin_sets_parameters_that_let_every_job_reach_its_end() {
         }
         let changed = Parameters {
             max_draws: 4,
+            challenge_blocks: 40,
             ..parameters()
         };
         assert_ok!(set(changed.clone()));

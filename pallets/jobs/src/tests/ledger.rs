@@ -27,8 +27,14 @@ pub enum Stage {
     Delivered {
         provider: u64,
         window_end: u64,
+        /// Blocks of the window that were left when the first dispute began.
+        left: u64,
     },
     Over {
+        removed_at: u64,
+    },
+    Slashed {
+        provider: u64,
         removed_at: u64,
     },
 }
@@ -47,6 +53,7 @@ pub struct Job {
     pub escrow: Balance,
     pub draws: u8,
     pub excluded: Vec<u64>,
+    pub disputes: u32,
     pub stage: Stage,
 }
 
@@ -72,7 +79,7 @@ impl Job {
             Stage::Waiting { draw_at } => draw_at,
             Stage::Assigned { deadline, .. } => deadline + 1,
             Stage::Delivered { window_end, .. } => window_end,
-            Stage::Over { removed_at } => removed_at,
+            Stage::Over { removed_at } | Stage::Slashed { removed_at, .. } => removed_at,
         }
     }
 
@@ -93,10 +100,33 @@ pub struct Provider {
     pub bond: Balance,
     pub unbonding: Vec<(u64, Balance)>,
     pub maturing: Vec<(u64, Balance)>,
+    pub disputes: u32,
+}
+
+impl Provider {
+    fn bonded(&self) -> Balance {
+        let unbonding = self.unbonding.iter().map(|(_, amount)| amount);
+        self.bond + unbonding.sum::<Balance>()
+    }
+
+    /// The active bond answers first, then what began to leave earliest.
+    fn take(&mut self, amount: Balance) -> Balance {
+        let mut left = amount;
+        let chunks = self.unbonding.iter_mut().map(|(_, amount)| amount);
+        for purse in std::iter::once(&mut self.bond).chain(chunks) {
+            let part = left.min(*purse);
+            *purse -= part;
+            left -= part;
+        }
+        self.unbonding.retain(|(_, amount)| *amount > 0);
+        amount - left
+    }
 }
 
 pub struct Ledger {
     pub now: u64,
+    /// Blocks in which the referee was paused.
+    stood_still: u64,
     pub free: BTreeMap<u64, Balance>,
     pub jobs: BTreeMap<u64, Job>,
     pub providers: BTreeMap<u64, Provider>,
@@ -108,7 +138,10 @@ pub struct Ledger {
 impl Ledger {
     /// The books at the beginning of a story.
     pub fn new() -> Self {
-        let accounts = USERS.into_iter().chain(STASHES).chain([PAULA, TREASURY]);
+        let accounts = USERS
+            .into_iter()
+            .chain(STASHES)
+            .chain([PAULA, SAM, TREASURY]);
         let provider = || Provider {
             online: true,
             price: PRICE,
@@ -116,9 +149,11 @@ impl Ledger {
             bond: BOND,
             unbonding: vec![],
             maturing: vec![],
+            disputes: 0,
         };
         Self {
             now: System::block_number(),
+            stood_still: 0,
             free: accounts.map(|who| (who, free(who))).collect(),
             jobs: BTreeMap::new(),
             providers: STASHES
@@ -231,14 +266,94 @@ impl Ledger {
         job.stage = Stage::Delivered {
             provider,
             window_end,
+            left: 0,
         };
         self.credit(user, rest);
     }
 
-    /// Go on by one block, which the chain has taken already.
-    pub fn advance(&mut self) {
+    /// A dispute over the job and against its provider begins.
+    pub fn freeze(&mut self, id: u64) {
+        let job = self.jobs.get_mut(&id).unwrap();
+        let Stage::Delivered {
+            provider,
+            window_end,
+            left,
+        } = &mut job.stage
+        else {
+            panic!("job {id} is not delivered");
+        };
+        if job.disputes == 0 {
+            *left = *window_end - self.now;
+        }
+        job.disputes += 1;
+        self.providers.get_mut(provider).unwrap().disputes += 1;
+    }
+
+    /// A dispute is over: at least as much of the window is left as when it began, and five blocks.
+    pub fn thaw(&mut self, id: u64) {
         let now = self.now;
+        let job = self.jobs.get_mut(&id).unwrap();
+        job.disputes -= 1;
+        let over = job.disputes == 0;
+        let stash = match &mut job.stage {
+            Stage::Delivered {
+                provider,
+                window_end,
+                left,
+            } => {
+                if over {
+                    *window_end = now + (*left).max(5);
+                }
+                *provider
+            }
+            Stage::Slashed {
+                provider,
+                removed_at,
+            } => {
+                if over {
+                    *removed_at = (*removed_at).max(now + 1);
+                }
+                *provider
+            }
+            stage => panic!("job {id} is not disputed: {stage:?}"),
+        };
+        self.providers.get_mut(&stash).unwrap().disputes -= 1;
+    }
+
+    /// The user has the escrow again, and the provider loses its slash and all that matures.
+    pub fn convict(&mut self, id: u64) -> Balance {
+        let removed_at = self.now + 20;
+        let job = self.jobs.get_mut(&id).unwrap();
+        let stash = job.answers().unwrap();
+        let (user, fee) = (job.user, std::mem::take(&mut job.escrow));
+        job.stage = Stage::Slashed {
+            provider: stash,
+            removed_at,
+        };
+        self.credit(user, fee);
+        let provider = self.providers.get_mut(&stash).unwrap();
+        let bonded = provider.bonded();
+        let taken = provider.take((60 * fee).max(bonded.div_ceil(10)));
+        let earnings = provider.maturing.drain(..).map(|(_, amount)| amount);
+        let sum = taken + earnings.sum::<Balance>();
+        provider.online = false;
+        self.credit(SAM, 4 * sum / 10);
+        self.issuance -= sum - 4 * sum / 10;
+        fee
+    }
+
+    /// The block that it would be without the pauses.
+    pub fn clock(&self) -> u64 {
+        self.now - self.stood_still
+    }
+
+    /// Go on by one block, which the chain has taken already.
+    pub fn advance(&mut self, paused: bool) {
+        let now = self.clock();
         for stash in STASHES {
+            if self.providers[&stash].disputes > 0 {
+                continue;
+            }
             let maturing = &mut self.providers.get_mut(&stash).unwrap().maturing;
             let due: Balance = maturing
                 .iter()
@@ -249,10 +364,18 @@ impl Ledger {
             self.credit(stash, due);
         }
         self.now += 1;
+        if paused {
+            self.stood_still += 1;
+            for job in self.jobs.values_mut().filter(|job| job.disputes == 0) {
+                if let Stage::Delivered { window_end, .. } = &mut job.stage {
+                    *window_end += 1;
+                }
+            }
+        }
         let mut due: Vec<u64> = self
             .jobs
             .iter()
-            .filter(|(_, job)| job.due() == self.now)
+            .filter(|(_, job)| job.disputes == 0 && job.due() == self.now)
             .map(|(id, _)| *id)
             .collect();
         // Jobs that are due together take their steps in the order of their keys.
@@ -263,7 +386,7 @@ impl Ledger {
                 Stage::Waiting { .. } => self.draw(id),
                 Stage::Assigned { provider, .. } => self.miss(id, provider),
                 Stage::Delivered { provider, .. } => self.settle(id, provider),
-                Stage::Over { .. } => {
+                Stage::Over { .. } | Stage::Slashed { .. } => {
                     self.credit(job.user, job.deposit());
                     self.jobs.remove(&id);
                 }
@@ -312,16 +435,7 @@ impl Ledger {
     fn miss(&mut self, id: u64, stash: u64) {
         let (user, worst_case) = (self.jobs[&id].user, self.jobs[&id].exposure);
         let provider = self.providers.get_mut(&stash).unwrap();
-        let mut left = (worst_case / 5).max(500).min(worst_case);
-        let mut taken = 0;
-        let chunks = provider.unbonding.iter_mut().map(|(_, amount)| amount);
-        for purse in std::iter::once(&mut provider.bond).chain(chunks) {
-            let part = left.min(*purse);
-            *purse -= part;
-            left -= part;
-            taken += part;
-        }
-        provider.unbonding.retain(|(_, amount)| *amount > 0);
+        let taken = provider.take((worst_case / 5).max(500).min(worst_case));
         let burned = taken / 2;
         self.issuance -= burned;
         self.credit(user, taken - burned);
@@ -345,7 +459,7 @@ impl Ledger {
         }
         self.pot += royalty;
         self.issuance -= burned;
-        let due = (self.now + 40).div_ceil(5) * 5;
+        let due = (self.clock() + 40).div_ceil(5) * 5;
         self.providers
             .get_mut(&stash)
             .unwrap()
@@ -378,8 +492,11 @@ impl Ledger {
             let sum = |entries: &[(u64, Balance)]| -> Balance {
                 entries.iter().map(|(_, amount)| amount).sum()
             };
-            let bonded = provider.bond + sum(&provider.unbonding);
-            assert_eq!(held(ProviderHold::Bond, *stash), bonded, "bond of {stash}");
+            assert_eq!(
+                held(ProviderHold::Bond, *stash),
+                provider.bonded(),
+                "bond of {stash}"
+            );
             let maturing = sum(&provider.maturing);
             assert_eq!(
                 held(ProviderHold::Maturing, *stash),

@@ -50,8 +50,18 @@ enum Step {
         stash: u64,
     },
     Claim,
+    Freeze {
+        job: usize,
+    },
+    Thaw {
+        job: usize,
+    },
+    Convict {
+        job: usize,
+    },
     Wait {
         blocks: u64,
+        paused: bool,
     },
 }
 
@@ -82,7 +92,11 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (stash(), amount()).prop_map(|(stash, amount)| Step::Unbond { stash, amount }),
         1 => stash().prop_map(|stash| Step::Withdraw { stash }),
         1 => Just(Step::Claim),
-        10 => (1..9u64).prop_map(|blocks| Step::Wait { blocks }),
+        4 => job().prop_map(|job| Step::Freeze { job }),
+        4 => job().prop_map(|job| Step::Thaw { job }),
+        1 => job().prop_map(|job| Step::Convict { job }),
+        10 => (1..9u64, prop::bool::weighted(0.2))
+            .prop_map(|(blocks, paused)| Step::Wait { blocks, paused }),
     ]
 }
 
@@ -115,6 +129,7 @@ fn apply(ledger: &mut Ledger, step: &Step) {
                 escrow: max_fee,
                 draws: 0,
                 excluded: vec![],
+                disputes: 0,
                 stage: Stage::Waiting {
                     draw_at: ledger.now + 2,
                 },
@@ -207,7 +222,7 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             }
         }
         Step::Unbond { stash, amount } => {
-            let (exposure, due) = (ledger.exposure(stash), ledger.now + 100);
+            let (exposure, due) = (ledger.exposure(stash), ledger.clock() + 100);
             let idle = ledger.open(stash).next().is_none();
             let provider = ledger.providers.get_mut(&stash).unwrap();
             let last = provider.unbonding.last().map(|(due, _)| *due);
@@ -231,10 +246,13 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             }
         }
         Step::Withdraw { stash } => {
-            let now = ledger.now;
-            let unbonding = &mut ledger.providers.get_mut(&stash).unwrap().unbonding;
-            let (due, left): (Vec<_>, Vec<_>) = unbonding.drain(..).partition(|(at, _)| *at <= now);
-            *unbonding = left;
+            let now = ledger.clock();
+            let provider = ledger.providers.get_mut(&stash).unwrap();
+            let disputed = provider.disputes > 0;
+            let (due, left): (Vec<_>, Vec<_>) = std::mem::take(&mut provider.unbonding)
+                .into_iter()
+                .partition(|(at, _)| *at <= now && !disputed);
+            provider.unbonding = left;
             let allowed = !due.is_empty();
             assert_eq!(
                 Providers::withdraw_unbonded(by(stash)).is_ok(),
@@ -248,12 +266,39 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             let allowed = ledger.claim();
             assert_eq!(Models::claim_royalties(by(SAM), listing()).is_ok(), allowed);
         }
-        Step::Wait { blocks } => {
+        Step::Freeze { job } => {
+            let Some((id, job)) = pick(ledger, job) else {
+                return;
+            };
+            let allowed = matches!(job.stage, Stage::Delivered { .. });
+            assert_eq!(facts(id).is_some(), allowed, "{step:?}");
+            if allowed {
+                freeze(id);
+                ledger.freeze(id);
+            }
+        }
+        Step::Thaw { job } => {
+            if let Some((id, _)) = pick(ledger, job).filter(|(_, job)| job.disputes > 0) {
+                thaw(id);
+                ledger.thaw(id);
+            }
+        }
+        Step::Convict { job } => {
+            let Some((id, job)) = pick(ledger, job) else {
+                return;
+            };
+            if job.disputes > 0 && matches!(job.stage, Stage::Delivered { .. }) {
+                assert_eq!(convict(id), ledger.convict(id), "{step:?}");
+            }
+        }
+        Step::Wait { blocks, paused } => {
+            IsPaused::set(paused);
             for _ in 0..blocks {
                 System::reset_events();
                 run_to(ledger.now + 1);
-                ledger.advance();
+                ledger.advance(paused);
             }
+            IsPaused::set(false);
         }
     }
 }

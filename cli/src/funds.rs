@@ -15,10 +15,10 @@ pub type Takes<'a> = &'a [(&'static str, u128)];
 const DEPOSIT_BASE: u128 = 10_000_000_000;
 const DEPOSIT_PER_BYTE: u128 = 10_000_000;
 const LISTING_BYTES: u128 = 541;
-const PROVIDER_BYTES: u128 = 1_461;
+const PROVIDER_BYTES: u128 = 2_046;
 const OFFER_BYTES: u128 = 64;
-const JOB_BYTES: u128 = 781;
-const CHANNEL_BYTES: u128 = 318;
+const JOB_BYTES: u128 = 793;
+const CHANNEL_BYTES: u128 = 394;
 
 fn deposit(bytes: u128) -> (&'static str, u128) {
     let amount = DEPOSIT_BASE.saturating_add(DEPOSIT_PER_BYTE.saturating_mul(bytes));
@@ -123,10 +123,10 @@ mod tests {
     #[test]
     fn deposits_are_those_of_the_largest_records() {
         assert_eq!(listing_deposit().1, 15_410 * MILLI_ASY / 1_000);
-        assert_eq!(provider_deposit().1, 24_610 * MILLI_ASY / 1_000);
+        assert_eq!(provider_deposit().1, 30_460 * MILLI_ASY / 1_000);
         assert_eq!(offer_deposit().1, 10_640 * MILLI_ASY / 1_000);
-        assert_eq!(job_deposit(7, 64).1, 20_660 * MILLI_ASY / 1_000);
-        assert_eq!(channel_deposit().1, 13_180 * MILLI_ASY / 1_000);
+        assert_eq!(job_deposit(7, 64).1, 20_780 * MILLI_ASY / 1_000);
+        assert_eq!(channel_deposit().1, 13_940 * MILLI_ASY / 1_000);
     }
 
     #[test]

@@ -122,9 +122,11 @@ fn effect_of_block() -> Effect {
                 effect.settled += 1;
                 effect.burned += settlement.burned;
             }
-            RuntimeEvent::Channels(pallet_channels::Event::Settled { settlement, .. }) => {
+            RuntimeEvent::Channels(pallet_channels::Event::Settled { .. }) => {
                 effect.vouchers += 1;
-                effect.burned += settlement.burned;
+            }
+            RuntimeEvent::Channels(pallet_channels::Event::DuesPaid { dues, .. }) => {
+                effect.burned += dues.burned;
             }
             RuntimeEvent::Providers(pallet_providers::Event::Compensated { burned, .. }) => {
                 effect.burned += burned;
@@ -482,6 +484,7 @@ enum Act {
         last: Option<Claim>,
     },
     RequestClose(u64),
+    PayDues(u64),
     FinalizeChannel(u64),
 }
 
@@ -626,6 +629,10 @@ impl Act {
                 channel: recent_channel(*ago),
             }
             .into(),
+            Self::PayDues(ago) => Channel::pay_dues {
+                channel: recent_channel(*ago),
+            }
+            .into(),
             Self::FinalizeChannel(ago) => Channel::finalize {
                 channel: recent_channel(*ago),
             }
@@ -744,6 +751,7 @@ fn single_act() -> impl Strategy<Value = Act> {
         2 => vec(claim(), 0..5).prop_map(Act::SettleMany),
         3 => (recently(), last).prop_map(|(ago, last)| Act::Close { ago, last }),
         4 => recently().prop_map(Act::RequestClose),
+        1 => recently().prop_map(Act::PayDues),
         1 => recently().prop_map(Act::FinalizeChannel),
     ];
     prop_oneof![1 => money, 2 => models, 4 => providers, 8 => jobs, 6 => channels]
@@ -846,17 +854,17 @@ fn deposits_are_those_of_the_largest_records() {
             dispatch(&stash, register(Sr25519Keyring::Two, BOND)).unwrap();
         });
         assert_eq!(held(ListingDeposit, &publisher), 15_410 * MICRO_ASY);
-        assert_eq!(held(ProviderDeposit, &stash), 24_610 * MICRO_ASY);
+        assert_eq!(held(ProviderDeposit, &stash), 30_460 * MICRO_ASY);
         block(true, || {
             dispatch(&stash, set_offer(listing, 1, 3, 1)).unwrap();
             dispatch(&user, submit(listing, 7, 64, 1, ASY, None)).unwrap();
         });
-        assert_eq!(held(ProviderDeposit, &stash), (24_610 + 10_640) * MICRO_ASY);
-        assert_eq!(held(JobDeposit, &user), 20_660 * MICRO_ASY);
+        assert_eq!(held(ProviderDeposit, &stash), (30_460 + 10_640) * MICRO_ASY);
+        assert_eq!(held(JobDeposit, &user), 20_780 * MICRO_ASY);
         block(true, || {
             dispatch(&user, open_channel(Alice, Ferdie, ASY)).unwrap();
         });
-        assert_eq!(held(ChannelDeposit, &user), 13_180 * MICRO_ASY);
+        assert_eq!(held(ChannelDeposit, &user), 13_940 * MICRO_ASY);
     });
 }
 
@@ -974,8 +982,9 @@ fn one_channel_from_opening_to_removal_moves_exactly_what_was_settled() {
             let settle = pallet_channels::Call::settle { voucher, amount };
             dispatch(&watchtower, settle.into()).unwrap();
         });
-        assert_eq!((effect.vouchers, effect.burned), (1, BURNED));
-        assert_eq!(held(Deposit, &user), 10 * ASY - FEE);
+        // Royalty and protocol fee are owed until the channel closes.
+        assert_eq!((effect.vouchers, effect.burned), (1, 0));
+        assert_eq!(held(Deposit, &user), 10 * ASY - TO_PROVIDER);
         assert_eq!(
             held(pallet_providers::HoldReason::Maturing, &stash),
             TO_PROVIDER
@@ -984,11 +993,8 @@ fn one_channel_from_opening_to_removal_moves_exactly_what_was_settled() {
             Providers::provider(stash.clone()).unwrap().channel_exposure,
             FEE
         );
-        assert_eq!(
-            Models::account(listing_of(Charlie)).unwrap().pot,
-            ROYALTY_PAID
-        );
-        assert_eq!(owned(&treasury_account()), treasury + TO_TREASURY);
+        let pot = || Models::account(listing_of(Charlie)).unwrap().pot;
+        assert_eq!((pot(), owned(&treasury_account())), (0, treasury));
 
         // The user asks to close in block 4; its window ends with block 14.
         block(true, || {
@@ -996,9 +1002,11 @@ fn one_channel_from_opening_to_removal_moves_exactly_what_was_settled() {
             dispatch(&user, call.into()).unwrap();
         });
         run_to(13);
-        assert_eq!(held(Deposit, &user), 10 * ASY - FEE);
-        block(true, || {});
+        assert_eq!(held(Deposit, &user), 10 * ASY - TO_PROVIDER);
+        assert_eq!(block(true, || {}).burned, BURNED);
         assert_eq!(held(Deposit, &user), 0);
+        assert_eq!(pot(), ROYALTY_PAID);
+        assert_eq!(owned(&treasury_account()), treasury + TO_TREASURY);
         assert_eq!(owned(&user), ENDOWMENT - FEE);
         assert_eq!(held(ChannelDeposit, &user), deposit);
         block(true, || {

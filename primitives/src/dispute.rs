@@ -1,9 +1,19 @@
 //! What the referee asks of those who keep claims and stakes.
 
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use scale_info::TypeInfo;
 use sp_core::H256;
 use sp_runtime::{DispatchError, DispatchResult};
 
-use crate::{Balance, Claim, ListingId, RequestHeader, VoucherKey};
+use crate::{hashing::blake2_256, Balance, Claim, ListingId, RequestHeader, VoucherKey};
+
+const COMMITMENT_DOMAIN: &[u8] = b"assay/commitment/v1";
+
+/// What `account` commits to before it disputes a claim. The salt, of its own choice, keeps the claim a
+/// secret until then.
+pub fn commitment<AccountId: Encode>(claim: &Claim, account: &AccountId, salt: &H256) -> H256 {
+    blake2_256(&(COMMITMENT_DOMAIN, claim, account, salt).encode()).into()
+}
 
 /// What a claim itself says, whatever receipts there are for it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,7 +80,19 @@ pub struct Conviction<AccountId> {
 }
 
 /// Where a slash went, in planck.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Default,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
 pub struct Slashed {
     pub refund: Balance,
     pub reward: Balance,
@@ -101,4 +123,26 @@ pub trait Stake<AccountId, BlockNumber> {
         provider: &AccountId,
         conviction: &Conviction<AccountId>,
     ) -> Result<Slashed, DispatchError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Anybody may commit in another language; these bytes must never change.
+    #[test]
+    fn a_commitment_is_pinned_and_binds_claim_account_and_salt() {
+        let (claim, account, salt) = (Claim::Job(7), [0x11u8; 32], H256::repeat_byte(0x22));
+        let mut expected = vec![76];
+        expected.extend(b"assay/commitment/v1");
+        expected.push(0);
+        expected.extend(7u64.to_le_bytes());
+        expected.extend([0x11; 32]);
+        expected.extend([0x22; 32]);
+        let hash = commitment(&claim, &account, &salt);
+        assert_eq!(hash, H256(blake2_256(&expected)));
+        assert_ne!(hash, commitment(&Claim::Job(8), &account, &salt));
+        assert_ne!(hash, commitment(&claim, &[0x12u8; 32], &salt));
+        assert_ne!(hash, commitment(&claim, &account, &H256::zero()));
+    }
 }

@@ -6,7 +6,7 @@ use scale_info::TypeInfo;
 use sp_core::H256;
 use sp_runtime::{DispatchError, DispatchResult, Permill};
 
-use crate::{ListingId, ModelSpec};
+use crate::{ListingId, ModelParts, ModelSpec};
 
 /// An amount of the chain's token, in planck (10⁻¹² ASY).
 pub type Balance = u128;
@@ -65,11 +65,18 @@ pub trait ModelCatalogue<AccountId> {
     /// The listing under this id.
     fn listing(id: &ListingId) -> Option<Listing>;
 
+    /// The hashes that make up the model under this id.
+    fn parts(id: &ListingId) -> Option<ModelParts>;
+
     /// Keep the listing from being dropped while an offer, a job or a channel names it.
     fn acquire(id: &ListingId) -> DispatchResult;
 
     /// Give back one [`acquire`](Self::acquire).
     fn release(id: &ListingId);
+
+    /// The model's own numbers break its format: nothing new may name the listing. Nothing changes if
+    /// it is frozen already.
+    fn freeze(id: &ListingId) -> DispatchResult;
 
     /// The account that royalties are paid to.
     fn royalty_account() -> AccountId;

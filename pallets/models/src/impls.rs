@@ -178,6 +178,10 @@ impl<T: Config> ModelCatalogue<T::AccountId> for Pallet<T> {
         })
     }
 
+    fn parts(id: &ListingId) -> Option<ModelParts> {
+        Listings::<T>::get(id).map(|record| record.parts)
+    }
+
     fn acquire(id: &ListingId) -> DispatchResult {
         Accounts::<T>::try_mutate(id, |account| {
             let account = account.as_mut().ok_or(Error::<T>::UnknownListing)?;
@@ -196,6 +200,13 @@ impl<T: Config> ModelCatalogue<T::AccountId> for Pallet<T> {
                 frame_support::defensive!("released a listing that nothing acquired");
             }
         });
+    }
+
+    fn freeze(id: &ListingId) -> DispatchResult {
+        match Listings::<T>::get(id) {
+            Some(record) if record.status == ListingStatus::Frozen => Ok(()),
+            _ => Self::do_freeze(*id),
+        }
     }
 
     fn royalty_account() -> T::AccountId {

@@ -1,4 +1,4 @@
-use crate::{mock::*, Accounts, Error, Event, HoldReason};
+use crate::{mock::*, Accounts, Error, Event, HoldReason, ListingStatus};
 use assay_primitives::{Listing, ListingId, ModelCatalogue};
 use frame_support::{
     assert_noop, assert_ok,
@@ -131,5 +131,26 @@ fn a_pot_at_its_bound_takes_no_more() {
             Error::<Test>::CounterOverflow
         );
         pot(0);
+    });
+}
+
+#[test]
+fn the_referee_finds_a_models_parts_and_freezes_it_once() {
+    TestExt::new().execute_with(|| {
+        let id = listed();
+        let parts = <Models as ModelCatalogue<u64>>::parts(&id).unwrap();
+        assert_eq!(parts.listing_id(&PAULA, percent(2)), id);
+        assert_eq!(
+            <Models as ModelCatalogue<u64>>::parts(&ListingId::zero()),
+            None
+        );
+        let freeze = |id| <Models as ModelCatalogue<u64>>::freeze(id);
+        assert_ok!(freeze(&id));
+        assert!(!Models::listing(id).is_some_and(|record| record.status == ListingStatus::Active));
+        System::assert_last_event(Event::Frozen { listing: id }.into());
+        System::reset_events();
+        assert_ok!(freeze(&id));
+        assert!(System::events().is_empty());
+        assert_noop!(freeze(&ListingId::zero()), Error::<Test>::UnknownListing);
     });
 }

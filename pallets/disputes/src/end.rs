@@ -1,0 +1,172 @@
+//! How a dispute ends: every movement of money.
+
+use crate::{
+    statement::FactsOf, ByClaim, Clock, Config, Convictions, DisputeId, DisputeRecordOf, Disputes,
+    Dockets, Duty, Error, Event, Fault, HoldReason, Pallet, Params, Side, Verdict,
+};
+use assay_primitives::{Balance, Claim, Claims, Conviction, Stake};
+use frame_support::{
+    defensive,
+    pallet_prelude::*,
+    storage::with_storage_layer,
+    traits::{
+        fungible::MutateHold,
+        tokens::{Fortitude, Precision, Restriction},
+    },
+};
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn do_timeout(number: DisputeId) -> DispatchResult {
+        ensure!(!Self::is_paused(), Error::<T>::Paused);
+        let record = Disputes::<T>::get(number).ok_or(Error::<T>::UnknownDispute)?;
+        if Convictions::<T>::contains_key(record.claim) {
+            return Self::conclude(number, record, Verdict::Superseded);
+        }
+        let deadline = record.deadline.ok_or(Error::<T>::DisputeWaits)?;
+        ensure!(Clock::<T>::get() > deadline, Error::<T>::NotLate);
+        let loser = record.stage.side();
+        Self::decide(number, record, loser)
+    }
+
+    /// One side has lost.
+    pub(crate) fn decide(
+        number: DisputeId,
+        record: DisputeRecordOf<T>,
+        loser: Side,
+    ) -> DispatchResult {
+        let verdict = match loser {
+            Side::Challenger => Verdict::Acquitted,
+            Side::Provider => {
+                let facts = T::Claims::facts(&record.claim).ok_or(Error::<T>::UnknownClaim)?;
+                let fee = record.receipt.fee;
+                let challenger = record.challenger.clone();
+                Self::convict(&record.claim, facts, fee, (number, challenger), None)?;
+                Verdict::Convicted
+            }
+        };
+        Self::conclude(number, record, verdict)
+    }
+
+    /// The provider is guilty of the claim: give the user its money back, slash, and reward whoever
+    /// committed to the claim first among those who dispute it now, `accuser` included.
+    pub(crate) fn convict(
+        claim: &Claim,
+        facts: FactsOf<T>,
+        fee: Balance,
+        accuser: (DisputeId, T::AccountId),
+        fault: Option<Fault>,
+    ) -> DispatchResult {
+        Convictions::<T>::insert(claim, ());
+        Self::look_again(Duty::Conviction(*claim));
+        let (number, accuser) = accuser;
+        let earliest = ByClaim::<T>::iter_key_prefix(claim).next();
+        let challenger = earliest
+            .map(DisputeId::from_be_bytes)
+            .filter(|earliest| *earliest < number)
+            .and_then(Disputes::<T>::get)
+            .map_or(accuser, |dispute| dispute.challenger);
+
+        let refund = fee.min(facts.refundable);
+        let returned = T::Claims::void(claim, refund)?;
+        let conviction = Conviction {
+            fee,
+            user: facts.user,
+            refund: refund.saturating_sub(returned),
+            challenger: challenger.clone(),
+        };
+        let slashed = T::Stake::slash(&facts.provider, &conviction)?;
+        T::Claims::note_refund(claim, slashed.refund);
+        Self::deposit_event(Event::Convicted {
+            claim: *claim,
+            provider: facts.provider,
+            challenger,
+            returned,
+            slashed,
+            fault,
+        });
+        Ok(())
+    }
+
+    /// A dispute is over: do with the bond what the verdict says, let go what it held, and let the next
+    /// one of the provider begin.
+    pub(crate) fn conclude(
+        number: DisputeId,
+        record: DisputeRecordOf<T>,
+        verdict: Verdict,
+    ) -> DispatchResult {
+        Self::unfile(number, &record);
+        Disputes::<T>::remove(number);
+        ByClaim::<T>::remove(record.claim, number.to_be_bytes());
+        let (compensation, burned) = match verdict {
+            Verdict::Acquitted => Self::forfeit(&record)?,
+            Verdict::Convicted | Verdict::Superseded | Verdict::ModelBroken => {
+                T::Currency::release(
+                    &HoldReason::ChallengeBond.into(),
+                    &record.challenger,
+                    record.bond,
+                    Precision::Exact,
+                )?;
+                (0, 0)
+            }
+        };
+        T::Claims::thaw(&record.claim);
+        T::Stake::thaw(&record.provider);
+        Self::deposit_event(Event::Ended {
+            dispute: number,
+            verdict,
+            compensation,
+            burned,
+        });
+        Self::leave_docket(number, &record.provider);
+        Ok(())
+    }
+
+    /// The challenger was wrong: pay the provider for its trouble and burn the rest, so that a provider
+    /// that challenges itself loses too. Returns both.
+    fn forfeit(record: &DisputeRecordOf<T>) -> Result<(Balance, Balance), DispatchError> {
+        let reason = HoldReason::ChallengeBond.into();
+        let compensation = Params::<T>::get().compensation.min(record.bond);
+        let paid = with_storage_layer(|| {
+            T::Currency::transfer_on_hold(
+                &reason,
+                &record.challenger,
+                &record.provider,
+                compensation,
+                Precision::Exact,
+                Restriction::Free,
+                Fortitude::Force,
+            )
+        })
+        .unwrap_or(0);
+        let burned = record.bond.saturating_sub(paid);
+        T::Currency::burn_held(
+            &reason,
+            &record.challenger,
+            burned,
+            Precision::Exact,
+            Fortitude::Force,
+        )?;
+        Ok((paid, burned))
+    }
+
+    fn leave_docket(number: DisputeId, provider: &T::AccountId) {
+        let mut docket = Dockets::<T>::get(provider);
+        docket.live.retain(|other| *other != number);
+        docket.waiting.retain(|other| *other != number);
+        let limit = Params::<T>::get().live_disputes;
+        let live = u32::try_from(docket.live.len()).unwrap_or(u32::MAX);
+        if live < limit && !docket.waiting.is_empty() {
+            let next = docket.waiting.remove(0);
+            match (docket.live.try_push(next), Disputes::<T>::get(next)) {
+                (Ok(()), Some(record)) => Self::start(next, record),
+                _ => {
+                    defensive!("a waiting dispute could not begin");
+                }
+            }
+        }
+        match docket.live.is_empty() && docket.waiting.is_empty() {
+            true => Dockets::<T>::remove(provider),
+            false => Dockets::<T>::insert(provider, docket),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Receipts of channels that are false on their face: no game is needed.
+//!
+//! Two requests under one number of a channel are no such fault: a user can sign them both and send each
+//! to where the other is not seen. A provider that shows the user's signature under either is right; if
+//! it has none for one of them, that one's receipt is disputed by `open` without a position.
+//!
+//! A job's receipt is not judged here either: `deliver` checked all of this, and one that was signed but
+//! not delivered may be of a fork.
+
+use assay_primitives::{Claim, Finish, ModelCatalogue, Price, Receipt, TokenId, LEAF_TOKENS};
+use frame_support::pallet_prelude::*;
+use frame_system::pallet_prelude::BlockNumberFor;
+use sp_core::H256;
+
+use crate::{
+    statement::FactsOf, token_in, Config, Error, Evidence, EvidenceOf, Fault, HeaderOf,
+    LeafOpening, Pallet, StatementOf,
+};
+
+impl<T: Config> Pallet<T> {
+    pub(crate) fn do_accuse(
+        accuser: T::AccountId,
+        claim: Claim,
+        statement: StatementOf<T>,
+        evidence: EvidenceOf<T>,
+        salt: H256,
+    ) -> DispatchResult {
+        ensure!(!Self::is_paused(), Error::<T>::Paused);
+        ensure!(
+            matches!(claim, Claim::Channel { .. }),
+            Error::<T>::JobIsChecked
+        );
+        let number = Self::redeem(&accuser, &claim, &salt)?;
+        let facts = Self::facts(&claim)?;
+        let stated = Self::check(&claim, &facts, &statement)?;
+        let (header, _) = stated.ok_or(Error::<T>::HeaderMissing)?;
+        let receipt = &statement.receipt;
+        let fault = match evidence {
+            Evidence::Face => Self::fault_of(receipt, &header, &facts)?,
+            Evidence::Token { position, opening } => {
+                let token = Self::output_token(&claim, receipt, position, &opening)?;
+                Self::fault_of_token(receipt, &facts, position, token)?
+            }
+            Evidence::Twice {
+                other,
+                signature,
+                position,
+                opening,
+                other_opening,
+            } => {
+                ensure!(other.header == receipt.header, Error::<T>::WrongHeader);
+                Self::check_signature(&facts.provider, &other, &signature)?;
+                let token = Self::output_token(&claim, receipt, position, &opening)?;
+                let other = Self::output_token(&claim, &other, position, &other_opening)?;
+                (token != other).then_some(Fault::Equivocation)
+            }
+        };
+        let fault = Some(fault.ok_or(Error::<T>::NoFault)?);
+        Self::convict(&claim, facts, receipt.fee, (number, accuser), fault)
+    }
+
+    /// What is wrong with a receipt and the header that it names.
+    fn fault_of(
+        receipt: &Receipt,
+        header: &HeaderOf<T>,
+        facts: &FactsOf<T>,
+    ) -> Result<Option<Fault>, Error<T>> {
+        let price = Price {
+            input: header.input_price,
+            output: header.output_price,
+        };
+        let length = header.prompt_len.checked_add(receipt.output_len);
+        let fault = if !Self::fits(header, facts) {
+            Fault::OtherRequest
+        } else if price.fee(header.prompt_len, receipt.output_len) != Some(receipt.fee) {
+            Fault::WrongFee
+        } else if receipt.output_len > header.token_limit {
+            Fault::TooLong
+        } else if receipt.finish == Finish::Length && receipt.output_len != header.token_limit {
+            Fault::TooShort
+        } else if receipt.finish == Finish::Eos && receipt.output_len == 0 {
+            Fault::NoStopToken
+        } else if Self::contradicts_chain(receipt) {
+            Fault::WrongAnchor
+        } else {
+            let listing = T::Catalogue::listing(&facts.listing);
+            let context = listing.ok_or(Error::<T>::UnknownListing)?.spec.context;
+            match length.is_none_or(|length| length > context) {
+                true => Fault::ContextExceeded,
+                false => return Ok(None),
+            }
+        };
+        Ok(Some(fault))
+    }
+
+    /// Whether the anchor is a block that this chain does not have. One that it has forgotten may have
+    /// been there.
+    fn contradicts_chain(receipt: &Receipt) -> bool {
+        let number: BlockNumberFor<T> = receipt.anchor.number.into();
+        let hash = frame_system::Pallet::<T>::block_hash(number);
+        number > Self::now() || (!hash.is_zero() && hash != receipt.anchor.hash)
+    }
+
+    fn fault_of_token(
+        receipt: &Receipt,
+        facts: &FactsOf<T>,
+        position: u32,
+        token: TokenId,
+    ) -> Result<Option<Fault>, Error<T>> {
+        let listing = T::Catalogue::listing(&facts.listing).ok_or(Error::<T>::UnknownListing)?;
+        let stops = listing.spec.stop_tokens.contains(&token);
+        let is_last = position.checked_add(1) == Some(receipt.output_len);
+        Ok(if token >= listing.spec.vocabulary {
+            Some(Fault::UnknownToken)
+        } else if stops && !is_last {
+            Some(Fault::PastStopToken)
+        } else if !stops && is_last && receipt.finish == Finish::Eos {
+            Some(Fault::NoStopToken)
+        } else {
+            None
+        })
+    }
+
+    /// The output token at `position` of a receipt, out of the leaf that is opened.
+    pub(crate) fn output_token(
+        claim: &Claim,
+        receipt: &Receipt,
+        position: u32,
+        opening: &LeafOpening,
+    ) -> Result<TokenId, Error<T>> {
+        ensure!(
+            position < receipt.output_len,
+            Error::<T>::PositionOutOfBounds
+        );
+        let per_leaf = LEAF_TOKENS as u32;
+        let leaves = receipt.output_len.div_ceil(per_leaf);
+        let index = position.checked_div(per_leaf).unwrap_or(0);
+        let root = opening.root(index.into(), leaves.into());
+        ensure!(root == Some(receipt.output_root), Error::<T>::WrongHash);
+        let salted = Self::is_salted(claim);
+        token_in(&opening.bytes, position, receipt.output_len, salted)
+            .ok_or(Error::<T>::WrongLength)
+    }
+}

@@ -1,0 +1,796 @@
+use crate as pallet_disputes;
+use crate::{
+    Answer, Choice, DisputeId, DisputeRecordOf, LeafOpening, Parameters, Revelation, Stage,
+    StatementOf,
+};
+use assay_primitives::{
+    dispute::commitment, token_root, Anchor, Architecture, Balance, ChannelId, Claim, Finish,
+    JobId, ListingId, Market, ModelParts, ModelSpec, Price, Profile, Receipt, RequestHeader,
+    Rotary, Sampling, SignedHeader, SignedVoucher, TokenId, Voucher, VoucherKey, VoucherSignature,
+    FORMAT_VERSION,
+};
+use frame_support::{
+    derive_impl,
+    dispatch::DispatchResultWithPostInfo,
+    parameter_types,
+    traits::{
+        fungible::{HoldConsideration, Inspect, InspectHold},
+        ConstU128, ConstU32, Get, LinearStoragePrice, OnFinalize, OnIdle, OnInitialize,
+    },
+    weights::{constants::RocksDbWeight, Weight},
+    PalletId,
+};
+use frame_system::EnsureRoot;
+use sp_core::{sr25519, Pair, H256};
+use sp_runtime::{
+    testing::{TestSignature, UintAuthorityId},
+    traits::{BlakeTwo256, Hash},
+    BuildStorage, DispatchResult, Permill,
+};
+
+pub const EXISTENTIAL_DEPOSIT: Balance = 100;
+pub const ENDOWMENT: Balance = 1_000_000_000;
+pub const BOND: Balance = 1_000_000;
+
+pub const PAULA: u64 = 1;
+pub const UMA: u64 = 2;
+/// Challengers, and who plays for one of them.
+pub const CARL: u64 = 4;
+pub const CORA: u64 = 5;
+pub const DORA: u64 = 6;
+/// Somebody with no part in anything.
+pub const SAM: u64 = 9;
+/// Providers. The operator of each is its stash plus one.
+pub const PETRA: u64 = 10;
+pub const PIUS: u64 = 20;
+pub const TREASURY: u64 = 90;
+
+pub const PRICE: Price = Price {
+    input: 11,
+    output: 103,
+};
+pub const PROMPT: [TokenId; 5] = [5, 6, 7, 8, 9];
+pub const LIMIT: u32 = 40;
+/// A token that ends an answer.
+pub const STOP: TokenId = 3;
+pub const VOCABULARY: u32 = 96;
+pub const CONTEXT: u32 = 64;
+pub const SALT: H256 = H256([7; 32]);
+pub const SECRET: [u8; 32] = [8; 32];
+pub const DEPOSIT: Balance = 100_000;
+
+frame_support::construct_runtime!(
+    pub enum Test {
+        System: frame_system,
+        Balances: pallet_balances,
+        Models: pallet_models,
+        Providers: pallet_providers,
+        Jobs: pallet_jobs,
+        Channels: pallet_channels,
+        Disputes: pallet_disputes,
+    }
+);
+
+#[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
+impl frame_system::Config for Test {
+    type Block = frame_system::mocking::MockBlock<Test>;
+    type BlockHashCount = frame_support::traits::ConstU64<2_400>;
+    type AccountData = pallet_balances::AccountData<Balance>;
+    type DbWeight = RocksDbWeight;
+}
+
+#[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
+impl pallet_balances::Config for Test {
+    type Balance = Balance;
+    type ExistentialDeposit = ConstU128<EXISTENTIAL_DEPOSIT>;
+    type AccountStore = System;
+}
+
+parameter_types! {
+    pub const ModelsPalletId: PalletId = PalletId(*b"asy/modl");
+    pub const MaxRoyalty: Permill = Permill::from_percent(20);
+    pub const ListingDeposit: RuntimeHoldReason =
+        RuntimeHoldReason::Models(pallet_models::HoldReason::ListingDeposit);
+    pub const ProviderDeposit: RuntimeHoldReason =
+        RuntimeHoldReason::Providers(pallet_providers::HoldReason::ProviderDeposit);
+    pub const JobDeposit: RuntimeHoldReason =
+        RuntimeHoldReason::Jobs(pallet_jobs::HoldReason::JobDeposit);
+    pub const ChannelDeposit: RuntimeHoldReason =
+        RuntimeHoldReason::Channels(pallet_channels::HoldReason::ChannelDeposit);
+    pub const TreasuryAccount: u64 = TREASURY;
+    pub const EnoughWeight: Weight = Weight::from_parts(1_000_000_000_000, u64::MAX);
+    /// How much the chain may do by itself for disputes in a block.
+    pub static MaxAgendaWeight: Weight = Weight::from_parts(1_000_000_000_000, u64::MAX);
+    /// Whether transactions fill the blocks.
+    pub static BlocksAreFull: bool = false;
+}
+
+type Deposit<Reason> = HoldConsideration<
+    u64,
+    Balances,
+    Reason,
+    LinearStoragePrice<ConstU128<1_000>, ConstU128<1>, Balance>,
+>;
+
+pub struct StoodStill;
+
+impl Get<u64> for StoodStill {
+    fn get() -> u64 {
+        Disputes::stood_still()
+    }
+}
+
+pub struct MaturingBlocks;
+
+impl Get<u64> for MaturingBlocks {
+    fn get() -> u64 {
+        Providers::maturing_blocks()
+    }
+}
+
+pub struct ParentRandomness;
+
+impl Get<Option<H256>> for ParentRandomness {
+    fn get() -> Option<H256> {
+        Some(BlakeTwo256::hash(&System::block_number().to_le_bytes()))
+    }
+}
+
+impl pallet_models::Config for Test {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Consideration = Deposit<ListingDeposit>;
+    type FreezeOrigin = EnsureRoot<u64>;
+    type PalletId = ModelsPalletId;
+    type MaxRoyalty = MaxRoyalty;
+    type MaxUriLength = ConstU32<64>;
+    type WeightInfo = ();
+}
+
+impl pallet_providers::Config for Test {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Consideration = Deposit<ProviderDeposit>;
+    type Catalogue = Models;
+    type StoodStill = StoodStill;
+    type AdminOrigin = EnsureRoot<u64>;
+    type MaxEndpointLength = ConstU32<64>;
+    type MaxUnbondingChunks = ConstU32<4>;
+    type MaxOperatorRanges = ConstU32<4>;
+    type MaxOffersPerListing = ConstU32<8>;
+    type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = Helper;
+}
+
+impl pallet_jobs::Config for Test {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Consideration = Deposit<JobDeposit>;
+    type Catalogue = Models;
+    type Market = Providers;
+    type StoodStill = StoodStill;
+    type ParentRandomness = ParentRandomness;
+    type Signature = TestSignature;
+    type Signer = UintAuthorityId;
+    type Treasury = TreasuryAccount;
+    type AdminOrigin = EnsureRoot<u64>;
+    type MaxTokens = ConstU32<64>;
+    type MaxDraws = ConstU32<4>;
+    type MaxAgendaWeight = EnoughWeight;
+    type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = Helper;
+}
+
+impl pallet_channels::Config for Test {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Consideration = Deposit<ChannelDeposit>;
+    type Catalogue = Models;
+    type Market = Providers;
+    type Fees = Jobs;
+    type StoodStill = StoodStill;
+    type AdminOrigin = EnsureRoot<u64>;
+    type MaxAgendaWeight = EnoughWeight;
+    type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = Helper;
+}
+
+/// Jobs and channels, by the kind of claim.
+pub struct AllClaims;
+
+impl assay_primitives::Claims<u64, u64> for AllClaims {
+    fn facts(claim: &Claim) -> Option<assay_primitives::ClaimFacts<u64, u64>> {
+        match claim {
+            Claim::Job(_) => <Jobs as assay_primitives::Claims<_, _>>::facts(claim),
+            Claim::Channel { .. } => <Channels as assay_primitives::Claims<_, _>>::facts(claim),
+        }
+    }
+
+    fn freeze(claim: &Claim) -> DispatchResult {
+        match claim {
+            Claim::Job(_) => <Jobs as assay_primitives::Claims<_, _>>::freeze(claim),
+            Claim::Channel { .. } => <Channels as assay_primitives::Claims<_, _>>::freeze(claim),
+        }
+    }
+
+    fn thaw(claim: &Claim) {
+        match claim {
+            Claim::Job(_) => <Jobs as assay_primitives::Claims<_, _>>::thaw(claim),
+            Claim::Channel { .. } => <Channels as assay_primitives::Claims<_, _>>::thaw(claim),
+        }
+    }
+
+    fn void(claim: &Claim, refund: Balance) -> Result<Balance, sp_runtime::DispatchError> {
+        match claim {
+            Claim::Job(_) => <Jobs as assay_primitives::Claims<_, _>>::void(claim, refund),
+            Claim::Channel { .. } => {
+                <Channels as assay_primitives::Claims<_, _>>::void(claim, refund)
+            }
+        }
+    }
+
+    fn note_refund(claim: &Claim, refund: Balance) {
+        match claim {
+            Claim::Job(_) => <Jobs as assay_primitives::Claims<_, _>>::note_refund(claim, refund),
+            Claim::Channel { .. } => {
+                <Channels as assay_primitives::Claims<_, _>>::note_refund(claim, refund)
+            }
+        }
+    }
+}
+
+impl crate::Config for Test {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Catalogue = Models;
+    type Claims = AllClaims;
+    type Stake = Providers;
+    type Signature = TestSignature;
+    type Signer = UintAuthorityId;
+    type MaturingBlocks = MaturingBlocks;
+    type AdminOrigin = EnsureRoot<u64>;
+    type MaxAgendaWeight = MaxAgendaWeight;
+    type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = Helper;
+}
+
+pub fn parameters() -> Parameters<u64> {
+    Parameters {
+        challenge_blocks: 30,
+        commitment_blocks: 8,
+        reply_blocks: 5,
+        leaves_per_block: 1_000,
+        commitment_deposit: 1_000,
+        base_bond: 50_000,
+        bond_per_block: 100,
+        compensation: 20_000,
+        live_disputes: 2,
+    }
+}
+
+pub struct TestExt {
+    balances: Vec<(u64, Balance)>,
+    parameters: Parameters<u64>,
+    parts: ModelParts,
+}
+
+impl TestExt {
+    /// Paula's model, served by Petra and Pius; others with money; a treasury and a royalty account
+    /// that exist.
+    pub fn new() -> Self {
+        let rich = [PAULA, UMA, CARL, CORA, SAM, PETRA, PIUS];
+        let mut balances: Vec<_> = rich.into_iter().map(|who| (who, ENDOWMENT)).collect();
+        balances.push((TREASURY, EXISTENTIAL_DEPOSIT));
+        balances.push((Models::account_id(), EXISTENTIAL_DEPOSIT));
+        Self {
+            balances,
+            parameters: parameters(),
+            parts: parts(),
+        }
+    }
+
+    pub fn parameters(mut self, change: impl FnOnce(&mut Parameters<u64>)) -> Self {
+        change(&mut self.parameters);
+        self
+    }
+
+    /// Petra and Pius serve this model.
+    pub fn model(mut self, parts: ModelParts) -> Self {
+        self.parts = parts;
+        self
+    }
+
+    pub fn build(self) -> sp_io::TestExternalities {
+        let config = RuntimeGenesisConfig {
+            balances: pallet_balances::GenesisConfig {
+                balances: self.balances,
+                dev_accounts: None,
+            },
+            providers: pallet_providers::GenesisConfig {
+                parameters: pallet_providers::Parameters {
+                    min_bond: BOND,
+                    exposure_factor: 4,
+                    unbonding_blocks: 100,
+                    maturing_blocks: 40,
+                    ..Default::default()
+                },
+            },
+            jobs: pallet_jobs::GenesisConfig {
+                parameters: pallet_jobs::Parameters {
+                    challenge_blocks: 30,
+                    retention_blocks: 60,
+                    ..Default::default()
+                },
+            },
+            channels: pallet_channels::GenesisConfig {
+                parameters: pallet_channels::Parameters {
+                    close_window_blocks: 10,
+                    retention_blocks: 20,
+                    min_deposit: 1_000,
+                },
+            },
+            disputes: pallet_disputes::GenesisConfig {
+                parameters: self.parameters,
+            },
+            ..Default::default()
+        };
+        config.build_storage().unwrap().into()
+    }
+
+    /// Run a story from block 1 on, then check that the books are in order.
+    pub fn execute_with<R>(self, story: impl FnOnce() -> R) -> R {
+        MaxAgendaWeight::set(EnoughWeight::get());
+        BlocksAreFull::set(false);
+        let parts = self.parts.clone();
+        self.build().execute_with(|| {
+            run_to(1);
+            list_model(parts);
+            for stash in [PETRA, PIUS] {
+                register_provider(stash);
+            }
+            // Offers are drawn from the next block on.
+            run_to(2);
+            let result = story();
+            check_books();
+            result
+        })
+    }
+}
+
+pub fn check_books() {
+    Models::do_try_state().unwrap();
+    Providers::do_try_state().unwrap();
+    Jobs::do_try_state().unwrap();
+    Channels::do_try_state().unwrap();
+    Disputes::do_try_state().unwrap();
+    let sum: Balance = frame_system::Account::<Test>::iter_values()
+        .map(|account| account.data.free + account.data.reserved)
+        .sum();
+    assert_eq!(
+        sum,
+        Balances::total_issuance(),
+        "money came from nowhere or went there"
+    );
+}
+
+pub fn hash_of(block: u64) -> H256 {
+    H256::from_low_u64_be(1_000 + block)
+}
+
+/// Go on to this block, through the hooks of every block between.
+pub fn run_to(block: u64) {
+    while System::block_number() < block {
+        let now = System::block_number();
+        if now > 0 {
+            AllPalletsWithSystem::on_idle(now, Weight::MAX);
+            if BlocksAreFull::get() {
+                System::set_block_consumed_resources(block_weights().max_block, 0);
+            }
+            AllPalletsWithSystem::on_finalize(now);
+        }
+        System::initialize(&(now + 1), &hash_of(now), &Default::default());
+        AllPalletsWithSystem::on_initialize(now + 1);
+    }
+}
+
+pub fn block_weights() -> frame_system::limits::BlockWeights {
+    <() as Get<frame_system::limits::BlockWeights>>::get()
+}
+
+pub fn pass(blocks: u64) {
+    run_to(System::block_number() + blocks);
+}
+
+pub fn parts() -> ModelParts {
+    ModelParts {
+        spec: ModelSpec {
+            architecture: Architecture::Llama,
+            profile: Profile::Exact {
+                fraction_bits: 14,
+                eps40: 10_995_116,
+                rotary: Rotary {
+                    base: 10_000_000_000,
+                    scaling: None,
+                },
+            },
+            layers: 2,
+            hidden: 64,
+            intermediate: 96,
+            heads: 4,
+            kv_heads: 2,
+            head_dim: 16,
+            vocabulary: VOCABULARY,
+            context: CONTEXT,
+            stop_tokens: vec![1, STOP].try_into().unwrap(),
+            tied_embeddings: true,
+        },
+        tokenizer: H256::repeat_byte(1),
+        template: H256::repeat_byte(2),
+        tables: H256::repeat_byte(3),
+        weights_root: H256::repeat_byte(4),
+    }
+}
+
+const ROYALTY: Permill = Permill::from_percent(2);
+
+/// The one listing.
+pub fn listing() -> ListingId {
+    pallet_models::Listings::<Test>::iter_keys().next().unwrap()
+}
+
+pub fn list_model(parts: ModelParts) {
+    let ModelParts {
+        spec,
+        tokenizer,
+        template,
+        tables,
+        weights_root,
+    } = parts;
+    let uri = Default::default();
+    let by = RuntimeOrigin::signed(PAULA);
+    Models::register(
+        by,
+        spec,
+        tokenizer,
+        template,
+        tables,
+        weights_root,
+        ROYALTY,
+        uri,
+    )
+    .unwrap();
+}
+
+pub fn operator(stash: u64) -> u64 {
+    stash + 1
+}
+
+pub fn register_provider(stash: u64) {
+    let by = || RuntimeOrigin::signed(stash);
+    let info = pallet_providers::ProviderInfo {
+        endpoint: b"https://provider.example".to_vec().try_into().unwrap(),
+        tls_key_hash: H256::zero(),
+        x25519_key: [0; 32],
+    };
+    Providers::register(by(), operator(stash), info, BOND).unwrap();
+    Providers::set_offer(by(), listing(), PRICE.input, PRICE.output, CONTEXT, 5).unwrap();
+}
+
+fn voucher_pair() -> sr25519::Pair {
+    sr25519::Pair::from_seed(&[UMA as u8; 32])
+}
+
+pub fn user_signature(payload: &[u8]) -> VoucherSignature {
+    VoucherSignature::Sr25519(voucher_pair().sign(payload))
+}
+
+/// Uma's channel to Petra, from which this much was settled.
+pub fn channel(settled: Balance) -> ChannelId {
+    let number = pallet_channels::NextChannel::<Test>::get();
+    let key = VoucherKey::Sr25519(voucher_pair().public());
+    let by = RuntimeOrigin::signed(UMA);
+    Channels::open(by, PETRA, listing(), key, DEPOSIT).unwrap();
+    let id = assay_primitives::channel_id(&hash_of(0), number);
+    if settled > 0 {
+        let voucher = Voucher {
+            genesis: hash_of(0),
+            channel: id,
+            cumulative: settled,
+        };
+        let voucher = SignedVoucher {
+            channel: id,
+            cumulative: settled,
+            signature: user_signature(&voucher.signing_payload()),
+        };
+        Channels::settle(RuntimeOrigin::signed(SAM), voucher, settled).unwrap();
+    }
+    id
+}
+
+/// An answer that a provider gave: everything that its user knows.
+#[derive(Clone)]
+pub struct Given {
+    pub claim: Claim,
+    pub header: RequestHeader<u64>,
+    pub prompt: Vec<TokenId>,
+    pub output: Vec<TokenId>,
+    pub receipt: Receipt,
+    pub signer: u64,
+    pub randomness: H256,
+}
+
+impl Given {
+    /// Petra's answer to request `seq` of a channel; change what the story is about.
+    pub fn in_channel(id: ChannelId, seq: u64, output: Vec<TokenId>) -> Self {
+        Self::asked(id, seq, output, Sampling::GREEDY)
+    }
+
+    pub fn asked(id: ChannelId, seq: u64, output: Vec<TokenId>, sampling: Sampling) -> Self {
+        let claim = Claim::Channel { id, seq };
+        let header = RequestHeader {
+            version: FORMAT_VERSION,
+            genesis: hash_of(0),
+            claim,
+            provider: PETRA,
+            listing: listing(),
+            prompt_root: assay_primitives::salted_token_root(
+                &SECRET,
+                assay_primitives::Side::Prompt,
+                &PROMPT,
+            ),
+            prompt_len: PROMPT.len() as u32,
+            sampling,
+            token_limit: LIMIT,
+            input_price: PRICE.input,
+            output_price: PRICE.output,
+        };
+        let anchor = System::block_number() - 1;
+        let receipt = Receipt {
+            header: header.hash(),
+            anchor: Anchor {
+                number: anchor as u32,
+                hash: hash_of(anchor),
+            },
+            output_len: output.len() as u32,
+            output_root: assay_primitives::salted_token_root(
+                &SECRET,
+                assay_primitives::Side::Output,
+                &output,
+            ),
+            finish: Finish::Caller,
+            fee: PRICE.fee(PROMPT.len() as u32, output.len() as u32).unwrap(),
+        };
+        Self {
+            claim,
+            header,
+            prompt: PROMPT.to_vec(),
+            output,
+            receipt,
+            signer: operator(PETRA),
+            randomness: H256::zero(),
+        }
+    }
+
+    /// The same with another header.
+    pub fn with_header(mut self, change: impl FnOnce(&mut RequestHeader<u64>)) -> Self {
+        change(&mut self.header);
+        self.receipt.header = self.header.hash();
+        self
+    }
+
+    pub fn with_receipt(mut self, change: impl FnOnce(&mut Receipt)) -> Self {
+        change(&mut self.receipt);
+        self
+    }
+
+    pub fn signature(&self) -> TestSignature {
+        TestSignature(self.signer, self.receipt.signing_payload())
+    }
+
+    pub fn statement(&self) -> StatementOf<Test> {
+        match self.claim {
+            Claim::Job(_) => StatementOf::<Test> {
+                receipt: self.receipt.clone(),
+                signature: None,
+                header: None,
+            },
+            Claim::Channel { .. } => StatementOf::<Test> {
+                receipt: self.receipt.clone(),
+                signature: Some(self.signature()),
+                header: Some(self.header.clone()),
+            },
+        }
+    }
+
+    /// The header as Uma signed it.
+    pub fn signed_header(&self) -> SignedHeader<u64> {
+        let payload = SignedHeader::<u64>::signing_payload(&self.header.hash());
+        SignedHeader {
+            header: self.header.clone(),
+            signature: user_signature(&payload),
+        }
+    }
+
+    /// What a provider shows beside its trace.
+    pub fn user_signature(&self) -> Option<VoucherSignature> {
+        match self.claim {
+            Claim::Job(_) => None,
+            Claim::Channel { .. } => Some(self.signed_header().signature),
+        }
+    }
+
+    /// The leaf of the output that has a token.
+    pub fn open_token(&self, position: u32) -> LeafOpening {
+        let salted = matches!(self.claim, Claim::Channel { .. });
+        let leaves: Vec<Vec<u8>> = (0u64..)
+            .zip(self.output.chunks(assay_primitives::LEAF_TOKENS))
+            .map(|(index, tokens)| {
+                let side = assay_primitives::Side::Output;
+                let salt = assay_primitives::tree::salt(&SECRET, side, index);
+                let salt = if salted { &salt[..] } else { &[] };
+                let tokens = tokens.iter().flat_map(|token| token.to_le_bytes());
+                salt.iter().copied().chain(tokens).collect()
+            })
+            .collect();
+        open_leaf(
+            &leaves,
+            u64::from(position) / assay_primitives::LEAF_TOKENS as u64,
+        )
+    }
+
+    /// Commit as `who` and dispute it in the next block.
+    pub fn dispute(&self, who: u64, position: impl Into<Option<u32>>) -> DisputeId {
+        let number = commit(who, &self.claim);
+        pass(1);
+        self.open(who, position).unwrap();
+        number
+    }
+
+    /// Dispute it, as somebody who has committed.
+    pub fn open(&self, who: u64, position: impl Into<Option<u32>>) -> DispatchResult {
+        Disputes::open(
+            RuntimeOrigin::signed(who),
+            self.claim,
+            self.statement(),
+            position.into(),
+            SALT,
+            None,
+        )
+    }
+
+    pub fn accuse(&self, who: u64, evidence: crate::EvidenceOf<Test>) -> DispatchResult {
+        let by = RuntimeOrigin::signed(who);
+        Disputes::accuse(by, self.claim, self.statement(), evidence, SALT)
+    }
+}
+
+/// A job of Uma's that Petra has delivered with this output.
+pub fn job(output: Vec<TokenId>, finish: Finish) -> Given {
+    let id: JobId = pallet_jobs::NextJobId::<Test>::get();
+    Jobs::submit(
+        RuntimeOrigin::signed(UMA),
+        listing(),
+        PROMPT.to_vec().try_into().unwrap(),
+        Sampling::GREEDY,
+        LIMIT,
+        1,
+        10_000,
+        Some(PETRA),
+    )
+    .unwrap();
+    pass(3);
+    let record = pallet_jobs::Jobs::<Test>::get(id).unwrap();
+    let pallet_jobs::JobState::Assigned(assignment) = &record.state else {
+        panic!("job {id} is not assigned: {:?}", record.state)
+    };
+    let header = record.header(hash_of(0), id, assignment);
+    let anchor = System::block_number() - 1;
+    let receipt = Receipt {
+        header: header.hash(),
+        anchor: Anchor {
+            number: anchor as u32,
+            hash: hash_of(anchor),
+        },
+        output_len: output.len() as u32,
+        output_root: token_root(&output),
+        finish,
+        fee: PRICE.fee(PROMPT.len() as u32, output.len() as u32).unwrap(),
+    };
+    let given = Given {
+        claim: Claim::Job(id),
+        header,
+        prompt: PROMPT.to_vec(),
+        output: output.clone(),
+        receipt: receipt.clone(),
+        signer: operator(PETRA),
+        randomness: assignment.randomness,
+    };
+    let by = RuntimeOrigin::signed(operator(PETRA));
+    let output = output.try_into().unwrap();
+    Jobs::deliver(by, id, receipt, given.signature(), output).unwrap();
+    given
+}
+
+pub fn commit(who: u64, claim: &Claim) -> DisputeId {
+    let number = crate::NextDispute::<Test>::get();
+    let hash = commitment(claim, &who, &SALT);
+    Disputes::commit(RuntimeOrigin::signed(who), hash).unwrap();
+    number
+}
+
+pub fn dispute(number: DisputeId) -> DisputeRecordOf<Test> {
+    crate::Disputes::<Test>::get(number).unwrap()
+}
+
+pub fn is_over(number: DisputeId) -> bool {
+    !crate::Disputes::<Test>::contains_key(number)
+}
+
+pub fn stage(number: DisputeId) -> Stage {
+    dispute(number).stage
+}
+
+pub fn choose(who: u64, number: DisputeId, choice: Choice) -> DispatchResultWithPostInfo {
+    let state = dispute(number).state;
+    Disputes::choose(RuntimeOrigin::signed(who), number, state, choice)
+}
+
+pub fn answer(who: u64, number: DisputeId, answer: Answer<u64>) -> DispatchResultWithPostInfo {
+    let state = dispute(number).state;
+    Disputes::answer(RuntimeOrigin::signed(who), number, state, answer)
+}
+
+pub fn reveal(who: u64, number: DisputeId, what: Revelation) -> DispatchResultWithPostInfo {
+    let state = dispute(number).state;
+    Disputes::reveal(RuntimeOrigin::signed(who), number, state, what)
+}
+
+pub fn prove(who: u64, number: DisputeId, proof: Vec<u8>) -> DispatchResultWithPostInfo {
+    let state = dispute(number).state;
+    let proof = proof.try_into().unwrap();
+    Disputes::prove(RuntimeOrigin::signed(who), number, state, proof)
+}
+
+/// Leaf `index` of these, with the hashes on its way to the root.
+pub fn open_leaf(leaves: &[Vec<u8>], index: u64) -> LeafOpening {
+    let mut level: Vec<H256> = leaves
+        .iter()
+        .map(|leaf| assay_primitives::tree::leaf_hash(leaf))
+        .collect();
+    let mut place = index as usize;
+    let mut siblings = Vec::new();
+    while level.len() > 1 {
+        if let Some(sibling) = level.get(place ^ 1) {
+            siblings.push(*sibling);
+        }
+        level = level
+            .chunks(2)
+            .map(|pair| assay_primitives::tree::root_of(pair.to_vec()))
+            .collect();
+        place /= 2;
+    }
+    LeafOpening {
+        bytes: leaves[index as usize].clone().try_into().unwrap(),
+        siblings: siblings.try_into().unwrap(),
+    }
+}
+
+pub fn free(who: u64) -> Balance {
+    Balances::balance(&who)
+}
+
+pub fn held(reason: impl Into<RuntimeHoldReason>, who: u64) -> Balance {
+    Balances::balance_on_hold(&reason.into(), &who)
+}
+
+pub fn bond_of(who: u64) -> Balance {
+    held(crate::HoldReason::ChallengeBond, who)
+}
+
+pub fn provider(stash: u64) -> pallet_providers::ProviderRecordOf<Test> {
+    pallet_providers::Providers::<Test>::get(stash).unwrap()
+}

@@ -1,0 +1,386 @@
+use super::forged::{at_a_step, disputed};
+use crate::{mock::*, Answer, Convictions, Dockets, Error, Event, Traces, Verdict};
+use assay_primitives::{Balance, Claim, ClaimFacts, Claims, Finish, Request};
+use frame_support::{assert_noop, assert_ok, dispatch::Pays};
+use sp_runtime::Permill;
+
+/// A slash of at least this many fees, and the reward's share of what is left after the refund.
+const MULTIPLE: Balance = 60;
+const REWARD: Permill = Permill::from_percent(40);
+
+/// Let whoever has to move be late; returns the block.
+fn let_pass(number: u64) {
+    while !is_over(number) {
+        pass(1);
+    }
+}
+
+#[test]
+fn a_provider_that_is_late_is_convicted() {
+    TestExt::new().execute_with(|| {
+        let (given, number, _) = disputed(7);
+        let bond = dispute(number).bond;
+        let (maturing, stake) = (provider(PETRA).maturing, provider(PETRA).bond);
+        assert!(maturing > 0);
+        let issuance = pallet_balances::Pallet::<Test>::total_issuance();
+        let (uma, carl) = (free(UMA), free(CARL));
+        let_pass(number);
+
+        let fee = given.receipt.fee;
+        let sum = fee * MULTIPLE + maturing;
+        let reward = REWARD.mul_floor(sum - fee);
+        assert_eq!(provider(PETRA).bond, stake - fee * MULTIPLE);
+        assert_eq!(provider(PETRA).maturing, 0);
+        assert_eq!(free(UMA), uma + fee, "the user's fee, first of all");
+        assert_eq!(free(CARL), carl + bond + reward);
+        assert_eq!(bond_of(CARL), 0);
+        let burned = issuance - pallet_balances::Pallet::<Test>::total_issuance();
+        assert_eq!(burned, sum - fee - reward);
+        assert!(Convictions::<Test>::contains_key(given.claim));
+        assert_eq!(provider(PETRA).disputes, 0);
+        assert!(!Dockets::<Test>::contains_key(PETRA));
+        // What the channel refunds is what was paid, once.
+        let ClaimFacts { refundable, .. } = Channels::facts(&given.claim).unwrap();
+        assert_eq!(refundable, 10_000 - fee);
+        System::assert_has_event(
+            Event::Convicted {
+                claim: given.claim,
+                provider: PETRA,
+                challenger: CARL,
+                returned: 0,
+                slashed: assay_primitives::Slashed {
+                    refund: fee,
+                    reward,
+                    burned,
+                },
+                fault: None,
+            }
+            .into(),
+        );
+    });
+}
+
+#[test]
+fn a_challenger_that_is_late_pays_the_provider_and_the_rest_is_burned() {
+    TestExt::new().execute_with(|| {
+        let (given, number, forged) = disputed(7);
+        answer(PETRA, number, forged.answer(&given, 7)).unwrap();
+        let bond = dispute(number).bond;
+        let (petra, carl) = (free(PETRA), free(CARL));
+        let issuance = pallet_balances::Pallet::<Test>::total_issuance();
+        let_pass(number);
+        assert_eq!(free(PETRA), petra + 20_000);
+        assert_eq!((free(CARL), bond_of(CARL)), (carl, 0));
+        let burned = bond - 20_000;
+        assert_eq!(
+            pallet_balances::Pallet::<Test>::total_issuance(),
+            issuance - burned
+        );
+        System::assert_has_event(
+            Event::Ended {
+                dispute: number,
+                verdict: Verdict::Acquitted,
+                compensation: 20_000,
+                burned,
+            }
+            .into(),
+        );
+        assert!(!Convictions::<Test>::contains_key(given.claim));
+        assert_eq!(provider(PETRA).disputes, 0);
+
+        // A lost challenge does not make the receipt unchallengeable.
+        let again = given.dispute(CORA, 7);
+        assert!(Traces::<Test>::iter().count() == 1 && !is_over(again));
+    });
+}
+
+#[test]
+fn anybody_may_say_that_a_move_is_late_and_not_before() {
+    TestExt::new().execute_with(|| {
+        let (_, number, _) = at_a_step(0);
+        MaxAgendaWeight::set(frame_support::weights::Weight::zero());
+        let timeout = || Disputes::timeout(RuntimeOrigin::signed(SAM), number);
+        assert_noop!(timeout(), Error::<Test>::NotLate);
+        pass(5);
+        // The last block in which the move is in time.
+        assert_noop!(timeout(), Error::<Test>::NotLate);
+        assert_noop!(prove(PETRA, number, vec![]), Error::<Test>::InvalidProof);
+        pass(1);
+        assert_noop!(prove(PETRA, number, vec![]), Error::<Test>::DeadlinePassed);
+        assert_eq!(timeout().unwrap().pays_fee, Pays::No);
+        assert!(is_over(number));
+        assert_noop!(timeout(), Error::<Test>::UnknownDispute);
+    });
+}
+
+#[test]
+fn the_earliest_commitment_is_rewarded_whichever_dispute_convicts() {
+    TestExt::new().execute_with(|| {
+        let given = Given::in_channel(channel(10_000), 0, vec![10; 40]);
+        pass(1);
+        // Carl knew first, Cora is faster.
+        let carls = commit(CARL, &given.claim);
+        pass(1);
+        let coras = commit(CORA, &given.claim);
+        pass(1);
+        assert_ok!(given.open(CORA, 3));
+        pass(2);
+        assert_ok!(given.open(CARL, 3));
+        let rewarded = free(CARL) + bond_of(CARL);
+        let paid_back = free(CORA) + bond_of(CORA);
+        let_pass(coras);
+        assert!(Convictions::<Test>::contains_key(given.claim));
+        assert!(free(CARL) + bond_of(CARL) > rewarded);
+        assert_eq!(free(CORA), paid_back);
+        assert_eq!(bond_of(CORA), 0);
+
+        // Carl's own is over nothing any more: no move, the bond back, no second slash.
+        let stake = provider(PETRA).bond;
+        assert!(!is_over(carls));
+        let shown = super::forged::Forged::of(&given, 3).answer(&given, 3);
+        assert_noop!(answer(PETRA, carls, shown), Error::<Test>::AlreadyConvicted);
+        assert_ok!(Disputes::timeout(RuntimeOrigin::signed(SAM), carls));
+        assert_eq!(bond_of(CARL), 0);
+        assert_eq!(provider(PETRA).bond, stake);
+        System::assert_has_event(
+            Event::Ended {
+                dispute: carls,
+                verdict: Verdict::Superseded,
+                compensation: 0,
+                burned: 0,
+            }
+            .into(),
+        );
+        assert_eq!(provider(PETRA).disputes, 0);
+    });
+}
+
+#[test]
+fn a_commitment_that_was_used_for_another_claim_does_not_count() {
+    TestExt::new().execute_with(|| {
+        let id = channel(10_000);
+        let given = Given::in_channel(id, 0, vec![10; 40]);
+        let other = Given::in_channel(id, 1, vec![10; 40]);
+        pass(1);
+        other.dispute(CORA, 0);
+        let number = given.dispute(CARL, 0);
+        let cora = free(CORA) + bond_of(CORA);
+        let_pass(number);
+        assert!(Convictions::<Test>::contains_key(given.claim));
+        // Hers convicts of her own claim at the same time.
+        let both = Convictions::<Test>::contains_key(other.claim);
+        assert!(both && free(CORA) > cora);
+    });
+}
+
+#[test]
+fn a_convicted_job_gives_the_user_the_whole_fee_back_from_its_escrow() {
+    TestExt::new().execute_with(|| {
+        let given = job(vec![10, 11, STOP], Finish::Eos);
+        let number = given.dispute(CARL, 1);
+        let uma = free(UMA);
+        // The window's end comes and goes.
+        let_pass(number);
+        let fee = given.receipt.fee;
+        assert_eq!(free(UMA), uma + fee);
+        assert!(Convictions::<Test>::contains_key(given.claim));
+        assert_eq!(provider(PETRA).exposure, 0);
+        let returned = System::events().into_iter().any(|record| {
+            matches!(
+                record.event,
+                RuntimeEvent::Disputes(Event::Convicted { returned, slashed, .. })
+                    if returned == fee && slashed.refund == 0
+            )
+        });
+        assert!(returned);
+        pass(100);
+        assert!(!Convictions::<Test>::contains_key(given.claim));
+    });
+}
+
+#[test]
+fn a_disputed_job_is_not_settled_before_the_end() {
+    TestExt::new().execute_with(|| {
+        let given = job(vec![10, 11, STOP], Finish::Eos);
+        pass(20);
+        let number = given.dispute(CARL, 1);
+        let forged = super::forged::Forged::of(&given, 1);
+        answer(PETRA, number, forged.answer(&given, 1)).unwrap();
+        let maturing = provider(PETRA).maturing;
+        let_pass(number);
+        let Claim::Job(id) = given.claim else {
+            unreachable!()
+        };
+        let settled = || {
+            let job = pallet_jobs::Jobs::<Test>::get(id).unwrap();
+            matches!(job.state, pallet_jobs::JobState::Settled { .. })
+        };
+        assert!(!settled());
+        pass(31);
+        assert!(settled());
+        assert!(provider(PETRA).maturing > maturing);
+    });
+}
+
+fn asked_at_all(given: &Given) -> u64 {
+    given.dispute(CARL, None)
+}
+
+#[test]
+fn a_header_that_the_user_signed_ends_the_question_whether_it_asked() {
+    TestExt::new().execute_with(|| {
+        let given = Given::in_channel(channel(10_000), 0, vec![10; 4]);
+        pass(1);
+        let number = asked_at_all(&given);
+        let mut forged = given.signed_header();
+        forged.signature = user_signature(b"anything");
+        assert_noop!(
+            answer(PETRA, number, Answer::Header(forged)),
+            Error::<Test>::InvalidSignature
+        );
+        let other = given
+            .clone()
+            .with_header(|header| header.sampling.nonce = 9);
+        assert_noop!(
+            answer(PETRA, number, Answer::Header(other.signed_header())),
+            Error::<Test>::WrongHeader
+        );
+        let trace = super::forged::Forged::of(&given, 0).answer(&given, 0);
+        assert_noop!(
+            answer(PETRA, number, trace),
+            Error::<Test>::OtherMoveExpected
+        );
+        let petra = free(PETRA);
+        assert_ok!(answer(PETRA, number, Answer::Header(given.signed_header())));
+        assert!(is_over(number));
+        assert_eq!(free(PETRA), petra + 20_000);
+    });
+}
+
+#[test]
+fn a_provider_without_a_signed_header_is_convicted() {
+    TestExt::new().execute_with(|| {
+        let given = Given::in_channel(channel(10_000), 0, vec![10; 4]);
+        pass(1);
+        let number = asked_at_all(&given);
+        let_pass(number);
+        assert!(Convictions::<Test>::contains_key(given.claim));
+    });
+}
+
+#[test]
+fn a_receipt_of_another_claim_convicts_nobody_under_this_one() {
+    TestExt::new().execute_with(|| {
+        let (one, two) = (channel(10_000), channel(10_000));
+        let given = Given::in_channel(one, 0, vec![10; 4]);
+        pass(1);
+        let mut framed = given.statement();
+        framed.header = None;
+        let claim = Claim::Channel { id: two, seq: 0 };
+        let number = commit(CARL, &claim);
+        pass(1);
+        let by = RuntimeOrigin::signed(CARL);
+        assert_ok!(Disputes::open(by, claim, framed, None, SALT, None));
+        assert_ok!(answer(PETRA, number, Answer::Header(given.signed_header())));
+        assert!(is_over(number) && !Convictions::<Test>::contains_key(claim));
+    });
+}
+
+#[test]
+fn a_trace_is_forgotten_when_its_receipt_cannot_be_disputed_any_more() {
+    TestExt::new().execute_with(|| {
+        let (given, number, forged) = disputed(7);
+        answer(PETRA, number, forged.answer(&given, 7)).unwrap();
+        let_pass(number);
+        assert_eq!(Traces::<Test>::iter().count(), 1);
+        pass(70);
+        assert_eq!(Traces::<Test>::iter().count(), 0);
+    });
+}
+
+#[test]
+fn a_conviction_is_noted_as_long_as_the_claim_is() {
+    TestExt::new().execute_with(|| {
+        let (given, number, _) = disputed(7);
+        let_pass(number);
+        pass(100);
+        assert!(Convictions::<Test>::contains_key(given.claim));
+        commit(CORA, &given.claim);
+        let later = Given::in_channel(
+            match given.claim {
+                Claim::Channel { id, .. } => id,
+                Claim::Job(_) => unreachable!(),
+            },
+            0,
+            vec![11; 3],
+        );
+        pass(1);
+        assert_noop!(later.open(CORA, 0), Error::<Test>::AlreadyConvicted);
+        let Claim::Channel { id, .. } = given.claim else {
+            unreachable!()
+        };
+        Channels::close(RuntimeOrigin::signed(PETRA), id, None).unwrap();
+        pass(200);
+        assert!(Channels::facts(&given.claim).is_none());
+        assert!(!Convictions::<Test>::contains_key(given.claim));
+    });
+}
+
+#[test]
+fn a_provider_that_is_disputed_keeps_its_stake_and_cannot_leave() {
+    TestExt::new().execute_with(|| {
+        let (given, number, forged) = disputed(7);
+        answer(PETRA, number, forged.answer(&given, 7)).unwrap();
+        let by = || RuntimeOrigin::signed(PETRA);
+        Providers::remove_offer(by(), listing()).unwrap();
+        let maturing = provider(PETRA).maturing;
+        for _ in 0..12 {
+            pass(4);
+            match crate::Disputes::<Test>::get(number) {
+                Some(record) if record.stage.side() == crate::Side::Challenger => {
+                    let _ = choose(CARL, number, crate::Choice::Node(0));
+                }
+                Some(_) if matches!(stage(number), crate::Stage::Node { .. }) => {
+                    let crate::Stage::Node { level, index, .. } = stage(number) else {
+                        unreachable!()
+                    };
+                    let _ = reveal(PETRA, number, forged.below(level, index));
+                }
+                _ => {}
+            }
+            if !is_over(number) {
+                assert_eq!(provider(PETRA).maturing, maturing);
+                assert!(Providers::deregister(by()).is_err());
+            }
+        }
+    });
+}
+
+#[test]
+fn a_provider_that_left_and_came_back_is_another() {
+    TestExt::new().execute_with(|| {
+        let given = Given::in_channel(channel(0), 0, vec![10; 4]);
+        pass(1);
+        let by = || RuntimeOrigin::signed(PETRA);
+        commit(CARL, &given.claim);
+        Providers::remove_offer(by(), listing()).unwrap();
+        Providers::unbond(by(), BOND).unwrap();
+        pass(100);
+        Providers::withdraw_unbonded(by()).unwrap();
+        Providers::deregister(by()).unwrap();
+        let Claim::Channel { id, .. } = given.claim else {
+            unreachable!()
+        };
+        let later = Given::in_channel(id, 0, vec![10; 4]);
+        commit(CARL, &later.claim);
+        pass(1);
+        assert_noop!(later.open(CARL, 0), Error::<Test>::ProviderGone);
+        register_provider(PETRA);
+        assert_noop!(later.open(CARL, 0), Error::<Test>::ProviderGone);
+        let facts = Channels::facts(&given.claim);
+        assert!(matches!(
+            facts.map(|facts| facts.request),
+            None | Some(Request::SignedBy(_))
+        ));
+    });
+}

@@ -1,0 +1,107 @@
+use super::forged::Forged;
+use crate::{mock::*, Dockets, Error, Event, CROWD, MAX_WAITING};
+use frame_support::{assert_noop, assert_ok};
+
+/// Disputes over requests of one channel, by Carl: as many as are asked for.
+fn crowd(count: u64) -> Vec<(Given, u64)> {
+    let id = channel(10_000);
+    let all: Vec<Given> = (0..count)
+        .map(|seq| Given::in_channel(id, seq, vec![10; 4]))
+        .collect();
+    let numbers: Vec<u64> = all.iter().map(|given| commit(CARL, &given.claim)).collect();
+    pass(1);
+    for given in &all {
+        given.open(CARL, 0).unwrap();
+    }
+    all.into_iter().zip(numbers).collect()
+}
+
+#[test]
+fn a_provider_has_to_answer_a_few_at_once_and_the_rest_wait() {
+    TestExt::new().execute_with(|| {
+        let all = crowd(4);
+        let docket = Dockets::<Test>::get(PETRA);
+        assert_eq!(docket.live.to_vec(), [all[0].1, all[1].1]);
+        assert_eq!(docket.waiting.to_vec(), [all[2].1, all[3].1]);
+        assert_eq!(Disputes::disputes_of_provider(PETRA).len(), 4);
+        let (given, third) = &all[2];
+        let forged = Forged::of(given, 0);
+        let shown = forged.answer(given, 0);
+        assert_noop!(
+            answer(PETRA, *third, shown.clone()),
+            Error::<Test>::DisputeWaits
+        );
+        assert_noop!(
+            Disputes::timeout(RuntimeOrigin::signed(SAM), *third),
+            Error::<Test>::DisputeWaits
+        );
+        // Another provider's are none of its business.
+        assert!(Dockets::<Test>::get(PIUS).live.is_empty());
+
+        // The first ends; the third begins, with all its time before it.
+        let (given, first) = &all[0];
+        let forged = Forged::of(given, 0);
+        answer(PETRA, *first, forged.answer(given, 0)).unwrap();
+        let (given, second) = &all[1];
+        let forged = Forged::of(given, 0);
+        answer(PETRA, *second, forged.answer(given, 0)).unwrap();
+        while !is_over(*first) {
+            pass(1);
+        }
+        let docket = Dockets::<Test>::get(PETRA);
+        assert_eq!(docket.live.to_vec(), [all[2].1, all[3].1]);
+        let deadline = dispute(*third).deadline.unwrap();
+        assert!(deadline >= crate::Clock::<Test>::get() + 5);
+        System::assert_has_event(
+            Event::Started {
+                dispute: *third,
+                deadline,
+            }
+            .into(),
+        );
+        assert_ok!(answer(PETRA, *third, shown));
+    });
+}
+
+#[test]
+fn a_queue_costs_whoever_fills_it_and_is_bounded() {
+    TestExt::new().execute_with(|| {
+        let base = Disputes::bond(PETRA, 0);
+        let all = crowd(2 + u64::from(MAX_WAITING));
+        for (place, (_, number)) in all.iter().enumerate() {
+            let waiting = (place as u32).saturating_sub(2);
+            let bond = dispute(*number).bond;
+            let doubled = base << (waiting / CROWD);
+            // And something for the leaves.
+            assert!(bond > doubled && bond < doubled + doubled / 10, "{place}");
+        }
+        let given = Given::in_channel(channel(10_000), 0, vec![10; 4]);
+        commit(CORA, &given.claim);
+        pass(1);
+        assert_noop!(given.open(CORA, 0), Error::<Test>::QueueFull);
+    });
+}
+
+#[test]
+fn a_dispute_over_a_convicted_claim_leaves_the_queue() {
+    TestExt::new().execute_with(|| {
+        let id = channel(10_000);
+        let given = Given::in_channel(id, 0, vec![10; 4]);
+        pass(1);
+        let numbers: Vec<u64> = [CARL, CORA, SAM]
+            .into_iter()
+            .map(|who| given.dispute(who, 0))
+            .collect();
+        assert_eq!(Dockets::<Test>::get(PETRA).waiting.to_vec(), numbers[2..]);
+        while !is_over(numbers[0]) {
+            pass(1);
+        }
+        for number in &numbers[1..] {
+            if !is_over(*number) {
+                assert_ok!(Disputes::timeout(RuntimeOrigin::signed(SAM), *number));
+            }
+        }
+        assert_eq!(bond_of(CORA) + bond_of(SAM) + bond_of(CARL), 0);
+        assert_eq!(provider(PETRA).disputes, 0);
+    });
+}

@@ -1,0 +1,528 @@
+use assay_primitives::{
+    blake2_256, Balance, Claim, Receipt, RequestHeader, SignedHeader, TokenId, VoucherSignature,
+};
+use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
+use frame_support::pallet_prelude::*;
+use frame_system::pallet_prelude::BlockNumberFor;
+use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
+use sp_core::H256;
+use sp_runtime::traits::Saturating;
+
+use crate::{levels, Config};
+
+/// Number of a dispute and of the commitment that it began with: the lower is the earlier.
+pub type DisputeId = u64;
+
+/// The most disputes of one provider whose clocks may run at once.
+pub const MAX_LIVE: u32 = 16;
+/// The most disputes against one provider that may wait.
+pub const MAX_WAITING: u32 = 64;
+/// The bond doubles with each so many that wait already.
+pub const CROWD: u32 = 8;
+/// Bytes of a proof.
+pub const MAX_PROOF_BYTES: u32 = 12 * 1024;
+/// Parts of one reduction.
+pub const MAX_PARTS: u32 = 257;
+/// Levels of parts.
+pub const MAX_DEPTH: u32 = 2;
+/// Bytes of a leaf of any tree: of a trace, or of tokens with their salt.
+pub const MAX_LEAF_BYTES: u32 = 256;
+/// Hashes on the way from a leaf to its root.
+pub const MAX_SIBLINGS: u32 = 64;
+
+/// What governance may set.
+#[derive(
+    Clone,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+pub struct Parameters<BlockNumber> {
+    /// Blocks after its anchor in which a receipt of a channel can be challenged. A job says its own
+    /// window's end.
+    pub challenge_blocks: BlockNumber,
+    /// Blocks that a commitment may be used after the one it was made in.
+    pub commitment_blocks: BlockNumber,
+    /// Counted blocks that each move may take.
+    pub reply_blocks: BlockNumber,
+    /// Leaves of a trace for which the first answer has one more counted block.
+    pub leaves_per_block: u64,
+    /// Planck on hold for a commitment.
+    pub commitment_deposit: Balance,
+    /// Planck that any challenge puts at stake.
+    pub base_bond: Balance,
+    /// Planck more for each block that the first answer has for its leaves.
+    pub bond_per_block: Balance,
+    /// What a provider gets of the bond of a challenge that was wrong, in planck; the rest is burned.
+    pub compensation: Balance,
+    /// Disputes of one provider whose clocks run at once.
+    pub live_disputes: u32,
+}
+
+impl<BlockNumber: From<u32>> Default for Parameters<BlockNumber> {
+    /// For blocks of six seconds: an hour to challenge, five minutes for a move.
+    fn default() -> Self {
+        Self {
+            challenge_blocks: 600u32.into(),
+            commitment_blocks: 50u32.into(),
+            reply_blocks: 50u32.into(),
+            leaves_per_block: 200_000,
+            commitment_deposit: 100_000_000_000,
+            base_bond: 10_000_000_000_000,
+            bond_per_block: 100_000_000_000,
+            compensation: 5_000_000_000_000,
+            live_disputes: 8,
+        }
+    }
+}
+
+impl<BlockNumber: PartialOrd + From<u32>> Parameters<BlockNumber> {
+    /// Whether every dispute reaches its end and costs who was wrong.
+    pub fn is_valid(&self) -> bool {
+        self.challenge_blocks > 0u32.into()
+            && self.commitment_blocks > 0u32.into()
+            && self.reply_blocks > 0u32.into()
+            && self.leaves_per_block > 0
+            && self.commitment_deposit > 0
+            && self.base_bond > 0
+            && self.compensation <= self.base_bond
+            && (1..=MAX_LIVE).contains(&self.live_disputes)
+    }
+}
+
+impl<BlockNumber> Parameters<BlockNumber> {
+    /// Counted blocks that the first answer has beyond the others, for a trace of `leaves`.
+    pub fn blocks_for(&self, leaves: u64) -> u32 {
+        let blocks = leaves.div_ceil(self.leaves_per_block.max(1));
+        u32::try_from(blocks).unwrap_or(u32::MAX)
+    }
+
+    /// The bond of a challenge over a trace of `leaves`, while `waiting` others wait. It doubles with
+    /// each [`CROWD`], so that whoever fills the queue pays for it and nobody is shut out for less.
+    pub fn bond(&self, leaves: u64, waiting: u32) -> Balance {
+        let doublings = waiting.checked_div(CROWD).unwrap_or(0);
+        self.bond_per_block
+            .saturating_mul(self.blocks_for(leaves).into())
+            .saturating_add(self.base_bond)
+            .saturating_mul(2u128.saturating_pow(doublings))
+    }
+}
+
+/// "I know something about this claim": earns what a later one would, and does not say what.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct CommitmentRecord<BlockNumber> {
+    /// What the dispute will be called.
+    pub number: DisputeId,
+    pub made_at: BlockNumber,
+    /// The clock's reading at which it is dropped.
+    pub expires_at: BlockNumber,
+    /// Planck on hold.
+    pub deposit: Balance,
+}
+
+/// What a provider stated, as the chain is shown it.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct Statement<AccountId, Signature> {
+    pub receipt: Receipt,
+    /// The operator's over the receipt. A job's receipt needs none: it was delivered.
+    pub signature: Option<Signature>,
+    /// The request that the receipt answers. A job's is known.
+    pub header: Option<RequestHeader<AccountId>>,
+}
+
+/// Something that shows a receipt of a channel to be false without a game.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub enum Evidence<Signature> {
+    /// Receipt and header alone: the chain finds what is wrong with them.
+    Face,
+    /// A token of the output that cannot stand where it does.
+    Token { position: u32, opening: LeafOpening },
+    /// Another receipt of the same request, with another token at one place.
+    Twice {
+        other: Receipt,
+        signature: Signature,
+        position: u32,
+        opening: LeafOpening,
+        other_opening: LeafOpening,
+    },
+}
+
+/// What is false about a receipt that can be seen without a game.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum Fault {
+    /// The header names another chain, provider or listing than the channel.
+    OtherRequest,
+    /// The fee is not the price of the tokens.
+    WrongFee,
+    /// More output tokens than the header allows.
+    TooLong,
+    /// It ended for its length before the limit.
+    TooShort,
+    /// Prompt and answer are longer than the model's context.
+    ContextExceeded,
+    /// The anchor is not a block of this chain.
+    WrongAnchor,
+    /// It says that a stop token ended it, and another token did.
+    NoStopToken,
+    /// A stop token has tokens behind it.
+    PastStopToken,
+    /// A token that the model does not have.
+    UnknownToken,
+    /// One place of one answer has two tokens.
+    Equivocation,
+}
+
+/// One leaf of a tree, and the hashes that are missing on the way to its root, from the leaf up.
+#[derive(
+    Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub struct LeafOpening {
+    pub bytes: LeafBytes,
+    pub siblings: BoundedVec<H256, ConstU32<MAX_SIBLINGS>>,
+}
+
+/// What a dispute is about.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub enum Question<AccountId> {
+    /// Whether the user asked this at all.
+    Header,
+    /// Whether the output token at `position` follows.
+    Token {
+        position: u32,
+        header: RequestHeader<AccountId>,
+        /// The draw's randomness for a job, zero in a channel.
+        randomness: H256,
+        /// Of the trace up to this token.
+        leaves: u64,
+    },
+}
+
+/// A provider's first move.
+#[derive(
+    Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub enum Answer<AccountId> {
+    /// To whether the user asked this at all.
+    Header(SignedHeader<AccountId>),
+    /// To whether a token follows.
+    Trace {
+        /// The user's under the header; for a job there is none.
+        signature: Option<VoucherSignature>,
+        /// The nodes of the trace's first revealed level.
+        nodes: Nodes,
+        /// The trace's last leaf, which holds the token.
+        last: LeafOpening,
+        /// The leaf of the output with the token.
+        token: LeafOpening,
+    },
+}
+
+/// What lies under a node that was chosen.
+#[derive(
+    Clone, PartialEq, Eq, Debug, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
+)]
+pub enum Revelation {
+    Nodes(Nodes),
+    Leaves(Leaves),
+}
+
+/// A challenger's move: the first that is wrong of what was revealed.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum Choice {
+    /// Which of the nodes.
+    Node(u32),
+    /// Which of the leaves, and which of its elements.
+    Element { leaf: u32, element: u32 },
+    /// Which of the parts.
+    Part(u32),
+}
+
+/// A number of the trace whose step is judged.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct StepRecord {
+    /// Leaf of the trace.
+    pub leaf: u64,
+    /// Element of the leaf.
+    pub element: u32,
+    /// What the leaf says it is.
+    pub value: i64,
+    /// The part of it that is disputed, and the part of that part.
+    pub parts: BoundedVec<PartRecord, ConstU32<MAX_DEPTH>>,
+}
+
+/// A part of a long reduction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct PartRecord {
+    pub index: u32,
+    /// What the provider says it is.
+    pub value: i64,
+}
+
+/// What comes next in a dispute.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub enum Stage {
+    /// The provider answers the question.
+    Answer,
+    /// The challenger chooses a node of this level, of which the first is number `first`.
+    Nodes {
+        level: u32,
+        first: u64,
+        nodes: Nodes,
+    },
+    /// The provider reveals what lies under this node.
+    Node { level: u32, index: u64, hash: H256 },
+    /// The challenger chooses an element of these leaves, of which the first is number `first`.
+    Leaves { first: u64, leaves: Leaves },
+    /// The provider proves this step.
+    Step(StepRecord),
+    /// The challenger chooses one of these parts of a step.
+    Parts {
+        step: StepRecord,
+        parts: BoundedVec<i64, ConstU32<MAX_PARTS>>,
+    },
+}
+
+/// Who moves.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum Side {
+    Provider,
+    Challenger,
+}
+
+impl Stage {
+    /// Whose turn it is.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::Answer | Self::Node { .. } | Self::Step(_) => Side::Provider,
+            Self::Nodes { .. } | Self::Leaves { .. } | Self::Parts { .. } => Side::Challenger,
+        }
+    }
+
+    /// What follows from a choice; none if there is no such thing to choose. `value_in` reads an element
+    /// of a leaf with this number and these bytes.
+    pub fn chosen(
+        self,
+        choice: Choice,
+        value_in: impl Fn(u64, &[u8], u32) -> Option<i64>,
+    ) -> Option<Self> {
+        match (self, choice) {
+            (
+                Self::Nodes {
+                    level,
+                    first,
+                    nodes,
+                },
+                Choice::Node(index),
+            ) => Some(Self::Node {
+                level,
+                index: first.checked_add(index.into())?,
+                hash: *nodes.get(usize::try_from(index).ok()?)?,
+            }),
+            (Self::Leaves { first, leaves }, Choice::Element { leaf, element }) => {
+                let bytes = leaves.get(usize::try_from(leaf).ok()?)?;
+                let leaf = first.checked_add(leaf.into())?;
+                Some(Self::Step(StepRecord {
+                    leaf,
+                    element,
+                    value: value_in(leaf, bytes, element)?,
+                    parts: Default::default(),
+                }))
+            }
+            (Self::Parts { mut step, parts }, Choice::Part(index)) => {
+                let value = *parts.get(usize::try_from(index).ok()?)?;
+                step.parts.try_push(PartRecord { index, value }).ok()?;
+                Some(Self::Step(step))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A dispute.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct DisputeRecord<AccountId, BlockNumber> {
+    pub claim: Claim,
+    /// Stash.
+    pub provider: AccountId,
+    pub challenger: AccountId,
+    /// Plays the challenger's moves too, and cannot touch its money.
+    pub delegate: Option<AccountId>,
+    pub receipt: Receipt,
+    pub question: Question<AccountId>,
+    /// Planck of the challenger on hold.
+    pub bond: Balance,
+    pub stage: Stage,
+    pub moves: u32,
+    /// What a move must name: a hash of all moves so far.
+    pub state: H256,
+    /// The clock's last reading at which the next move is in time; none while the dispute waits.
+    pub deadline: Option<BlockNumber>,
+}
+
+impl<AccountId: PartialEq, BlockNumber: Saturating + From<u32>>
+    DisputeRecord<AccountId, BlockNumber>
+{
+    /// Go on to `stage`.
+    pub fn advance(&mut self, stage: Stage) {
+        self.moves = self.moves.saturating_add(1);
+        self.state = blake2_256(&(self.state, &stage).encode()).into();
+        self.stage = stage;
+    }
+
+    /// Counted blocks that the next move may take.
+    pub fn allowance(&self, parameters: &Parameters<BlockNumber>) -> BlockNumber
+    where
+        BlockNumber: Copy,
+    {
+        let extra = match (&self.stage, &self.question) {
+            (Stage::Answer, Question::Token { leaves, .. }) => parameters.blocks_for(*leaves),
+            _ => 0,
+        };
+        parameters.reply_blocks.saturating_add(extra.into())
+    }
+
+    /// Whether `who` may play the challenger's moves.
+    pub fn is_challenger(&self, who: &AccountId) -> bool {
+        self.challenger == *who || self.delegate.as_ref() == Some(who)
+    }
+}
+
+/// A provider's disputes.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Docket {
+    /// Their clocks run.
+    pub live: BoundedVec<DisputeId, ConstU32<MAX_LIVE>>,
+    /// They wait for the others to end, the first first.
+    pub waiting: BoundedVec<DisputeId, ConstU32<MAX_WAITING>>,
+}
+
+/// The trace that a provider stands by, for as long as its receipt can be disputed.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct TraceRecord {
+    pub claim: Claim,
+    /// Number of the receipt's anchor.
+    pub anchor: u32,
+    pub root: H256,
+    /// The first revealed level.
+    pub nodes: Nodes,
+}
+
+/// A time in which no clock ran.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Pause<BlockNumber> {
+    /// Blocks of all pauses before this one.
+    pub before: BlockNumber,
+    pub since: BlockNumber,
+    /// None while it lasts.
+    pub until: Option<BlockNumber>,
+}
+
+/// What the chain does by itself.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub enum Duty<AccountId> {
+    /// Drop a commitment that was not used.
+    Commitment(AccountId, H256),
+    /// End a dispute whose next move is late.
+    Dispute(DisputeId),
+    /// Drop a trace whose receipt cannot be disputed any more.
+    Trace(H256, u32),
+    /// Drop the note of a conviction whose claim is gone.
+    Conviction(Claim),
+}
+
+/// How a dispute ended.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum Verdict {
+    /// The receipt is false, or the provider did not answer.
+    Convicted,
+    /// The step is right, or the challenger did not go on.
+    Acquitted,
+    /// Another dispute convicted the provider of the same claim.
+    Superseded,
+    /// The model's own numbers break the format: its listing is frozen.
+    ModelBroken,
+}
+
+pub type LeafBytes = BoundedVec<u8, ConstU32<MAX_LEAF_BYTES>>;
+pub type Nodes = BoundedVec<H256, ConstU32<{ levels::MAX_NODES }>>;
+pub type Leaves = BoundedVec<LeafBytes, ConstU32<{ levels::MAX_LEAVES }>>;
+pub type ProofBytes = BoundedVec<u8, ConstU32<MAX_PROOF_BYTES>>;
+pub type HeaderOf<T> = RequestHeader<<T as frame_system::Config>::AccountId>;
+pub type StatementOf<T> =
+    Statement<<T as frame_system::Config>::AccountId, <T as Config>::Signature>;
+pub type EvidenceOf<T> = Evidence<<T as Config>::Signature>;
+pub type AnswerOf<T> = Answer<<T as frame_system::Config>::AccountId>;
+pub type DutyOf<T> = Duty<<T as frame_system::Config>::AccountId>;
+pub type DisputeRecordOf<T> =
+    DisputeRecord<<T as frame_system::Config>::AccountId, BlockNumberFor<T>>;
+pub type ParametersOf<T> = Parameters<BlockNumberFor<T>>;
+
+/// The token at `position` of an output of `output_len`, in the bytes of its leaf; none if they are no
+/// such leaf. A `salted` leaf has its salt before the tokens.
+pub fn token_in(leaf: &[u8], position: u32, output_len: u32, salted: bool) -> Option<TokenId> {
+    let per_leaf = u32::try_from(assay_primitives::LEAF_TOKENS).ok()?;
+    let (first, place) = (
+        position.checked_sub(position.checked_rem(per_leaf)?)?,
+        position.checked_rem(per_leaf)?,
+    );
+    let tokens = output_len.checked_sub(first)?.min(per_leaf);
+    let salt: usize = if salted { 32 } else { 0 };
+    let bytes = leaf.get(salt..)?;
+    if place >= tokens || bytes.len() != usize::try_from(tokens).ok()?.checked_mul(4)? {
+        return None;
+    }
+    let token = bytes.chunks_exact(4).nth(usize::try_from(place).ok()?)?;
+    Some(u32::from_le_bytes(token.try_into().ok()?))
+}

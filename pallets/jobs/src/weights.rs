@@ -53,7 +53,7 @@ impl WeightInfo for () {
     fn deliver(o: u32) -> Weight {
         Weight::from_parts(107_915_705, 6028)
             .saturating_add(Weight::from_parts(33_010, 0).saturating_mul(o.into()))
-            .saturating_add(ParityDbWeight::get().reads(11))
+            .saturating_add(ParityDbWeight::get().reads(12))
             .saturating_add(ParityDbWeight::get().writes(9))
     }
     fn draw(o: u32) -> Weight {
@@ -80,6 +80,8 @@ impl WeightInfo for () {
             .saturating_add(ParityDbWeight::get().writes(6))
     }
     fn set_parameters() -> Weight {
-        Weight::from_parts(3_505_000, 0).saturating_add(ParityDbWeight::get().writes(1))
+        Weight::from_parts(3_505_000, 0)
+            .saturating_add(ParityDbWeight::get().reads(1))
+            .saturating_add(ParityDbWeight::get().writes(1))
     }
 }

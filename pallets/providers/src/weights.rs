@@ -32,7 +32,7 @@ impl WeightInfo for () {
     }
     fn rotate_operator() -> Weight {
         Weight::from_parts(20_451_000, 4317)
-            .saturating_add(ParityDbWeight::get().reads(4))
+            .saturating_add(ParityDbWeight::get().reads(5))
             .saturating_add(ParityDbWeight::get().writes(4))
     }
     fn bond_extra() -> Weight {
@@ -42,12 +42,12 @@ impl WeightInfo for () {
     }
     fn unbond() -> Weight {
         Weight::from_parts(11_047_000, 4317)
-            .saturating_add(ParityDbWeight::get().reads(2))
+            .saturating_add(ParityDbWeight::get().reads(3))
             .saturating_add(ParityDbWeight::get().writes(1))
     }
     fn withdraw_unbonded() -> Weight {
         Weight::from_parts(39_168_000, 4317)
-            .saturating_add(ParityDbWeight::get().reads(3))
+            .saturating_add(ParityDbWeight::get().reads(4))
             .saturating_add(ParityDbWeight::get().writes(3))
     }
     fn set_offer() -> Weight {
@@ -73,7 +73,7 @@ impl WeightInfo for () {
     fn release_earnings() -> Weight {
         Weight::from_parts(61_081_000, 6196)
             .saturating_add(ParityDbWeight::get().reads(6))
-            .saturating_add(ParityDbWeight::get().writes(5))
+            .saturating_add(ParityDbWeight::get().writes(4))
     }
     fn set_parameters() -> Weight {
         Weight::from_parts(3_395_000, 0).saturating_add(ParityDbWeight::get().writes(1))

@@ -125,7 +125,8 @@ impl<T: Config> Pallet<T> {
     /// that challenges itself loses too. Returns both.
     fn forfeit(record: &DisputeRecordOf<T>) -> Result<(Balance, Balance), DispatchError> {
         let reason = HoldReason::ChallengeBond.into();
-        let compensation = Params::<T>::get().compensation.min(record.bond);
+        let compensation = Params::<T>::get().compensation(record.question.leaves());
+        let compensation = compensation.min(record.bond);
         let paid = with_storage_layer(|| {
             T::Currency::transfer_on_hold(
                 &reason,

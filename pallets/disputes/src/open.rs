@@ -119,11 +119,7 @@ impl<T: Config> Pallet<T> {
 
         let provider = facts.provider;
         let mut docket = Dockets::<T>::get(&provider);
-        let leaves = match &question {
-            Question::Header => 0,
-            Question::Token { leaves, .. } => *leaves,
-        };
-        let bond = Self::bond_for(&docket, leaves);
+        let bond = Self::bond_for(&docket, question.leaves());
         T::Currency::hold(&HoldReason::ChallengeBond.into(), &challenger, bond)?;
         T::Stake::freeze(&provider)?;
         T::Claims::freeze(&claim)?;

@@ -61,7 +61,8 @@ pub struct Parameters<BlockNumber> {
     pub base_bond: Balance,
     /// Planck more for each block that the first answer has for its leaves.
     pub bond_per_block: Balance,
-    /// What a provider gets of the bond of a challenge that was wrong, in planck; the rest is burned.
+    /// What a provider gets of the bond of a challenge that was wrong, in planck, besides what the trace
+    /// added to it; the rest is burned.
     pub compensation: Balance,
     /// Disputes of one provider whose clocks run at once.
     pub live_disputes: u32,
@@ -105,12 +106,22 @@ impl<BlockNumber> Parameters<BlockNumber> {
         u32::try_from(blocks).unwrap_or(u32::MAX)
     }
 
+    /// Planck that a provider gets of the bond of a challenge over a trace of `leaves`: for its moves, and
+    /// for computing it.
+    pub fn compensation(&self, leaves: u64) -> Balance {
+        self.for_leaves(leaves).saturating_add(self.compensation)
+    }
+
+    fn for_leaves(&self, leaves: u64) -> Balance {
+        let blocks = self.blocks_for(leaves).into();
+        self.bond_per_block.saturating_mul(blocks)
+    }
+
     /// The bond of a challenge over a trace of `leaves`, while `waiting` others wait. It doubles with
     /// each [`CROWD`], so that whoever fills the queue pays for it and nobody is shut out for less.
     pub fn bond(&self, leaves: u64, waiting: u32) -> Balance {
         let doublings = waiting.checked_div(CROWD).unwrap_or(0);
-        self.bond_per_block
-            .saturating_mul(self.blocks_for(leaves).into())
+        self.for_leaves(leaves)
             .saturating_add(self.base_bond)
             .saturating_mul(2u128.saturating_pow(doublings))
     }
@@ -214,6 +225,16 @@ pub enum Question<AccountId> {
         /// Of the trace up to this token.
         leaves: u64,
     },
+}
+
+impl<AccountId> Question<AccountId> {
+    /// Leaves of the trace that it is about; none if it is about none.
+    pub fn leaves(&self) -> u64 {
+        match self {
+            Self::Header => 0,
+            Self::Token { leaves, .. } => *leaves,
+        }
+    }
 }
 
 /// A provider's first move.
@@ -415,8 +436,8 @@ impl<AccountId: PartialEq, BlockNumber: Saturating + From<u32>>
     where
         BlockNumber: Copy,
     {
-        let extra = match (&self.stage, &self.question) {
-            (Stage::Answer, Question::Token { leaves, .. }) => parameters.blocks_for(*leaves),
+        let extra = match self.stage {
+            Stage::Answer => parameters.blocks_for(self.question.leaves()),
             _ => 0,
         };
         parameters.reply_blocks.saturating_add(extra.into())

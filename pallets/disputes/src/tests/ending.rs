@@ -69,9 +69,11 @@ fn a_challenger_that_is_late_pays_the_provider_and_the_rest_is_burned() {
         let (petra, carl) = (free(PETRA), free(CARL));
         let issuance = pallet_balances::Pallet::<Test>::total_issuance();
         let_pass(number);
-        assert_eq!(free(PETRA), petra + 20_000);
+        // A fixed sum, and what the leaves added to the bond.
+        let compensation = 20_000 + (bond - 50_000);
+        assert_eq!(free(PETRA), petra + compensation);
         assert_eq!((free(CARL), bond_of(CARL)), (carl, 0));
-        let burned = bond - 20_000;
+        let burned = 30_000;
         assert_eq!(
             pallet_balances::Pallet::<Test>::total_issuance(),
             issuance - burned
@@ -80,7 +82,7 @@ fn a_challenger_that_is_late_pays_the_provider_and_the_rest_is_burned() {
             Event::Ended {
                 dispute: number,
                 verdict: Verdict::Acquitted,
-                compensation: 20_000,
+                compensation,
                 burned,
             }
             .into(),

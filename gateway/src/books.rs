@@ -209,20 +209,37 @@ async fn mend_line(shop: &Shop, line: &Line) -> Result<(), MoneyError> {
             Fetched::Caught(_) => shop.keep_evidence(),
             Fetched::Ended(_) => {
                 count(shop, line, seq)?;
-                pay_others(&worker, line).await?;
+                pay_others(&worker, line).await;
             }
         }
     }
     Ok(())
 }
 
-/// Until a request's last receipt came, its tokens beyond the one before were paid from what others of the channel
-/// were given: without another voucher these would wait for ever.
-pub async fn pay_others(worker: &Worker, line: &Line) -> Result<(), StoreError> {
-    if let Some(voucher) = line.voucher()? {
-        if let Err(failed) = worker.pay(&voucher).await {
-            tracing::warn!(target: "assay_gateway", %failed, "a voucher was not taken");
-        }
+/// Hands over the voucher that the receipts held allow, unless the provider has it. Who comes meanwhile waits, and is
+/// mostly paid with the next one: streams beside each other need one voucher together.
+pub async fn pay(worker: &Worker, line: &Line) -> Result<(), PayError> {
+    let _alone = line.paying.lock().await;
+    if let Some(voucher) = line.unsent()? {
+        worker.pay(&voucher).await?;
+        line.arrived(&voucher);
     }
     Ok(())
+}
+
+/// Why a voucher did not arrive.
+#[derive(Debug, thiserror::Error)]
+pub enum PayError {
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Failed(#[from] Failed),
+}
+
+/// Until a request's last receipt came, its tokens beyond the one before were paid from what others of the channel
+/// were given: without another voucher these would wait for ever.
+pub async fn pay_others(worker: &Worker, line: &Line) {
+    if let Err(error) = pay(worker, line).await {
+        tracing::warn!(target: "assay_gateway", %error, "a voucher was not taken");
+    }
 }

@@ -6,9 +6,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use assay_channel::{Ask, Facts as ChannelFacts, Order, Payer, PayerError, Terms, VoucherPair};
+use assay_channel::{
+    Ask, Facts as ChannelFacts, Order, Payer, PayerError, SignedHeader, Terms, VoucherPair,
+};
 use assay_client::{Amount, Error};
 use assay_primitives::{Balance, ChannelId, ListingId};
+use serde_json::Value;
 
 use crate::{
     choice::Offer,
@@ -133,13 +136,14 @@ impl Channels {
 
     /// Orders an answer of `offer`, through a channel that is opened or topped up if need be. Where the
     /// budget does not reach for all the tokens, `at_most` says whether fewer will do: then the limit is
-    /// what it reaches for.
+    /// what it reaches for. `body` is what is to be sent with the signed header.
     pub async fn order(
         &self,
         offer: &Offer,
         model: &str,
         mut ask: Ask,
         at_most: bool,
+        body: impl Fn(&SignedHeader) -> Value,
     ) -> Result<(Arc<Line>, Order), MoneyError> {
         let place = {
             let mut places = locked(&self.places);
@@ -176,7 +180,7 @@ impl Channels {
             }
             None => self.open(offer, model, fee).await?,
         };
-        let order = line.order(ask)?;
+        let order = line.order(ask, body)?;
         Ok((line, order))
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use assay_channel::AnchorView;
-use assay_client::{AccountId32, Amount, Error};
+use assay_client::{AccountId32, Amount, Error, H256};
 use assay_primitives::Anchor;
 use tokio::sync::watch;
 
@@ -57,6 +57,8 @@ pub struct Shop {
     seen: watch::Sender<Seen>,
     experience: Mutex<Experience>,
     workers: Mutex<HashMap<[u8; 32], (Offer, Worker)>>,
+    /// Who spoke for a provider at recent blocks that are final: all streams beside each other build on the same ones.
+    operators: Mutex<HashMap<([u8; 32], u32, H256), AccountId32>>,
     checker: Checker,
     trouble: Arc<Mutex<Trouble>>,
 }
@@ -108,6 +110,7 @@ impl Shop {
             seen: watch::Sender::new(Seen::default()),
             experience: Mutex::default(),
             workers: Mutex::default(),
+            operators: Mutex::default(),
             checker,
             trouble,
         }))
@@ -186,6 +189,15 @@ impl Shop {
         anchor: Anchor,
         age: u32,
     ) -> Result<AnchorView, Error> {
+        let place = (provider.0, anchor.number, anchor.hash);
+        let finalized = self.seen().facts.finalized;
+        if anchor.number.saturating_add(age / 2) >= finalized {
+            if let Some(operator) = locked(&self.operators).get(&place) {
+                return Ok(AnchorView::Good {
+                    operator: operator.0,
+                });
+            }
+        }
         let start = Instant::now();
         loop {
             let block = self.market.block(anchor.number).await?;
@@ -193,12 +205,19 @@ impl Shop {
                 return Ok(AnchorView::Stale);
             }
             if block.hash == Some(anchor.hash) {
-                let operator = self.market.operator_at(provider, anchor.number).await?;
-                return Ok(
-                    operator.map_or(AnchorView::Foreign, |operator| AnchorView::Good {
-                        operator: operator.0,
-                    }),
-                );
+                let Some(operator) = self.market.operator_at(provider, anchor.number).await? else {
+                    return Ok(AnchorView::Foreign);
+                };
+                if anchor.number <= block.finalized {
+                    let mut operators = locked(&self.operators);
+                    operators.retain(|(_, number, _), _| {
+                        number.saturating_add(ANCHOR_AGE) >= block.finalized
+                    });
+                    operators.insert(place, operator);
+                }
+                return Ok(AnchorView::Good {
+                    operator: operator.0,
+                });
             }
             let late = start.elapsed() > ANCHOR_PATIENCE;
             if anchor.number <= block.finalized || (late && block.hash.is_some()) {

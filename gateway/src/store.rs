@@ -241,7 +241,18 @@ impl Store {
 
     /// Writes records of a channel's payer, all or none.
     pub fn put_records(&self, id: &ChannelId, records: &[PayerRecord]) -> Result<(), StoreError> {
-        if records.is_empty() {
+        self.put_order(id, records, &[])
+    }
+
+    /// About to send requests: their records, and by number the bodies that go with them.
+    /// [`put_answer`](Self::put_answer) drops a body.
+    pub fn put_order(
+        &self,
+        id: &ChannelId,
+        records: &[PayerRecord],
+        bodies: &[(u64, String)],
+    ) -> Result<(), StoreError> {
+        if records.is_empty() && bodies.is_empty() {
             return Ok(());
         }
         let write = self.database.begin_write().map_err(broken)?;
@@ -251,6 +262,13 @@ impl Store {
                 let key = [&id.0[..], &record.key()[..]].concat();
                 let encoded = record.encode();
                 table.insert(&key[..], &encoded[..]).map_err(broken)?;
+            }
+        }
+        if !bodies.is_empty() {
+            let mut table = write.open_table(BODIES).map_err(broken)?;
+            for (seq, body) in bodies {
+                let key = answer_key(id, *seq);
+                table.insert(&key[..], body.as_bytes()).map_err(broken)?;
             }
         }
         write.commit().map_err(broken)
@@ -345,11 +363,6 @@ impl Store {
             }
         }
         write.commit().map_err(broken)
-    }
-
-    /// About to send a request with this body. [`put_answer`](Self::put_answer) drops it.
-    pub fn put_body(&self, id: &ChannelId, seq: u64, body: &[u8]) -> Result<(), StoreError> {
-        self.put(BODIES, &answer_key(id, seq), body)
     }
 
     /// The body of a request whose books are open.

@@ -106,7 +106,7 @@ impl Worker {
         let response = tokio::time::timeout(ACCEPTANCE, request.send()).await;
         let response = response.map_err(|_| silent(ACCEPTANCE))?.map_err(lost)?;
         let response = accepted(response).await?;
-        Answer::new(response, expected)
+        Answer::new(response, expected, body.get("logprobs").is_some())
     }
 
     /// Hand over a voucher; what the provider makes of the channel.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use assay_channel::{AnchorView, Ask, Caught, SignedReceipt};
+use assay_channel::{AnchorView, Ask, Caught, SignedHeader, SignedReceipt};
 use assay_client::AccountId32;
 use assay_openai::{Piece, Token};
 use assay_primitives::{salted_token_root, Finish, Sampling, Side, TokenId, PPM_ONE};
@@ -45,7 +45,9 @@ pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
     let ordered = purchase
         .shop
         .channels
-        .order(offer, &purchase.model.id, ask, purchase.at_most)
+        .order(offer, &purchase.model.id, ask, purchase.at_most, |header| {
+            body(header, &prompt, &secret, purchase.order.logprobs)
+        })
         .await;
     let (line, order) = match ordered {
         Ok(ordered) => ordered,
@@ -94,7 +96,7 @@ impl Request<'_> {
             Err(ran) => return ran,
         };
         purchase.begin();
-        let paying = Paying::start(self.worker.clone());
+        let paying = Paying::start(self.worker.clone(), self.line.clone());
         let (mut stopped, pieces) = (purchase.stopped.clone(), purchase.pieces.clone());
         loop {
             let chunk = tokio::select! {
@@ -123,11 +125,7 @@ impl Request<'_> {
                 if let Err(ran) = self.take_receipt(purchase, receipt).await {
                     return ran;
                 }
-                match self.line.voucher() {
-                    Ok(Some(voucher)) => paying.send(voucher),
-                    Ok(None) => {}
-                    Err(error) => return Ran::NoMoney(error.into()),
-                }
+                paying.go_on();
             }
             if parts.tokens.is_empty() {
                 continue;
@@ -151,9 +149,8 @@ impl Request<'_> {
 
     /// Sends the request, and puts right what the provider says is wrong with channel or voucher.
     async fn ask(&mut self, purchase: &Purchase) -> Result<Answer, Ran> {
-        let body = self.body(purchase);
-        let kept = self.line.keep_body(self.seq, &body);
-        kept.map_err(|error| Ran::NoMoney(error.into()))?;
+        let logprobs = purchase.order.logprobs;
+        let body = body(&self.header, &self.prompt, &self.secret, logprobs);
         let start = Instant::now();
         let mut attempt = 0u32;
         loop {
@@ -163,7 +160,10 @@ impl Request<'_> {
             let voucher = raised.unwrap_or_else(|| self.line.proof());
             let asked = self.worker.ask(&self.header, &voucher, &body);
             let failed = match asked.await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.line.arrived(&voucher);
+                    return Ok(answer);
+                }
                 Err(failed) => failed,
             };
             let Failed::Payment { code, owed, .. } = &failed else {
@@ -198,36 +198,6 @@ impl Request<'_> {
             Ok(()) => self.failed(failed),
             Err(error) => Ran::NoMoney(error.into()),
         }
-    }
-
-    fn body(&self, purchase: &Purchase) -> Value {
-        let header = &self.header.header;
-        let Sampling {
-            temperature,
-            top_k,
-            top_p,
-            min_p,
-            penalty,
-            nonce,
-        } = header.sampling;
-        let decimal = |ppm: u32| f64::from(ppm) / f64::from(PPM_ONE);
-        let mut body = json!({
-            "model": header.listing,
-            "prompt": self.prompt,
-            "max_tokens": header.token_limit,
-            "stream": true,
-            "temperature": decimal(temperature),
-            "top_k": top_k,
-            "top_p": decimal(top_p),
-            "min_p": decimal(min_p),
-            "repetition_penalty": decimal(penalty),
-            "seed": nonce,
-            "assay": { "secret": format!("0x{}", hex::encode(self.secret)) },
-        });
-        if let Some(logprobs) = purchase.order.logprobs {
-            body["logprobs"] = logprobs.into();
-        }
-        body
     }
 
     fn failed(&self, failed: &Failed) -> Ran {
@@ -310,6 +280,42 @@ impl Request<'_> {
             )),
         }
     }
+}
+
+/// What is sent with a signed header.
+fn body(
+    header: &SignedHeader,
+    prompt: &[TokenId],
+    secret: &[u8; 32],
+    logprobs: Option<u8>,
+) -> Value {
+    let header = &header.header;
+    let Sampling {
+        temperature,
+        top_k,
+        top_p,
+        min_p,
+        penalty,
+        nonce,
+    } = header.sampling;
+    let decimal = |ppm: u32| f64::from(ppm) / f64::from(PPM_ONE);
+    let mut body = json!({
+        "model": header.listing,
+        "prompt": prompt,
+        "max_tokens": header.token_limit,
+        "stream": true,
+        "temperature": decimal(temperature),
+        "top_k": top_k,
+        "top_p": decimal(top_p),
+        "min_p": decimal(min_p),
+        "repetition_penalty": decimal(penalty),
+        "seed": nonce,
+        "assay": { "secret": format!("0x{}", hex::encode(secret)) },
+    });
+    if let Some(logprobs) = logprobs {
+        body["logprobs"] = logprobs.into();
+    }
+    body
 }
 
 /// The tokens for the client, with log-probabilities where the provider gave them for each.

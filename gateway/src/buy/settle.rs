@@ -1,15 +1,15 @@
 //! What follows a request: vouchers on their way, the last receipt, the books.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use assay_channel::{wire::ChannelStatus, Caught, Recovery};
 use assay_client::{
     answer::{Answer, ListedModel, Origin},
     SignedReceipt, H256,
 };
-use assay_primitives::{RequestHeader, SignedVoucher, RECEIPT_TOKENS};
+use assay_primitives::{RequestHeader, RECEIPT_TOKENS};
 use codec::Encode;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{sync::Notify, task::JoinHandle};
 
 use super::{
     purchase::Purchase,
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     books::{self, Fetched, Replayed},
+    channels::Line,
     recheck::Suspect,
     store::Spending,
     upstream::Worker,
@@ -43,34 +44,31 @@ fn attempts(ran: &Ran) -> usize {
     }
 }
 
-/// Sends vouchers beside the answer's stream, the highest one first. Ends with the stream.
+/// Pays beside the answer's stream. Ends with it.
 pub struct Paying {
-    highest: watch::Sender<Option<SignedVoucher>>,
+    due: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
 impl Paying {
-    pub fn start(worker: Worker) -> Self {
-        let (highest, mut vouchers) = watch::channel(None::<SignedVoucher>);
+    pub fn start(worker: Worker, line: Arc<Line>) -> Self {
+        let due = Arc::new(Notify::new());
+        let told = due.clone();
         let task = tokio::spawn(async move {
-            while vouchers.changed().await.is_ok() {
-                loop {
-                    let Some(voucher) = *vouchers.borrow_and_update() else {
-                        break;
-                    };
-                    let Err(failed) = worker.pay(&voucher).await else {
-                        break;
-                    };
-                    tracing::warn!(target: "assay_gateway", %failed, "a voucher was not taken");
+            loop {
+                told.notified().await;
+                while let Err(error) = books::pay(&worker, &line).await {
+                    tracing::warn!(target: "assay_gateway", %error, "a voucher was not taken");
                     tokio::time::sleep(RESEND).await;
                 }
             }
         });
-        Self { highest, task }
+        Self { due, task }
     }
 
-    pub fn send(&self, voucher: SignedVoucher) {
-        self.highest.send_replace(Some(voucher));
+    /// A receipt came: the next window is to be paid.
+    pub fn go_on(&self) {
+        self.due.notify_one();
     }
 }
 
@@ -151,8 +149,7 @@ impl Request<'_> {
                 Fetched::Caught(caught) => return Err(self.caught(&caught)),
                 Fetched::Ended(signer) => {
                     self.signer = signer.or(self.signer);
-                    let paid = books::pay_others(&self.worker, &self.line).await;
-                    paid.map_err(|error| Ran::NoMoney(error.into()))?;
+                    books::pay_others(&self.worker, &self.line).await;
                     self.check_withheld()?;
                     return self.complete(purchase).await;
                 }

@@ -4,8 +4,8 @@ use std::{
 };
 
 use assay_channel::{
-    window_end, AnchorView, Ask, Caught, ChannelStatus, Evidence, Facts, Order, Payer, Phase,
-    Recovery, SignedHeader, SignedReceipt, Taken,
+    record::PayerRecord, window_end, AnchorView, Ask, Caught, ChannelStatus, Evidence, Facts,
+    Order, Payer, Phase, Recovery, SignedHeader, SignedReceipt, Taken,
 };
 use assay_primitives::{Balance, ChannelId, Price, SignedVoucher, TokenId, VoucherKey};
 
@@ -23,11 +23,15 @@ pub struct Line {
     id: ChannelId,
     store: Arc<Store>,
     inner: Mutex<Inner>,
+    /// Held while a voucher is on its way, so that the next one says all that has come due meanwhile.
+    pub paying: tokio::sync::Mutex<()>,
 }
 
 struct Inner {
     channel: Channel,
     payer: Payer,
+    /// The highest voucher that the provider has said since the start that it has.
+    arrived: Balance,
     /// Requests whose stream is being read here.
     streaming: HashSet<u64>,
 }
@@ -40,8 +44,10 @@ impl Line {
             inner: Mutex::new(Inner {
                 channel,
                 payer,
+                arrived: 0,
                 streaming: HashSet::new(),
             }),
+            paying: tokio::sync::Mutex::default(),
         }
     }
 
@@ -131,10 +137,21 @@ impl Line {
         })
     }
 
-    pub(super) fn order(&self, ask: Ask) -> Result<Order, MoneyError> {
+    /// Orders an answer. `body` is what is to be sent with the signed header; it is kept until the request's books are
+    /// closed.
+    pub(super) fn order(
+        &self,
+        ask: Ask,
+        body: impl Fn(&SignedHeader) -> Value,
+    ) -> Result<Order, MoneyError> {
         let mut inner = self.inner();
         let step = inner.payer.order(&[ask])?;
-        self.store.put_records(&self.id, step.records())?;
+        let bodies = step.records().iter().filter_map(|record| match record {
+            PayerRecord::Request(request) => Some((request.seq, body(&request.header).to_string())),
+            _ => None,
+        });
+        let bodies: Vec<_> = bodies.collect();
+        self.store.put_order(&self.id, step.records(), &bodies)?;
         Ok(step.persisted())
     }
 
@@ -199,6 +216,21 @@ impl Line {
         Ok(Some(step.persisted()))
     }
 
+    /// The highest voucher, unless the provider has it.
+    pub fn unsent(&self) -> Result<Option<SignedVoucher>, StoreError> {
+        self.voucher()?;
+        let inner = self.inner();
+        let highest = inner.payer.highest().copied();
+        let given_up = inner.payer.evidence().is_some();
+        Ok(highest.filter(|voucher| voucher.cumulative > inner.arrived && !given_up))
+    }
+
+    /// The provider has taken this voucher.
+    pub fn arrived(&self, voucher: &SignedVoucher) {
+        let mut inner = self.inner();
+        inner.arrived = inner.arrived.max(voucher.cumulative);
+    }
+
     /// Nothing more is paid ahead for this request.
     pub fn cut(&self, seq: u64) -> Result<(), MoneyError> {
         let mut inner = self.inner();
@@ -246,12 +278,6 @@ impl Line {
     /// The last good receipt of a request.
     pub fn held(&self, seq: u64) -> Option<SignedReceipt> {
         self.inner().payer.request(seq)?.receipt.clone()
-    }
-
-    /// Keeps what is sent with a request until its books are closed.
-    pub fn keep_body(&self, seq: u64, body: &Value) -> Result<(), StoreError> {
-        let body = body.to_string();
-        self.store.put_body(&self.id, seq, body.as_bytes())
     }
 
     /// What was sent with a request whose books are open.

@@ -6,7 +6,7 @@ use assay_channel::wire::ChunkParts;
 use assay_openai::sse::{Event, Parser, DONE};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{
     body::{Expected, Reply},
@@ -40,18 +40,21 @@ pub struct Answer {
     parser: Parser,
     ready: VecDeque<Chunk>,
     done: bool,
+    /// Whether log-probabilities were asked for.
+    logprobs: bool,
 }
 
 #[derive(Deserialize)]
-struct Body {
-    #[serde(default)]
-    choices: Vec<Choice>,
+struct Body<'a> {
+    #[serde(borrow, default)]
+    choices: Vec<Choice<'a>>,
     error: Option<ErrorFields>,
 }
 
 #[derive(Deserialize)]
-struct Choice {
-    assay: Option<Value>,
+struct Choice<'a> {
+    #[serde(borrow)]
+    assay: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, Default)]
@@ -61,13 +64,18 @@ struct Logprobs {
 }
 
 impl Answer {
-    pub(super) fn new(response: Response, expected: Expected) -> Result<Self, Failed> {
+    pub(super) fn new(
+        response: Response,
+        expected: Expected,
+        logprobs: bool,
+    ) -> Result<Self, Failed> {
         Ok(Self {
             reply: Reply::new(expected, response.headers())?,
             response,
             parser: Parser::new(EVENT),
             ready: VecDeque::new(),
             done: false,
+            logprobs,
         })
     }
 
@@ -101,9 +109,7 @@ impl Answer {
                     return Err(Failed::Nonsense("it goes on after its end".into()));
                 }
                 Event::Data(data) => {
-                    let body: Body =
-                        serde_json::from_str(&data).map_err(|error| nonsense(&error))?;
-                    self.ready.extend(chunk(body)?);
+                    self.ready.extend(chunk(&data, self.logprobs)?);
                 }
             }
         }
@@ -111,7 +117,9 @@ impl Answer {
     }
 }
 
-fn chunk(body: Body) -> Result<Option<Chunk>, Failed> {
+fn chunk(data: &str, with_logprobs: bool) -> Result<Option<Chunk>, Failed> {
+    let nonsense = |error: serde_json::Error| Failed::Nonsense(format!("a chunk: {error}"));
+    let body: Body = serde_json::from_str(data).map_err(nonsense)?;
     if let Some(error) = body.error {
         return Err(error_of(StatusCode::BAD_GATEWAY, None, error));
     }
@@ -123,21 +131,23 @@ fn chunk(body: Body) -> Result<Option<Chunk>, Failed> {
     let Some(assay) = assay else {
         return Ok(None);
     };
+    let parts: ChunkParts = serde_json::from_str(assay.get()).map_err(nonsense)?;
     // What a client can show and nobody is paid for may be missing.
-    let logprobs: Logprobs = serde_json::from_value(assay.clone()).unwrap_or_default();
-    let parts: ChunkParts = serde_json::from_value(assay)
-        .map_err(|error| Failed::Nonsense(format!("assay in a chunk: {error}")))?;
+    let logprobs: Logprobs = match with_logprobs {
+        true => serde_json::from_str(assay.get()).unwrap_or_default(),
+        false => Logprobs::default(),
+    };
     Ok(Some(Chunk::Tokens(Box::new(parts), logprobs.logprobs)))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{json, Value};
 
     use super::*;
 
     fn read(body: Value) -> Result<Option<Chunk>, Failed> {
-        chunk(serde_json::from_value(body).unwrap())
+        chunk(&body.to_string(), true)
     }
 
     #[test]
@@ -167,6 +177,22 @@ mod tests {
             let read = read(body);
             assert!(matches!(read, Err(Failed::Nonsense(_))), "{read:?}");
         }
+    }
+
+    #[test]
+    fn log_probabilities_are_taken_if_they_are_wanted_and_make_sense() {
+        let body = |logprobs: Value| {
+            json!({"choices": [{"assay": {"tokens": [7], "logprobs": logprobs}}]}).to_string()
+        };
+        let taken = |logprobs: Value, wanted: bool| match chunk(&body(logprobs), wanted) {
+            Ok(Some(Chunk::Tokens(_, logprobs))) => logprobs,
+            other => panic!("{other:?}"),
+        };
+        let good = json!([{"logprob": -0.5, "top": [[7, -0.5]]}]);
+        let found = taken(good.clone(), true);
+        assert_eq!((found.len(), found[0].logprob), (1, -0.5));
+        assert!(taken(good, false).is_empty());
+        assert!(taken(json!("none"), true).is_empty());
     }
 
     #[test]

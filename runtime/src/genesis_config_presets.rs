@@ -9,8 +9,8 @@
 
 use crate::{
     configs::{treasury_account, BABE_GENESIS_EPOCH_CONFIG, EXISTENTIAL_DEPOSIT},
-    AccountId, BabeConfig, Balance, BalancesConfig, ChannelsConfig, JobsConfig, Models,
-    ProvidersConfig, Runtime, RuntimeGenesisConfig, SessionConfig, SessionKeys, SudoConfig,
+    AccountId, BabeConfig, Balance, BalancesConfig, ChannelsConfig, DisputesConfig, JobsConfig,
+    Models, ProvidersConfig, Runtime, RuntimeGenesisConfig, SessionConfig, SessionKeys, SudoConfig,
     TimingConfig, ASY,
 };
 use alloc::{string::ToString, vec, vec::Vec};
@@ -77,8 +77,8 @@ fn development_balances() -> Vec<(AccountId, Balance)> {
 /// Windows of a few blocks, so that a job can be watched to its end.
 fn fast_providers() -> pallet_providers::ParametersOf<Runtime> {
     pallet_providers::Parameters {
-        unbonding_blocks: 20,
-        maturing_blocks: 8,
+        unbonding_blocks: 40,
+        maturing_blocks: 30,
         ..Default::default()
     }
 }
@@ -87,6 +87,16 @@ fn fast_jobs() -> pallet_jobs::ParametersOf<Runtime> {
     pallet_jobs::Parameters {
         challenge_blocks: 5,
         retention_blocks: 600,
+        ..Default::default()
+    }
+}
+
+/// As long as earnings mature.
+fn fast_disputes() -> pallet_disputes::ParametersOf<Runtime> {
+    pallet_disputes::Parameters {
+        challenge_blocks: 30,
+        commitment_blocks: 20,
+        reply_blocks: 20,
         ..Default::default()
     }
 }
@@ -123,6 +133,9 @@ fn for_development(validators: Vec<Validator>, slot_millis: u64, epoch_slots: u6
         },
         channels: ChannelsConfig {
             parameters: fast_channels()
+        },
+        disputes: DisputesConfig {
+            parameters: fast_disputes()
         },
         sudo: SudoConfig {
             key: Some(Sr25519Keyring::Alice.to_account_id())

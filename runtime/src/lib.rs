@@ -210,4 +210,7 @@ mod runtime {
 
     #[runtime::pallet_index(23)]
     pub type Channels = pallet_channels;
+
+    #[runtime::pallet_index(24)]
+    pub type Disputes = pallet_disputes;
 }

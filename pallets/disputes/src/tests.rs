@@ -6,3 +6,4 @@ mod forged;
 mod moves;
 mod opening;
 mod queue;
+mod real;

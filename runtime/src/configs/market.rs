@@ -1,8 +1,10 @@
-//! The market for inference: models, providers, jobs, channels.
+//! The market for inference: models, providers, jobs, channels, disputes.
+
+use assay_primitives::{Claim, ClaimFacts, Claims, Market};
 
 use crate::{
-    configs::TreasuryAccount, AccountId, Babe, Balance, Balances, Hash, Jobs, Models, Providers,
-    Runtime, RuntimeHoldReason, Signature, MICRO_ASY, MILLI_ASY,
+    configs::TreasuryAccount, AccountId, Babe, Balance, Balances, BlockNumber, Channels, Disputes,
+    Hash, Jobs, Models, Providers, Runtime, RuntimeHoldReason, Signature, MICRO_ASY, MILLI_ASY,
 };
 use frame_support::{
     parameter_types,
@@ -11,7 +13,7 @@ use frame_support::{
     PalletId,
 };
 use frame_system::EnsureRoot;
-use sp_runtime::{traits::Verify, Permill};
+use sp_runtime::{traits::Verify, DispatchError, DispatchResult, Permill};
 
 /// Deposit for any record, in planck.
 const DEPOSIT_BASE: Balance = 10 * MILLI_ASY;
@@ -54,6 +56,64 @@ impl Get<Option<Hash>> for ParentVrf {
     }
 }
 
+/// Blocks in which a pause of the referee stopped all clocks.
+pub struct StoodStill;
+
+impl Get<BlockNumber> for StoodStill {
+    fn get() -> BlockNumber {
+        Disputes::stood_still()
+    }
+}
+
+/// Blocks for which earnings mature.
+pub struct MaturingBlocks;
+
+impl Get<BlockNumber> for MaturingBlocks {
+    fn get() -> BlockNumber {
+        <Providers as Market<AccountId, BlockNumber>>::maturing_blocks()
+    }
+}
+
+/// Jobs and channels keep claims, each its kind.
+pub struct RuntimeClaims;
+
+impl Claims<AccountId, BlockNumber> for RuntimeClaims {
+    fn facts(claim: &Claim) -> Option<ClaimFacts<AccountId, BlockNumber>> {
+        match claim {
+            Claim::Job(_) => Jobs::facts(claim),
+            Claim::Channel { .. } => Channels::facts(claim),
+        }
+    }
+
+    fn freeze(claim: &Claim) -> DispatchResult {
+        match claim {
+            Claim::Job(_) => Jobs::freeze(claim),
+            Claim::Channel { .. } => Channels::freeze(claim),
+        }
+    }
+
+    fn thaw(claim: &Claim) {
+        match claim {
+            Claim::Job(_) => Jobs::thaw(claim),
+            Claim::Channel { .. } => Channels::thaw(claim),
+        }
+    }
+
+    fn void(claim: &Claim, refund: Balance) -> Result<Balance, DispatchError> {
+        match claim {
+            Claim::Job(_) => Jobs::void(claim, refund),
+            Claim::Channel { .. } => Channels::void(claim, refund),
+        }
+    }
+
+    fn note_refund(claim: &Claim, refund: Balance) {
+        match claim {
+            Claim::Job(_) => Jobs::note_refund(claim, refund),
+            Claim::Channel { .. } => Channels::note_refund(claim, refund),
+        }
+    }
+}
+
 impl pallet_models::Config for Runtime {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
@@ -70,7 +130,7 @@ impl pallet_providers::Config for Runtime {
     type RuntimeHoldReason = RuntimeHoldReason;
     type Consideration = Deposit<ProviderDeposit>;
     type Catalogue = Models;
-    type StoodStill = ConstU32<0>;
+    type StoodStill = StoodStill;
     type AdminOrigin = EnsureRoot<AccountId>;
     type MaxEndpointLength = ConstU32<256>;
     type MaxUnbondingChunks = ConstU32<16>;
@@ -87,7 +147,7 @@ impl pallet_jobs::Config for Runtime {
     type Consideration = Deposit<JobDeposit>;
     type Catalogue = Models;
     type Market = Providers;
-    type StoodStill = ConstU32<0>;
+    type StoodStill = StoodStill;
     type ParentRandomness = ParentVrf;
     type Signature = Signature;
     type Signer = <Signature as Verify>::Signer;
@@ -108,7 +168,23 @@ impl pallet_channels::Config for Runtime {
     type Catalogue = Models;
     type Market = Providers;
     type Fees = Jobs;
-    type StoodStill = ConstU32<0>;
+    type StoodStill = StoodStill;
+    type AdminOrigin = EnsureRoot<AccountId>;
+    type MaxAgendaWeight = MaxAgendaWeight;
+    type WeightInfo = ();
+    #[cfg(feature = "runtime-benchmarks")]
+    type BenchmarkHelper = crate::benchmarks::MarketHelper;
+}
+
+impl pallet_disputes::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type Catalogue = Models;
+    type Claims = RuntimeClaims;
+    type Stake = Providers;
+    type Signature = Signature;
+    type Signer = <Signature as Verify>::Signer;
+    type MaturingBlocks = MaturingBlocks;
     type AdminOrigin = EnsureRoot<AccountId>;
     type MaxAgendaWeight = MaxAgendaWeight;
     type WeightInfo = ();

@@ -21,10 +21,13 @@ use assay_primitives::ModelParts;
 use memmap2::Mmap;
 use sp_core::H256;
 
-use self::layout::{Kind, Layout};
+use self::layout::Layout;
 pub(crate) use self::{error::one_line, low_limbs::LowLimbs};
 pub use self::{error::FolderError, manifest::Manifest};
-use crate::model::{Embedding, Gamma, Layer, Matrix, Model, Row, Tables};
+use crate::{
+    model::{Embedding, Gamma, Layer, Matrix, Model, Row, Tables},
+    tensor::Kind,
+};
 
 /// The most stop tokens that a model may name.
 pub const MAX_STOP_TOKENS: usize = assay_primitives::MAX_STOP_TOKENS as usize;
@@ -48,6 +51,12 @@ pub struct Folder {
     weights: Mmap,
     /// For each tensor, its numbers if they are wider than int8.
     decoded: Vec<Decoded>,
+}
+
+impl core::fmt::Debug for Folder {
+    fn fmt(&self, f: &mut core::fmt::Formatter) -> core::fmt::Result {
+        write!(f, "Folder({})", self.path.display())
+    }
 }
 
 enum Decoded {
@@ -80,7 +89,7 @@ impl Folder {
         let decoded = layout
             .tensors
             .iter()
-            .map(|tensor| decode(tensor.kind, tensor.of(&weights)))
+            .map(|tensor| decode(tensor.form.kind, tensor.of(&weights)))
             .collect();
         let folder = Self {
             path: path.into(),
@@ -130,10 +139,10 @@ impl Folder {
             }
             end = tensor.end();
             let bytes = tensor.of(&weights);
-            if root::tensor(tensor.kind, bytes) != listed.root {
+            if root::tensor(tensor.form, bytes) != listed.root {
                 return Err(FolderError::Changed(tensor.name.clone()));
             }
-            if tensor.kind.is_weights() && bytes.contains(&(i8::MIN as u8)) {
+            if tensor.form.kind.is_weights() && bytes.contains(&(i8::MIN as u8)) {
                 return Err(FolderError::Range(tensor.name.clone()));
             }
         }

@@ -73,6 +73,7 @@ mod rows;
 pub mod sampling;
 pub mod shape;
 pub mod tables;
+pub mod tensor;
 pub mod trace;
 
 #[cfg(feature = "std")]

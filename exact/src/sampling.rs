@@ -202,18 +202,23 @@ pub fn bin(distance: i64) -> usize {
     (distance.max(0) >> 9).min(BINS.saturating_sub(1) as i64) as usize
 }
 
-/// Step 6: the last bin that top-p keeps, from the kept weights' sums by bin.
-pub fn last_bin(bins: &[i64], top_p: u32) -> Result<usize, LeafError> {
-    require(bins.len() == BINS, Operand::Length)?;
+/// Step 6: τ, the sum of weights that the bins which top-p keeps have to reach, out of `total`.
+pub fn wanted(total: i64, top_p: u32) -> Result<i64, LeafError> {
     require((1..=1_000_000).contains(&top_p), Operand::Request)?;
-    let total = total(bins.iter().copied())?;
+    require((0..=1 << 52).contains(&total), Operand::Sum)?;
     let top_p = i64::from(top_p);
     let whole = floor_div(total, ONE);
     let rest = total.wrapping_sub(whole.wrapping_mul(ONE));
-    let wanted = whole
+    Ok(whole
         .wrapping_mul(top_p)
         .wrapping_add(floor_div(rest.wrapping_mul(top_p), ONE))
-        .max(1);
+        .max(1))
+}
+
+/// Step 6: the last bin that top-p keeps, from the kept weights' sums by bin.
+pub fn last_bin(bins: &[i64], top_p: u32) -> Result<usize, LeafError> {
+    require(bins.len() == BINS, Operand::Length)?;
+    let wanted = wanted(total(bins.iter().copied())?, top_p)?;
     let mut sum = 0i64;
     let reached = bins.iter().position(|weight| {
         sum = sum.saturating_add(*weight);

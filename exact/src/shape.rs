@@ -1,9 +1,9 @@
 //! The shape of a model and the bounds that keep every reduction inside its integer type.
 
-#[cfg(feature = "std")]
+#[cfg(feature = "chain")]
 mod chain;
 
-#[cfg(feature = "std")]
+#[cfg(feature = "chain")]
 pub use self::chain::NoShape;
 
 /// One, in the parts per million of the rotary parameters.

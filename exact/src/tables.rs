@@ -13,15 +13,9 @@ use std::vec::Vec;
 use num_bigint::{BigInt, Sign};
 
 use crate::shape::{Rotary, Shape, PPM};
+pub use crate::tensor::{EXP2_INTERVALS, LOW_POSITIONS, SILU_INTERVALS};
 
 const FRACTION_BITS: u32 = 256;
-
-/// Positions in the low rotary table, and the distance of rows in the high one.
-pub const LOW_POSITIONS: u32 = 256;
-/// Intervals of the exp2 table; it has one entry more.
-pub const EXP2_INTERVALS: u32 = 256;
-/// Intervals of the SiLU table, 128 for each unit; it has one entry more.
-pub const SILU_INTERVALS: u32 = 2048;
 
 /// E: 257 entries, `2^30 · 2^(-i/256)`.
 pub fn exp2() -> Vec<i32> {

@@ -62,9 +62,9 @@ impl Manifest {
         template: H256,
         weights: &[u8],
     ) -> Option<Self> {
-        let listed = |tensor: &layout::Tensor| Listed {
+        let listed = |tensor: &layout::Placed| Listed {
             name: tensor.name.clone(),
-            root: root::tensor(tensor.kind, tensor.of(weights)),
+            root: root::tensor(tensor.form, tensor.of(weights)),
         };
         let mut manifest = Self {
             format: FORMAT.into(),

@@ -1,56 +1,28 @@
 //! Leaves and roots (format page §9): RFC 6962 trees over BLAKE2b-256.
 
-use std::{vec, vec::Vec};
+use std::vec::Vec;
 
 use assay_primitives::tree::{leaf_hash, root_of};
 use sp_core::H256;
 
-use super::layout::Kind;
-use crate::leaf::{INTERVALS_PER_LEAF, WEIGHTS_PER_LEAF};
-
-/// Row parameters in one leaf.
-pub const ROWS_PER_LEAF: usize = 32;
-/// Entries of a norm in one leaf, behind the exponent.
-pub const GAMMAS_PER_LEAF: usize = 64;
+use crate::tensor::Form;
 
 /// BLAKE2b-256.
 pub fn blake2_256(bytes: &[u8]) -> H256 {
     H256(assay_primitives::blake2_256(bytes))
 }
 
-/// Root of one tensor over its bytes as they are stored.
-pub fn tensor(kind: Kind, bytes: &[u8]) -> H256 {
-    let whole = |size: usize| bytes.chunks(size.max(1)).map(leaf_hash).collect();
-    root_of(match kind {
-        Kind::Weights { inputs } | Kind::LowLimbs { inputs } => bytes
-            .chunks(inputs.max(1))
-            .flat_map(|row| row.chunks(WEIGHTS_PER_LEAF))
-            .map(leaf_hash)
-            .collect(),
-        Kind::Rows => whole(ROWS_PER_LEAF.saturating_mul(8)),
-        Kind::Columns => whole(WEIGHTS_PER_LEAF),
-        Kind::Rotary { width } => whole(width.saturating_mul(4)),
-        Kind::Gamma => {
-            let (exponent, entries) = bytes.split_at_checked(4).unwrap_or_default();
-            entries
-                .chunks(GAMMAS_PER_LEAF.saturating_mul(4))
-                .map(|entries| leaf_hash(&[exponent, entries].concat()))
-                .collect()
-        }
-        Kind::Intervals => intervals(bytes),
-    })
+/// Hashes of a tensor's leaves, from its bytes as they are stored.
+pub fn leaves(form: Form, bytes: &[u8]) -> Vec<H256> {
+    (0..form.leaves())
+        .filter_map(|index| form.leaf(bytes, index))
+        .map(|leaf| leaf_hash(&leaf))
+        .collect()
 }
 
-fn intervals(bytes: &[u8]) -> Vec<H256> {
-    let step = INTERVALS_PER_LEAF.saturating_mul(4);
-    let mut leaves = vec![];
-    let mut rest = bytes;
-    while rest.len() > 4 {
-        let end = rest.len().min(step.saturating_add(4));
-        leaves.push(leaf_hash(rest.get(..end).unwrap_or_default()));
-        rest = rest.get(step..).unwrap_or_default();
-    }
-    leaves
+/// Root of one tensor over its bytes as they are stored.
+pub fn tensor(form: Form, bytes: &[u8]) -> H256 {
+    root_of(leaves(form, bytes))
 }
 
 /// Root over the roots of tensors, as leaves.
@@ -68,6 +40,7 @@ mod tests {
     use super::*;
     use crate::{
         shape::{Rotary, PPM},
+        tensor::Kind,
         Shape,
     };
     use assay_primitives::ModelParts;
@@ -122,8 +95,10 @@ mod tests {
             &bytes[1030..2054],
             &bytes[2054..],
         ]);
-        assert_eq!(tensor(Kind::Weights { inputs: 1030 }, &bytes), expected);
-        assert_eq!(tensor(Kind::LowLimbs { inputs: 1030 }, &bytes), expected);
+        let inputs = 1030;
+        for kind in [Kind::Weights { inputs }, Kind::LowLimbs { inputs }] {
+            assert_eq!(tensor(Form { kind, count: 2 }, &bytes), expected);
+        }
     }
 
     #[test]
@@ -135,7 +110,11 @@ mod tests {
             &bytes[512..772],
             &bytes[768..],
         ]);
-        assert_eq!(tensor(Kind::Intervals, &bytes), expected);
+        let form = Form {
+            kind: Kind::Intervals,
+            count: 256,
+        };
+        assert_eq!(tensor(form, &bytes), expected);
     }
 
     #[test]
@@ -143,6 +122,10 @@ mod tests {
         let bytes: Vec<u8> = (0..66 * 4u32).map(|i| i as u8).collect();
         let second = [&bytes[..4], &bytes[260..]].concat();
         let expected = by_hand(&[&bytes[..260], &second]);
-        assert_eq!(tensor(Kind::Gamma, &bytes), expected);
+        let form = Form {
+            kind: Kind::Gamma,
+            count: 65,
+        };
+        assert_eq!(tensor(form, &bytes), expected);
     }
 }

@@ -10,15 +10,21 @@ use super::quant;
 /// Fraction bits of a product silu(gate) · up.
 pub const UNIT: i32 = 32;
 
+/// The interval of B that a gate needs; none from 16 on.
+#[inline]
+pub fn interval(gate: i32) -> Option<usize> {
+    let size = gate.unsigned_abs();
+    (size < 1 << 20).then_some((size >> 9) as usize)
+}
+
 /// z = silu(gate) · up in Q32; gate and up are Q16, `table` is B.
 #[inline]
 pub fn product<E: Entries + ?Sized>(gate: i32, up: i32, table: &E) -> Result<i64, LeafError> {
     // silu(x) = max(x, 0) - h(|x|) with h(x) = x / (1 + e^x), which is B; beyond 16 it rounds to 0.
-    let size = gate.unsigned_abs();
-    let h = if size < 1 << 20 {
-        let (below, above) = pair(table, (size >> 9) as usize, leaf::silu)?;
+    let h = if let Some(interval) = interval(gate) {
+        let (below, above) = pair(table, interval, leaf::silu)?;
         let slope = above.wrapping_sub(below);
-        let part = slope.wrapping_mul(i64::from(size & 511));
+        let part = slope.wrapping_mul(i64::from(gate.unsigned_abs() & 511));
         round(below.wrapping_mul(512).wrapping_add(part), 21)
     } else {
         0

@@ -6,13 +6,20 @@ use super::{Rotary, Scaling, Shape, ShapeError};
 use crate::sampling::Settings;
 
 /// Why a listing's spec has no exact shape.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "std", derive(thiserror::Error))]
 pub enum NoShape {
     /// It is computed in floating point.
-    #[error("the listing's profile is Unverified: ask for one whose profile is Exact")]
+    #[cfg_attr(
+        feature = "std",
+        error("the listing's profile is Unverified: ask for one whose profile is Exact")
+    )]
     Unverified,
     /// A bound of the format is broken.
-    #[error("the listing's shape is outside the format's bounds: {0:?}: ask for another listing")]
+    #[cfg_attr(
+        feature = "std",
+        error("the listing's shape is outside the format's bounds: {0:?}: ask for another listing")
+    )]
     Bounds(ShapeError),
 }
 
@@ -114,7 +121,7 @@ impl From<Sampling> for Settings {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests {
     use super::*;
     use crate::shape::PPM;

@@ -23,6 +23,35 @@ pub struct Place {
     pub row: Row,
 }
 
+impl Place {
+    /// Another row at the same position and layer.
+    pub(super) fn row(self, row: Row) -> Self {
+        Self { row, ..self }
+    }
+
+    /// A row ahead of the layers or behind them, at the same position.
+    pub(super) fn outside(self, row: Row) -> Self {
+        Self {
+            row,
+            layer: 0,
+            ..self
+        }
+    }
+
+    /// The same row at another position.
+    pub(super) fn at(self, position: u32) -> Self {
+        Self { position, ..self }
+    }
+
+    /// An element of it.
+    pub(super) fn cell(self, element: u64) -> Cell {
+        Cell {
+            place: self,
+            element,
+        }
+    }
+}
+
 /// An element of a row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cell {
@@ -37,6 +66,15 @@ pub struct Leaf {
     /// Its first element.
     pub first: u64,
     /// How many; at least 1.
+    pub elements: u32,
+}
+
+/// Consecutive elements of one leaf.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Run {
+    pub leaf: u64,
+    /// The first of them in the leaf.
+    pub inside: u32,
     pub elements: u32,
 }
 
@@ -295,6 +333,42 @@ impl Layout {
         Some((leaf, (inside % per_leaf) as u32))
     }
 
+    /// The cell that is number `element` of a leaf.
+    pub fn cell(&self, leaf: u64, element: u32) -> Option<Cell> {
+        let leaf = self.leaf(leaf).filter(|leaf| element < leaf.elements)?;
+        Some(leaf.place.cell(leaf.first + u64::from(element)))
+    }
+
+    /// The leaves of consecutive elements of a row, in order; none if the row does not have them all.
+    pub fn runs(
+        &self,
+        place: Place,
+        first: u64,
+        count: u64,
+    ) -> Option<impl Iterator<Item = Run> + use<>> {
+        let span = self.span(place)?;
+        let extent = span.extent;
+        let end = first.checked_add(count)?;
+        if end > extent.elements() {
+            return None;
+        }
+        let per_leaf = u64::from(extent.element.per_leaf());
+        let mut next = first;
+        Some(core::iter::from_fn(move || {
+            let (group, inside) = (next / extent.width, next % extent.width);
+            let leaf = span.leaf + group * extent.group_leaves() + inside / per_leaf;
+            let inside_leaf = inside % per_leaf;
+            let left_in_leaf = (per_leaf - inside_leaf).min(extent.width - inside);
+            let elements = left_in_leaf.min(end - next);
+            next += elements;
+            (elements > 0).then_some(Run {
+                leaf,
+                inside: inside_leaf as u32,
+                elements: elements as u32,
+            })
+        }))
+    }
+
     /// What leaf number `index` holds.
     pub fn leaf(&self, index: u64) -> Option<Leaf> {
         if index >= self.leaves {
@@ -353,7 +427,7 @@ impl Layout {
     }
 
     /// Leaves of one layer of a position.
-    fn layer_leaves(&self, position: u32) -> u64 {
+    pub(super) fn layer_leaves(&self, position: u32) -> u64 {
         let per_leaf = u64::from(Element::I32.per_leaf());
         let scores = u64::from(self.shape.heads) * (u64::from(position) + 1).div_ceil(per_leaf);
         let page = if completes_page(position) {

@@ -7,13 +7,38 @@
 //! * **Place**: a row at a position, in a layer.
 //! * **Cell**: one element of a row at a place.
 //! * **Leaf**: up to 256 bytes of one row, hashed together; the [`Layout`] numbers them.
-//! * **Part**: the sum or maximum of one block of a cell's long reduction.
+//! * **Part**: the sum or maximum of some blocks of a cell's long reduction.
 //! * **Step**: a cell or a part, and the numbers that it is computed from.
+//! * **Target**: the step that is in question.
+//! * **Opening**: leaves of a tree, and what leads from them to its root.
+//!
+//! # Where to read
+//!
+//! [`check_step`] verifies a proof's openings and then lets [`rule`] compute the target from them; the
+//! files of `element` say what each row's elements read. [`prove`] runs the same code on a trace and
+//! opens what it read.
 
+mod element;
 mod layout;
+#[cfg(any(feature = "std", feature = "runtime-benchmarks"))]
+pub mod made;
+pub mod opening;
+mod proof;
+mod prove;
+mod reader;
 mod row;
+mod source;
+mod step;
 
 pub use self::{
-    layout::{Cell, Layout, LayoutError, Leaf, Place, Span},
-    row::{Element, Extent, Row, LEAF_BYTES},
+    layout::{Cell, Layout, LayoutError, Leaf, Place, Run, Span},
+    opening::{Digest, Opening},
+    proof::{check_step, Proof, ProofError, Roots, Tensors, Tree, TOKENS_PER_LEAF},
+    prove::{prove, Reads, Recorder, Trees},
+    row::{pair, unpair, Element, Extent, Row, LEAF_BYTES},
+    source::{Fault, Source},
+    step::{parts, rule, Case, Hash, Part, Ruling, StepError, Target},
 };
+
+#[cfg(all(test, feature = "std"))]
+mod tests;

@@ -73,7 +73,9 @@ fn leaves_are_numbered_row_by_row_without_a_gap() {
                                     element: first + element,
                                 };
                                 assert_eq!(layout.leaf_of(cell), Some((next, element as u32)));
+                                assert_eq!(layout.cell(next, element as u32), Some(cell));
                             }
+                            assert_eq!(layout.cell(next, elements as u32), None);
                             next += 1;
                         }
                     }
@@ -148,4 +150,33 @@ fn an_unknown_place_has_no_leaves() {
     assert_eq!(span(19, 0, Row::QueryNorm), None);
     assert_eq!(span(20, 0, Row::Embed), None);
     assert!(span(19, 0, Row::Token).is_some());
+}
+
+#[test]
+fn runs_are_the_leaves_of_consecutive_elements() {
+    let layout = Layout::new(&shape(true), &all_settings()[2], 70, 65).unwrap();
+    for span in layout.rows(layout.positions() - 1) {
+        let elements = span.extent.elements();
+        let firsts = [0, 1, 63, 64, 255, 256, elements / 2, elements - 1];
+        let counts = [0, 1, 2, 64, 65, 512, elements];
+        for (first, count) in firsts
+            .into_iter()
+            .flat_map(|first| counts.map(|count| (first, count)))
+        {
+            let runs = layout.runs(span.place, first, count);
+            if first + count > elements {
+                assert!(runs.is_none());
+                continue;
+            }
+            let cells: Vec<_> = runs
+                .unwrap()
+                .flat_map(|run| (0..run.elements).map(move |i| (run.leaf, run.inside + i)))
+                .collect();
+            let wanted: Vec<_> = (first..first + count)
+                .map(|element| layout.leaf_of(span.place.cell(element)).unwrap())
+                .collect();
+            assert_eq!(cells, wanted, "{:?} {first} {count}", span.place);
+        }
+        assert!(layout.runs(span.place, u64::MAX, 2).is_none());
+    }
 }

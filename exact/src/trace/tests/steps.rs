@@ -1,0 +1,249 @@
+use std::{collections::BTreeSet, vec::Vec};
+
+use assay_primitives::blake2_256;
+
+use super::{
+    all_settings,
+    book::Book,
+    random::{Numbers, Weights},
+    shape, shapes,
+};
+use crate::{
+    sampling::Settings,
+    shape::Shape,
+    trace::{check_step, Cell, Part, Proof, Row, Ruling, Target},
+};
+
+/// Calls `each` with the trace of a random answer.
+fn with_book(
+    shape: &Shape,
+    settings: Settings,
+    (prompt, output): (usize, usize),
+    each: impl FnOnce(Book, Numbers),
+) {
+    let mut numbers = Numbers::new(prompt as u64 + 1);
+    let weights = Weights::random(shape, numbers.next());
+    let model = weights.model();
+    let (prompt, output) = (numbers.tokens(prompt, shape), numbers.tokens(output, shape));
+    let salted = settings.temperature > 0;
+    each(
+        Book::new(&model, settings, &prompt, &output, salted),
+        numbers,
+    );
+}
+
+/// Some cells of each row at the positions that differ in their rows.
+fn cells(book: &Book, numbers: &mut Numbers) -> Vec<Cell> {
+    let layout = &book.case.layout;
+    let last = layout.positions() - 1;
+    let positions: BTreeSet<u32> = [0, 1, 15, 16, last.saturating_sub(1), last].into();
+    let mut cells = Vec::new();
+    for position in positions.into_iter().filter(|position| *position <= last) {
+        for span in layout.rows(position) {
+            let elements = span.extent.elements();
+            let random = numbers.below(elements as usize) as u64;
+            let some: BTreeSet<u64> = [0, random, elements - 1].into();
+            cells.extend(some.into_iter().map(|element| span.place.cell(element)));
+        }
+    }
+    cells
+}
+
+/// The lines from an element to parts that are computed at once: some of the parts, at each level.
+fn lines(book: &mut Book, cell: Cell, numbers: &mut Numbers) -> Vec<(Target, Proof)> {
+    let mut open = [book.target(cell)].to_vec();
+    let mut lines = Vec::new();
+    while let Some(target) = open.pop() {
+        let proof = book.prove(&target);
+        let parts = proof.parts.len();
+        if parts > 0 {
+            let some: BTreeSet<usize> = [0, numbers.below(parts), parts - 1].into();
+            for index in some {
+                let mut part = target.clone();
+                part.parts.push(Part {
+                    index: index as u32,
+                    value: proof.parts[index],
+                });
+                open.push(part);
+            }
+        }
+        lines.push((target, proof));
+    }
+    lines
+}
+
+/// The target with another number in question.
+fn changed(target: &Target, by: i64) -> Target {
+    let mut changed = target.clone();
+    match changed.parts.last_mut() {
+        Some(part) => part.value += by,
+        None => changed.value += by,
+    }
+    changed
+}
+
+/// What is true holds, what is not is refuted: the element, and whatever part of it.
+fn judge(book: &mut Book, cell: Cell, numbers: &mut Numbers) {
+    for (target, proof) in lines(book, cell, numbers) {
+        let wanted = if proof.parts.is_empty() {
+            Ruling::Holds
+        } else {
+            Ruling::Parts
+        };
+        assert_eq!(book.check(&target, &proof), Ok(wanted), "{target:?}");
+        for by in [-1, 1, 1 << 32] {
+            let wrong = changed(&target, by);
+            let proof = book.prove(&wrong);
+            assert_eq!(book.check(&wrong, &proof), Ok(Ruling::Refuted), "{wrong:?}");
+        }
+    }
+}
+
+#[test]
+fn true_steps_hold_and_others_are_refuted() {
+    let mut rows = BTreeSet::new();
+    for shape in shapes() {
+        for settings in all_settings() {
+            for lengths in [(1, 0), (16, 0), (33, 5)] {
+                with_book(&shape, settings, lengths, |mut book, mut numbers| {
+                    for cell in cells(&book, &mut numbers) {
+                        judge(&mut book, cell, &mut numbers);
+                        rows.insert(cell.place.row);
+                    }
+                });
+            }
+        }
+    }
+    let all = [Row::BEFORE, Row::LAYER, Row::AFTER].concat();
+    assert_eq!(rows.into_iter().collect::<Vec<_>>(), all);
+}
+
+/// Long enough for two levels of parts.
+#[test]
+fn true_parts_of_parts_hold_and_others_are_refuted() {
+    let long = Shape {
+        layers: 1,
+        hidden: 8,
+        intermediate: 5000,
+        heads: 1,
+        kv_heads: 1,
+        head_dim: 2,
+        vocabulary: 40,
+        context: 5000,
+        ..shape()
+    };
+    let wide = Shape {
+        vocabulary: 512 * 300 + 7,
+        context: 5,
+        ..long.clone()
+    };
+    let settings = Settings {
+        temperature: 900_000,
+        top_k: 30_000,
+        ..Settings::GREEDY
+    };
+    let rows = |rows: &'static [Row]| move |cell: &Cell| rows.contains(&cell.place.row);
+    let of_vocabulary = rows(&[Row::Largest, Row::Cut, Row::Kept, Row::Token]);
+    let of_positions = rows(&[
+        Row::ScoreMaximum,
+        Row::ShiftedMaximum,
+        Row::Denominator,
+        Row::Mixed,
+        Row::ProductMaximum,
+    ]);
+    let judged = |shape, lengths, chosen: &dyn Fn(&Cell) -> bool, deepest| {
+        with_book(shape, settings, lengths, |mut book, mut numbers| {
+            let mut levels = 0;
+            for cell in cells(&book, &mut numbers).into_iter().filter(chosen) {
+                judge(&mut book, cell, &mut numbers);
+                let lines = lines(&mut book, cell, &mut numbers);
+                levels = lines
+                    .iter()
+                    .map(|line| line.0.parts.len())
+                    .fold(levels, usize::max);
+            }
+            assert_eq!(levels, deepest);
+        });
+    };
+    judged(&wide, (2, 1), &of_vocabulary, 2);
+    judged(&long, (4500, 0), &of_positions, 2);
+}
+
+/// A proof of something else is none: whatever bit of it is changed, it is refused, or nothing that is
+/// read is another.
+#[test]
+fn no_bit_of_a_proof_can_be_changed() {
+    let settings = all_settings()[2];
+    with_book(&shape(), settings, (33, 5), |mut book, mut numbers| {
+        let roots = book.roots();
+        let case = book.case.clone();
+        for cell in cells(&book, &mut numbers) {
+            for (target, proof) in lines(&mut book, cell, &mut numbers) {
+                let mut refused = |change: &mut dyn FnMut(&mut Proof, &mut Numbers)| {
+                    let mut changed = proof.clone();
+                    change(&mut changed, &mut numbers);
+                    if changed != proof {
+                        let ruling = check_step(&case, &roots, &target, &changed, blake2_256);
+                        assert!(ruling.is_err(), "{ruling:?}: {target:?}");
+                    }
+                };
+                let openings = |proof: &Proof| {
+                    let tensors = proof.tables.tensors.len() + proof.weights.tensors.len();
+                    3 + tensors
+                };
+                for index in 0..openings(&proof) {
+                    refused(&mut |proof, numbers| {
+                        let opening = opening(proof, index);
+                        if let Some((_, bytes)) = pick(&mut opening.leaves, numbers) {
+                            if let Some(byte) = pick(bytes, numbers) {
+                                *byte ^= 1 << numbers.below(8);
+                            }
+                        }
+                    });
+                    refused(&mut |proof, numbers| {
+                        let opening = opening(proof, index);
+                        if let Some(sibling) = pick(&mut opening.siblings, numbers) {
+                            sibling[numbers.below(32)] ^= 1;
+                        }
+                    });
+                    refused(&mut |proof, numbers| {
+                        let opening = opening(proof, index);
+                        if let Some((index, _)) = pick(&mut opening.leaves, numbers) {
+                            *index ^= 1;
+                        }
+                    });
+                    refused(&mut |proof, _| {
+                        opening(proof, index).leaves.pop();
+                    });
+                    refused(&mut |proof, _| *opening(proof, index) = Default::default());
+                }
+                refused(&mut |proof, _| proof.parts.push(0));
+                refused(&mut |proof, _| {
+                    proof.parts.pop();
+                });
+                refused(&mut |proof, _| proof.weights.siblings.push([0; 32]));
+                refused(&mut |proof, numbers| {
+                    if let Some((index, _)) = pick(&mut proof.weights.tensors, numbers) {
+                        *index ^= 1;
+                    }
+                });
+            }
+        }
+    });
+}
+
+fn pick<'a, T>(list: &'a mut [T], numbers: &mut Numbers) -> Option<&'a mut T> {
+    if list.is_empty() {
+        return None;
+    }
+    list.get_mut(numbers.below(list.len()))
+}
+
+/// One of a proof's openings, counted.
+fn opening(proof: &mut Proof, index: usize) -> &mut crate::trace::Opening {
+    let tables = proof.tables.tensors.iter_mut();
+    let tensors = tables.chain(&mut proof.weights.tensors);
+    let lists = [&mut proof.trace, &mut proof.prompt, &mut proof.output];
+    let all = lists.into_iter().chain(tensors.map(|tensor| &mut tensor.1));
+    all.skip(index).next().unwrap()
+}

@@ -160,6 +160,35 @@ impl Cache {
     }
 }
 
+impl Pages<'_> {
+    /// Dimension `dimension` of `d` of the key at a place in the slab.
+    pub fn key(&self, d: usize, place: usize, dimension: usize) -> i8 {
+        let (page, row) = (place / PAGE * PAGE * d, place % PAGE);
+        self.keys[page + dimension / 2 * 2 * PAGE + 2 * row + dimension % 2]
+    }
+
+    /// As [`key`](Self::key), of the value.
+    pub fn value(&self, d: usize, place: usize, dimension: usize) -> i8 {
+        let (page, row) = (place / PAGE * PAGE * d, place % PAGE);
+        self.values[page + row / 2 * 2 * d + 2 * dimension + row % 2]
+    }
+
+    pub fn key_scale(&self, place: usize) -> Scale {
+        scale(self.key_scales, place)
+    }
+
+    pub fn value_scale(&self, place: usize) -> Scale {
+        scale(self.value_scales, place)
+    }
+}
+
+fn scale(scales: Scales, place: usize) -> Scale {
+    Scale {
+        mantissa: scales.mantissas[place],
+        exponent: scales.exponents[place].into(),
+    }
+}
+
 impl Sizes {
     fn of(shape: &Shape) -> Self {
         Self {

@@ -8,18 +8,20 @@
 mod attention;
 mod embedding;
 mod linear;
+mod observer;
 mod pass;
 mod times;
 
 use core::fmt;
 use std::io;
 
+pub(crate) use self::observer::{Attended, Heads, Norm, Observer, Quantised, Rows};
 pub use self::times::{Part, Times};
-use self::{attention::Attention, embedding::Rows, pass::Pass};
+use self::{attention::Attention, pass::Pass};
 use crate::{
     cache::Cache,
     cpu::Cpu,
-    folder::{Folder, LowLimbs},
+    folder::Folder,
     leaf::{LeafError, Operand},
     model::{Model, ModelError},
     op::norm,
@@ -117,8 +119,9 @@ pub struct Sequence<'a> {
 #[derive(Debug)]
 pub struct Engine<'m> {
     model: Model<'m>,
+    folder: Option<&'m Folder>,
     cpu: &'m Cpu,
-    embedding: Rows<'m>,
+    embedding: embedding::Rows<'m>,
     intervals: Intervals,
     hidden: norm::Width,
     head: norm::Width,
@@ -133,29 +136,35 @@ impl<'m> Engine<'m> {
 
     /// Runs a folder's model. The embedding's low limbs are read row by row, and take no memory.
     pub fn of(folder: &'m Folder, cpu: &'m Cpu) -> Result<Self, EngineError> {
-        Self::with(folder.model(), Some(folder.low_limbs()), cpu)
+        Self::with(folder.model(), Some(folder), cpu)
     }
 
     fn with(
         model: Model<'m>,
-        low: Option<LowLimbs<'m>>,
+        folder: Option<&'m Folder>,
         cpu: &'m Cpu,
     ) -> Result<Self, EngineError> {
         model.check().map_err(EngineError::Model)?;
         Ok(Self {
             cpu,
-            embedding: Rows::new(&model, low),
+            embedding: embedding::Rows::new(&model, folder.map(Folder::low_limbs)),
             intervals: Intervals::new(&model.tables),
             hidden: norm::Width::hidden(model.shape),
             head: norm::Width::head(model.shape),
             attention: Attention::new(model.shape),
             model,
+            folder,
         })
     }
 
     /// The model that it runs.
     pub fn model(&self) -> &Model<'m> {
         &self.model
+    }
+
+    /// The folder that the model is from, if it is from one.
+    pub fn folder(&self) -> Option<&'m Folder> {
+        self.folder
     }
 
     /// What it runs on.
@@ -180,11 +189,30 @@ impl<'m> Engine<'m> {
         batch: &mut [Sequence],
         times: &mut Times,
     ) -> Result<Vec<Vec<i32>>, EngineError> {
+        self.run_pass(batch, times, None)
+    }
+
+    /// As [`run`](Self::run) for one sequence, whose rows the observer sees.
+    pub(crate) fn run_observed(
+        &self,
+        sequence: Sequence,
+        observer: &dyn Observer,
+    ) -> Result<Vec<i32>, EngineError> {
+        let logits = self.run_pass(&mut [sequence], &mut Times::default(), Some(observer))?;
+        Ok(logits.into_iter().next().unwrap_or_default())
+    }
+
+    fn run_pass(
+        &self,
+        batch: &mut [Sequence],
+        times: &mut Times,
+        observer: Option<&dyn Observer>,
+    ) -> Result<Vec<Vec<i32>>, EngineError> {
         for sequence in batch.iter() {
             self.accept(sequence)?;
         }
         let before: Vec<usize> = batch.iter().map(|one| one.cache.positions()).collect();
-        let mut pass = Pass::new(self, times);
+        let mut pass = Pass::new(self, times, observer);
         let result = pass.run(batch);
         if result.is_err() {
             for (sequence, positions) in batch.iter_mut().zip(before) {
@@ -192,6 +220,11 @@ impl<'m> Engine<'m> {
             }
         }
         result
+    }
+
+    /// The intervals of its tables.
+    pub(crate) fn intervals(&self) -> &Intervals {
+        &self.intervals
     }
 
     fn accept(&self, sequence: &Sequence) -> Result<(), EngineError> {

@@ -24,7 +24,7 @@ use crate::{
     number::Scale,
     op::{
         attention::{Inverse, Maxima},
-        norm::Width,
+        norm::{Statistics, Width},
     },
 };
 
@@ -109,6 +109,10 @@ rows! {
     norm: norm::quantised = fn(
         x: &[i32], gamma: Gamma, width: &Width, z: &mut [i64], q: &mut [i16],
     ) -> Result<Scale, LeafError>;
+    /// What the elements of a norm's row share; products into `z`.
+    statistics: norm::statistics = fn(
+        x: &[i32], gamma: &[i32], z: &mut [i64],
+    ) -> Result<Statistics, LeafError>;
     /// `head_norm` (§3.5) of one head's row, in place.
     head_norm: norm::head = fn(
         x: &mut [i32], gamma: Gamma, width: &Width, z: &mut [i64],

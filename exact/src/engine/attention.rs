@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::observer::{Attended, Observer};
 use crate::{
     cache::{Cache, SLAB},
     cpu::{Cpu, Parts},
@@ -84,6 +85,7 @@ impl Attention {
     }
 
     /// Outputs of all heads into `out`, a row for each token.
+    #[allow(clippy::too_many_arguments)]
     pub fn run(
         &self,
         cpu: &Cpu,
@@ -91,12 +93,16 @@ impl Attention {
         layer: usize,
         readers: &[Reader],
         queries: Queries,
+        observer: Option<&dyn Observer>,
         out: &mut [i32],
     ) -> Result<(), LeafError> {
         let units = self.units(cpu.threads(), readers);
         let out = Parts::new(out);
         cpu.each(units.len(), Scratch::default, |scratch, unit| {
-            self.unit(cpu, intervals, layer, &units[unit], queries, &out, scratch)
+            let unit = &units[unit];
+            self.unit(
+                cpu, intervals, layer, unit, queries, observer, &out, scratch,
+            )
         })
     }
 
@@ -134,6 +140,7 @@ impl Attention {
         layer: usize,
         unit: &Unit,
         queries: Queries,
+        observer: Option<&dyn Observer>,
         out: &Parts<i32>,
         scratch: &mut Scratch,
     ) -> Result<(), LeafError> {
@@ -182,6 +189,18 @@ impl Attention {
                 of,
             )?;
             inverses.push(Inverse::new(denominator, &maxima)?);
+            if let Some(observer) = observer {
+                let seen = Attended {
+                    layer,
+                    row: token,
+                    head: unit.first + query % unit.heads,
+                    maxima,
+                    denominator,
+                };
+                let slabs = 0..visible.positions.div_ceil(SLAB);
+                let scores = slabs.map(|slab| &scratch.scores[of(slab)][..visible.end(slab)]);
+                observer.attended(seen, &mut scores.enumerate());
+            }
         }
         for (slab, weights) in scratch.weights.chunks_exact(tile).enumerate() {
             let values = reader.cache.pages(slab, layer, unit.kv_head, SLAB).values;
@@ -210,6 +229,11 @@ struct Visible<'a> {
 }
 
 impl Visible<'_> {
+    /// Positions of a slab.
+    fn end(&self, slab: usize) -> usize {
+        (self.positions - slab * SLAB).min(SLAB)
+    }
+
     /// Scores in place of the sums, which lie at `of` each slab.
     fn scores(&self, cpu: &Cpu, sums: &mut [i32], of: impl Fn(usize) -> Range<usize>) -> Maxima {
         let mut all = Maxima {
@@ -217,7 +241,7 @@ impl Visible<'_> {
             shifted: i64::MIN,
         };
         for slab in 0..self.positions.div_ceil(SLAB) {
-            let end = (self.positions - slab * SLAB).min(SLAB);
+            let end = self.end(slab);
             let pages = self.cache.pages(slab, self.layer, self.head, end);
             let sums = &mut sums[of(slab)][..end];
             let some = (cpu.rows.scores)(sums, self.query, pages.key_scales, pages.value_scales);
@@ -240,7 +264,7 @@ impl Visible<'_> {
         let common = maxima.exponent()?;
         let mut denominator = 0i64;
         for slab in 0..self.positions.div_ceil(SLAB) {
-            let end = (self.positions - slab * SLAB).min(SLAB);
+            let end = self.end(slab);
             let values = self
                 .cache
                 .pages(slab, self.layer, self.head, end)

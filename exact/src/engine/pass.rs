@@ -3,13 +3,15 @@
 // Lengths are products of a shape's sizes and a pass's rows, and places are below them.
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
+mod heads;
+
 use super::{
     attention::{Queries, Reader},
     linear::{self, Activations, Output},
+    observer::{Heads, Norm, Observer, Quantised, Rows},
     Engine, EngineError, Part, Sequence, Times, CHUNK,
 };
 use crate::{
-    cache::Quantised,
     cpu::Parts,
     leaf::LeafError,
     model::{Gamma, Layer, Matrix},
@@ -21,6 +23,8 @@ use crate::{
 pub(super) struct Pass<'a, 'm> {
     engine: &'a Engine<'m>,
     times: &'a mut Times,
+    /// Of a batch of one sequence.
+    observer: Option<&'a dyn Observer>,
     pieces: Vec<Piece>,
     /// Tokens of all pieces.
     rows: usize,
@@ -62,10 +66,15 @@ struct Piece {
 }
 
 impl<'a, 'm> Pass<'a, 'm> {
-    pub fn new(engine: &'a Engine<'m>, times: &'a mut Times) -> Self {
+    pub fn new(
+        engine: &'a Engine<'m>,
+        times: &'a mut Times,
+        observer: Option<&'a dyn Observer>,
+    ) -> Self {
         Self {
             engine,
             times,
+            observer,
             pieces: Vec::new(),
             rows: 0,
             angles: Vec::new(),
@@ -169,7 +178,10 @@ impl<'a, 'm> Pass<'a, 'm> {
             }
         }
         self.times.lap(Part::Embed);
-        Ok(())
+        self.show(Rows::Embedded {
+            angles: &self.angles,
+            residual: &self.residual,
+        })
     }
 
     fn layer(
@@ -179,19 +191,37 @@ impl<'a, 'm> Pass<'a, 'm> {
         batch: &mut [Sequence],
     ) -> Result<(), EngineError> {
         let fraction_bits = self.engine.model.shape.fraction_bits;
-        self.norm(layer.input_norm)?;
-        self.project(layer)?;
+        self.norm(Norm::Input(index), layer.input_norm)?;
+        self.project(index, layer)?;
         self.heads(layer)?;
         self.append(index, batch);
         self.attend(index, batch)?;
         self.add(&layer.o, fraction_bits)?;
-        self.norm(layer.post_norm)?;
-        self.feed_forward(layer)?;
-        self.add(&layer.down, fraction_bits)
+        self.show(Rows::Output(index, &self.residual))?;
+        self.norm(Norm::Post(index), layer.post_norm)?;
+        self.feed_forward(index, layer)?;
+        self.add(&layer.down, fraction_bits)?;
+        self.show(Rows::Down(index, &self.residual))
+    }
+
+    /// Shows rows to whoever wants to see them.
+    fn show(&self, rows: Rows) -> Result<(), EngineError> {
+        match self.observer {
+            Some(observer) => Ok(observer.see(rows)?),
+            None => Ok(()),
+        }
+    }
+
+    /// The latest activations.
+    fn quantised(&self) -> Quantised<'_> {
+        Quantised {
+            activations: &self.activations,
+            scales: &self.scales,
+        }
     }
 
     /// Activations of the residual.
-    fn norm(&mut self, gamma: Gamma) -> Result<(), EngineError> {
+    fn norm(&mut self, norm: Norm, gamma: Gamma) -> Result<(), EngineError> {
         let (cpu, width) = (self.engine.cpu, &self.engine.hidden);
         let n = gamma.entries.len();
         let x = &self.residual;
@@ -207,10 +237,10 @@ impl<'a, 'm> Pass<'a, 'm> {
             row,
         )?;
         self.times.lap(Part::Norm);
-        Ok(())
+        self.show(Rows::Normed(norm, &self.residual, self.quantised()))
     }
 
-    fn project(&mut self, layer: &Layer) -> Result<(), EngineError> {
+    fn project(&mut self, index: usize, layer: &Layer) -> Result<(), EngineError> {
         let outputs = [
             output(&layer.q, self.rows, &mut self.q),
             output(&layer.k, self.rows, &mut self.k),
@@ -222,100 +252,7 @@ impl<'a, 'm> Pass<'a, 'm> {
         };
         linear::run(self.engine.cpu, activations, outputs)?;
         self.times.lap(Part::Linear);
-        Ok(())
-    }
-
-    /// Norm, rotation and quantisation of queries, keys and values.
-    fn heads(&mut self, layer: &Layer) -> Result<(), EngineError> {
-        let engine = self.engine;
-        let (rows, shape) = (engine.cpu.rows, engine.model.shape);
-        let d = usize::from(shape.head_dim);
-        let (heads, kv_heads) = (usize::from(shape.heads), usize::from(shape.kv_heads));
-        let (query, kv) = (self.rows * heads, self.rows * kv_heads);
-        self.queries.resize(query * d, 0);
-        self.keys.resize(kv * d, 0);
-        self.values.resize(kv * d, 0);
-        self.query_scales.resize(query, Scale::ZERO);
-        self.key_scales.resize(kv, Scale::ZERO);
-        self.value_scales.resize(kv, Scale::ZERO);
-        let (q, k) = (Parts::new(&mut self.q), Parts::new(&mut self.k));
-        let (queries, query_scales) = (
-            Parts::new(&mut self.queries),
-            Parts::new(&mut self.query_scales),
-        );
-        let (keys, key_scales) = (Parts::new(&mut self.keys), Parts::new(&mut self.key_scales));
-        let (values, value_scales) = (
-            Parts::new(&mut self.values),
-            Parts::new(&mut self.value_scales),
-        );
-        let (angles, v) = (&self.angles, &self.v);
-        engine.cpu.each(
-            self.rows,
-            || vec![0; d],
-            |z, row| {
-                let (cos, sin) = angles[row * d..][..d].split_at(d / 2);
-                let turned = |x: &mut [i32], gamma: Option<Gamma>, z: &mut [i64]| {
-                    if let Some(gamma) = gamma {
-                        (rows.head_norm)(x, gamma, &engine.head, z)?;
-                    }
-                    (rows.rope)(x, cos, sin);
-                    Ok::<_, LeafError>(())
-                };
-                for head in row * heads..(row + 1) * heads {
-                    let numbers = head * d..(head + 1) * d;
-                    // SAFETY: each row of the pass and each head has its own numbers and scales.
-                    let (x, out, scale) = unsafe {
-                        let one = query_scales.part(head..head + 1);
-                        (q.part(numbers.clone()), queries.part(numbers), one)
-                    };
-                    turned(x, layer.q_norm, z)?;
-                    scale.fill((rows.quant16)(x, z, out)?);
-                }
-                for head in row * kv_heads..(row + 1) * kv_heads {
-                    let numbers = head * d..(head + 1) * d;
-                    // SAFETY: as above.
-                    let (x, out, scale) = unsafe {
-                        let one = key_scales.part(head..head + 1);
-                        (k.part(numbers.clone()), keys.part(numbers.clone()), one)
-                    };
-                    turned(x, layer.k_norm, z)?;
-                    scale.fill((rows.quant8)(x, z, out)?);
-                    // SAFETY: as above.
-                    let (out, scale) = unsafe {
-                        let one = value_scales.part(head..head + 1);
-                        (values.part(numbers.clone()), one)
-                    };
-                    scale.fill((rows.quant8)(&v[numbers], z, out)?);
-                }
-                Ok::<_, LeafError>(())
-            },
-        )?;
-        Ok(())
-    }
-
-    /// Keys and values into the caches.
-    fn append(&mut self, layer: usize, batch: &mut [Sequence]) {
-        let shape = self.engine.model.shape;
-        let (d, kv_heads) = (usize::from(shape.head_dim), usize::from(shape.kv_heads));
-        for piece in &self.pieces {
-            let cache = &mut *batch[piece.sequence].cache;
-            for index in 0..piece.tokens {
-                for head in 0..kv_heads {
-                    let place = (piece.row + index) * kv_heads + head;
-                    let numbers = place * d..(place + 1) * d;
-                    let key = Quantised {
-                        numbers: &self.keys[numbers.clone()],
-                        scale: self.key_scales[place],
-                    };
-                    let value = Quantised {
-                        numbers: &self.values[numbers],
-                        scale: self.value_scales[place],
-                    };
-                    cache.write(layer, head, piece.position + index, key, value);
-                }
-            }
-        }
-        self.times.lap(Part::Heads);
+        self.show(Rows::Projected(index, [&self.q, &self.k, &self.v]))
     }
 
     /// Attention of all heads, and its activations.
@@ -332,15 +269,25 @@ impl<'a, 'm> Pass<'a, 'm> {
                 position: piece.position,
             })
             .collect();
+        if let [piece] = self.pieces[..] {
+            let cache = &*batch[piece.sequence].cache;
+            self.show(Rows::Heads(layer, self.made_heads(), cache))?;
+        }
         let queries = Queries {
             numbers: &self.queries,
             scales: &self.query_scales,
         };
         self.attention.resize(self.rows * width, 0);
         let out = &mut self.attention;
-        engine
-            .attention
-            .run(engine.cpu, &engine.intervals, layer, &readers, queries, out)?;
+        engine.attention.run(
+            engine.cpu,
+            &engine.intervals,
+            layer,
+            &readers,
+            queries,
+            self.observer,
+            out,
+        )?;
         let (cpu, x) = (engine.cpu, &self.attention);
         let row = |z: &mut [i64], row: usize, q: &mut [i16]| {
             (cpu.rows.quant16)(&x[row * width..][..width], z, q)
@@ -354,7 +301,7 @@ impl<'a, 'm> Pass<'a, 'm> {
             row,
         )?;
         self.times.lap(Part::Attention);
-        Ok(())
+        self.show(Rows::Mixed(layer, &self.attention, self.quantised()))
     }
 
     /// A linear map of the activations, added to the residual.
@@ -371,7 +318,7 @@ impl<'a, 'm> Pass<'a, 'm> {
     }
 
     /// The gate, and its activations.
-    fn feed_forward(&mut self, layer: &Layer) -> Result<(), EngineError> {
+    fn feed_forward(&mut self, index: usize, layer: &Layer) -> Result<(), EngineError> {
         let (cpu, intervals) = (self.engine.cpu, &self.engine.intervals);
         let outputs = [
             output(&layer.gate, self.rows, &mut self.gate),
@@ -398,7 +345,8 @@ impl<'a, 'm> Pass<'a, 'm> {
             row,
         )?;
         self.times.lap(Part::Silu);
-        Ok(())
+        let product = self.quantised();
+        self.show(Rows::FeedForward(index, &self.gate, &self.up, product))
     }
 
     /// Logits of the rows that were asked for, behind what their sequences have.
@@ -417,7 +365,7 @@ impl<'a, 'm> Pass<'a, 'm> {
         }
         self.rows = kept;
         self.residual.truncate(kept * n);
-        self.norm(model.final_norm)?;
+        self.norm(Norm::Final, model.final_norm)?;
         let head = model.head.as_ref().unwrap_or(&model.embedding.high);
         let mut rows = Vec::new();
         let mut pieces = self.pieces.iter().peekable();
@@ -435,7 +383,10 @@ impl<'a, 'm> Pass<'a, 'm> {
         let output = Output::new(head, rows.into_iter());
         linear::run(self.engine.cpu, activations, [output])?;
         self.times.lap(Part::Logits);
-        Ok(())
+        match logits {
+            [logits] => self.show(Rows::Logits(logits)),
+            _ => Ok(()),
+        }
     }
 }
 

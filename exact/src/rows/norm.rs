@@ -57,7 +57,7 @@ pub(super) fn head(
 
 /// What the row shares, and z = x' γ.
 #[inline(always)]
-fn statistics(x: &[i32], gamma: &[i32], z: &mut [i64]) -> Result<Statistics, LeafError> {
+pub(super) fn statistics(x: &[i32], gamma: &[i32], z: &mut [i64]) -> Result<Statistics, LeafError> {
     let maximum = x
         .iter()
         .fold(0u32, |most, x| most.max(x.unsigned_abs()))

@@ -18,6 +18,8 @@
 //! files of `element` say what each row's elements read. [`prove`] runs the same code on a trace and
 //! opens what it read.
 
+#[cfg(feature = "std")]
+mod cost;
 mod element;
 mod layout;
 #[cfg(any(feature = "std", feature = "runtime-benchmarks"))]
@@ -26,10 +28,17 @@ pub mod opening;
 mod proof;
 mod prove;
 mod reader;
+#[cfg(feature = "std")]
+mod record;
 mod row;
 mod source;
 mod step;
 
+#[cfg(feature = "std")]
+pub use self::{
+    cost::Cost,
+    record::{Answered, Trace, TraceError},
+};
 pub use self::{
     layout::{Cell, Layout, LayoutError, Leaf, Place, Run, Span},
     opening::{Digest, Opening},

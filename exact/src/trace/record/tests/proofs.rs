@@ -1,0 +1,91 @@
+//! Proofs that a trace gives, as a judge sees them.
+
+use assay_primitives::tree::{salted_token_root, token_root};
+
+use super::*;
+use crate::trace::{check_step, Case, Part, Roots, Ruling, Target, Tree, Trees};
+
+/// The roots that a dispute knows.
+fn roots(trace: &mut Trace, answered: &Answered) -> Roots {
+    let [prompt, output] = match answered.secret {
+        None => [token_root(answered.prompt), token_root(answered.output)],
+        Some(secret) => [
+            salted_token_root(&secret, Side::Prompt, answered.prompt),
+            salted_token_root(&secret, Side::Output, answered.output),
+        ],
+    };
+    let top = |trace: &mut Trace, tree| {
+        let level = (0..).find(|level| Trees::node(trace, tree, *level, 1).is_err());
+        Trees::node(trace, tree, level.unwrap(), 0).unwrap()
+    };
+    Roots {
+        trace: trace.root(),
+        prompt: prompt.0,
+        output: output.0,
+        tables: top(trace, Tree::Tables),
+        weights: top(trace, Tree::Weights),
+        salted: answered.secret.is_some(),
+        output_len: answered.output.len() as u32,
+    }
+}
+
+/// Plays a target to its end; the part at each turn is chosen at random.
+fn play(
+    trace: &mut Trace,
+    roots: &Roots,
+    case: &Case,
+    mut target: Target,
+    numbers: &mut Numbers,
+) -> Ruling {
+    loop {
+        let proof = trace.prove(&target).unwrap();
+        let ruling = check_step(case, roots, &target, &proof, blake2_256).unwrap();
+        assert_eq!(proof.parts, trace.parts(&target).unwrap());
+        if ruling != Ruling::Parts {
+            return ruling;
+        }
+        let index = numbers.below(proof.parts.len());
+        target.parts.push(Part {
+            index: index as u32,
+            value: proof.parts[index],
+        });
+    }
+}
+
+#[test]
+fn true_elements_are_proven_and_false_ones_refuted() {
+    let cpu = Cpu::new(Backend::best(), 2).unwrap();
+    let mut numbers = Numbers::new(1);
+    for (index, shape) in shapes().iter().enumerate() {
+        let weights = Weights::random(shape, index as u64);
+        let model = weights.model();
+        let engine = Engine::new(&model, &cpu).unwrap();
+        let mut tokens = Tokens::new(shape, 33, 50, 5);
+        tokens.secret = (index % 2 == 1).then_some([3; 32]);
+        let answered = tokens.answered(samplings()[5 - index], 20);
+        let mut trace = Trace::new(&engine, &answered).unwrap();
+        let roots = roots(&mut trace, &answered);
+        let layout = trace.layout().clone();
+        let case = Case {
+            layout: layout.clone(),
+            seed: answered.seed,
+        };
+        for position in [31, 47, 52] {
+            for span in layout.rows(position).collect::<Vec<_>>() {
+                let elements = span.extent.elements() as usize;
+                let cell = Cell {
+                    place: span.place,
+                    element: numbers.below(elements) as u64,
+                };
+                let value = trace.cell(cell).unwrap();
+                let target = Target::element(cell, value);
+                let ruling = play(&mut trace, &roots, &case, target, &mut numbers);
+                assert_eq!(ruling, Ruling::Holds, "{cell:?}");
+                let target = Target::element(cell, value ^ 1);
+                let proof = trace.prove(&target).unwrap();
+                let ruling = check_step(&case, &roots, &target, &proof, blake2_256).unwrap();
+                assert_eq!(ruling, Ruling::Refuted, "{cell:?}");
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! What exact answers cost in quality, and how fast they are, beside the engines that people use; and what it costs
-//! to sell them.
+//! to sell them and to dispute them.
 
+mod dispute;
 mod overhead;
 mod quality;
 mod report;
@@ -24,6 +25,8 @@ enum Command {
     Speed(speed::Args),
     /// Measure what channels, sealing and HTTP cost beside computing an answer.
     Overhead(overhead::Args),
+    /// Compute what disputes cost on chain, and measure what a worker needs for one.
+    Dispute(dispute::Args),
 }
 
 /// Ends with an error, and so with exit code 1, when a bar is missed.
@@ -32,5 +35,6 @@ fn main() -> Result<()> {
         Command::Quality(args) => quality::run(args),
         Command::Speed(args) => speed::run(args),
         Command::Overhead(args) => overhead::run(args),
+        Command::Dispute(args) => dispute::run(args),
     }
 }

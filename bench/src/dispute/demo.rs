@@ -1,0 +1,193 @@
+//! The demo model: how long it takes to have what a dispute asks for, and how much memory.
+
+use std::{ops::ControlFlow, path::Path, time::Instant};
+
+use anyhow::{ensure, Result};
+use assay_exact::{
+    answer::{self, Request},
+    folder::Folder,
+    import,
+    sampling::Settings,
+    trace::{Answered, Cell, Part, Target, Trace},
+    Cpu, Engine,
+};
+
+use super::memory::peak;
+use crate::report::{Bar, Page};
+
+const PROMPT: u32 = 64;
+const ANSWER: u32 = 256;
+/// Seconds that opening any node may take, the trace's making included.
+const OPENING: f64 = 2.0;
+
+const SETTINGS: Settings = Settings {
+    temperature: 900_000,
+    top_k: 40,
+    top_p: 950_000,
+    min_p: 10_000,
+    penalty: 1_100_000,
+};
+
+pub fn measure(source: &Path, asked: u32, page: &mut Page) -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let path = scratch.path().join("model");
+    import::huggingface(source, &path, |_| ())?;
+    let folder = Folder::open(&path)?;
+    let cpu = Cpu::detect();
+    let engine = Engine::of(&folder, &cpu)?;
+    let vocabulary = engine.model().shape.vocabulary;
+    let mut numbers = Numbers(1);
+    let prompt: Vec<u32> = (0..PROMPT)
+        .map(|_| numbers.below(vocabulary.into()) as u32)
+        .collect();
+    let request = Request {
+        prompt: &prompt,
+        settings: SETTINGS,
+        seed: [7; 32],
+        stop_tokens: &[],
+        limit: ANSWER,
+    };
+    let output = answer::generate(&engine, &request, &mut |_| ControlFlow::Continue(()))?.tokens;
+    let checking = seconds(|| {
+        let wrong = answer::check(&engine, &request, &output, &mut |_| ())?;
+        ensure!(wrong.is_none(), "the engine does not repeat its answer");
+        Ok(())
+    })?;
+    let answered = Answered {
+        prompt: &prompt,
+        output: &output,
+        settings: SETTINGS,
+        seed: request.seed,
+        secret: None,
+        index: ANSWER - 1,
+    };
+    let start = Instant::now();
+    let (mut trace, made_memory) = peak(|| Ok(Trace::new(&engine, &answered)?))?;
+    let making = start.elapsed().as_secs_f64();
+    let last = trace.leaves(trace.layout().leaves() - 1, 1)?;
+    let token = output[ANSWER as usize - 1].to_le_bytes();
+    ensure!(
+        last == [token.to_vec()],
+        "the trace ends with another token"
+    );
+    let (nodes, node_memory) = peak(|| nodes(&mut trace, asked, &mut numbers))?;
+    let (proofs, proof_memory) = peak(|| proofs(&mut trace, asked, &mut numbers))?;
+    let levels = trace.layout().height();
+    page.add(format!(
+        "## The demo model\n\nThe last token of {ANSWER}, prompt {PROMPT} tokens, every setting of the choice in use: {} \
+         leaves, {levels} levels. {} threads, {}. Nodes and elements at random; the slowest of {asked} nodes of each \
+         level, and of {asked} steps of random rows, each with all proofs to its end.\n",
+        trace.layout().leaves(),
+        cpu.threads(),
+        cpu.backend(),
+    ));
+    let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let milliseconds = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
+    let mut table = vec![
+        vec![
+            "checking the answer, no trace".into(),
+            milliseconds(checking),
+            String::new(),
+        ],
+        vec![
+            "making the trace".into(),
+            milliseconds(making),
+            mebibytes(made_memory),
+        ],
+    ];
+    let slowest = nodes.iter().copied().fold(0.0, f64::max);
+    for (level, seconds) in nodes.iter().enumerate() {
+        table.push(vec![
+            format!("a node of level {level}"),
+            milliseconds(*seconds),
+            String::new(),
+        ]);
+    }
+    table.push(vec![
+        "all of these nodes".into(),
+        String::new(),
+        mebibytes(node_memory),
+    ]);
+    table.push(vec![
+        "proofs of a step".into(),
+        milliseconds(proofs),
+        mebibytes(proof_memory),
+    ]);
+    page.table(&["", "time", "memory at its peak"], &table);
+    let opening = making + slowest;
+    page.bar(Bar {
+        demand: format!("demo: making a trace and opening any node under {OPENING} s"),
+        measured: format!("{opening:.3} s"),
+        met: opening < OPENING,
+    });
+    Ok(())
+}
+
+fn seconds(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let start = Instant::now();
+    work()?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// The slowest node of each level.
+fn nodes(trace: &mut Trace, asked: u32, numbers: &mut Numbers) -> Result<Vec<f64>> {
+    let leaves = trace.layout().leaves();
+    let mut slowest = Vec::new();
+    for level in 0..=trace.layout().height() {
+        let mut most = 0f64;
+        for _ in 0..asked {
+            let index = numbers.below(leaves) >> level;
+            let time = seconds(|| {
+                trace.node(level, index)?;
+                Ok(())
+            })?;
+            most = most.max(time);
+        }
+        slowest.push(most);
+    }
+    Ok(slowest)
+}
+
+/// The slowest step.
+fn proofs(trace: &mut Trace, asked: u32, numbers: &mut Numbers) -> Result<f64> {
+    let layout = trace.layout().clone();
+    let mut most = 0f64;
+    for _ in 0..asked {
+        let position = numbers.below(layout.positions().into()) as u32;
+        let rows: Vec<_> = layout.rows(position).collect();
+        let span = rows[numbers.below(rows.len() as u64) as usize];
+        let cell = Cell {
+            place: span.place,
+            element: numbers.below(span.extent.elements()),
+        };
+        let time = seconds(|| {
+            let mut target = Target::element(cell, trace.cell(cell)?);
+            loop {
+                let parts = trace.prove(&target)?.parts;
+                if parts.is_empty() {
+                    return Ok(());
+                }
+                let index = numbers.below(parts.len() as u64);
+                target.parts.push(Part {
+                    index: index as u32,
+                    value: parts[index as usize],
+                });
+            }
+        })?;
+        most = most.max(time);
+    }
+    Ok(most)
+}
+
+/// Splitmix64.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (x ^ (x >> 31)) % end
+    }
+}

@@ -76,8 +76,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             })
             .await?;
             drop(progress);
-            let refunded = matches!(seen.job.state, JobState::Refunded { .. });
-            if !refunded {
+            if !records::is_unpaid(&seen.job) {
                 return show(&chain, context, args, seen, None, target).await;
             }
             let Seen { job, sent_back, .. } = &seen;
@@ -111,7 +110,13 @@ fn tell(context: &Context, id: u64, seen: &Seen, next: &str) {
 async fn finalize(context: &Context, id: u64) -> Result<(), Failure> {
     let chain = context.chain().await?;
     let snapshot = chain.best().await?;
-    check_due(id, &read(&snapshot, id).await?.state, snapshot.number())?;
+    let job = read(&snapshot, id).await?;
+    if job.disputes > 0 {
+        return Err(Failure::Request(format!(
+            "job {id} takes no step while its answer is disputed; `assay dispute list` shows by whom"
+        )));
+    }
+    check_due(id, &job.state, snapshot.number())?;
     let finalize = runtime::tx().jobs().finalize(id);
     let included = context.submit(&chain, &finalize, &[]).await?;
     match included.block.job(id).await? {
@@ -138,6 +143,10 @@ fn check_due(id: u64, state: &JobState<AccountId32, u32>, best: u32) -> Result<(
         JobState::Refunded { removed_at, .. } => {
             (*removed_at, "is refunded; its record can be removed")
         }
+        JobState::Slashed { removed_at, .. } => (
+            *removed_at,
+            "was answered wrongly; its record can be removed",
+        ),
     };
     if due <= best.saturating_add(1) {
         return Ok(());

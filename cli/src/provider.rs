@@ -410,6 +410,15 @@ fn text(
             Amount(provider.maturing)
         ),
     ];
+    if record.convicted > 0 {
+        lines.push(format!("  {} wrong answers were proven", record.convicted));
+    }
+    if provider.disputes > 0 {
+        lines.push(format!(
+            "  {} live disputes: nothing is released or withdrawn before they are over",
+            provider.disputes
+        ));
+    }
     for chunk in &provider.unbonding.0 {
         lines.push(format!(
             "  unbonding {}, due in block {}",

@@ -176,11 +176,13 @@ pub fn provider(
             .map(|(id, profile, record)| offer(stash, (id, profile), record))
             .collect::<Vec<_>>(),
         "maturing": Amount(record.maturing),
+        "disputes": record.disputes,
         "record": {
             "assigned": record.record.assigned,
             "delivered": record.record.delivered,
             "declined": record.record.declined,
             "missed": record.record.missed,
+            "convicted": record.record.convicted,
             "earned": Amount(record.record.earned),
             "score": record.record.score,
         },
@@ -229,6 +231,16 @@ pub fn state(job: &Job) -> StateParts<'_> {
             name: "Refunded",
             ..Default::default()
         },
+        JobState::Slashed {
+            assignment,
+            delivery,
+            ..
+        } => StateParts {
+            name: "Slashed",
+            assignment: Some(assignment),
+            delivery: Some(delivery),
+            settlement: None,
+        },
     }
 }
 
@@ -242,7 +254,9 @@ pub fn job(id: u64, job: &Job, sent_back: &[SentBack]) -> Value {
     } = state(job);
     let (draw_at, reason, removed_at) = match &job.state {
         JobState::Waiting { draw_at } => (Some(*draw_at), None, None),
-        JobState::Settled { removed_at, .. } => (None, None, Some(*removed_at)),
+        JobState::Settled { removed_at, .. } | JobState::Slashed { removed_at, .. } => {
+            (None, None, Some(*removed_at))
+        }
         JobState::Refunded { reason, removed_at } => {
             (None, Some(format!("{reason:?}")), Some(*removed_at))
         }
@@ -269,6 +283,7 @@ pub fn job(id: u64, job: &Job, sent_back: &[SentBack]) -> Value {
         "escrow": Amount(job.escrow),
         "submitted_at": job.submitted_at,
         "state": name,
+        "disputes": job.disputes,
         "draw_at": draw_at,
         "assignment": assignment.map(|assignment| json!({
             "provider": account(&assignment.provider),
@@ -321,14 +336,20 @@ pub fn describe(id: u64, job: &Job, sent_back: &[SentBack]) -> String {
             Amount(assignment.worst_case_fee),
             assignment.deadline,
         ),
-        JobState::Delivered(assignment, delivery) => format!(
-            "job {id} was delivered by {} in block {}: {} tokens for {}; it is settled in block {}",
-            assignment.provider,
-            delivery.delivered_at,
-            delivery.output_len,
-            Amount(delivery.fee),
-            delivery.window_end,
-        ),
+        JobState::Delivered(assignment, delivery) => {
+            let next = match job.disputes {
+                0 => format!("it is settled in block {}", delivery.window_end),
+                1 => "it waits for the dispute over it".into(),
+                disputes => format!("it waits for the {disputes} disputes over it"),
+            };
+            format!(
+                "job {id} was delivered by {} in block {}: {} tokens for {}; {next}",
+                assignment.provider,
+                delivery.delivered_at,
+                delivery.output_len,
+                Amount(delivery.fee),
+            )
+        }
         JobState::Settled { settlement, .. } => format!(
             "job {id} is settled: {} paid, of it {} to the provider, {} royalty, {} to the treasury, {} burned",
             Amount(settlement.fee),
@@ -341,16 +362,34 @@ pub fn describe(id: u64, job: &Job, sent_back: &[SentBack]) -> String {
             let past = Past::of(job, sent_back);
             format!("job {id} was refunded whole: {}", past.refund(reason))
         }
+        JobState::Slashed {
+            assignment,
+            delivery,
+            ..
+        } => format!(
+            "job {id} was answered wrongly by {}, which was proven: {} went back to its user, and the provider was slashed",
+            assignment.provider,
+            Amount(delivery.fee),
+        ),
     }
 }
 
-/// What to do about a job that was refunded.
+/// Whether the job is over without an answer that counts, so that its user has paid nothing.
+pub fn is_unpaid(job: &Job) -> bool {
+    matches!(
+        job.state,
+        JobState::Refunded { .. } | JobState::Slashed { .. }
+    )
+}
+
+/// What to do about a job that was refunded, or whose answer was proven wrong.
 pub fn after_refund(job: &Job) -> &'static str {
     match &job.state {
         JobState::Refunded {
             reason: RefundReason::Cancelled,
             ..
         } => "ask again whenever you like",
+        JobState::Slashed { .. } => "ask again with another provider",
         _ if job.named.is_some() => "ask again with another --provider, or with none",
         _ if job.excluded.0.is_empty() => {
             "ask again later, with a higher --max-fee or a lower --min-tokens"

@@ -92,8 +92,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         ));
     }
     match answer {
-        Some(_) => Ok(()),
-        None => Err(Failure::Request(format!(
+        Some(_) if !records::is_unpaid(&seen.job) => Ok(()),
+        _ => Err(Failure::Request(format!(
             "{}; nothing was paid for it: {}",
             records::describe(id, &seen.job, &seen.sent_back),
             records::after_refund(&seen.job)
@@ -104,14 +104,16 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 /// What the user has back of `max_fee`.
 fn refunded(job: &Job) -> u128 {
     match records::state(job).delivery {
-        Some(delivery) => job.max_fee.saturating_sub(delivery.fee),
-        None => job.max_fee.saturating_sub(job.escrow),
+        Some(delivery) if !records::is_unpaid(job) => job.max_fee.saturating_sub(delivery.fee),
+        _ => job.max_fee.saturating_sub(job.escrow),
     }
 }
 
 fn bill(seen: &Seen) -> Option<String> {
     let job = &seen.job;
-    let delivery = records::state(job).delivery?;
+    let delivery = records::state(job)
+        .delivery
+        .filter(|_| !records::is_unpaid(job))?;
     let compensation = match records::compensation(&seen.sent_back) {
         Amount(0) => String::new(),
         paid => format!(", and {paid} came from the bonds of providers that missed the deadline"),

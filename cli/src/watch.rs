@@ -53,24 +53,18 @@ pub async fn follow(
         }
         let now = records::describe(id, &job, &sent_back);
         // A refund is the caller's to report, as the failure that it is.
-        if now != said && !matches!(job.state, JobState::Refunded { .. }) {
+        if now != said && !records::is_unpaid(&job) {
             progress.say(&now);
             said = now;
         }
-        let answered = matches!(
-            job.state,
-            JobState::Delivered(..) | JobState::Settled { .. }
-        );
+        let answered = records::state(&job).delivery.is_some();
         if answered && output.is_none() {
             output = snapshot.output(id).await?;
             if let Some(tokens) = &output {
                 on_output(&job, tokens)?;
             }
         }
-        let over = matches!(
-            job.state,
-            JobState::Settled { .. } | JobState::Refunded { .. }
-        );
+        let over = matches!(job.state, JobState::Settled { .. }) || records::is_unpaid(&job);
         if over || (answered && goal == Goal::Delivered) {
             return Ok(Seen {
                 job,

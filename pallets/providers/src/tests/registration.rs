@@ -268,6 +268,18 @@ fn the_admin_sets_parameters_that_make_sense_together() {
                 full_step_fee: 0,
                 ..parameters()
             },
+            Parameters {
+                slash_multiple: 0,
+                ..parameters()
+            },
+            Parameters {
+                slash_floor: Permill::zero(),
+                ..parameters()
+            },
+            Parameters {
+                reward_share: Permill::from_parts(500_001),
+                ..parameters()
+            },
         ];
         for parameters in broken {
             assert_noop!(set(parameters), Error::<Test>::InvalidParameters);
@@ -275,6 +287,7 @@ fn the_admin_sets_parameters_that_make_sense_together() {
         let changed = Parameters {
             unbonding_blocks: 40,
             compensation_burned: Permill::zero(),
+            reward_share: Permill::from_percent(50),
             ..parameters()
         };
         assert_ok!(set(changed.clone()));

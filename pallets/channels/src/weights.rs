@@ -28,55 +28,55 @@ pub trait WeightInfo {
 
 impl WeightInfo for () {
     fn open() -> Weight {
-        Weight::from_parts(97_856_000, 4317)
+        Weight::from_parts(119_067_000, 4902)
             .saturating_add(ParityDbWeight::get().reads(9))
             .saturating_add(ParityDbWeight::get().writes(7))
     }
     fn top_up() -> Weight {
-        Weight::from_parts(53_449_000, 4317)
+        Weight::from_parts(64_265_000, 4902)
             .saturating_add(ParityDbWeight::get().reads(4))
             .saturating_add(ParityDbWeight::get().writes(4))
     }
     fn settle() -> Weight {
-        Weight::from_parts(253_057_000, 11402)
-            .saturating_add(ParityDbWeight::get().reads(15))
-            .saturating_add(ParityDbWeight::get().writes(11))
+        Weight::from_parts(187_910_000, 6398)
+            .saturating_add(ParityDbWeight::get().reads(9))
+            .saturating_add(ParityDbWeight::get().writes(7))
     }
     fn settle_many(n: u32) -> Weight {
-        Weight::from_parts(116_753_073, 6196)
-            .saturating_add(Weight::from_parts(245_468_105, 0).saturating_mul(n.into()))
+        Weight::from_parts(863_981_590, 4902)
+            .saturating_add(Weight::from_parts(136_201_972, 0).saturating_mul(n.into()))
             .saturating_add(ParityDbWeight::get().reads(6))
-            .saturating_add(ParityDbWeight::get().reads((9_u64).saturating_mul(n.into())))
-            .saturating_add(ParityDbWeight::get().writes(3))
-            .saturating_add(ParityDbWeight::get().writes((8_u64).saturating_mul(n.into())))
-            .saturating_add(Weight::from_parts(0, 5408).saturating_mul(n.into()))
+            .saturating_add(ParityDbWeight::get().reads((3_u64).saturating_mul(n.into())))
+            .saturating_add(ParityDbWeight::get().writes(4))
+            .saturating_add(ParityDbWeight::get().writes((3_u64).saturating_mul(n.into())))
+            .saturating_add(Weight::from_parts(0, 2773).saturating_mul(n.into()))
     }
     fn close() -> Weight {
-        Weight::from_parts(289_041_000, 11402)
-            .saturating_add(ParityDbWeight::get().reads(17))
+        Weight::from_parts(334_779_000, 11402)
+            .saturating_add(ParityDbWeight::get().reads(15))
             .saturating_add(ParityDbWeight::get().writes(13))
     }
     fn request_close() -> Weight {
-        Weight::from_parts(13_551_000, 3687)
+        Weight::from_parts(15_763_000, 3763)
             .saturating_add(ParityDbWeight::get().reads(2))
             .saturating_add(ParityDbWeight::get().writes(2))
     }
     fn finalize() -> Weight {
-        Weight::from_parts(53_920_000, 3694)
-            .saturating_add(ParityDbWeight::get().reads(6))
-            .saturating_add(ParityDbWeight::get().writes(6))
+        Weight::from_parts(189_252_000, 8799)
+            .saturating_add(ParityDbWeight::get().reads(9))
+            .saturating_add(ParityDbWeight::get().writes(9))
     }
     fn remove() -> Weight {
-        Weight::from_parts(42_804_000, 3694)
-            .saturating_add(ParityDbWeight::get().reads(3))
-            .saturating_add(ParityDbWeight::get().writes(6))
+        Weight::from_parts(51_456_000, 3763)
+            .saturating_add(ParityDbWeight::get().reads(4))
+            .saturating_add(ParityDbWeight::get().writes(7))
     }
     fn pay_dues() -> Weight {
-        Weight::from_parts(160_000_000, 11402)
-            .saturating_add(ParityDbWeight::get().reads(9))
+        Weight::from_parts(147_480_000, 8799)
+            .saturating_add(ParityDbWeight::get().reads(7))
             .saturating_add(ParityDbWeight::get().writes(7))
     }
     fn set_parameters() -> Weight {
-        Weight::from_parts(3_516_000, 0).saturating_add(ParityDbWeight::get().writes(1))
+        Weight::from_parts(3_806_000, 0).saturating_add(ParityDbWeight::get().writes(1))
     }
 }

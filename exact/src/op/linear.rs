@@ -13,13 +13,19 @@ const MAX_SUM: u64 = (32512 * 127) << 16;
 
 /// Sum of q · w over one leaf of a row's weights.
 pub fn partial(q: &[i16], weights: &[i8]) -> Result<i64, LeafError> {
+    for weight in weights {
+        leaf::weight(*weight)?;
+    }
+    partial_unchecked(q, weights)
+}
+
+/// As [`partial`], whatever the weights are: what an engine computes, which does not look at their
+/// range.
+pub fn partial_unchecked(q: &[i16], weights: &[i8]) -> Result<i64, LeafError> {
     require(
         q.len() == weights.len() && q.len() <= WEIGHTS_PER_LEAF,
         Operand::Length,
     )?;
-    for weight in weights {
-        leaf::weight(*weight)?;
-    }
     Ok(dot(q, weights))
 }
 

@@ -20,6 +20,8 @@ use crate::{
 pub(super) struct Reader<'a, S> {
     pub case: &'a Case,
     pub hash: Hash,
+    /// Whether a weight's range is looked at, which engines do not.
+    pub checks_weights: bool,
     source: S,
 }
 
@@ -27,7 +29,12 @@ pub(super) type Read<T, S> = Result<T, Fault<<S as Source>::Error>>;
 
 impl<'a, S: Source> Reader<'a, S> {
     pub fn new(case: &'a Case, hash: Hash, source: S) -> Self {
-        Self { case, hash, source }
+        Self {
+            case,
+            hash,
+            checks_weights: true,
+            source,
+        }
     }
 
     /// One element of a row.

@@ -81,7 +81,11 @@ pub(super) fn block<S: Source>(reader: &mut Reader<S>, cell: Cell, block: u64) -
     let (first, count) = piece(block, WEIGHTS_PER_LEAF, linear.inputs)?;
     let q = reader.cells::<i16>(linear.activations, first, count)?;
     let weights = reader.weights(linear.weights, cell.element, block)?;
-    Ok(linear::partial(&q, &weights)?)
+    Ok(if reader.checks_weights {
+        linear::partial(&q, &weights)?
+    } else {
+        linear::partial_unchecked(&q, &weights)?
+    })
 }
 
 pub(super) fn element<S: Source>(reader: &mut Reader<S>, cell: Cell, reduced: i64) -> Read<i64, S> {

@@ -11,7 +11,15 @@ use super::{
     random::{Numbers, Weights},
     shape,
 };
-use crate::trace::{check_step, made, Opening, Part, Proof, ProofError, Ruling, Target, Tree};
+use crate::{
+    leaf::Parameter,
+    shape::Shape,
+    trace::{
+        check_step, made, rule, Answered, Case, Opening, Part, Place, Proof, ProofError, Row,
+        Ruling, Target, Trace, Tree,
+    },
+    Backend, Cpu, Engine,
+};
 
 /// Whatever the bytes and the target are, there is a ruling or an error.
 #[test]
@@ -195,4 +203,62 @@ fn a_broken_parameter_is_named() {
         }
     }
     assert!(found.len() > 10, "{found:?}");
+}
+
+/// Engines do not look at a weight's range, so an honest provider of a broken model has an answer to
+/// defend: its parts lead to the weight.
+#[test]
+fn a_broken_weight_is_reached_through_the_parts() {
+    let long = Shape {
+        intermediate: 1100,
+        ..shape()
+    };
+    let weights = Weights::random(&long, 4);
+    let mut model = weights.model();
+    let mut down = model.layers[0].down.weights.to_vec();
+    // Of the second output's second block.
+    down[1100 + 1050] = -128;
+    model.layers[0].down.weights = &down;
+    let cpu = Cpu::new(Backend::best(), 1).unwrap();
+    let engine = Engine::new(&model, &cpu).unwrap();
+    let answered = Answered {
+        prompt: &[1, 2, 3],
+        output: &[0],
+        settings: all_settings()[0],
+        seed: [0; 32],
+        secret: None,
+        index: 0,
+    };
+    let mut trace = Trace::new(&engine, &answered).unwrap();
+    let case = Case {
+        layout: trace.layout().clone(),
+        seed: [0; 32],
+    };
+    let place = Place {
+        position: 1,
+        layer: 0,
+        row: Row::Down,
+    };
+    for (element, broken) in [(0, false), (1, true)] {
+        let cell = place.cell(element);
+        let target = Target::element(cell, trace.cell(cell).unwrap());
+        let proof = trace.prove(&target).unwrap();
+        let mut ruled = |target: &Target, parts: &[i64]| {
+            rule(&case, target, parts, &mut trace, blake2_256).unwrap()
+        };
+        assert_eq!(ruled(&target, &proof.parts), Ruling::Parts);
+        for (index, value) in proof.parts.into_iter().enumerate() {
+            let mut part = target.clone();
+            part.parts.push(Part {
+                index: index as u32,
+                value,
+            });
+            let wanted = if broken && index == 1 {
+                Ruling::Broken(Parameter::Weight)
+            } else {
+                Ruling::Holds
+            };
+            assert_eq!(ruled(&part, &[]), wanted);
+        }
+    }
 }

@@ -4,14 +4,17 @@ use assay_primitives::blake2_256;
 
 use super::{
     all_settings,
-    book::Book,
+    book::{Book, SEED},
     random::{Numbers, Weights},
     shape, shapes,
 };
 use crate::{
     sampling::Settings,
     shape::Shape,
-    trace::{check_step, Cell, Part, Proof, Row, Ruling, Target},
+    trace::{
+        check_step, rule, Answered, Case, Cell, Part, Place, Proof, Row, Ruling, Target, Trace,
+    },
+    Backend, Cpu, Engine,
 };
 
 /// Calls `each` with the trace of a random answer.
@@ -91,36 +94,68 @@ fn judge(book: &mut Book, cell: Cell, numbers: &mut Numbers) {
             Ruling::Parts
         };
         assert_eq!(book.check(&target, &proof), Ok(wanted), "{target:?}");
-        for by in [-1, 1, 1 << 32] {
-            let wrong = changed(&target, by);
-            let proof = book.prove(&wrong);
-            assert_eq!(book.check(&wrong, &proof), Ok(Ruling::Refuted), "{wrong:?}");
-        }
+        let wrong = changed(&target, [-1, 1, 1 << 32][numbers.below(3)]);
+        let proof = book.prove(&wrong);
+        assert_eq!(book.check(&wrong, &proof), Ok(Ruling::Refuted), "{wrong:?}");
     }
 }
 
 #[test]
 fn true_steps_hold_and_others_are_refuted() {
     let mut rows = BTreeSet::new();
-    for shape in shapes() {
-        for settings in all_settings() {
-            for lengths in [(1, 0), (16, 0), (33, 5)] {
-                with_book(&shape, settings, lengths, |mut book, mut numbers| {
-                    for cell in cells(&book, &mut numbers) {
-                        judge(&mut book, cell, &mut numbers);
-                        rows.insert(cell.place.row);
-                    }
-                });
-            }
+    let settings = all_settings();
+    for (index, shape) in shapes().iter().enumerate() {
+        for (place, lengths) in [(index, (16, 0)), (index + 2, (33, 5)), (index + 3, (1, 0))] {
+            let settings = settings[place % settings.len()];
+            with_book(shape, settings, lengths, |mut book, mut numbers| {
+                for cell in cells(&book, &mut numbers) {
+                    judge(&mut book, cell, &mut numbers);
+                    rows.insert(cell.place.row);
+                }
+            });
         }
     }
     let all = [Row::BEFORE, Row::LAYER, Row::AFTER].concat();
     assert_eq!(rows.into_iter().collect::<Vec<_>>(), all);
 }
 
+fn answered<'a>(book: &'a Book) -> Answered<'a> {
+    Answered {
+        prompt: &book.prompt,
+        output: &book.output,
+        settings: *book.case.layout.settings(),
+        seed: SEED,
+        secret: None,
+        index: book.output.len() as u32 - 1,
+    }
+}
+
+/// What judges compute, element by element, is what engines compute.
+#[test]
+fn the_engine_s_trace_is_the_judge_s() {
+    let cpu = Cpu::new(Backend::best(), 2).unwrap();
+    let settings = all_settings();
+    for (index, shape) in shapes().iter().enumerate() {
+        for settings in [index, index + 1, index + 3].map(|place| settings[place % settings.len()])
+        {
+            let mut numbers = Numbers::new(index as u64);
+            let weights = Weights::random(shape, numbers.next());
+            let model = weights.model();
+            let engine = Engine::new(&model, &cpu).unwrap();
+            let tokens = numbers.tokens(40, shape);
+            let book = Book::new(&model, settings, &tokens[..33], &tokens[33..], false);
+            let mut trace = Trace::new(&engine, &answered(&book)).unwrap();
+            let leaves = trace.leaves(0, book.leaves.len() as u64).unwrap();
+            for (leaf, (found, wanted)) in leaves.iter().zip(&book.leaves).enumerate() {
+                assert!(found == wanted, "{:?}", book.case.layout.leaf(leaf as u64));
+            }
+        }
+    }
+}
+
 /// Long enough for two levels of parts.
 #[test]
-fn true_parts_of_parts_hold_and_others_are_refuted() {
+fn parts_of_parts_are_judged() {
     let long = Shape {
         layers: 1,
         hidden: 8,
@@ -140,33 +175,62 @@ fn true_parts_of_parts_hold_and_others_are_refuted() {
     let settings = Settings {
         temperature: 900_000,
         top_k: 30_000,
+        top_p: 900_000,
         ..Settings::GREEDY
     };
-    let rows = |rows: &'static [Row]| move |cell: &Cell| rows.contains(&cell.place.row);
-    let of_vocabulary = rows(&[Row::Largest, Row::Cut, Row::Kept, Row::Token]);
-    let of_positions = rows(&[
-        Row::ScoreMaximum,
-        Row::ShiftedMaximum,
-        Row::Denominator,
-        Row::Mixed,
-        Row::ProductMaximum,
-    ]);
-    let judged = |shape, lengths, chosen: &dyn Fn(&Cell) -> bool, deepest| {
-        with_book(shape, settings, lengths, |mut book, mut numbers| {
-            let mut levels = 0;
-            for cell in cells(&book, &mut numbers).into_iter().filter(chosen) {
-                judge(&mut book, cell, &mut numbers);
-                let lines = lines(&mut book, cell, &mut numbers);
-                levels = lines
-                    .iter()
-                    .map(|line| line.0.parts.len())
-                    .fold(levels, usize::max);
+    let cpu = Cpu::new(Backend::best(), 2).unwrap();
+    let of_vocabulary = [Row::Largest, Row::Cut, Row::Cumulative].as_slice();
+    let of_positions = [Row::ShiftedMaximum, Row::Mixed].as_slice();
+    for (shape, prompt, rows) in [(wide, 2, of_vocabulary), (long, 4200, of_positions)] {
+        let mut numbers = Numbers::new(prompt as u64);
+        let weights = Weights::random(&shape, numbers.next());
+        let model = weights.model();
+        let engine = Engine::new(&model, &cpu).unwrap();
+        let answered = Answered {
+            prompt: &numbers.tokens(prompt, &shape),
+            output: &[0],
+            settings,
+            seed: SEED,
+            secret: None,
+            index: 0,
+        };
+        let mut trace = Trace::new(&engine, &answered).unwrap();
+        let case = Case {
+            layout: trace.layout().clone(),
+            seed: SEED,
+        };
+        for row in rows {
+            let place = Place {
+                position: case.layout.positions() - 1,
+                layer: 0,
+                row: *row,
+            };
+            let elements = case.layout.span(place).unwrap().extent.elements();
+            let cell = place.cell(elements / 2);
+            let mut target = Target::element(cell, trace.cell(cell).unwrap());
+            loop {
+                let parts = trace.parts(&target).unwrap();
+                let mut ruled = |target: &Target, parts: &[i64]| {
+                    rule(&case, target, parts, &mut trace, blake2_256).unwrap()
+                };
+                assert_eq!(ruled(&changed(&target, 1), &parts), Ruling::Refuted);
+                if parts.is_empty() {
+                    assert_eq!(ruled(&target, &parts), Ruling::Holds);
+                    break;
+                }
+                assert_eq!(ruled(&target, &parts), Ruling::Parts);
+                let index = numbers.below(parts.len());
+                let mut false_parts = parts.clone();
+                false_parts[index] += 1 << 60;
+                assert_eq!(ruled(&target, &false_parts), Ruling::Refuted);
+                target.parts.push(Part {
+                    index: index as u32,
+                    value: parts[index],
+                });
             }
-            assert_eq!(levels, deepest);
-        });
-    };
-    judged(&wide, (2, 1), &of_vocabulary, 2);
-    judged(&long, (4500, 0), &of_positions, 2);
+            assert_eq!(target.parts.len(), 2, "{row:?}");
+        }
+    }
 }
 
 /// A proof of something else is none: whatever bit of it is changed, it is refused, or nothing that is

@@ -8,6 +8,7 @@ mod balance;
 mod channel;
 mod context;
 mod devnet;
+mod dispute;
 mod doctor;
 mod failure;
 mod funds;
@@ -56,6 +57,9 @@ enum Command {
     Channel(channel::Command),
     /// Compute an answer again, and say whether every token is right.
     Verify(verify::Args),
+    /// Take a false answer to the chain, which convicts its provider.
+    #[command(subcommand)]
+    Dispute(dispute::Command),
     /// Make exact models, list models, and collect their royalties.
     #[command(subcommand)]
     Model(model::Command),
@@ -93,6 +97,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Job(command) => job::run(context, command).await,
         Command::Channel(command) => channel::run(context, command).await,
         Command::Verify(args) => verify::run(context, args).await,
+        Command::Dispute(command) => dispute::run(context, command).await,
         Command::Model(command) => model::run(context, command).await,
         Command::Provider(command) => provider::run(context, command).await,
         Command::Gateway(args) => gateway::run(context, *args).await,

@@ -12,7 +12,7 @@ use assay_client::{
     Text,
 };
 use assay_exact::{
-    answer::{check, Request, Wrong},
+    answer::{check, Wrong},
     cpu::Cpu,
     folder::Folder,
     kernel::Backend,
@@ -24,6 +24,7 @@ use serde_json::{json, Value};
 
 use crate::{
     context::{Context, Progress},
+    dispute,
     failure::Failure,
     receipt::{self, held_against_chain, Source},
     records,
@@ -37,23 +38,44 @@ pub struct Args {
     /// for one, but a node that is named is asked whether the chain says the same.
     receipt: String,
 
+    #[command(flatten)]
+    machine: Machine,
+}
+
+/// What an answer is computed with.
+#[derive(ClapArgs)]
+pub struct Machine {
     /// Folder of the exact model that the answer is of.
     #[arg(long, value_name = "DIR", env = "ASSAY_MODEL_DIR")]
-    model: PathBuf,
+    pub model: PathBuf,
 
     /// Threads that compute [default: one for each core].
     #[arg(long, value_name = "N", env = "ASSAY_THREADS")]
-    threads: Option<NonZeroUsize>,
+    pub threads: Option<NonZeroUsize>,
+}
+
+impl Machine {
+    pub fn cpu(&self) -> Result<Cpu, Failure> {
+        match self.threads {
+            None => Ok(Cpu::detect()),
+            Some(threads) => Cpu::new(Backend::best(), threads.get())
+                .map_err(|error| Failure::Usage(error.to_string())),
+        }
+    }
 }
 
 /// What became of the question. Its JSON has one shape whatever it is.
-enum Verdict {
+pub enum Verdict {
     /// Every token is the model's.
     Right { seconds: f64 },
     /// A part of the receipt contradicts another one, or the chain.
     Contradiction(String),
     /// The model gives another token.
-    Wrong { sentence: String, first: Value },
+    Wrong {
+        sentence: String,
+        first: Value,
+        wrong: Wrong,
+    },
     /// It cannot be told: asked with another model, or of one whose numbers are not exact.
     Unknown(String),
 }
@@ -68,10 +90,21 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         }
     };
     let (source, verdict) = match held {
-        Ok(source) => (source, judge(&answer, &args, &context.progress())?),
+        Ok(source) => {
+            let progress = context.progress();
+            (source, judge(&answer, &args.machine, &progress)?)
+        }
         Err(sentence) => (Source::Chain, Verdict::Contradiction(sentence)),
     };
-    report(context, &answer, &source, verdict)
+    let wrong = match &verdict {
+        Verdict::Wrong { wrong, .. } => wrong.found.map(|_| wrong.index),
+        _ => None,
+    };
+    let reported = report(context, &answer, &source, verdict);
+    match wrong {
+        Some(index) => dispute::offer(context, &args.receipt, args.machine, index, reported).await,
+        None => reported,
+    }
 }
 
 async fn of_job(context: &Context, id: u64) -> Result<Answer, Failure> {
@@ -86,7 +119,8 @@ async fn of_job(context: &Context, id: u64) -> Result<Answer, Failure> {
     })
 }
 
-fn judge(answer: &Answer, args: &Args, progress: &Progress) -> Result<Verdict, Failure> {
+/// Whether every token is the model's.
+pub fn judge(answer: &Answer, args: &Machine, progress: &Progress) -> Result<Verdict, Failure> {
     if let Err(sentence) = answer.check() {
         return Ok(Verdict::Contradiction(sentence));
     }
@@ -144,7 +178,7 @@ fn where_to_look(answer: &Answer, folder: &ModelFolder) -> String {
 fn compute(
     answer: &Answer,
     weights: &Folder,
-    args: &Args,
+    args: &Machine,
     progress: &Progress,
 ) -> Result<Verdict, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
@@ -153,20 +187,9 @@ fn compute(
             answer.claim()
         ))
     };
-    let cpu = match args.threads {
-        None => Cpu::detect(),
-        Some(threads) => {
-            Cpu::new(Backend::best(), threads.get()).map_err(|error| failed(&error))?
-        }
-    };
+    let cpu = args.cpu()?;
     let engine = Engine::of(weights, &cpu).map_err(|error| failed(&error))?;
-    let request = Request {
-        prompt: &answer.prompt,
-        settings: answer.header.sampling.into(),
-        seed: answer.seed,
-        stop_tokens: &answer.model.stop_tokens,
-        limit: answer.header.token_limit,
-    };
+    let request = answer.request();
     let total = answer.prompt.len().saturating_add(answer.output.len()) as u64;
     let start = Instant::now();
     let wrong = check(&engine, &request, &answer.output, &mut |done| {
@@ -188,6 +211,7 @@ fn compute(
             "expected": wrong.expected,
             "expected_text": wrong.expected.and_then(text),
         }),
+        wrong,
     })
 }
 
@@ -249,7 +273,9 @@ fn report(
             json("wrong", None, Some(&sentence), Value::Null),
             Failure::Request(sentence),
         ),
-        Verdict::Wrong { sentence, first } => (
+        Verdict::Wrong {
+            sentence, first, ..
+        } => (
             json("wrong", None, Some(&sentence), first),
             Failure::Request(sentence),
         ),
@@ -269,7 +295,10 @@ fn report(
 mod tests {
     use std::{fs, ops::ControlFlow};
 
-    use assay_exact::{answer::generate, import};
+    use assay_exact::{
+        answer::{generate, Request},
+        import,
+    };
     use tempfile::TempDir;
 
     use super::*;
@@ -311,12 +340,11 @@ mod tests {
     }
 
     fn judged(answer: &Answer, model: &Path) -> Verdict {
-        let args = Args {
-            receipt: "receipt.json".into(),
+        let machine = Machine {
             model: model.into(),
             threads: None,
         };
-        judge(answer, &args, &Progress::Silent).unwrap()
+        judge(answer, &machine, &Progress::Silent).unwrap()
     }
 
     #[test]
@@ -345,7 +373,10 @@ mod tests {
         let (_folder, model) = exact();
         let lie = answered(&model, |output| output[2] ^= 1);
         let first = |with_text: bool| {
-            let Verdict::Wrong { sentence, first } = judged(&lie, &model) else {
+            let Verdict::Wrong {
+                sentence, first, ..
+            } = judged(&lie, &model)
+            else {
                 panic!("the lie was not found");
             };
             assert!(sentence.starts_with("token 3 of "), "{sentence}");

@@ -340,6 +340,28 @@ impl Answer {
         serde_json::to_value(file).unwrap_or_default()
     }
 
+    /// What its model was asked. Where the caller ended the answer, nothing follows of the place.
+    pub fn request(&self) -> assay_exact::answer::Request<'_> {
+        assay_exact::answer::Request {
+            prompt: &self.prompt,
+            settings: self.header.sampling.into(),
+            seed: self.seed,
+            stop_tokens: &self.model.stop_tokens,
+            limit: match self.signed.receipt.finish {
+                Finish::Caller => self.signed.receipt.output_len,
+                Finish::Eos | Finish::Length => self.header.token_limit,
+            },
+        }
+    }
+
+    /// What salts both token roots; none in a job.
+    pub fn secret(&self) -> Option<[u8; 32]> {
+        match self.origin {
+            Origin::Job { .. } => None,
+            Origin::Channel { secret, .. } => Some(secret.0),
+        }
+    }
+
     /// What the answer is about, for a sentence.
     pub fn claim(&self) -> String {
         match self.header.claim {

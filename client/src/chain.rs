@@ -70,6 +70,22 @@ pub use self::{
     substitute_type(
         path = "assay_primitives::channel::SignedVoucher",
         with = "::subxt::utils::Static<::assay_primitives::SignedVoucher>"
+    ),
+    substitute_type(
+        path = "assay_primitives::channel::VoucherSignature",
+        with = "::subxt::utils::Static<::assay_primitives::VoucherSignature>"
+    ),
+    substitute_type(
+        path = "assay_primitives::channel::SignedHeader<A>",
+        with = "::subxt::utils::Static<::assay_primitives::SignedHeader<::subxt::utils::AccountId32>>"
+    ),
+    substitute_type(
+        path = "assay_primitives::receipt::RequestHeader<A>",
+        with = "::subxt::utils::Static<::assay_primitives::RequestHeader<::subxt::utils::AccountId32>>"
+    ),
+    substitute_type(
+        path = "assay_primitives::receipt::Claim",
+        with = "::subxt::utils::Static<::assay_primitives::Claim>"
     )
 )]
 pub mod runtime {}

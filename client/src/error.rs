@@ -100,6 +100,10 @@ pub enum Error {
     #[error("the answer's tokens have no text: {0}; look at the tokens themselves")]
     Answer(String),
 
+    /// A dispute cannot be begun, or not go on.
+    #[error("{0}")]
+    Dispute(String),
+
     /// An exact model folder cannot be used.
     #[error("{0}")]
     ExactFolder(String),

@@ -6,12 +6,14 @@
 //! * [`folder`] checks a model folder and turns it into the [`assay_primitives::ModelParts`] of its
 //!   listing.
 //! * [`answer`] is an answer with all that is needed to check it again, and its file.
+//! * [`dispute`] reads disputes and plays them, for either side.
 //! * [`Text`] turns conversations into tokens and tokens into text, with the files that a listing names.
 //! * [`SignedReceipt`] is what a provider put its name to, and [`listing_id`] binds it to a model.
 
 pub mod amount;
 pub mod answer;
 pub mod chain;
+pub mod dispute;
 mod error;
 pub mod folder;
 pub mod keys;

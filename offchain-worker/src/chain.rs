@@ -89,6 +89,11 @@ fn delivered(job: &Job) -> Option<(&Assignment, &Delivery)> {
             assignment,
             delivery,
             ..
+        }
+        | JobState::Slashed {
+            assignment,
+            delivery,
+            ..
         } => Some((assignment, delivery)),
         JobState::Waiting { .. } | JobState::Assigned(_) | JobState::Refunded { .. } => None,
     }
@@ -215,11 +220,21 @@ pub async fn view(
         let context = offer.context;
         offers.insert(*listing, Offer { price, context });
     }
+    // What is disputed is answered from what would be forgotten.
+    let docket = finalized.docket(provider).await?;
+    let dispute_blocks = match docket.live.is_empty() && docket.waiting.is_empty() {
+        true => {
+            let (paused, _) = finalized.paused_blocks().await?;
+            let parameters = finalized.dispute_parameters().await?;
+            parameters.challenge_blocks.saturating_add(paused)
+        }
+        false => u32::MAX,
+    };
     Ok(View {
         block: anchor(finalized),
         channels,
         offers,
-        dispute_blocks: finalized.job_parameters().await?.challenge_blocks,
+        dispute_blocks,
     })
 }
 

@@ -186,7 +186,8 @@ pub async fn fee(best: &Snapshot, submission: Submission) -> Result<u128, Error>
     fee.map_err(|error| Error::Node(error.to_string()))
 }
 
-fn sign_call<C: Payload>(
+/// An extrinsic of a call. Its mortality starts at the finalised block `from`.
+pub fn sign_call<C: Payload>(
     from: &Snapshot,
     call: &C,
     nonce: u64,

@@ -87,6 +87,8 @@ pub struct Metrics {
     pub best_block: IntGauge,
     pub finalized_block: IntGauge,
     operator_balance: Gauge,
+    pub disputes_live: IntGauge,
+    pub disputes: IntCounterVec,
     pub channels: Arc<ChannelMetrics>,
 }
 
@@ -208,6 +210,14 @@ impl Metrics {
         for outcome in ["assigned", "delivered", "declined", "lost"] {
             jobs.with_label_values(&[outcome]);
         }
+        let disputes = Opts::new(
+            "assay_worker_disputes_total",
+            "Disputes with this provider: opened, and how they ended.",
+        );
+        let disputes = registered(&registry, IntCounterVec::new(disputes, &["outcome"])?)?;
+        for outcome in ["opened", "won", "lost"] {
+            disputes.with_label_values(&[outcome]);
+        }
         let seconds = HistogramOpts::new(
             "assay_worker_generation_seconds",
             "Seconds that the engine took for an answer.",
@@ -255,6 +265,11 @@ impl Metrics {
                     "Free balance of the operator, which pays the fees of deliveries.",
                 )?,
             )?,
+            disputes_live: gauge(
+                "assay_worker_disputes",
+                "Disputes with this provider that are not over.",
+            )?,
+            disputes,
             channels: Arc::new(ChannelMetrics::new(&registry)?),
             registry,
         })

@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 mod chain;
 mod config;
 mod deliver;
+mod disputes;
 mod duties;
 mod engine;
 mod generate;

@@ -214,6 +214,7 @@ pub async fn prepare(
         genesis,
         ledger,
         models,
+        cpu: setup.cpu,
         sales,
         metrics,
         health,

@@ -10,6 +10,7 @@ use std::{
 };
 
 use assay_client::{chain::NewBlocks, AccountId32, Chain, Keypair, Snapshot};
+use assay_exact::Cpu;
 use assay_primitives::Anchor;
 use tokio::{
     sync::watch,
@@ -30,11 +31,12 @@ use crate::{
 };
 
 mod channels;
+mod disputes;
 mod funds;
 mod steps;
 
 pub use self::channels::Sales;
-use self::{channels::Channels, funds::Funds};
+use self::{channels::Channels, disputes::Disputes, funds::Funds};
 
 /// The target of the lines that tell what happens to each job.
 const LOG: &str = "assay_worker";
@@ -65,6 +67,8 @@ pub struct Worker {
     pub genesis: assay_client::H256,
     pub ledger: Ledger,
     pub models: Models,
+    /// What exact models and traces are computed on.
+    pub cpu: Arc<Cpu>,
     /// None if jobs alone are answered.
     pub sales: Option<Sales>,
     pub metrics: Arc<Metrics>,
@@ -86,6 +90,7 @@ pub struct State {
     head: Option<Anchor>,
     funds: Funds,
     channels: Channels,
+    disputes: Disputes,
     /// Duties that nothing can be said about for want of money.
     unpaid: HashSet<Key>,
     /// What another worker of this operator did, which nobody can have wanted.
@@ -175,6 +180,13 @@ impl Worker {
             .send_modify(|health| health.status = Status::Stopping);
         // Dropping the tasks cancels what they wait for.
         self.state.answers.abort_all();
+        let disputes = self.state.disputes.live();
+        if disputes > 0 {
+            warn!(
+                target: LOG, disputes,
+                "stopped with disputes that are not over: start again soon, or they are lost on time"
+            );
+        }
         info!(
             target: LOG, open_jobs = self.ledger.active().count(),
             "stopped; open jobs go on from the ledger at the next start"
@@ -191,8 +203,14 @@ impl Worker {
                 () = &mut pause => return Ok(()),
                 () = stopped(&mut self.stop) => return Err(End::Stopped),
                 Some(answered) = self.state.answers.join_next() => self.note_answered(answered)?,
+                Some(played) = self.state.disputes.next() => self.note_played(played),
             }
         }
+    }
+
+    fn note_played(&mut self, played: Result<disputes::Played, tokio::task::JoinError>) {
+        let head = self.state.head.map_or(0, |head| head.number);
+        self.state.disputes.note(played, head);
     }
 
     /// Works over one connection, a new one if `chain` is none, until it ends.
@@ -226,6 +244,7 @@ impl Worker {
         self.state.sent.clear();
         self.state.funds.forget();
         self.state.channels.forget();
+        self.state.disputes.forget();
         let mut blocks = chain.best_blocks().await?;
         // Money in channels follows finalised blocks, and its users see them at once.
         let mut finalized = match self.sales {
@@ -251,6 +270,7 @@ impl Worker {
             self.look(chain).await?;
             tokio::select! {
                 Some(answered) = self.state.answers.join_next() => self.note_answered(answered)?,
+                Some(played) = self.state.disputes.next() => self.note_played(played),
                 changed = new_block.changed() => if changed.is_err() {
                     let why = follower.join().await;
                     return Err(End::Lost(why));
@@ -306,6 +326,16 @@ impl Worker {
             .filter_map(|(key, _, _)| self.ledger.get(key)?.submission())
             .map(|submission| submission.nonce)
             .collect();
+        nonces.extend(self.state.funds.nonce(nonce_at_best));
+        nonces.extend(self.state.channels.nonce(nonce_at_best));
+        self.defend(
+            chain,
+            (nonce_at_best, nonce_at_finalized),
+            &mut nonces,
+            best,
+            finalized,
+        )
+        .await?;
         let purse = self.purse(best).await?;
         self.switch(&purse, nonce_at_best, &mut nonces, best, finalized)
             .await?;
@@ -502,9 +532,13 @@ impl Worker {
             true => Some(purse.complaint(&self.operator.to_string(), open_jobs)),
             false => {
                 let State {
-                    rival, channels, ..
+                    rival,
+                    channels,
+                    disputes,
+                    ..
                 } = &self.state;
-                rival.clone().or_else(|| channels.complaint.clone())
+                let complaint = rival.clone().or_else(|| disputes.complaint.clone());
+                complaint.or_else(|| channels.complaint.clone())
             }
         };
         let serving = reason.is_none();

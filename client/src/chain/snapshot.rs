@@ -94,7 +94,7 @@ impl Snapshot {
             .map_err(Error::node)
     }
 
-    async fn get<A: Address>(
+    pub(crate) async fn get<A: Address>(
         &self,
         address: A,
         key: A::KeyParts,
@@ -110,7 +110,7 @@ impl Snapshot {
             .transpose()
     }
 
-    async fn get_or_default<A: Address>(
+    pub(crate) async fn get_or_default<A: Address>(
         &self,
         address: A,
         key: A::KeyParts,

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use assay_channel::record::{PayeeRecord, RecordKey};
+use assay_channel::record::{PayeeRecord, PayeeRequest, RecordKey};
 use assay_primitives::{ChannelId, TokenId};
 use codec::{Decode, DecodeAll, Encode};
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
@@ -157,6 +157,25 @@ impl ChannelLedger {
             records.entry(channel).or_default().push(record);
         }
         Ok(records)
+    }
+
+    /// A request with the user's signature, and the last receipt for it; none if it is forgotten.
+    pub fn request(&self, key: &RequestKey) -> Result<Option<PayeeRequest>, LedgerError> {
+        let store = &self.store;
+        let read = store.read()?;
+        let table = read.open_table(RECORDS).map_err(|e| store.corrupt(e))?;
+        let row = row(&key.channel, &PayeeRecord::request_key(key.seq));
+        let found = table.get(row.as_slice()).map_err(|e| store.storage(e))?;
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        match PayeeRecord::decode_all(&mut found.value()) {
+            Ok(PayeeRecord::Request(request)) => Ok(Some(request)),
+            _ => Err(store.corrupt(format!(
+                "the record of request {} of channel {:?} is damaged",
+                key.seq, key.channel
+            ))),
+        }
     }
 
     /// What is kept of a request; none if nothing was computed for it, or it is forgotten.

@@ -65,6 +65,12 @@ struct Claim {
 }
 
 impl Channels {
+    /// The nonce of a claim that no block has at a nonce of `at_best`.
+    pub(super) fn nonce(&self, at_best: u64) -> Option<u64> {
+        let claim = self.claim.as_ref()?;
+        Some(claim.submission.nonce).filter(|nonce| *nonce >= at_best)
+    }
+
     /// What the node was told may be lost, so it is told again.
     pub(super) fn forget(&mut self) {
         if let Some(claim) = &mut self.claim {

@@ -31,6 +31,12 @@ impl Funds {
         *self = Self::default();
     }
 
+    /// The nonce of a call that no block has at a nonce of `at_best`.
+    pub(super) fn nonce(&self, at_best: u64) -> Option<u64> {
+        let (_, submission) = self.switching.as_ref()?;
+        Some(submission.nonce).filter(|nonce| *nonce >= at_best)
+    }
+
     /// What is not paid yet, in planck.
     pub(super) fn due(&self, purse: &Purse) -> u128 {
         match self.switching {

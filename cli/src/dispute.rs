@@ -1,0 +1,167 @@
+//! `assay dispute`: false answers, taken to the chain.
+
+mod accuse;
+mod list;
+mod open;
+mod show;
+mod watch;
+
+use std::{
+    io::{stderr, stdin, BufRead, IsTerminal, Write},
+    path::Path,
+    sync::Arc,
+};
+
+use assay_client::{
+    answer::Answer,
+    dispute::{computed, Campaign, Charge, Ending, Exhibit, Plan, Study},
+    keys, AccountId32, Chain,
+};
+use clap::Subcommand;
+
+use crate::{
+    context::{Context, Progress},
+    failure::Failure,
+    verify::Machine,
+};
+
+pub use self::open::offer;
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show the disputes that are not over.
+    List(list::Args),
+    /// Dispute an answer whose tokens are not the model's: finds the first wrong token, commits, opens the dispute and
+    /// plays it to the end.
+    Open(open::Args),
+    /// Play a dispute to its end, or watch it; also after it was interrupted.
+    Watch(watch::Args),
+    /// Accuse the provider of an answer that is false on its face, as its receipt and request show.
+    Accuse(accuse::Args),
+}
+
+pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::List(args) => list::run(context, args).await,
+        Command::Open(args) => open::run(context, args).await,
+        Command::Watch(args) => watch::run(context, args).await,
+        Command::Accuse(args) => accuse::run(context, args).await,
+    }
+}
+
+/// The true trace of a token of an answer, if that is what its provider is charged with.
+fn study(
+    charge: &Charge,
+    answer: &Answer,
+    machine: Option<&Machine>,
+) -> Result<Option<Study>, Failure> {
+    let Some(position) = charge.position() else {
+        return Ok(None);
+    };
+    let machine = machine.ok_or_else(|| {
+        let next = "name its folder with --model";
+        Failure::Usage(format!("the trace is computed with the model here; {next}"))
+    })?;
+    let (folder, cpu) = (machine.model.clone(), Arc::new(machine.cpu()?));
+    let show = computed(folder, cpu, Exhibit::of(answer, position));
+    Study::start(show).map(Some).map_err(Failure::Usage)
+}
+
+/// Takes a plan to its end, and says what happens.
+async fn play(
+    context: &Context,
+    plan: Plan,
+    answer: &Answer,
+    other: Option<&Answer>,
+    (file, machine): (Option<&Path>, Option<&Machine>),
+    only_open: bool,
+) -> Result<(), Failure> {
+    let key = context.key()?;
+    let chain = Chain::connect_for_long(context.url()).await?;
+    let progress = context.progress();
+    let study = match only_open {
+        true => None,
+        false => study(&plan.charge, answer, machine)?,
+    };
+    let campaign = Campaign {
+        chain: &chain,
+        key: &key,
+        answer,
+        other,
+        study: study.as_ref(),
+        file,
+        plan,
+        only_open,
+    };
+    let mut said = String::new();
+    let ending = campaign
+        .run(&mut |news| {
+            let line = news.to_string();
+            match news.is_waiting() {
+                true => progress.wait(&line),
+                false if line != said => progress.say(&line),
+                false => {}
+            }
+            if !news.is_waiting() {
+                said = line;
+            }
+        })
+        .await;
+    drop(progress);
+    match ending? {
+        Some(ending) => over(context, &ending, &keys::account(&key)),
+        None => {
+            let file = file.unwrap_or(Path::new("ANSWER.json")).display();
+            let json = serde_json::json!({ "open": true });
+            context.show(json, || {
+                format!("the dispute is open; `assay dispute watch {file}` plays it")
+            });
+            Ok(())
+        }
+    }
+}
+
+/// How it ended, and where the money went.
+fn over(context: &Context, ending: &Ending, me: &AccountId32) -> Result<(), Failure> {
+    let (text, is_won) = show::ending(ending, me);
+    if is_won {
+        context.show(show::ending_json(ending), || text);
+        return Ok(());
+    }
+    if context.is_json() {
+        context.print_json(&show::ending_json(ending));
+    }
+    Err(Failure::Request(text))
+}
+
+/// Whether the user wants that, which costs what the sentence says. Without a terminal only --yes says so.
+fn agreed(progress: &Progress, yes: bool, sentence: &str) -> Result<bool, Failure> {
+    progress.say(sentence);
+    if yes {
+        return Ok(true);
+    }
+    if !stdin().is_terminal() || !stderr().is_terminal() {
+        return Err(Failure::Usage(format!(
+            "{sentence}; say --yes if you want that"
+        )));
+    }
+    eprint!("go on? [y/N] ");
+    let _ = stderr().flush();
+    let mut answer = String::new();
+    let read = stdin().lock().read_line(&mut answer);
+    Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// The plan for the answer in this file, which must be of this chain.
+fn plan(chain: &Chain, file: &Path) -> Result<Option<Plan>, Failure> {
+    let Some(plan) = Plan::read(file)? else {
+        return Ok(None);
+    };
+    match plan.genesis == chain.genesis_hash() {
+        true => Ok(Some(plan)),
+        false => Err(Failure::Usage(format!(
+            "{} is about a dispute on another chain; name its node with --chain, or move the file away",
+            Plan::path(file).display()
+        ))),
+    }
+}

@@ -1,0 +1,214 @@
+//! `assay dispute open`.
+
+use std::path::{Path, PathBuf};
+
+use assay_client::{
+    answer::Answer,
+    dispute::{self, Charge, Plan},
+    folder::{ModelFolder, ModelWeights},
+    keys, Amount, Chain,
+};
+use clap::Args as ClapArgs;
+
+use super::{agreed, plan, play};
+use crate::{
+    context::{Context, Progress},
+    failure::Failure,
+    funds::Funds,
+    receipt::{self, held_against_chain},
+    verify::{judge, Machine, Verdict},
+};
+
+#[derive(ClapArgs)]
+pub struct Args {
+    /// The answer: a file that --receipt saved, or one of a gateway's evidence.
+    file: PathBuf,
+
+    #[command(flatten)]
+    machine: Machine,
+
+    /// Number of the first wrong token, from 1, as `assay verify` says it [default: found by computing].
+    #[arg(long, value_name = "TOKEN")]
+    at: Option<u32>,
+
+    /// Another account that may play the moves; it can touch no money.
+    #[arg(long, value_name = "ACCOUNT")]
+    delegate: Option<String>,
+
+    /// Open without asking.
+    #[arg(long)]
+    yes: bool,
+
+    /// End once the dispute is open; `assay dispute watch`, here or by the delegate, plays it.
+    #[arg(long)]
+    no_watch: bool,
+}
+
+pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let key = context.key()?;
+    let me = keys::account(&key);
+    let delegate = args.delegate.as_deref().map(keys::parse_account);
+    let delegate = delegate.transpose()?;
+    let answer = receipt::read(&args.file)?;
+    let chain = context.chain().await?;
+    let progress = context.progress();
+    let made = match plan(&chain, &args.file)? {
+        Some(plan) if plan.challenger != me => {
+            return Err(Failure::Usage(format!(
+                "{} disputes this answer already, as {} says; give its key, or move the file away",
+                plan.challenger,
+                Plan::path(&args.file).display()
+            )))
+        }
+        Some(plan) => {
+            progress.say("going on with the dispute that was begun before");
+            plan
+        }
+        None => {
+            let position = position(context, &answer, &args, &progress).await?;
+            let charge = Charge::Token { position };
+            let sentence = price(&chain, &answer, position, &args.machine, &key).await?;
+            if !agreed(&progress, args.yes, &sentence)? {
+                return Ok(());
+            }
+            let plan = Plan::new(chain.genesis_hash(), me, charge, delegate);
+            plan.write(&args.file)?;
+            plan
+        }
+    };
+    drop(progress);
+    let place = (Some(args.file.as_path()), Some(&args.machine));
+    play(context, made, &answer, None, place, args.no_watch).await
+}
+
+/// The place, from 0, of the first wrong token: the one that was named, or else what computing gives.
+async fn position(
+    context: &Context,
+    answer: &Answer,
+    args: &Args,
+    progress: &Progress,
+) -> Result<u32, Failure> {
+    let file = args.file.display();
+    let fits = answer.check();
+    fits.map_err(|sentence| {
+        Failure::Request(format!(
+            "{sentence}; `assay dispute accuse {file}` says whether its provider can be accused of that"
+        ))
+    })?;
+    held_against_chain(answer, context)
+        .await
+        .map_err(Failure::Request)?;
+    let tokens = answer.output.len();
+    if let Some(at) = args.at {
+        let position = at.checked_sub(1);
+        let position = position.filter(|position| (*position as usize) < tokens);
+        return position.ok_or_else(|| {
+            Failure::Usage(format!(
+                "the answer has no token {at}: it has {tokens}, from 1"
+            ))
+        });
+    }
+    match judge(answer, &args.machine, progress)? {
+        Verdict::Right { .. } => Err(Failure::Request(format!(
+            "every token is right ({tokens} tokens): there is nothing to dispute, and who does loses a bond"
+        ))),
+        Verdict::Wrong {
+            sentence, wrong, ..
+        } => {
+            progress.say(&sentence);
+            let found = wrong.found.map(|_| wrong.index as u32);
+            found.ok_or_else(|| {
+                Failure::Request(format!("{sentence}; no token of it is wrong that could be disputed"))
+            })
+        }
+        Verdict::Contradiction(sentence) => Err(Failure::Request(sentence)),
+        Verdict::Unknown(sentence) => Err(Failure::Usage(sentence)),
+    }
+}
+
+/// What the dispute takes, if the account has it.
+async fn price(
+    chain: &Chain,
+    answer: &Answer,
+    position: u32,
+    machine: &Machine,
+    key: &assay_client::Keypair,
+) -> Result<String, Failure> {
+    let folder = ModelFolder::open(&machine.model)?;
+    let leaves = match folder.weights() {
+        ModelWeights::Exact(folder) => dispute::leaves(answer, &folder.manifest().shape, position),
+        ModelWeights::Float(_) => None,
+    };
+    let leaves = leaves.ok_or_else(|| {
+        let path = machine.model.display();
+        Failure::Usage(format!(
+            "there is no trace of this answer with the model in {path}"
+        ))
+    })?;
+    let best = chain.best().await?;
+    let bond = best.bond(answer.header.provider, leaves).await?;
+    let deposit = best.dispute_parameters().await?.commitment_deposit;
+    let claim = answer.header.claim;
+    let commit = dispute::commit(&claim, &keys::account(key), &chain.genesis_hash());
+    let takes = [
+        ("as the bond of the dispute", bond),
+        ("as the deposit of a commitment", deposit),
+    ];
+    Funds::look(chain, &commit, key, &takes).await?.check()?;
+    Ok(format!(
+        "disputing token {} of {} holds a bond of {}, which is lost if the token is right",
+        position.saturating_add(1),
+        answer.claim(),
+        Amount(bond)
+    ))
+}
+
+/// Offers to dispute what `assay verify` found, token number `index` from 0, after it was reported. On a terminal it
+/// asks; elsewhere it says the command.
+pub async fn offer(
+    context: &Context,
+    file: &str,
+    machine: Machine,
+    index: usize,
+    reported: Result<(), Failure>,
+) -> Result<(), Failure> {
+    let progress = context.progress();
+    let model = machine.model.display().to_string();
+    if !Path::new(file).is_file() {
+        progress.say(&format!(
+            "to dispute it: `assay job watch {file} --receipt job-{file}.json`, then `assay dispute open \
+             job-{file}.json --model {model}`"
+        ));
+        return reported;
+    }
+    let command = format!("assay dispute open {file} --model {model}");
+    let has_key = matches!(context.key_if_given(), Ok(Some(_)));
+    let asks = has_key && !context.is_json() && agreed_to_open(&progress, &reported)?;
+    if !asks {
+        progress.say(&format!("to dispute it: `{command}`"));
+        return reported;
+    }
+    drop(progress);
+    let args = Args {
+        file: file.into(),
+        machine,
+        at: Some(u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1)),
+        delegate: None,
+        yes: false,
+        no_watch: false,
+    };
+    run(context, args).await
+}
+
+/// Whether the user wants to go on from the verdict to a dispute.
+fn agreed_to_open(progress: &Progress, reported: &Result<(), Failure>) -> Result<bool, Failure> {
+    use std::io::{stderr, stdin, IsTerminal};
+    if !stdin().is_terminal() || !stderr().is_terminal() {
+        return Ok(false);
+    }
+    let sentence = match reported {
+        Ok(()) => return Ok(false),
+        Err(failure) => format!("{failure}; this can be disputed"),
+    };
+    agreed(progress, false, &sentence)
+}

@@ -1,0 +1,396 @@
+//! The challenger's way from a plan to the end of the dispute. All that it must remember is in the plan's
+//! file and on the chain, so that one that was killed goes on where it was.
+
+use std::{fmt, path::Path, time::Duration};
+
+use assay_exact::trace::Layout;
+use subxt::utils::AccountId32;
+use subxt_signer::sr25519::Keypair;
+use tokio::time::{sleep, timeout};
+
+use super::{
+    calls::{self, MoveCall},
+    game::{Dispute, DisputeId, Side},
+    plan::{Opened, Plan},
+    play::Play,
+    storage::Ending,
+    study::Study,
+};
+use crate::{
+    answer::Answer,
+    chain::{runtime, NewBlocks},
+    keys, Amount, Chain, Error, Snapshot, Wait,
+};
+
+/// How long a transaction may take into a block.
+const SUBMIT: Duration = Duration::from_secs(120);
+/// Without a new block for this long, the connection counts as lost.
+const QUIET: Duration = Duration::from_secs(120);
+/// Before a node that failed is asked again.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Blocks after which a move is made again whose state is still there: a fork took its block away.
+const AGAIN: u32 = 6;
+/// Blocks that the chain has to end a dispute by itself whose deadline is over.
+const LATE: u32 = 3;
+
+/// Something that happened, or is waited for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    Committed,
+    Opened {
+        dispute: DisputeId,
+        bond: u128,
+    },
+    /// Clock readings until the deadline, if the clock runs.
+    Waiting {
+        what: &'static str,
+        left: Option<u32>,
+    },
+    Moved {
+        dispute: DisputeId,
+        what: String,
+    },
+    NothingWrong,
+    /// It is tried again.
+    Trouble(String),
+}
+
+impl News {
+    /// Whether it is of interest only until the next comes.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting { .. })
+    }
+}
+
+impl fmt::Display for News {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Committed => f.write_str("committed to the claim"),
+            Self::Opened { dispute, bond } => {
+                write!(f, "dispute {dispute} is open, with a bond of {}", Amount(*bond))
+            }
+            Self::Waiting { what, left: Some(left) } => {
+                write!(f, "{what}; {left} blocks are left for it")
+            }
+            Self::Waiting { what, left: None } => {
+                write!(f, "{what}, once other disputes with this provider are over")
+            }
+            Self::Moved { dispute, what } => write!(f, "dispute {dispute}: the challenger {what}"),
+            Self::NothingWrong => f.write_str(
+                "everything that the provider shows is right: this dispute is lost when its time is over",
+            ),
+            Self::Trouble(why) => write!(f, "{why}; trying again"),
+        }
+    }
+}
+
+/// Somebody who disputes an answer, or plays for who does.
+pub struct Campaign<'a> {
+    pub chain: &'a Chain,
+    pub key: &'a Keypair,
+    pub answer: &'a Answer,
+    /// Another answer, if the charge is that it contradicts this one.
+    pub other: Option<&'a Answer>,
+    /// The right trace, if the charge is that a token does not follow.
+    pub study: Option<&'a Study>,
+    /// The file of the answer, beside which the plan's is; none if there is nothing to remember.
+    pub file: Option<&'a Path>,
+    pub plan: Plan,
+    /// End once the dispute is open.
+    pub only_open: bool,
+}
+
+impl Campaign<'_> {
+    /// Goes on until the end is final, or for one that is only to open until that is seen; then there is no
+    /// ending. An error is one that trying again does not remove.
+    pub async fn run(
+        mut self,
+        tell: &mut (dyn FnMut(News) + Send),
+    ) -> Result<Option<Ending>, Error> {
+        let mut blocks: Option<NewBlocks> = None;
+        let mut sent = None;
+        loop {
+            let looked = match self.chain.best().await {
+                Ok(best) => self.look(&best, &mut sent, tell).await,
+                Err(error) => Err(error),
+            };
+            match looked {
+                Ok(Some(ending)) => {
+                    self.plan.over = true;
+                    self.remember()?;
+                    return Ok(Some(ending));
+                }
+                Ok(None) if self.only_open && self.plan.opened.is_some() => return Ok(None),
+                Ok(None) => {}
+                Err(error) if is_passing(&error) => {
+                    tell(News::Trouble(error.to_string()));
+                    sleep(PAUSE).await;
+                    blocks = None;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            blocks = self.next(blocks).await;
+        }
+    }
+
+    /// Waits for a new block; none if the connection is to be made anew.
+    async fn next(&self, blocks: Option<NewBlocks>) -> Option<NewBlocks> {
+        let mut blocks = match blocks {
+            Some(blocks) => blocks,
+            None => match self.chain.best_blocks().await {
+                Ok(blocks) => blocks,
+                Err(_) => {
+                    sleep(PAUSE).await;
+                    return None;
+                }
+            },
+        };
+        match timeout(QUIET, blocks.next()).await {
+            Ok(Ok(_)) => Some(blocks),
+            Ok(Err(_)) | Err(_) => None,
+        }
+    }
+
+    fn remember(&self) -> Result<(), Error> {
+        match self.file {
+            Some(file) => self.plan.write(file),
+            None => Ok(()),
+        }
+    }
+
+    fn me(&self) -> AccountId32 {
+        keys::account(self.key)
+    }
+
+    /// Does what follows from a block. How it ended, if it is over.
+    async fn look(
+        &mut self,
+        best: &Snapshot,
+        sent: &mut Option<Sent>,
+        tell: &mut (dyn FnMut(News) + Send),
+    ) -> Result<Option<Ending>, Error> {
+        if let Some(dispute) = self.find(best).await? {
+            let opened = Some(Opened {
+                dispute: dispute.id,
+                block: best.number(),
+            });
+            if self.plan.opened.map(|opened| opened.dispute) != Some(dispute.id) {
+                self.plan.opened = opened;
+                self.remember()?;
+                tell(News::Opened {
+                    dispute: dispute.id,
+                    bond: dispute.bond,
+                });
+            }
+            self.play(best, dispute, sent, tell).await?;
+            return Ok(None);
+        }
+        let claim = self.answer.header.claim;
+        let hash =
+            assay_primitives::dispute::commitment(&claim, &self.plan.challenger, &self.plan.salt);
+        let commitment = best.commitment(self.plan.challenger, hash).await?;
+        match (commitment, self.plan.opened) {
+            (Some(made), _) if made.made_at <= best.number() => self.open(best, tell).await,
+            (Some(_), _) => Ok(None),
+            (None, Some(opened)) => self.ending(best, opened).await,
+            (None, None) => {
+                if best.is_convicted(claim).await? {
+                    return Err(Error::Dispute(format!(
+                        "the provider was convicted of {} already, by somebody else",
+                        self.answer.claim()
+                    )));
+                }
+                self.check_key()?;
+                let commit = calls::commit(&claim, &self.plan.challenger, &self.plan.salt);
+                let made = self.submit(&commit).await;
+                // What was sent before a restart got there first.
+                if !is(&made, "AlreadyCommitted") {
+                    made?;
+                }
+                tell(News::Committed);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The dispute, if it is on the chain.
+    async fn find(&self, best: &Snapshot) -> Result<Option<Dispute>, Error> {
+        if !self.plan.charge.is_dispute() {
+            return Ok(None);
+        }
+        let provider = self.answer.header.provider;
+        let disputes = best.disputes_of_provider(provider).await?;
+        Ok(disputes
+            .into_iter()
+            .filter(|dispute| {
+                dispute.claim == self.answer.header.claim
+                    && dispute.challenger == self.plan.challenger
+                    && dispute.receipt == self.answer.signed.receipt
+                    && dispute.position() == self.plan.charge.position()
+            })
+            .max_by_key(|dispute| dispute.id))
+    }
+
+    fn check_key(&self) -> Result<(), Error> {
+        match self.me() == self.plan.challenger {
+            true => Ok(()),
+            false => Err(Error::Dispute(format!(
+                "the dispute is not open yet, and only {} can open it; give its key",
+                self.plan.challenger
+            ))),
+        }
+    }
+
+    /// Opens the dispute, or accuses. How it ended, if that was all.
+    async fn open(
+        &mut self,
+        best: &Snapshot,
+        tell: &mut (dyn FnMut(News) + Send),
+    ) -> Result<Option<Ending>, Error> {
+        self.check_key()?;
+        let Plan {
+            charge,
+            delegate,
+            salt,
+            ..
+        } = self.plan.clone();
+        let claim = self.answer.header.claim;
+        if charge.is_dispute() {
+            let open = calls::open(self.answer, charge.position(), salt, delegate);
+            let opened = self.submit(&open).await;
+            // It was sent before a restart, or its block was of a fork.
+            if is(&opened, "NotCommitted") || is(&opened, "CommitmentTooNew") {
+                return Ok(None);
+            }
+            opened?;
+            return Ok(None);
+        }
+        let evidence = charge.evidence(self.answer, self.other)?;
+        let accuse = calls::accuse(self.answer, evidence, salt);
+        let accused = self
+            .chain
+            .submit(&accuse, self.key, Wait::Finalized, SUBMIT)
+            .await;
+        if is(&accused, "NotCommitted") {
+            tell(News::Trouble("the commitment is gone".into()));
+            return self.chain.ending(best, None, claim, 0).await;
+        }
+        accused?.block.ending(None, claim).await
+    }
+
+    async fn play(
+        &self,
+        best: &Snapshot,
+        dispute: Dispute,
+        sent: &mut Option<Sent>,
+        tell: &mut (dyn FnMut(News) + Send),
+    ) -> Result<(), Error> {
+        let clock = best.dispute_clock().await?;
+        let left = dispute
+            .deadline
+            .map(|deadline| deadline.saturating_sub(clock));
+        let late = dispute
+            .deadline
+            .is_some_and(|deadline| clock > deadline.saturating_add(LATE));
+        if late {
+            let timeout = runtime::tx().disputes().timeout(dispute.id);
+            // Whoever is first; the chain does it by itself, too.
+            let _ = self.submit(&timeout).await;
+            return Ok(());
+        }
+        let mine = dispute.turn() == Some(Side::Challenger) && dispute.is_challenger(&self.me());
+        let what = dispute.stage.describe();
+        let study = match self.study {
+            Some(study) if mine => study,
+            _ => {
+                tell(News::Waiting { what, left });
+                return Ok(());
+            }
+        };
+        let again = |sent: &Sent| {
+            sent.state != dispute.state || best.number() >= sent.block.saturating_add(AGAIN)
+        };
+        if !sent.as_ref().is_none_or(again) {
+            return Ok(());
+        }
+        let (id, state) = (dispute.id, dispute.state);
+        let play = study.play(Side::Challenger, dispute.stage.clone(), None);
+        match play.await.map_err(Error::Dispute)? {
+            Play::Wait => {}
+            Play::NothingWrong => tell(News::NothingWrong),
+            Play::Move(made) => {
+                let what = made.describe();
+                let call = MoveCall::new(&dispute, made);
+                match self.submit(&call).await {
+                    Ok(()) => tell(News::Moved { dispute: id, what }),
+                    // The chain is the judge of whether it is still of use.
+                    Err(error) => tell(News::Trouble(error.to_string())),
+                }
+            }
+        }
+        *sent = Some(Sent {
+            state,
+            block: best.number(),
+        });
+        Ok(())
+    }
+
+    /// How a dispute ended that is gone from the best block; none until that is final.
+    async fn ending(&self, best: &Snapshot, opened: Opened) -> Result<Option<Ending>, Error> {
+        let finalized = self.chain.finalized().await?;
+        if finalized.number() < opened.block || finalized.dispute(opened.dispute).await?.is_some() {
+            return Ok(None);
+        }
+        let claim = self.answer.header.claim;
+        let id = Some(opened.dispute);
+        let found = self.chain.ending(best, id, claim, opened.block).await?;
+        match found {
+            Some(ending) => Ok(Some(ending)),
+            None => Err(Error::Dispute(format!(
+                "dispute {} is over, and the node does not know any more how: the provider {} convicted of {}",
+                opened.dispute,
+                match finalized.is_convicted(claim).await? {
+                    true => "was",
+                    false => "was not",
+                },
+                self.answer.claim()
+            ))),
+        }
+    }
+
+    async fn submit<C: subxt::transactions::Payload>(&self, call: &C) -> Result<(), Error> {
+        let sent = self.chain.submit(call, self.key, Wait::InBlock, SUBMIT);
+        sent.await.map(drop)
+    }
+}
+
+/// A move that was made.
+struct Sent {
+    state: subxt::utils::H256,
+    /// The best block at that time.
+    block: u32,
+}
+
+/// Whether it is that error of the pallet.
+fn is<T>(result: &Result<T, Error>, name: &str) -> bool {
+    let error = result.as_ref().err().and_then(Error::dispatch_error);
+    error.and_then(|error| error.strip_prefix("Disputes::")) == Some(name)
+}
+
+/// Whether trying again may help.
+fn is_passing(error: &Error) -> bool {
+    match error {
+        Error::Incompatible | Error::WrongChain { .. } | Error::Url { .. } => false,
+        Error::NotAccepted { is_funds, .. } => !is_funds,
+        Error::Timeout { .. } => true,
+        other => other.is_chain(),
+    }
+}
+
+/// The leaves of the trace that a dispute over a token of an answer is about; none if it has no trace.
+pub fn leaves(answer: &Answer, shape: &assay_exact::Shape, position: u32) -> Option<u64> {
+    let settings = answer.header.sampling.into();
+    let layout = Layout::new(shape, &settings, answer.header.prompt_len, position);
+    Some(layout.ok()?.leaves())
+}

@@ -1,0 +1,117 @@
+//! What a challenger must not forget, in a file beside the answer's: on disk before the commitment is sent.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{ErrorKind, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use subxt::utils::{AccountId32, H256};
+
+use super::{charge::Charge, game::DisputeId};
+use crate::Error;
+
+const FORMAT: &str = "assay dispute v1";
+
+/// A dispute that somebody decided to begin.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    format: String,
+    /// Hash of the chain's first block.
+    pub genesis: H256,
+    pub challenger: AccountId32,
+    pub charge: Charge,
+    pub delegate: Option<AccountId32>,
+    /// Hides what is committed to.
+    pub salt: H256,
+    /// The dispute, once it was seen on the chain.
+    #[serde(default)]
+    pub opened: Option<Opened>,
+    /// That all of it is at its end.
+    #[serde(default)]
+    pub over: bool,
+}
+
+/// A dispute that was seen on the chain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Opened {
+    pub dispute: DisputeId,
+    /// The block at which it was seen.
+    pub block: u32,
+}
+
+impl Plan {
+    /// A new plan, with a salt that nobody can guess.
+    pub fn new(
+        genesis: H256,
+        challenger: AccountId32,
+        charge: Charge,
+        delegate: Option<AccountId32>,
+    ) -> Self {
+        Self {
+            format: FORMAT.into(),
+            genesis,
+            challenger,
+            charge,
+            delegate,
+            salt: H256(rand::random()),
+            opened: None,
+            over: false,
+        }
+    }
+
+    /// The file of the plan for the answer in this one.
+    pub fn path(answer: &Path) -> PathBuf {
+        let mut name = answer.as_os_str().to_owned();
+        name.push(".dispute");
+        name.into()
+    }
+
+    /// The plan for the answer in this file, if there is one.
+    pub fn read(answer: &Path) -> Result<Option<Self>, Error> {
+        let path = Self::path(answer);
+        let refuse = |problem: String| {
+            let next = "move it away to begin another dispute";
+            Error::file(&path, problem, next)
+        };
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(refuse(format!("cannot be read: {error}"))),
+        };
+        let plan: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| refuse(format!("is no plan of a dispute: {error}")))?;
+        match plan.format == FORMAT {
+            true => Ok(Some(plan)),
+            false => Err(refuse(format!("is not in the format {FORMAT:?}"))),
+        }
+    }
+
+    /// Puts the plan on disk.
+    pub fn write(&self, answer: &Path) -> Result<(), Error> {
+        let path = Self::path(answer);
+        let part = {
+            let mut name = path.clone().into_os_string();
+            name.push(".part");
+            PathBuf::from(name)
+        };
+        let text = serde_json::to_string_pretty(self).unwrap_or_default();
+        let written = (|| {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            let mut file = options.open(&part)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&part, &path)?;
+            let folder = path.parent().filter(|folder| *folder != Path::new(""));
+            fs::File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        })();
+        written.map_err(|error: std::io::Error| {
+            let problem = format!("cannot be written: {error}");
+            Error::file(&path, problem, "check the folder")
+        })
+    }
+}

@@ -1,0 +1,398 @@
+//! Disputes against the provider: found in storage at every best block, and answered before anything else.
+//!
+//! Moves follow the best blocks. Each fits one state of its dispute, so that one which a fork took back is
+//! sent again byte for byte, and the chain refuses what is out of date.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use assay_client::{
+    dispute::{computed, Dispute, DisputeId, Ending, Move, MoveCall, Play, Side, Study, Verdict},
+    Amount, Chain, Snapshot, H256,
+};
+use assay_primitives::Claim;
+use tokio::task::{JoinError, JoinSet};
+use tracing::{error, info, warn};
+
+use super::{End, Worker, LOG, SEND_AGAIN};
+use crate::{
+    chain::receipt_hash,
+    deliver::{self, Verdict as Taken},
+    disputes::{defence, Defence, DefenceError},
+    duties,
+    ledger::Submission,
+};
+
+/// Transactions that may fail on chain for one move.
+const MAX_ATTEMPTS: u32 = 3;
+/// Blocks before what could not be found or computed is tried again.
+const RETRY: u32 = 5;
+
+/// What is remembered of them between two looks.
+#[derive(Default)]
+pub(super) struct Disputes {
+    cases: BTreeMap<DisputeId, Case>,
+    /// Traces, by receipt and place of the token: disputes over the same token share one.
+    studies: HashMap<(H256, u32), Arc<Study>>,
+    plays: JoinSet<Played>,
+    /// Why a dispute is not answered.
+    pub(super) complaint: Option<String>,
+}
+
+/// A dispute that was seen.
+struct Case {
+    claim: Claim,
+    about: Option<(H256, u32)>,
+    found_at: u32,
+    /// The state that what follows is about.
+    state: H256,
+    reply: Reply,
+    sent: Option<Sent>,
+    attempts: u32,
+}
+
+/// How far the next move is.
+enum Reply {
+    Unknown,
+    Computing,
+    Ready(Move),
+    /// It is tried again at this block.
+    Failed(u32),
+}
+
+/// A move on its way.
+struct Sent {
+    submission: Submission,
+    /// The best block when it was last sent.
+    at: u32,
+}
+
+/// What came of the search for a move.
+pub(super) struct Played {
+    id: DisputeId,
+    state: H256,
+    play: Result<Play, String>,
+}
+
+impl Disputes {
+    /// What the node was told may be lost, so it is told again.
+    pub(super) fn forget(&mut self) {
+        for sent in self
+            .cases
+            .values_mut()
+            .filter_map(|case| case.sent.as_mut())
+        {
+            sent.at = 0;
+        }
+    }
+
+    /// How many are not over.
+    pub(super) fn live(&self) -> usize {
+        self.cases.len()
+    }
+
+    /// The next move that was found.
+    pub(super) async fn next(&mut self) -> Option<Result<Played, JoinError>> {
+        self.plays.join_next().await
+    }
+
+    pub(super) fn note(&mut self, played: Result<Played, JoinError>, head: u32) {
+        let played = match played {
+            Ok(played) => played,
+            Err(error) => {
+                error!(target: LOG, %error, "the search for a move failed; report this");
+                return;
+            }
+        };
+        let Some(case) = self.cases.get_mut(&played.id) else {
+            return;
+        };
+        if case.state != played.state {
+            return;
+        }
+        case.reply = match played.play {
+            Ok(Play::Move(made)) => Reply::Ready(made),
+            Ok(Play::Wait | Play::NothingWrong) => Reply::Unknown,
+            Err(why) => {
+                error!(
+                    target: LOG, dispute = played.id, %why,
+                    "no move was found; the dispute is lost if none is made in time"
+                );
+                self.complaint = Some(format!("dispute {} is not answered: {why}", played.id));
+                Reply::Failed(head.saturating_add(RETRY))
+            }
+        };
+    }
+}
+
+impl Worker {
+    /// Looks at the disputes, and does the next thing about each.
+    pub(super) async fn defend(
+        &mut self,
+        chain: &Chain,
+        (nonce_at_best, nonce_at_finalized): (u64, u64),
+        nonces: &mut BTreeSet<u64>,
+        best: &Snapshot,
+        finalized: &Snapshot,
+    ) -> Result<(), End> {
+        let disputes = best.disputes_of_provider(self.provider).await?;
+        self.end_cases(chain, &disputes, best, finalized).await?;
+        for dispute in &disputes {
+            self.find_case(dispute, best);
+            if dispute.turn() != Some(Side::Provider) {
+                continue;
+            }
+            let id = dispute.id;
+            let known = |case: &Case| match case.reply {
+                Reply::Unknown => false,
+                Reply::Failed(until) => best.number() < until,
+                Reply::Computing | Reply::Ready(_) => true,
+            };
+            if !self.state.disputes.cases.get(&id).is_some_and(known) {
+                self.prepare(dispute, best).await?;
+            }
+            let Some(case) = self.state.disputes.cases.get_mut(&id) else {
+                continue;
+            };
+            let Reply::Ready(made) = &case.reply else {
+                continue;
+            };
+            if let Some(sent) = &mut case.sent {
+                let nonce = sent.submission.nonce;
+                let included = nonce_at_best > nonce;
+                if !included && best.number() < sent.submission.valid_until {
+                    nonces.insert(nonce);
+                    if best.number() >= sent.at.saturating_add(SEND_AGAIN) {
+                        sent.at = best.number();
+                        let submission = sent.submission.clone();
+                        self.send_move(id, &submission, best).await?;
+                    }
+                    continue;
+                }
+                // It failed on this fork; on another it may still succeed.
+                if included && nonce_at_finalized <= nonce {
+                    continue;
+                }
+            }
+            if case.attempts >= MAX_ATTEMPTS {
+                let why = format!("dispute {id} is not answered: its moves fail on chain");
+                self.state.disputes.complaint = Some(why);
+                continue;
+            }
+            let what = made.describe();
+            let call = MoveCall::new(dispute, made.clone());
+            let nonce = duties::next_nonce(nonce_at_best, nonces.iter().copied());
+            nonces.insert(nonce);
+            let submission = deliver::sign_call(finalized, &call, nonce, &self.key)?;
+            case.attempts = case.attempts.saturating_add(1);
+            case.sent = Some(Sent {
+                submission: submission.clone(),
+                at: best.number(),
+            });
+            info!(
+                target: LOG, dispute = id, moves = dispute.moves, nonce,
+                extrinsic = ?submission.hash, bytes = submission.extrinsic.len(),
+                "dispute: the provider {what}"
+            );
+            self.send_move(id, &submission, best).await?;
+        }
+        self.metrics.disputes_live.set(disputes.len() as i64);
+        Ok(())
+    }
+
+    fn find_case(&mut self, dispute: &Dispute, best: &Snapshot) {
+        let hash = receipt_hash(&dispute.receipt);
+        let cases = &mut self.state.disputes.cases;
+        let case = cases.entry(dispute.id).or_insert_with(|| {
+            self.metrics.disputes.with_label_values(&["opened"]).inc();
+            warn!(
+                target: LOG, dispute = dispute.id, claim = ?dispute.claim,
+                token = ?dispute.position().map(|position| position.saturating_add(1)),
+                challenger = %dispute.challenger, bond = %Amount(dispute.bond),
+                "an answer is disputed; it is defended by this worker as long as it runs"
+            );
+            Case {
+                claim: dispute.claim,
+                about: dispute.position().map(|position| (hash, position)),
+                found_at: best.number(),
+                state: dispute.state,
+                reply: Reply::Unknown,
+                sent: None,
+                attempts: 0,
+            }
+        });
+        if case.state != dispute.state {
+            case.state = dispute.state;
+            case.reply = Reply::Unknown;
+            case.sent = None;
+            case.attempts = 0;
+            self.state.disputes.complaint = None;
+        }
+    }
+
+    /// Finds the move, or begins to search for it.
+    async fn prepare(&mut self, dispute: &Dispute, best: &Snapshot) -> Result<(), End> {
+        let id = dispute.id;
+        let reply = match defence(best, &self.ledger.channels(), dispute).await {
+            Ok(Defence::Move(made)) => Ok(Reply::Ready(made)),
+            Ok(Defence::Trace {
+                exhibit,
+                listing,
+                signature,
+            }) => {
+                let about = (receipt_hash(&dispute.receipt), exhibit.position);
+                match self.study(about, exhibit, listing, best).await? {
+                    Ok(study) => {
+                        let (state, stage) = (dispute.state, dispute.stage.clone());
+                        self.state.disputes.plays.spawn(async move {
+                            let play = study.play(Side::Provider, stage, signature).await;
+                            Played { id, state, play }
+                        });
+                        Ok(Reply::Computing)
+                    }
+                    Err(why) => Err(why),
+                }
+            }
+            Err(DefenceError::Chain(error)) => return Err(error.into()),
+            Err(DefenceError::Ledger(error)) => return Err(error.into()),
+            Err(DefenceError::Missing(why)) => Err(why),
+        };
+        let disputes = &mut self.state.disputes;
+        let reply = reply.unwrap_or_else(|why| {
+            error!(
+                target: LOG, dispute = id, %why,
+                "the dispute cannot be answered, and is lost if that lasts"
+            );
+            disputes.complaint = Some(format!("dispute {id} is not answered: {why}"));
+            Reply::Failed(best.number().saturating_add(RETRY))
+        });
+        if let Some(case) = disputes.cases.get_mut(&id) {
+            case.reply = reply;
+        }
+        Ok(())
+    }
+
+    /// The trace that a dispute is about; the inner error says why there is none.
+    async fn study(
+        &mut self,
+        about: (H256, u32),
+        exhibit: assay_client::dispute::Exhibit,
+        listing: H256,
+        best: &Snapshot,
+    ) -> Result<Result<Arc<Study>, String>, End> {
+        if let Some(study) = self.state.disputes.studies.get(&about) {
+            return Ok(Ok(study.clone()));
+        }
+        let Some(served) = self.models.find(best, listing).await? else {
+            return Ok(Err(format!(
+                "the model of listing {listing:?} is not here; start again with its folder as --model"
+            )));
+        };
+        info!(
+            target: LOG, ?listing, prompt_tokens = exhibit.prompt.len(),
+            token = exhibit.position.saturating_add(1), "computing the trace of a disputed token"
+        );
+        let study = Study::start(computed(served.folder, self.cpu.clone(), exhibit));
+        Ok(study.map(|study| {
+            let study = Arc::new(study);
+            self.state.disputes.studies.insert(about, study.clone());
+            study
+        }))
+    }
+
+    async fn send_move(
+        &mut self,
+        id: DisputeId,
+        submission: &Submission,
+        best: &Snapshot,
+    ) -> Result<(), End> {
+        if let Taken::Refused(why) = deliver::send(best, submission).await? {
+            warn!(
+                target: LOG, dispute = id, %why,
+                "the node did not take a move; see that operator {} can pay a fee, which comes back",
+                self.operator
+            );
+        }
+        Ok(())
+    }
+
+    /// Tells how the disputes ended that no best and no finalised block has any more.
+    async fn end_cases(
+        &mut self,
+        chain: &Chain,
+        live: &[Dispute],
+        best: &Snapshot,
+        finalized: &Snapshot,
+    ) -> Result<(), End> {
+        let live: HashSet<DisputeId> = live.iter().map(|dispute| dispute.id).collect();
+        let cases = &self.state.disputes.cases;
+        let gone = cases.iter().filter(|(id, _)| !live.contains(id));
+        let gone: Vec<_> = gone
+            .map(|(id, case)| (*id, case.claim, case.found_at))
+            .collect();
+        for (id, claim, found_at) in gone {
+            let is_final = finalized.number() >= found_at && finalized.dispute(id).await?.is_none();
+            if !is_final {
+                continue;
+            }
+            let ending = chain.ending(best, Some(id), claim, found_at).await?;
+            self.state.disputes.cases.remove(&id);
+            let convicted = match &ending {
+                Some(ending) => matches!(
+                    ending.dispute,
+                    Some((_, Verdict::Convicted | Verdict::Superseded))
+                ),
+                None => finalized.is_convicted(claim).await?,
+            };
+            self.tell_end(id, convicted, ending);
+        }
+        let disputes = &mut self.state.disputes;
+        let about: HashSet<_> = disputes
+            .cases
+            .values()
+            .filter_map(|case| case.about)
+            .collect();
+        disputes.studies.retain(|study, _| about.contains(study));
+        if disputes.cases.is_empty() {
+            disputes.complaint = None;
+        }
+        Ok(())
+    }
+
+    fn tell_end(&self, dispute: DisputeId, convicted: bool, ending: Option<Ending>) {
+        let outcome = if convicted { "lost" } else { "won" };
+        self.metrics.disputes.with_label_values(&[outcome]).inc();
+        let block = ending.as_ref().map(|ending| ending.block);
+        let verdict = ending.as_ref().and_then(|ending| ending.dispute.clone());
+        match (&verdict, convicted) {
+            (_, true) => {
+                let slashed = ending
+                    .and_then(|ending| ending.conviction)
+                    .map_or(0, |money| {
+                        let Some(sum) = money.refund.checked_add(money.reward) else {
+                            return u128::MAX;
+                        };
+                        sum.saturating_add(money.burned)
+                    });
+                error!(
+                    target: LOG, dispute, block, slashed = %Amount(slashed),
+                    "dispute lost: the provider is convicted of a false answer; see that this machine \
+                     computes right before it sells more"
+                );
+            }
+            (Some((_, Verdict::ModelBroken)), false) => warn!(
+                target: LOG, dispute, block,
+                "dispute over: the model's numbers break the format, and nobody is to blame"
+            ),
+            (_, false) => {
+                let got = ending.map_or(0, |ending| ending.compensation);
+                info!(
+                    target: LOG, dispute, block, compensation = %Amount(got),
+                    "dispute won: the challenger pays"
+                );
+            }
+        }
+    }
+}

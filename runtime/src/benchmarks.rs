@@ -5,7 +5,8 @@
 use crate::*;
 use alloc::{string::String, vec::Vec};
 use assay_primitives::{
-    Architecture, ListingId, ModelParts, ModelSpec, Price, Profile, VoucherKey, VoucherSignature,
+    channel_id, Architecture, ListingId, ModelParts, ModelSpec, Price, Profile, SignedVoucher,
+    Voucher, VoucherKey, VoucherSignature,
 };
 use frame_benchmarking::{baseline, BenchmarkBatch, BenchmarkConfig, BenchmarkList};
 use frame_support::{
@@ -24,6 +25,7 @@ frame_benchmarking::define_benchmarks!(
     [pallet_babe, Babe]
     [pallet_balances, Balances]
     [pallet_channels, Channels]
+    [pallet_disputes, Disputes]
     [pallet_grandpa, Grandpa]
     [pallet_jobs, Jobs]
     [pallet_models, Models]
@@ -55,7 +57,6 @@ impl MarketHelper {
         let publisher = Self::rich("publisher", index);
         Balances::set_balance(&Models::account_id(), EXISTENTIAL_DEPOSIT);
         Balances::set_balance(&treasury_account(), EXISTENTIAL_DEPOSIT);
-        let royalty = Permill::from_percent(2);
         let spec = ModelSpec {
             architecture: Architecture::Llama,
             profile: Profile::Unverified,
@@ -78,6 +79,11 @@ impl MarketHelper {
             tables,
             weights_root,
         };
+        Self::list_model(publisher, parts)
+    }
+
+    fn list_model(publisher: AccountId, parts: ModelParts) -> ListingId {
+        let royalty = Permill::from_percent(2);
         let id = parts.listing_id(&publisher, royalty);
         if pallet_models::Listings::<Runtime>::contains_key(id) {
             return id;
@@ -85,10 +91,10 @@ impl MarketHelper {
         Models::register(
             RuntimeOrigin::signed(publisher),
             parts.spec,
-            tokenizer,
-            template,
-            tables,
-            weights_root,
+            parts.tokenizer,
+            parts.template,
+            parts.tables,
+            parts.weights_root,
             royalty,
             Default::default(),
         )
@@ -152,6 +158,50 @@ impl pallet_channels::BenchmarkHelper<AccountId> for MarketHelper {
         };
         let signature = sp_io::crypto::sr25519_sign(VOUCHER_KEY_TYPE, &key, payload);
         VoucherSignature::Sr25519(signature.expect("the key was generated here"))
+    }
+}
+
+impl pallet_disputes::BenchmarkHelper<Runtime> for MarketHelper {
+    fn channel(parts: ModelParts) -> pallet_disputes::BenchmarkChannel<AccountId> {
+        Balances::set_balance(&Models::account_id(), EXISTENTIAL_DEPOSIT);
+        Balances::set_balance(&treasury_account(), EXISTENTIAL_DEPOSIT);
+        let listing = Self::list_model(Self::rich("publisher", 0), parts);
+        let (stash, operator) =
+            <Self as pallet_jobs::BenchmarkHelper<Runtime>>::provider(0, listing, Price::default());
+        let user = Self::rich("user", 0);
+        let number = pallet_channels::NextChannel::<Runtime>::get();
+        let key = <Self as pallet_channels::BenchmarkHelper<AccountId>>::voucher_key();
+        let by = RuntimeOrigin::signed(user);
+        Channels::open(by.clone(), stash.clone(), listing, key, 1_000 * ASY)
+            .expect("the provider is online");
+        let genesis = System::block_hash(0);
+        let id = channel_id(&genesis, number);
+        let cumulative = ASY;
+        let voucher = Voucher {
+            genesis,
+            channel: id,
+            cumulative,
+        };
+        let voucher = SignedVoucher {
+            channel: id,
+            cumulative,
+            signature: Self::user_signature(&voucher.signing_payload()),
+        };
+        Channels::settle(by, voucher, cumulative).expect("the voucher is sound");
+        pallet_disputes::BenchmarkChannel {
+            id,
+            listing,
+            stash,
+            operator,
+        }
+    }
+
+    fn operator_signature(operator: &AccountId, payload: &[u8]) -> Signature {
+        <Self as pallet_jobs::BenchmarkHelper<Runtime>>::sign(operator, payload)
+    }
+
+    fn user_signature(payload: &[u8]) -> VoucherSignature {
+        <Self as pallet_channels::BenchmarkHelper<AccountId>>::sign(payload)
     }
 }
 

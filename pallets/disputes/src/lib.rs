@@ -118,8 +118,7 @@ pub mod pallet {
 
     /// The disputes of each provider: its duties.
     #[pallet::storage]
-    pub type Dockets<T: Config> =
-        StorageMap<_, Blake2_128Concat, T::AccountId, Docket, ValueQuery>;
+    pub type Dockets<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Docket, ValueQuery>;
 
     /// The disputes over a claim. The numbers are big-endian, so that the earliest comes first.
     #[pallet::storage]
@@ -413,7 +412,10 @@ pub mod pallet {
         /// signed, or the first nodes of the trace. The root under which they lie is the provider's for
         /// this receipt and position in every dispute. Free in time and on one's turn.
         #[pallet::call_index(2)]
-        #[pallet::weight((T::WeightInfo::answer(), DispatchClass::Operational))]
+        #[pallet::weight((
+            T::WeightInfo::answer().saturating_add(T::WeightInfo::timeout()),
+            DispatchClass::Operational,
+        ))]
         pub fn answer(
             origin: OriginFor<T>,
             dispute: DisputeId,
@@ -459,7 +461,10 @@ pub mod pallet {
         /// [`Proof`](assay_exact::trace::Proof). Whatever the chain finds by it, it is free in time and
         /// on one's turn.
         #[pallet::call_index(5)]
-        #[pallet::weight((T::WeightInfo::prove(), DispatchClass::Operational))]
+        #[pallet::weight((
+            T::WeightInfo::prove().saturating_add(T::WeightInfo::timeout()),
+            DispatchClass::Operational,
+        ))]
         pub fn prove(
             origin: OriginFor<T>,
             dispute: DisputeId,
@@ -501,10 +506,7 @@ pub mod pallet {
         #[pallet::weight(T::WeightInfo::set_parameters())]
         pub fn set_parameters(origin: OriginFor<T>, parameters: ParametersOf<T>) -> DispatchResult {
             T::AdminOrigin::ensure_origin(origin)?;
-            ensure!(
-                Self::accepts(&parameters),
-                Error::<T>::InvalidParameters
-            );
+            ensure!(Self::accepts(&parameters), Error::<T>::InvalidParameters);
             Params::<T>::put(parameters);
             Self::deposit_event(Event::ParametersSet);
             Ok(())

@@ -274,7 +274,6 @@ pub fn parameters() -> Parameters<u64> {
 
 pub struct TestExt {
     balances: Vec<(u64, Balance)>,
-    parameters: Parameters<u64>,
     parts: ModelParts,
 }
 
@@ -288,14 +287,8 @@ impl TestExt {
         balances.push((Models::account_id(), EXISTENTIAL_DEPOSIT));
         Self {
             balances,
-            parameters: parameters(),
             parts: parts(),
         }
-    }
-
-    pub fn parameters(mut self, change: impl FnOnce(&mut Parameters<u64>)) -> Self {
-        change(&mut self.parameters);
-        self
     }
 
     /// Petra and Pius serve this model.
@@ -334,7 +327,7 @@ impl TestExt {
                 },
             },
             disputes: pallet_disputes::GenesisConfig {
-                parameters: self.parameters,
+                parameters: parameters(),
             },
             ..Default::default()
         };
@@ -358,6 +351,79 @@ impl TestExt {
             check_books();
             result
         })
+    }
+}
+
+/// Where the benchmarks run as tests.
+#[cfg(feature = "runtime-benchmarks")]
+pub fn genesis() -> sp_io::TestExternalities {
+    TestExt::new().build()
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+pub struct Helper;
+
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_providers::BenchmarkHelper for Helper {
+    fn listing(_: u32) -> ListingId {
+        list_model(parts());
+        listing()
+    }
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_jobs::BenchmarkHelper<Test> for Helper {
+    fn listing() -> ListingId {
+        list_model(parts());
+        listing()
+    }
+
+    fn provider(_: u32, _: ListingId, _: Price) -> (u64, u64) {
+        register_provider(PETRA);
+        (PETRA, operator(PETRA))
+    }
+
+    fn sign(operator: &u64, payload: &[u8]) -> TestSignature {
+        TestSignature(*operator, payload.to_vec())
+    }
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+impl pallet_channels::BenchmarkHelper<u64> for Helper {
+    fn provider(_: u32) -> (ListingId, u64, u64) {
+        list_model(parts());
+        register_provider(PETRA);
+        (listing(), PETRA, operator(PETRA))
+    }
+
+    fn voucher_key() -> VoucherKey {
+        VoucherKey::Sr25519(voucher_pair().public())
+    }
+
+    fn sign(payload: &[u8]) -> VoucherSignature {
+        user_signature(payload)
+    }
+}
+
+#[cfg(feature = "runtime-benchmarks")]
+impl crate::BenchmarkHelper<Test> for Helper {
+    fn channel(parts: ModelParts) -> crate::BenchmarkChannel<u64> {
+        list_model(parts);
+        register_provider(PETRA);
+        crate::BenchmarkChannel {
+            id: channel(10_000),
+            listing: listing(),
+            stash: PETRA,
+            operator: operator(PETRA),
+        }
+    }
+
+    fn operator_signature(operator: &u64, payload: &[u8]) -> TestSignature {
+        TestSignature(*operator, payload.to_vec())
+    }
+
+    fn user_signature(payload: &[u8]) -> VoucherSignature {
+        user_signature(payload)
     }
 }
 

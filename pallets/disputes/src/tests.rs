@@ -3,6 +3,8 @@ mod committing;
 mod ending;
 mod face;
 mod forged;
+mod fuzz;
+mod ledger;
 mod moves;
 mod opening;
 mod queue;

@@ -9,6 +9,7 @@ pub trait WeightInfo {
     fn answer() -> Weight;
     fn reveal() -> Weight;
     fn choose() -> Weight;
+    /// Without what it may end with, which is what a timeout ends with.
     fn prove() -> Weight;
     fn timeout() -> Weight;
     fn accuse() -> Weight;
@@ -46,9 +47,8 @@ impl WeightInfo for () {
     fn choose() -> Weight {
         weight(100, 8, 3)
     }
-    /// The proof itself, with every hash of it, and the conviction that it may end with.
     fn prove() -> Weight {
-        weight(5_000, 12, 2).saturating_add(Self::timeout())
+        weight(5_000, 12, 4)
     }
     fn timeout() -> Weight {
         weight(500, 26, 22)

@@ -15,7 +15,7 @@ use assay_exact::{
 use assay_primitives::{
     blake2_256, seed,
     tree::{leaf_hash, root_of},
-    ModelParts, Sampling, TokenId, PPM_ONE,
+    ModelParts, Sampling, TokenId,
 };
 use codec::Encode;
 use sp_core::H256;

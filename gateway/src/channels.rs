@@ -145,6 +145,12 @@ impl Channels {
         at_most: bool,
         body: impl Fn(&SignedHeader) -> Value,
     ) -> Result<(Arc<Line>, Order), MoneyError> {
+        // Who needs no more money in the channel does not wait for those who do.
+        if let Some(line) = self.usable(offer) {
+            if let Some(order) = line.order(&ask, &body)? {
+                return Ok((line, order));
+            }
+        }
         let place = {
             let mut places = locked(&self.places);
             places
@@ -153,35 +159,40 @@ impl Channels {
                 .clone()
         };
         let _alone = place.lock().await;
-        let line = self.usable(offer);
-        let reserved = line.as_ref().map_or(0, |line| line.reserved());
-        let deposit = line.as_ref().map_or(0, |line| line.deposit());
-        let free = deposit.saturating_sub(reserved);
-        let left = self.left()?;
+        loop {
+            let line = self.usable(offer);
+            let free = line.as_ref().map_or(0, |line| line.free());
+            let missing = self.missing(&mut ask, free, at_most)?;
+            let line = match line {
+                Some(line) if missing == 0 => line,
+                Some(line) => {
+                    self.top_up(&line, missing).await?;
+                    line
+                }
+                None => self.open(offer, model, missing).await?,
+            };
+            if let Some(order) = line.order(&ask, &body)? {
+                return Ok((line, order));
+            }
+            // Somebody who did not wait has taken what was put in.
+        }
+    }
+
+    /// What has to be put into a channel with so much free in it. Where the budget does not reach for it, `at_most`
+    /// lowers the limit.
+    fn missing(&self, ask: &mut Ask, free: Balance, at_most: bool) -> Result<Balance, MoneyError> {
         let fee = ask.price.fee(ask.prompt_len, ask.token_limit);
-        let mut fee = fee.ok_or(MoneyError::Overflow)?;
-        let reach = free.saturating_add(left);
+        let fee = fee.ok_or(MoneyError::Overflow)?;
+        let reach = free.saturating_add(self.left()?);
         if fee > reach && at_most {
             let affordable = ask.price.affordable(reach, ask.prompt_len, ask.token_limit);
             if let Some(limit) = affordable {
                 ask.token_limit = limit;
-                fee = ask
-                    .price
-                    .fee(ask.prompt_len, limit)
-                    .ok_or(MoneyError::Overflow)?;
+                let fee = ask.price.fee(ask.prompt_len, limit);
+                return Ok(fee.ok_or(MoneyError::Overflow)?.saturating_sub(free));
             }
         }
-        let missing = fee.saturating_sub(free);
-        let line = match line {
-            Some(line) if missing == 0 => line,
-            Some(line) => {
-                self.top_up(&line, missing).await?;
-                line
-            }
-            None => self.open(offer, model, fee).await?,
-        };
-        let order = line.order(ask, body)?;
-        Ok((line, order))
+        Ok(fee.saturating_sub(free))
     }
 
     /// What is left of the budget.

@@ -4,7 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     io::{ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use assay_channel::wire::encode_hex;
@@ -41,7 +41,17 @@ pub fn of_channel(data: &Path, line: &Line) -> std::io::Result<bool> {
         "settled": channel.settled.to_string(),
         "request": request,
     });
-    keep(data, &format!("channel-{:?}", line.id()), &json)
+    keep(data, &format!("channel-{:?}.json", line.id()), &json)
+}
+
+/// The file of this name.
+pub fn path(data: &Path, name: &str) -> PathBuf {
+    data.join(FOLDER).join(name)
+}
+
+/// The name of an answer's file.
+pub fn answer_name(name: &str) -> String {
+    format!("answer-{name}.json")
 }
 
 /// Writes down an answer that is not the model's, as the receipt that `assay verify` reads, and what is
@@ -52,18 +62,18 @@ pub fn of_answer(data: &Path, name: &str, answer: &Answer, wrong: &str) -> std::
         "provider": answer.header.provider.to_string(),
         "receipt": answer.to_json(),
     });
-    keep(data, &format!("answer-{name}"), &json)
+    keep(data, &answer_name(name), &json)
 }
 
 fn keep(data: &Path, name: &str, json: &Value) -> std::io::Result<bool> {
     let folder = data.join(FOLDER);
     fs::create_dir_all(&folder)?;
-    let path = folder.join(format!("{name}.json"));
+    let path = folder.join(name);
     if path.exists() {
         return Ok(false);
     }
     // What is there under its name is whole.
-    let part = folder.join(format!("{name}.part"));
+    let part = path.with_extension("part");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(&part)?;

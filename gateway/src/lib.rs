@@ -5,7 +5,8 @@
 //!   [`store`] is what must not be forgotten.
 //! * [`buy`] gets one answer, from one provider after the other if need be; [`upstream`] talks to a
 //!   provider's server, over [`tls`] whose key is pinned on the chain.
-//! * [`recheck`] computes a share of the answers again; [`evidence`] keeps what providers were caught at.
+//! * [`recheck`] computes a share of the answers again; [`evidence`] keeps what providers were caught at, and
+//!   [`disputes`] takes it to the chain.
 //! * [`serve`] is what clients see, [`status`] what the user asks.
 
 mod backend;
@@ -13,6 +14,7 @@ mod books;
 mod buy;
 pub mod channels;
 pub mod choice;
+mod disputes;
 mod evidence;
 pub mod market;
 mod metrics;
@@ -32,6 +34,7 @@ use tokio::sync::watch;
 
 pub use self::{
     channels::{Channels, Policy},
+    disputes::Challenger,
     market::{ChainMarket, Market},
     serve::check_address,
     shop::Terms,
@@ -74,7 +77,11 @@ pub async fn run(
     let folders = models::open(&config.model_dirs)?;
     let listener = serve::bind(config.listen).await?;
     let store = Arc::new(open_store(&config.data, &*market)?);
+    let challenger = market.challenger();
     let shop = shop::Shop::new(market, store, folders, config.terms)?;
+    if let Some(challenger) = challenger {
+        disputes::Disputes::new(challenger).resume(&config.data, &config.model_dirs);
+    }
     shop.refresh().await?;
     let address = listener.local_addr().context("the server's address")?;
     let noted = config.data.join(ADDRESS);
@@ -82,6 +89,7 @@ pub async fn run(
         .with_context(|| format!("{} cannot be written", noted.display()))?;
     let watching = [
         tokio::spawn(shop.clone().watch()),
+        tokio::spawn(shop.clone().close()),
         tokio::spawn(books::mend(shop.clone())),
     ];
     ready(address);

@@ -4,7 +4,7 @@ use assay_client::{AccountId32, Error, H256};
 use assay_primitives::{Balance, ChannelId, ListingId, ModelParts, VoucherKey};
 use futures::future::BoxFuture;
 
-use crate::choice::Offer;
+use crate::{choice::Offer, disputes::Challenger};
 
 mod chain;
 
@@ -70,6 +70,11 @@ pub trait Market: Send + Sync + 'static {
 
     /// The user's account.
     fn account(&self) -> AccountId32;
+
+    /// Who takes wrong answers to the chain; none if nobody is to.
+    fn challenger(&self) -> Option<Challenger> {
+        None
+    }
 
     fn facts(&self) -> BoxFuture<'_, Result<Facts, Error>>;
 

@@ -18,7 +18,7 @@ use assay_exact::{
     kernel::Backend,
     Engine,
 };
-use assay_primitives::{Finish, PPM_ONE};
+use assay_primitives::PPM_ONE;
 
 /// Answers that may wait. A check that finds no room is left out: the next answer is as good.
 const WAITING: usize = 64;
@@ -36,7 +36,11 @@ pub struct Suspect {
 pub enum Verdict {
     Right,
     /// Another token than the model's, or a part that contradicts another; what is wrong.
-    Wrong(String),
+    Wrong {
+        what: String,
+        /// Place of the first wrong token, from 0, if that is what is wrong.
+        position: Option<u32>,
+    },
     /// It cannot be computed here; why.
     Unknown(String),
 }
@@ -90,7 +94,10 @@ impl Models {
     fn judge(&mut self, suspect: &Suspect) -> Verdict {
         let Suspect { answer, folder, .. } = suspect;
         if let Err(sentence) = answer.check() {
-            return Verdict::Wrong(sentence);
+            return Verdict::Wrong {
+                what: sentence,
+                position: None,
+            };
         }
         let model = self.0.entry(folder.clone()).or_insert_with(|| {
             let model = ModelFolder::open(folder).map_err(|error| error.to_string())?;
@@ -121,28 +128,23 @@ impl Models {
             Ok(engine) => engine,
             Err(error) => return failed(&error),
         };
-        // Where the caller has ended it, nothing follows of the place.
-        let limit = match answer.signed.receipt.finish {
-            Finish::Caller => answer.signed.receipt.output_len,
-            Finish::Eos | Finish::Length => answer.header.token_limit,
-        };
         let parts = weights.parts();
         let request = Request {
-            prompt: &answer.prompt,
-            settings: answer.header.sampling.into(),
-            seed: answer.seed,
             stop_tokens: &parts.spec.stop_tokens,
-            limit,
+            ..answer.request()
         };
         match check(&engine, &request, &answer.output, &mut |_| {}) {
             Ok(None) => Verdict::Right,
-            Ok(Some(wrong)) => Verdict::Wrong(format!(
-                "token {} of {} is the first wrong one: it is {:?}, and the model gives {:?}",
-                wrong.index.saturating_add(1),
-                answer.output.len(),
-                wrong.found,
-                wrong.expected
-            )),
+            Ok(Some(wrong)) => Verdict::Wrong {
+                what: format!(
+                    "token {} of {} is the first wrong one: it is {:?}, and the model gives {:?}",
+                    wrong.index.saturating_add(1),
+                    answer.output.len(),
+                    wrong.found,
+                    wrong.expected
+                ),
+                position: wrong.found.and_then(|_| u32::try_from(wrong.index).ok()),
+            },
             Err(error) => failed(&error),
         }
     }

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::{
     channels::{Channels, MoneyError, Policy},
     choice::{Experience, Offer},
+    disputes::Disputes,
     evidence,
     market::{Facts, Market},
     metrics::Metrics,
@@ -95,8 +96,14 @@ impl Shop {
         let checker = {
             let (metrics, trouble) = (metrics.clone(), trouble.clone());
             let data: PathBuf = store.folder().into();
+            let disputes = market.challenger().map(Disputes::new);
             Checker::start(terms.check, move |suspect, verdict| {
                 told(&data, &metrics, &trouble, &suspect, &verdict);
+                let (Some(disputes), Verdict::Wrong { position, .. }) = (&disputes, verdict) else {
+                    return;
+                };
+                let file = evidence::path(&data, &evidence::answer_name(&suspect.name));
+                disputes.begin(file, suspect.answer, suspect.folder, position);
             })?
         };
         metrics.budget(terms.policy.budget);
@@ -133,7 +140,17 @@ impl Shop {
         self.channels.reconcile().await?;
         self.keep_evidence();
         self.count()?;
-        self.channels.close_retired().await
+        Ok(())
+    }
+
+    /// Closes channels that are of no more use, for ever. Apart from the rest, because it waits for the chain.
+    pub async fn close(self: Arc<Self>) {
+        loop {
+            if let Err(error) = self.channels.close_retired().await {
+                tracing::warn!(target: "assay_gateway", %error, "a channel is not closed yet");
+            }
+            tokio::time::sleep(REFRESH).await;
+        }
     }
 
     /// Looks at the chain for ever.
@@ -296,7 +313,7 @@ fn told(
             tracing::warn!(target: "assay_gateway", answer = %name, %reason, "cannot be computed again");
             "unknown"
         }
-        Verdict::Wrong(wrong) => {
+        Verdict::Wrong { what: wrong, .. } => {
             tracing::error!(
                 target: "assay_gateway", answer = %name, provider = %answer.header.provider, %wrong,
                 "computed again: the answer is WRONG"

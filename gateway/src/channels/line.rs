@@ -36,6 +36,32 @@ struct Inner {
     streaming: HashSet<u64>,
 }
 
+impl Inner {
+    fn reserved(&self) -> Balance {
+        let open = self.payer.requests().map(|request| {
+            let header = &request.header.header;
+            let price = Price {
+                input: header.input_price,
+                output: header.output_price,
+            };
+            let receipt = request.receipt.as_ref().map(|signed| &signed.receipt);
+            let receipted = receipt.map_or(0, |receipt| receipt.output_len);
+            let most = match request.phase {
+                Phase::Live => header.token_limit,
+                Phase::Cut => window_end(header.token_limit, receipted),
+                Phase::Ended => return 0,
+            };
+            let fee = price.fee(header.prompt_len, most).unwrap_or(Balance::MAX);
+            fee.saturating_sub(receipt.map_or(0, |receipt| receipt.fee))
+        });
+        open.fold(self.payer.spent(), Balance::saturating_add)
+    }
+
+    fn free(&self) -> Balance {
+        self.payer.facts().deposit.saturating_sub(self.reserved())
+    }
+}
+
 impl Line {
     pub(super) fn new(id: ChannelId, channel: Channel, payer: Payer, store: Arc<Store>) -> Self {
         Self {
@@ -79,9 +105,9 @@ impl Line {
             && inner.payer.evidence().is_none()
     }
 
-    /// What is in it for sure.
-    pub fn deposit(&self) -> Balance {
-        self.inner().payer.facts().deposit
+    /// What is in it for sure, and no request under way may cost.
+    pub fn free(&self) -> Balance {
+        self.inner().free()
     }
 
     /// What the receipts held say that it has cost.
@@ -100,24 +126,7 @@ impl Line {
 
     /// What the channel's requests may cost at most: those under way to their limits.
     pub fn reserved(&self) -> Balance {
-        let inner = self.inner();
-        let open = inner.payer.requests().map(|request| {
-            let header = &request.header.header;
-            let price = Price {
-                input: header.input_price,
-                output: header.output_price,
-            };
-            let receipt = request.receipt.as_ref().map(|signed| &signed.receipt);
-            let receipted = receipt.map_or(0, |receipt| receipt.output_len);
-            let most = match request.phase {
-                Phase::Live => header.token_limit,
-                Phase::Cut => window_end(header.token_limit, receipted),
-                Phase::Ended => return 0,
-            };
-            let fee = price.fee(header.prompt_len, most).unwrap_or(Balance::MAX);
-            fee.saturating_sub(receipt.map_or(0, |receipt| receipt.fee))
-        });
-        open.fold(inner.payer.spent(), Balance::saturating_add)
+        self.inner().reserved()
     }
 
     /// Changes what is known of the channel, on disk first.
@@ -137,22 +146,27 @@ impl Line {
         })
     }
 
-    /// Orders an answer. `body` is what is to be sent with the signed header; it is kept until the request's books are
-    /// closed.
+    /// Orders an answer, if all that it may cost is free in the channel. `body` is what is to be sent with the signed
+    /// header; it is kept until the request's books are closed.
     pub(super) fn order(
         &self,
-        ask: Ask,
+        ask: &Ask,
         body: impl Fn(&SignedHeader) -> Value,
-    ) -> Result<Order, MoneyError> {
+    ) -> Result<Option<Order>, MoneyError> {
+        let fee = ask.price.fee(ask.prompt_len, ask.token_limit);
+        let fee = fee.ok_or(MoneyError::Overflow)?;
         let mut inner = self.inner();
-        let step = inner.payer.order(&[ask])?;
+        if fee > inner.free() {
+            return Ok(None);
+        }
+        let step = inner.payer.order(std::slice::from_ref(ask))?;
         let bodies = step.records().iter().filter_map(|record| match record {
             PayerRecord::Request(request) => Some((request.seq, body(&request.header).to_string())),
             _ => None,
         });
         let bodies: Vec<_> = bodies.collect();
         self.store.put_order(&self.id, step.records(), &bodies)?;
-        Ok(step.persisted())
+        Ok(Some(step.persisted()))
     }
 
     /// What the chain says; if it shows a wrong, the channel is retired.

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use subxt::transactions::Payload;
 
 use super::{Block, Facts, Listed, Market, OnChain, State};
-use crate::choice::Offer;
+use crate::{choice::Offer, disputes::Challenger};
 
 /// How long a transaction may take until it is final.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -20,11 +20,21 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub struct ChainMarket {
     chain: Chain,
     key: Keypair,
+    disputes: bool,
 }
 
 impl ChainMarket {
     pub fn new(chain: Chain, key: Keypair) -> Self {
-        Self { chain, key }
+        Self {
+            chain,
+            key,
+            disputes: false,
+        }
+    }
+
+    /// The same, where wrong answers are disputed if `disputes`.
+    pub fn disputing(self, disputes: bool) -> Self {
+        Self { disputes, ..self }
     }
 
     async fn submit<C: Payload>(&self, call: C) -> Result<assay_client::Included, Error> {
@@ -118,6 +128,13 @@ impl Market for ChainMarket {
 
     fn account(&self) -> AccountId32 {
         keys::account(&self.key)
+    }
+
+    fn challenger(&self) -> Option<Challenger> {
+        self.disputes.then(|| Challenger {
+            chain: self.chain.clone(),
+            key: self.key.clone(),
+        })
     }
 
     fn facts(&self) -> BoxFuture<'_, Result<Facts, Error>> {

@@ -43,6 +43,8 @@ pub struct Chain {
     best: AtomicU32,
     /// Deposits of all channels, ever.
     deposited: Mutex<Balance>,
+    /// Whoever holds it holds up top-ups and closes.
+    pub crowd: tokio::sync::Mutex<()>,
 }
 
 pub fn hash_of(number: u32) -> H256 {
@@ -153,6 +155,7 @@ impl Market for Chain {
 
     fn top_up(&self, id: ChannelId, amount: Balance) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
+            drop(self.crowd.lock().await);
             self.send(|| {
                 *self.deposited.lock().unwrap() += amount;
                 self.all().get_mut(&id).unwrap().deposit += amount;
@@ -163,6 +166,7 @@ impl Market for Chain {
 
     fn request_close(&self, id: ChannelId) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
+            drop(self.crowd.lock().await);
             let until = self.number() + 10;
             self.send(|| {
                 self.all().get_mut(&id).unwrap().state = State::Closing(until);

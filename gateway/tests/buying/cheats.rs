@@ -129,6 +129,21 @@ async fn a_receipt_with_an_old_anchor_is_caught() {
 }
 
 #[tokio::test]
+async fn a_receipt_with_an_anchor_that_cannot_be_there_yet_is_caught() {
+    against(Manner::FutureAnchor, Some("in the future")).await;
+}
+
+#[tokio::test]
+async fn a_receipt_with_an_anchor_of_another_chain_is_caught() {
+    against(Manner::ForeignAnchor, Some("no block of this chain")).await;
+}
+
+#[tokio::test]
+async fn a_receipt_for_another_request_is_caught() {
+    against(Manner::SignsAnotherRequest, Some("another request")).await;
+}
+
+#[tokio::test]
 async fn whoever_claims_more_than_it_signed_for_is_caught_on_the_chain() {
     let mut world = World::new(&[1, 3]).await;
     world.start().await;

@@ -217,6 +217,56 @@ async fn a_channel_is_topped_up_when_it_runs_low() {
     assert!(world.chain.deposited() >= 412 && world.chain.deposited() <= 600);
 }
 
+/// lotus#2640: everything waited for minutes while one waited for the chain.
+#[tokio::test]
+async fn who_waits_for_the_chain_holds_nobody_up() {
+    let mut world = World::new(&[1]).await;
+    world.terms.policy.step = 150;
+    world.start().await;
+    assert_eq!(world.ask(&world.request(100)).await.0, 200);
+    // What is left of the deposit is enough for the second one alone.
+    let crowd = world.chain.crowd.lock().await;
+    let large = world.request(100);
+    let mut waits = std::pin::pin!(world.ask(&large));
+    assert!(futures::poll!(&mut waits).is_pending());
+    eventually("a top-up is on its way", async || {
+        futures::poll!(&mut waits).is_pending()
+            && world.status().await["channels"][0]["coming"] != "0"
+    })
+    .await;
+    let (status, answer) = world.ask(&world.request(20)).await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(20)));
+    assert!(futures::poll!(&mut waits).is_pending());
+    drop(crowd);
+    let (status, answer) = waits.await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(100)));
+    assert_eq!(world.workers[0].earned(), 103 + 23 + 103);
+    assert_eq!(world.chain.all().len(), 1);
+}
+
+#[tokio::test]
+async fn a_channel_is_closed_without_holding_up_the_look_at_the_chain() {
+    let mut world = World::new(&[1, 3]).await;
+    world.start().await;
+    world.workers[0].behave(Manner::AsksTwice);
+    let _crowd = world.chain.crowd.lock().await;
+    assert_eq!(world.ask(&world.request(5)).await.0, 200);
+    assert!(world.status().await["channels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|channel| channel["retired"].is_string()));
+    let seen = async || {
+        let (_, health) = world.get("/health").await;
+        serde_json::from_str::<Value>(&health).unwrap()["finalized_block"].clone()
+    };
+    for _ in 0..2 {
+        world.chain.advance(1);
+        let now = json!(world.chain.number());
+        eventually("the next block is seen", async || seen().await == now).await;
+    }
+}
+
 #[tokio::test]
 async fn a_provider_that_forgets_a_voucher_gets_it_again_and_no_more() {
     let mut world = World::new(&[1]).await;

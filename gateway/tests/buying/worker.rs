@@ -54,6 +54,11 @@ pub enum Manner {
     OtherRoot,
     Forges,
     OldAnchor,
+    /// Builds on a block that cannot be there yet.
+    FutureAnchor,
+    /// Builds on a block of another chain.
+    ForeignAnchor,
+    SignsAnotherRequest,
     /// Signs tokens that its model does not give.
     Lies,
     Busy,
@@ -218,13 +223,9 @@ impl Worker {
         finish: Option<Finish>,
     ) -> SignedReceipt {
         let number = self.chain.number();
-        let anchor = Anchor {
-            number,
-            hash: hash_of(number),
-        };
         let root = salted_token_root(secret, Side::Output, tokens);
         let signed = self.with(id, |payee| {
-            let draft = payee.draft(seq, anchor, root, finish).unwrap();
+            let draft = payee.draft(seq, anchor(number), root, finish).unwrap();
             let payload = draft.receipt.signing_payload();
             let signature = MultiSignature::Sr25519(self.operator.sign(&payload));
             Ok(payee.issue(draft, signature).unwrap().persisted())
@@ -238,18 +239,23 @@ impl Worker {
         match self.manner() {
             Manner::AsksTwice => receipt.fee *= 2,
             Manner::OtherRoot if receipt.output_len > 0 => receipt.output_root = H256::zero(),
-            Manner::OldAnchor => {
-                receipt.anchor = Anchor {
-                    number: number - 500,
-                    hash: hash_of(number - 500),
-                }
-            }
+            Manner::OldAnchor => receipt.anchor = anchor(number - 500),
+            Manner::FutureAnchor => receipt.anchor = anchor(number + 500),
+            Manner::ForeignAnchor => receipt.anchor.hash = H256::zero(),
+            Manner::SignsAnotherRequest => receipt.header = H256::repeat_byte(9),
             Manner::Forges => operator = &stranger,
             _ => return signed,
         }
         let payload = signed.receipt.signing_payload();
         signed.signature = MultiSignature::Sr25519(operator.sign(&payload));
         signed
+    }
+}
+
+fn anchor(number: u32) -> Anchor {
+    Anchor {
+        number,
+        hash: hash_of(number),
     }
 }
 

@@ -1,0 +1,174 @@
+//! Wrong answers that were found here, taken to the chain with the user's key: committed, opened, and played in
+//! the background, also after a restart.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use assay_client::{
+    answer::Answer,
+    dispute::{computed, without_game, Campaign, Charge, Ending, Exhibit, Plan, Study, Verdict},
+    folder::{ModelFolder, ModelWeights},
+    keys, Amount, Chain, Error, Keypair,
+};
+use assay_exact::{cpu::Cpu, kernel::Backend};
+use tokio::runtime::Handle;
+
+use crate::evidence;
+
+/// Who disputes: the user, on this chain.
+#[derive(Clone)]
+pub struct Challenger {
+    pub chain: Chain,
+    pub key: Keypair,
+}
+
+/// The disputes of a gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct Disputes {
+    challenger: Challenger,
+    /// Tasks of it end with the gateway; their plans on disk go on.
+    runtime: Handle,
+}
+
+impl Disputes {
+    /// Must be called within a runtime.
+    pub fn new(challenger: Challenger) -> Self {
+        Self {
+            challenger,
+            runtime: Handle::current(),
+        }
+    }
+
+    /// Goes on with what was begun before and is not over. `models` are the folders that can be asked.
+    pub fn resume(&self, data: &Path, models: &[PathBuf]) {
+        for file in begun(data) {
+            let Some((answer, folder)) = read(&file, models) else {
+                tracing::warn!(
+                    target: "assay_gateway", file = %file.display(),
+                    "a dispute does not go on: its answer, or the folder of its model, is not here"
+                );
+                continue;
+            };
+            self.begin(file, answer, folder, None);
+        }
+    }
+
+    /// Takes an answer to the chain whose evidence is in `file`. `position` is its first wrong token, from 0; none
+    /// if something else is wrong with it, or a plan says what.
+    pub fn begin(&self, file: PathBuf, answer: Answer, folder: PathBuf, position: Option<u32>) {
+        let challenger = self.challenger.clone();
+        self.runtime.spawn(async move {
+            let claim = answer.claim();
+            match challenger.dispute(&file, &answer, folder, position).await {
+                Ok(Some(ending)) => tell(&claim, &ending),
+                Ok(None) => tracing::warn!(
+                    target: "assay_gateway", %claim, file = %file.display(),
+                    "nothing that is wrong with the answer can be disputed on the chain"
+                ),
+                Err(error) => tracing::error!(
+                    target: "assay_gateway", %claim, file = %file.display(), %error,
+                    "the dispute does not go on; `assay dispute watch` with the file does, when that is seen to"
+                ),
+            }
+        });
+    }
+}
+
+impl Challenger {
+    async fn dispute(
+        &self,
+        file: &Path,
+        answer: &Answer,
+        folder: PathBuf,
+        position: Option<u32>,
+    ) -> Result<Option<Ending>, Error> {
+        let plan = match Plan::read(file)? {
+            Some(plan) => plan,
+            None => {
+                let charge = match position {
+                    Some(position) => Some(Charge::Token { position }),
+                    None => without_game(&self.chain, answer, None).await?,
+                };
+                let Some(charge) = charge else {
+                    return Ok(None);
+                };
+                let genesis = self.chain.genesis_hash();
+                let plan = Plan::new(genesis, keys::account(&self.key), charge, None);
+                plan.write(file)?;
+                plan
+            }
+        };
+        let study = match plan.charge.position() {
+            Some(position) => {
+                let cpu = Cpu::new(Backend::best(), 1)
+                    .map_err(|error| Error::Dispute(error.to_string()))?;
+                let exhibit = Exhibit::of(answer, position);
+                let show = computed(folder, Arc::new(cpu), exhibit);
+                Some(Study::start(show).map_err(Error::Dispute)?)
+            }
+            None => None,
+        };
+        let campaign = Campaign {
+            chain: &self.chain,
+            key: &self.key,
+            answer,
+            other: None,
+            study: study.as_ref(),
+            file: Some(file),
+            plan,
+            only_open: false,
+        };
+        let claim = answer.claim();
+        campaign
+            .run(&mut |news| match news.is_waiting() {
+                true => tracing::debug!(target: "assay_gateway", %claim, "{news}"),
+                false => tracing::info!(target: "assay_gateway", %claim, "{news}"),
+            })
+            .await
+    }
+}
+
+/// The files of evidence with a plan that is not at its end.
+fn begun(data: &Path) -> Vec<PathBuf> {
+    let names = evidence::names(data).unwrap_or_default();
+    let files = names.iter().map(|name| evidence::path(data, name));
+    files
+        .filter(|file| matches!(Plan::read(file), Ok(Some(plan)) if !plan.over))
+        .collect()
+}
+
+/// An answer, and the folder of its model.
+fn read(file: &Path, models: &[PathBuf]) -> Option<(Answer, PathBuf)> {
+    let answer = Answer::parse(&fs::read(file).ok()?).ok()?;
+    let is_its = |path: &&PathBuf| {
+        let folder = ModelFolder::open(path.as_path());
+        folder.is_ok_and(|folder| match folder.weights() {
+            ModelWeights::Exact(weights) => weights.parts().root() == answer.model.root,
+            ModelWeights::Float(_) => false,
+        })
+    };
+    let folder = models.iter().find(is_its)?.clone();
+    Some((answer, folder))
+}
+
+fn tell(claim: &str, ending: &Ending) {
+    match &ending.dispute {
+        Some((dispute, Verdict::Acquitted)) => tracing::error!(
+            target: "assay_gateway", claim, dispute, block = ending.block,
+            lost = %Amount(ending.compensation.saturating_add(ending.burned)),
+            "the dispute is lost: the answer was right, or this gateway was away for too long"
+        ),
+        _ => {
+            let money = ending.conviction.as_ref();
+            tracing::info!(
+                target: "assay_gateway", claim, block = ending.block,
+                refund = %Amount(money.map_or(0, |m| m.returned.saturating_add(m.refund))),
+                reward = %Amount(money.map_or(0, |m| m.reward)),
+                "the dispute is over, and its bond is back"
+            );
+        }
+    }
+}

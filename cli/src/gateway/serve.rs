@@ -43,6 +43,11 @@ pub struct Args {
     #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = share)]
     check: u32,
 
+    /// Dispute answers that were computed again and found wrong, with the user's key: a bond is held outside the
+    /// budget, and comes back with a reward when the provider is convicted.
+    #[arg(long)]
+    dispute: bool,
+
     /// Send prompts without sealing them to the provider.
     #[arg(long)]
     no_seal: bool,
@@ -95,7 +100,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         },
     };
     let stop = stop_signal()?;
-    let market = Arc::new(ChainMarket::new(chain, key));
+    let market = Arc::new(ChainMarket::new(chain, key).disputing(args.dispute));
     let progress = context.progress();
     let served = assay_gateway::run(market, config, stop, |address| {
         progress.say(&format!("serving http://{address}/v1 to OpenAI clients"));

@@ -55,6 +55,13 @@ pub enum Command {
         #[arg(value_parser = id)]
         channel: ChannelId,
     },
+    /// Pay the model's publisher and the protocol what they have of a channel so far; anyone may. A
+    /// channel that closes does it by itself.
+    PayDues {
+        /// Id of the channel.
+        #[arg(value_parser = id)]
+        channel: ChannelId,
+    },
     /// Pay a provider what a user's voucher allows; anyone may.
     Settle(SettleArgs),
     /// Settle the last vouchers of channels as soon as their users ask to close them, for a provider
@@ -131,6 +138,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         }
         Command::Close(args) => close::run(context, args).await,
         Command::Finalize { channel } => finalize(context, channel).await,
+        Command::PayDues { channel } => pay_dues(context, channel).await,
         Command::Settle(SettleArgs { voucher, amount }) => {
             let claim = Claim {
                 voucher: voucher.0,
@@ -244,7 +252,7 @@ async fn open(context: &Context, args: OpenArgs) -> Result<(), Failure> {
 async fn finalize(context: &Context, id: ChannelId) -> Result<(), Failure> {
     let chain = context.chain().await?;
     let snapshot = chain.best().await?;
-    check_due(id, &read(&snapshot, id).await?.state, snapshot.number())?;
+    check_due(id, &read(&snapshot, id).await?, snapshot.number())?;
     let finalize = runtime::tx().channels().finalize(id);
     let included = context.submit(&chain, &finalize, &[]).await?;
     match included.block.channel(id).await? {
@@ -260,8 +268,8 @@ async fn finalize(context: &Context, id: ChannelId) -> Result<(), Failure> {
 }
 
 /// That the channel has a step to take in the block after `best`.
-fn check_due(id: ChannelId, state: &ChannelState<u32>, best: u32) -> Result<(), Failure> {
-    let (due, what) = match state {
+fn check_due(id: ChannelId, channel: &Channel, best: u32) -> Result<(), Failure> {
+    let (due, what) = match &channel.state {
         ChannelState::Open => {
             return Err(Failure::Request(format!(
             "there is nothing to finalize: channel {id:?} is open; close it with `assay channel \
@@ -269,6 +277,12 @@ fn check_due(id: ChannelId, state: &ChannelState<u32>, best: u32) -> Result<(), 
         )))
         }
         ChannelState::Closing { finalize_at } => (*finalize_at, "can be closed"),
+        ChannelState::Closed { .. } if channel.disputes > 0 => {
+            return Err(Failure::Request(format!(
+                "there is nothing to finalize now: answers of channel {id:?} are disputed, and its \
+                 record stays until that is over; look at `assay dispute list`"
+            )))
+        }
         ChannelState::Closed { remove_at } => (*remove_at, "is closed; its record can be removed"),
     };
     if due <= best.saturating_add(1) {
@@ -278,6 +292,43 @@ fn check_due(id: ChannelId, state: &ChannelState<u32>, best: u32) -> Result<(), 
         "there is nothing to finalize now: channel {id:?} {what} in block {due}, and this is block \
          {best}"
     )))
+}
+
+async fn pay_dues(context: &Context, id: ChannelId) -> Result<(), Failure> {
+    let chain = context.chain().await?;
+    let channel = read(&chain.best().await?, id).await?;
+    if records::dues(&channel) == 0 {
+        return Err(Failure::Request(format!(
+            "nothing is due of channel {id:?}: publisher and protocol have been paid; more is due when \
+             its provider settles more"
+        )));
+    }
+    let call = runtime::tx().channels().pay_dues(id);
+    let included = context.submit(&chain, &call, &[]).await?;
+    let paid = included
+        .events
+        .find_first::<runtime::channels::events::DuesPaid>();
+    let Some(Ok(paid)) = paid else {
+        return Err(Failure::Chain(
+            "the chain does not say what it paid; update this program".into(),
+        ));
+    };
+    let (royalty, treasury, burned) = (paid.dues.royalty, paid.dues.treasury, paid.dues.burned);
+    let json = json!({
+        "channel": records::hash(&id),
+        "royalty": Amount(royalty),
+        "treasury": Amount(treasury),
+        "burned": Amount(burned),
+    });
+    context.show(json, || {
+        format!(
+            "of channel {id:?} the publisher got {}, the treasury {}, and {} were burned",
+            Amount(royalty),
+            Amount(treasury),
+            Amount(burned)
+        )
+    });
+    Ok(())
 }
 
 async fn settle(context: &Context, claim: Claim) -> Result<(), Failure> {
@@ -348,16 +399,25 @@ mod tests {
     #[test]
     fn what_is_not_due_yet_is_told_with_its_block() {
         let id = H256::repeat_byte(1);
-        let closing = ChannelState::Closing { finalize_at: 12 };
-        assert!(check_due(id, &closing, 11).is_ok());
-        let message = |state, best| check_due(id, &state, best).unwrap_err().to_string();
-        let told = message(closing, 10);
+        let closing = || claim::tests::channel(0, ChannelState::Closing { finalize_at: 12 });
+        assert!(check_due(id, &closing(), 11).is_ok());
+        let told_of = |channel: Channel, best| {
+            let told = check_due(id, &channel, best);
+            told.unwrap_err().to_string()
+        };
+        let message = |state, best| told_of(claim::tests::channel(0, state), best);
+        let told = told_of(closing(), 10);
         assert!(
             told.contains("can be closed in block 12, and this is block 10"),
             "{told}"
         );
         let told = message(ChannelState::Closed { remove_at: 90 }, 10);
         assert!(told.contains("record can be removed in block 90"), "{told}");
+        let mut disputed = claim::tests::channel(0, ChannelState::Closed { remove_at: 9 });
+        assert!(check_due(id, &disputed, 10).is_ok());
+        disputed.disputes = 1;
+        let told = told_of(disputed, 10);
+        assert!(told.contains("disputed"), "{told}");
         let told = message(ChannelState::Open, 10);
         assert!(told.contains("assay channel close"), "{told}");
     }

@@ -118,11 +118,22 @@ pub fn channel(id: &ChannelId, record: &Channel) -> Value {
         "voucher_key": { "kind": kind, "key": format!("0x{}", hex::encode(key)) },
         "deposit": Amount(record.deposit),
         "settled": Amount(record.settled),
+        "dues": Amount(dues(record)),
+        "refunded": Amount(record.refunded),
+        "disputes": record.disputes,
         "opened_at": record.opened_at,
         "state": state,
         "finalize_at": finalize_at,
         "remove_at": remove_at,
     })
+}
+
+/// What publisher and protocol have of a channel and were not paid yet, in planck.
+pub fn dues(channel: &Channel) -> u128 {
+    let owed = &channel.dues;
+    [owed.royalty, owed.treasury, owed.burned]
+        .into_iter()
+        .fold(0, u128::saturating_add)
 }
 
 /// Where a channel stands, in a line.
@@ -137,8 +148,13 @@ pub fn describe_channel(id: &ChannelId, record: &Channel) -> String {
             "is closed, {rest} went back to its user, and its record goes in block {remove_at}"
         ),
     };
+    let disputes = match record.disputes {
+        0 => String::new(),
+        1 => "; 1 dispute over it goes on".into(),
+        many => format!("; {many} disputes over it go on"),
+    };
     format!(
-        "channel {id:?} of {} to {} {state}; {} of {} are settled",
+        "channel {id:?} of {} to {} {state}; {} of {} are settled{disputes}",
         record.user,
         record.provider,
         Amount(record.settled),

@@ -12,7 +12,7 @@ use assay_client::{
         ChannelState,
     },
     subxt::utils::Static,
-    Amount, Chain, Snapshot,
+    AccountId32, Amount, Chain, Snapshot,
 };
 use assay_primitives::ChannelId;
 use clap::Args as ClapArgs;
@@ -25,8 +25,11 @@ use crate::{
     records,
 };
 
-/// How many vouchers the chain takes at once.
+/// How many vouchers the chain takes at once; all are of one provider's channels.
 const MAX_VOUCHERS: usize = 100;
+
+/// What is owed, by provider.
+type Pending = BTreeMap<AccountId32, Vec<Claim>>;
 
 #[derive(ClapArgs)]
 pub struct Args {
@@ -116,8 +119,8 @@ async fn pending(
     snapshot: &Snapshot,
     claims: &BTreeMap<ChannelId, Claim>,
     say: &mut impl FnMut(&str),
-) -> Result<Vec<Claim>, Failure> {
-    let mut pending = Vec::new();
+) -> Result<Pending, Failure> {
+    let mut pending = Pending::new();
     for (id, claim) in claims {
         let Some(channel) = snapshot.channel(*id).await? else {
             continue;
@@ -132,7 +135,7 @@ async fn pending(
                     "channel {id:?} closes in block {finalize_at}: settling {}",
                     Amount(owed)
                 ));
-                pending.push(*claim);
+                pending.entry(channel.provider).or_default().push(*claim);
             }
             Err(failure @ Failure::Chain(_)) => return Err(failure),
             Err(failure) => say(&failure.to_string()),
@@ -145,9 +148,12 @@ async fn settle(
     context: &Context,
     progress: &Progress,
     chain: &Chain,
-    pending: &[Claim],
+    pending: &Pending,
 ) -> Result<(), Failure> {
-    for claims in pending.chunks(MAX_VOUCHERS) {
+    let calls = pending
+        .values()
+        .flat_map(|of_one| of_one.chunks(MAX_VOUCHERS));
+    for claims in calls {
         let vouchers = claims
             .iter()
             .map(|claim| (Static(claim.voucher), claim.amount))

@@ -106,6 +106,18 @@ impl Bytes for String {
     }
 }
 
+impl<const N: usize> Bytes for [u8; N] {
+    fn put(&self, to: &mut Vec<u8>) {
+        to.extend(self);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let (first, rest) = from.split_first_chunk()?;
+        *from = rest;
+        Some(*first)
+    }
+}
+
 impl<A: Bytes, B: Bytes> Bytes for (A, B) {
     fn put(&self, to: &mut Vec<u8>) {
         self.0.put(to);

@@ -1,6 +1,6 @@
 //! The judge of the conformance vectors as a module that the node's executor runs: a function for
 //! each file of `vectors/`, called as the runtime's are. It takes the tables and a case without its
-//! outputs, and gives the case with them, or the error's name.
+//! outputs, and gives the case with them, or the error's name. And the judge of a dispute's steps.
 
 #![no_std]
 
@@ -13,6 +13,7 @@ mod cases;
 #[path = "../judge/mod.rs"]
 mod judge;
 mod measure;
+mod step;
 
 use alloc::{format, string::String, vec::Vec};
 use core::{
@@ -111,6 +112,12 @@ export! {
     candidates Candidates;
     sampling Choice;
     model Whole;
+}
+
+/// The ruling over a step.
+#[no_mangle]
+pub extern "C" fn step(pointer: *const u8, length: usize) -> u64 {
+    given(&operands::<step::Step>(pointer, length).ruled(hash))
 }
 
 /// Runs an element's function, by its place in the list, so many times.

@@ -16,7 +16,7 @@ use crate::{
     shape::Shape,
     trace::{
         check_step, made, rule, Answered, Case, Opening, Part, Place, Proof, ProofError, Row,
-        Ruling, Target, Trace, Tree,
+        Ruling, Target, Trace, Tree, TOKENS_PER_LEAF,
     },
     Backend, Cpu, Engine,
 };
@@ -153,6 +153,62 @@ fn a_leaf_at_or_behind_the_target_is_refused() {
             later,
             "{before:?} {behind:?}"
         );
+    }
+}
+
+/// A leaf has the length that follows from its place, whatever root it leads to.
+#[test]
+fn a_leaf_of_another_length_is_refused() {
+    let mut numbers = Numbers::new(13);
+    let weights = Weights::random(&shape(), 4);
+    let model = weights.model();
+    let tokens = numbers.tokens(40, &shape());
+    let settings = all_settings()[2];
+    let mut book = Book::new(&model, settings, &tokens[..34], &tokens[34..], true);
+    let case = book.case.clone();
+    let layout = &case.layout;
+    for target in made::targets(layout) {
+        let target = book.target(target.cell);
+        let proof = book.prove(&target);
+        let prompt = u64::from(layout.prompt_len().div_ceil(TOKENS_PER_LEAF));
+        let openings: [(Tree, fn(&mut Proof) -> Option<&mut Opening>); 4] = [
+            (Tree::Trace, |proof| Some(&mut proof.trace)),
+            (Tree::Prompt, |proof| Some(&mut proof.prompt)),
+            (Tree::Tables, |proof| {
+                Some(&mut proof.tables.tensors.first_mut()?.1)
+            }),
+            (Tree::Weights, |proof| {
+                Some(&mut proof.weights.tensors.first_mut()?.1)
+            }),
+        ];
+        for (tree, opening) in openings {
+            for longer in [true, false] {
+                let mut changed = proof.clone();
+                let opened = opening(&mut changed).and_then(|opening| opening.leaves.last_mut());
+                let Some((_, bytes)) = opened else { continue };
+                if longer {
+                    bytes.push(0);
+                } else {
+                    bytes.pop();
+                }
+                let mut roots = book.roots();
+                let led = match tree {
+                    Tree::Trace => changed.trace.root(layout.leaves(), blake2_256),
+                    Tree::Prompt => changed.prompt.root(prompt, blake2_256),
+                    _ => None,
+                };
+                match tree {
+                    Tree::Trace => roots.trace = led.unwrap(),
+                    Tree::Prompt => roots.prompt = led.unwrap(),
+                    _ => {}
+                }
+                let ruling = check_step(&case, &roots, &target, &changed, blake2_256);
+                assert!(
+                    matches!(ruling, Err(ProofError::Leaf(_))),
+                    "{ruling:?}: {tree:?} of {target:?}"
+                );
+            }
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use crate::{
     sampling::Settings,
     shape::Shape,
     trace::{
-        check_step, rule, Answered, Case, Cell, Part, Place, Proof, Row, Ruling, Target, Trace,
+        check_step, pair, parts, rule, Answered, Case, Cell, Part, Place, Proof, Row, Ruling,
+        Target, Trace,
     },
     Backend, Cpu, Engine,
 };
@@ -230,6 +231,55 @@ fn parts_of_parts_are_judged() {
             }
             assert_eq!(target.parts.len(), 2, "{row:?}");
         }
+    }
+}
+
+/// What is recognised and not computed has one value, wherever the draw falls.
+#[test]
+fn one_value_is_recognised() {
+    let settings = all_settings();
+    for settings in [settings[1], settings[2], settings[4]] {
+        with_book(&shape(), settings, (5, 2), |mut book, _| {
+            let case = book.case.clone();
+            let layout = &case.layout;
+            let place = |row| Place {
+                position: layout.positions() - 1,
+                layer: 0,
+                row,
+            };
+            let vocabulary = layout.shape().vocabulary;
+            let logits = |token: u32| {
+                let cell = place(Row::Penalised).cell(token.into());
+                let penalised = layout.leaf_of(cell).is_some();
+                let row = if penalised {
+                    Row::Penalised
+                } else {
+                    Row::Logits
+                };
+                (place(row).cell(token.into()), token)
+            };
+            let cuts = (0..vocabulary).map(logits);
+            let cuts = cuts.map(|(cell, token)| pair(book.value(cell) as i32, token));
+            let candidates: [(Row, Vec<i64>); 3] = [
+                (Row::Token, (0..vocabulary.into()).collect()),
+                (Row::LastBin, (0..4096).collect()),
+                (Row::Cut, cuts.collect()),
+            ];
+            for (row, values) in candidates {
+                let cell = place(row).cell(0);
+                if layout.leaf_of(cell).is_none() {
+                    continue;
+                }
+                let passing = values.into_iter().filter(|value| {
+                    let target = Target::element(cell, *value);
+                    let parts = parts(&case, &target, &mut book, blake2_256).unwrap();
+                    let ruling = rule(&case, &target, &parts, &mut book, blake2_256);
+                    ruling != Ok(Ruling::Refuted)
+                });
+                let passing: Vec<i64> = passing.collect();
+                assert_eq!(passing, [book.value(cell)], "{row:?}");
+            }
+        });
     }
 }
 

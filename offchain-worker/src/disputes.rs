@@ -140,3 +140,102 @@ fn forgotten(dispute: &Dispute) -> DefenceError {
         receipt_hash(&dispute.receipt)
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Change, Ledger, Owner};
+    use assay_channel::record::{PayeeRecord, PayeeRequest};
+    use assay_client::{
+        dispute::{Side, Stage},
+        H256,
+    };
+    use assay_primitives::{Anchor, Finish, Sampling};
+
+    const CHANNEL: H256 = H256([2; 32]);
+
+    fn header(seq: u64) -> RequestHeader<[u8; 32]> {
+        RequestHeader {
+            version: 1,
+            genesis: H256([1; 32]),
+            claim: Claim::Channel { id: CHANNEL, seq },
+            provider: [4; 32],
+            listing: H256([5; 32]),
+            prompt_root: H256([6; 32]),
+            prompt_len: 3,
+            sampling: Sampling::GREEDY,
+            token_limit: 40,
+            input_price: 1,
+            output_price: 2,
+        }
+    }
+
+    fn dispute(seq: u64, header: H256) -> Dispute {
+        Dispute {
+            id: 1,
+            claim: Claim::Channel { id: CHANNEL, seq },
+            receipt: Receipt {
+                header,
+                anchor: Anchor {
+                    number: 11,
+                    hash: H256::zero(),
+                },
+                output_len: 2,
+                output_root: H256::zero(),
+                finish: Finish::Caller,
+                fee: 7,
+            },
+            provider: AccountId32([4; 32]),
+            challenger: AccountId32([8; 32]),
+            delegate: None,
+            question: Question::Header,
+            bond: 1,
+            stage: Stage::Answer,
+            moves: 0,
+            state: H256::zero(),
+            deadline: Some(9),
+        }
+    }
+
+    #[test]
+    fn a_request_that_was_signed_is_shown_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Owner {
+            genesis: H256([1; 32]),
+            provider: [4; 32],
+        };
+        let ledger = Ledger::open(&folder.path().join("ledger"), &owner).unwrap();
+        let ledger = ledger.channels();
+        let signature = VoucherSignature::Sr25519([9; 64].into());
+        let request = PayeeRequest {
+            seq: 3,
+            header: SignedHeader {
+                header: header(3),
+                signature,
+            },
+            receipt: None,
+            ended: false,
+        };
+        let record = Change::Record(CHANNEL, PayeeRecord::Request(request));
+        ledger.apply(&[record]).unwrap();
+
+        let hash = header(3).hash();
+        let Ok(Move::Header(shown)) = header_of(&ledger, &dispute(3, hash)) else {
+            panic!("it is there");
+        };
+        assert_eq!((shown.header.hash(), shown.signature), (hash, signature));
+        for missing in [dispute(3, H256::zero()), dispute(4, hash)] {
+            let error = header_of(&ledger, &missing).unwrap_err();
+            assert!(matches!(error, DefenceError::Missing(_)), "{error}");
+        }
+        assert_eq!(dispute(3, hash).turn(), Some(Side::Provider));
+    }
+
+    #[test]
+    fn a_running_receipt_is_over_the_first_tokens() {
+        let receipt = dispute(3, H256::zero()).receipt;
+        assert_eq!(up_to(vec![7, 8, 9], &receipt), Some(vec![7, 8]));
+        assert_eq!(up_to(vec![7, 8], &receipt), Some(vec![7, 8]));
+        assert_eq!(up_to(vec![7], &receipt), None);
+    }
+}

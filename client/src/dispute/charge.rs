@@ -1,6 +1,6 @@
 //! What the provider of an answer is accused of.
 
-use assay_primitives::{Claim, Finish, ModelSpec, Price, SignedHeader, TokenId};
+use assay_primitives::{Claim, Finish, Price, SignedHeader, TokenId};
 use serde::{Deserialize, Serialize};
 use subxt::utils::{AccountId32, H256};
 
@@ -113,6 +113,7 @@ pub async fn without_game(
     let listing = best.listing(channel.listing).await?.ok_or_else(|| {
         Error::Dispute(format!("listing {:?} is not on the chain", channel.listing))
     })?;
+    let spec = &listing.parts.0.spec;
     let number = answer.signed.receipt.anchor.number;
     let facts = Facts {
         genesis: chain.genesis_hash(),
@@ -122,7 +123,9 @@ pub async fn without_game(
             true => chain.block_hash(number).await?,
             false => Some(H256::zero()),
         },
-        spec: &listing.parts.0.spec,
+        stop_tokens: &spec.stop_tokens,
+        vocabulary: spec.vocabulary,
+        context: spec.context,
     };
     let payload = SignedHeader::<()>::signing_payload(&answer.header.hash());
     let signed = *key == channel.voucher_key.0 && key.verify(&payload, signature);
@@ -138,7 +141,9 @@ struct Facts<'a> {
     listing: H256,
     /// The block at the receipt's anchor; none if that is forgotten.
     anchor: Option<H256>,
-    spec: &'a ModelSpec,
+    stop_tokens: &'a [TokenId],
+    vocabulary: u32,
+    context: u32,
 }
 
 fn of_facts(answer: &Answer, facts: &Facts) -> Option<Charge> {
@@ -155,14 +160,14 @@ fn of_facts(answer: &Answer, facts: &Facts) -> Option<Charge> {
         || (receipt.finish == Finish::Length && receipt.output_len != header.token_limit)
         || (receipt.finish == Finish::Eos && receipt.output_len == 0)
         || facts.anchor.is_some_and(|hash| hash != receipt.anchor.hash)
-        || length.is_none_or(|length| length > facts.spec.context);
+        || length.is_none_or(|length| length > facts.context);
     if on_its_face {
         return Some(Charge::Face);
     }
     let last = answer.output.len().saturating_sub(1);
     let misplaced = |(place, token): &(usize, &TokenId)| {
-        let stops = facts.spec.stop_tokens.contains(token);
-        **token >= facts.spec.vocabulary
+        let stops = facts.stop_tokens.contains(token);
+        **token >= facts.vocabulary
             || (stops && *place != last)
             || (!stops && *place == last && receipt.finish == Finish::Eos)
     };
@@ -182,4 +187,151 @@ fn contradiction(answer: &Answer, other: &Answer) -> Option<Charge> {
     Some(Charge::Twice {
         position: place as u32,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{answer::ListedModel, SignedReceipt};
+    use assay_primitives::{
+        salted_token_root, Anchor, Receipt, RequestHeader, Sampling, Side, VoucherKey,
+        VoucherSignature,
+    };
+
+    const SECRET: [u8; 32] = [7; 32];
+
+    fn answer(output: Vec<TokenId>, finish: Finish) -> Answer {
+        let header = RequestHeader {
+            version: 1,
+            genesis: H256([1; 32]),
+            claim: Claim::Channel {
+                id: H256([2; 32]),
+                seq: 3,
+            },
+            provider: AccountId32([4; 32]),
+            listing: H256([5; 32]),
+            prompt_root: H256::zero(),
+            prompt_len: 10,
+            sampling: Sampling::GREEDY,
+            token_limit: 40,
+            input_price: 1,
+            output_price: 2,
+        };
+        let receipt = Receipt {
+            header: header.hash(),
+            anchor: Anchor {
+                number: 11,
+                hash: H256([6; 32]),
+            },
+            output_len: output.len() as u32,
+            output_root: salted_token_root(&SECRET, Side::Output, &output),
+            finish,
+            fee: 10 + 2 * output.len() as u128,
+        };
+        Answer {
+            header,
+            origin: Origin::Channel {
+                secret: H256(SECRET),
+                key: VoucherKey::Sr25519([0; 32].into()),
+                signature: VoucherSignature::Sr25519([0; 64].into()),
+            },
+            seed: [0; 32],
+            model: ListedModel {
+                root: H256::zero(),
+                publisher: AccountId32([0; 32]),
+                royalty: 0,
+                profile: "exact".into(),
+                stop_tokens: vec![2],
+            },
+            prompt: vec![1; 10],
+            output,
+            signed: SignedReceipt {
+                receipt,
+                operator: AccountId32([9; 32]),
+                signature: vec![],
+            },
+        }
+    }
+
+    fn found(answer: &Answer) -> Option<Charge> {
+        let facts = Facts {
+            genesis: H256([1; 32]),
+            provider: AccountId32([4; 32]),
+            listing: H256([5; 32]),
+            anchor: Some(H256([6; 32])),
+            stop_tokens: &[2],
+            vocabulary: 100,
+            context: 60,
+        };
+        of_facts(answer, &facts)
+    }
+
+    #[test]
+    fn what_contradicts_itself_or_the_chain_is_found() {
+        for (output, finish) in [
+            (vec![8; 40], Finish::Length),
+            (vec![8, 8, 2], Finish::Eos),
+            (vec![8, 8], Finish::Caller),
+            (vec![], Finish::Caller),
+        ] {
+            assert_eq!(found(&answer(output, finish)), None);
+        }
+        type Change = fn(&mut Answer);
+        let on_its_face: [Change; 9] = [
+            |a| a.header.genesis = H256::zero(),
+            |a| a.header.provider = AccountId32([5; 32]),
+            |a| a.header.listing = H256::zero(),
+            |a| a.signed.receipt.fee += 1,
+            |a| a.header.token_limit = 1,
+            |a| a.signed.receipt.finish = Finish::Length,
+            |a| *a = answer(vec![], Finish::Eos),
+            |a| a.signed.receipt.anchor.hash = H256::zero(),
+            |a| {
+                *a = answer(vec![8; 51], Finish::Caller);
+                a.header.token_limit = 51;
+            },
+        ];
+        for (index, change) in on_its_face.into_iter().enumerate() {
+            let mut answer = answer(vec![8, 8, 8], Finish::Caller);
+            change(&mut answer);
+            assert_eq!(found(&answer), Some(Charge::Face), "{index}");
+        }
+        for (output, finish, position) in [
+            (vec![8, 8, 8], Finish::Eos, 2),
+            (vec![8, 2, 8], Finish::Caller, 1),
+            (vec![8, 100], Finish::Caller, 1),
+            (vec![2, 2], Finish::Eos, 0),
+        ] {
+            let charge = Some(Charge::Place { position });
+            assert_eq!(found(&answer(output, finish)), charge);
+        }
+    }
+
+    #[test]
+    fn two_answers_to_one_request_contradict_each_other_where_they_differ() {
+        let one = answer(vec![8, 9, 10], Finish::Caller);
+        assert_eq!(contradiction(&one, &one), None);
+        assert_eq!(contradiction(&one, &answer(vec![8], Finish::Caller)), None);
+        let other = answer(vec![8, 9, 11, 12], Finish::Caller);
+        let charge = contradiction(&one, &other).unwrap();
+        assert_eq!(charge, Charge::Twice { position: 2 });
+        assert!(charge.evidence(&one, None).is_err());
+        let Ok(Evidence::Twice {
+            opening,
+            other_opening,
+            position: 2,
+            ..
+        }) = charge.evidence(&one, Some(&other))
+        else {
+            panic!("no evidence");
+        };
+        let hash = |bytes: &[u8]| assay_primitives::blake2_256(bytes);
+        for (answer, opening) in [(&one, opening), (&other, other_opening)] {
+            let root = answer.signed.receipt.output_root.0;
+            assert_eq!(opening.root(1, hash), Some(root));
+        }
+        let mut elsewhere = other.clone();
+        elsewhere.signed.receipt.header = H256::zero();
+        assert_eq!(contradiction(&one, &elsewhere), None);
+    }
 }

@@ -115,3 +115,57 @@ impl Plan {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        let charge = Charge::Token { position: 4 };
+        let delegate = Some(AccountId32([3; 32]));
+        Plan::new(H256([1; 32]), AccountId32([2; 32]), charge, delegate)
+    }
+
+    #[test]
+    fn a_plan_is_what_was_written_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let answer = folder.path().join("answer.json");
+        assert_eq!(Plan::read(&answer).unwrap(), None);
+        let mut plan = plan();
+        plan.write(&answer).unwrap();
+        assert_eq!(Plan::read(&answer).unwrap(), Some(plan.clone()));
+        plan.opened = Some(Opened {
+            dispute: 7,
+            block: 90,
+        });
+        plan.over = true;
+        plan.write(&answer).unwrap();
+        assert_eq!(Plan::read(&answer).unwrap(), Some(plan));
+        let files = fs::read_dir(folder.path()).unwrap();
+        let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(names, ["answer.json.dispute"]);
+    }
+
+    #[test]
+    fn no_two_plans_have_one_salt() {
+        assert_ne!(plan().salt, plan().salt);
+    }
+
+    #[test]
+    fn what_is_no_plan_is_refused_with_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let answer = folder.path().join("answer.json");
+        let text = serde_json::to_string(&plan()).unwrap();
+        for text in [
+            "",
+            "{}",
+            &text.replace("dispute v1", "dispute v0"),
+            &text[1..],
+        ] {
+            fs::write(Plan::path(&answer), text).unwrap();
+            let message = Plan::read(&answer).unwrap_err().to_string();
+            assert!(message.contains("answer.json.dispute"), "{message}");
+            assert!(!message.contains('\n'), "{message}");
+        }
+    }
+}

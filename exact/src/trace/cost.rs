@@ -1,29 +1,22 @@
 //! What a dispute over a trace costs: moves, bytes on chain, and hashing, for any shape and without
 //! weights.
 //!
-//! Sizes of proofs come from the code that makes proofs, run on blank leaves.
+//! Sizes of proofs come from the code that makes proofs, run on made-up numbers.
 
 // Counts of leaves and bytes are far below 2^63.
 #![allow(clippy::arithmetic_side_effects)]
 
 use assay_primitives::{blake2_256, Claim, Receipt, RequestHeader};
 use codec::{Encode, MaxEncodedLen};
-use core::convert::Infallible;
 use sp_core::crypto::AccountId32;
 
 use super::{
-    pair, prove, Case, Cell, Digest, Layout, Part, Place, Proof, Row, Source, Target, Tree, Trees,
+    made, pair,
+    record::{LOWEST_LEVEL, SHOWN_LEVELS},
+    Case, Cell, Layout, Part, Place, Proof, Row, Target,
 };
-use crate::{
-    leaf::PAGE,
-    sampling::BINS,
-    tensor::{Kind, Tensor},
-};
+use crate::{leaf::PAGE, sampling::BINS};
 
-/// Levels between a node and those of its descendants that one move reveals.
-const STRIDE: u32 = 6;
-/// Below this level leaves are revealed, not hashes.
-const LEAF_LEVEL: u32 = 3;
 /// Bytes of an extrinsic around its call: length, version, address, signature, era, nonce, tip, mode of the
 /// metadata's hash, and the call's two indices.
 const SIGNED: u64 = 4 + 1 + 33 + 65 + 2 + 4 + 1 + 1 + 2;
@@ -32,7 +25,7 @@ const MOVE: u64 = SIGNED + 8 + 32 + 2;
 /// A signature with its kind, where there may be none.
 const SIGNATURE: u64 = 1 + 65;
 const DIGEST: u64 = 32;
-/// A token's number in a leaf of tokens with a salt ahead.
+/// A leaf of tokens with its length and its salt.
 const TOKEN_LEAF: u64 = 2 + 32 + 32 * 4;
 
 /// What the longest and dearest dispute over one trace costs.
@@ -60,7 +53,7 @@ impl Cost {
             layout: layout.clone(),
             seed: [0; 32],
         };
-        let mut prover = Prover {
+        let prover = Prover {
             case: &case,
             output_len: layout.positions() - layout.prompt_len() + 1,
         };
@@ -119,7 +112,7 @@ fn descent(layout: &Layout, output_len: u32) -> Vec<u64> {
     let claim = Claim::max_encoded_len() as u64;
     let commit = SIGNED + DIGEST;
     let open = SIGNED + claim + statement + 5 + DIGEST + 33;
-    let level = layout.height().saturating_sub(STRIDE);
+    let level = layout.height().saturating_sub(SHOWN_LEVELS);
     let nodes = |levels: u32| 2 + (DIGEST << levels);
     let tokens = u64::from(output_len).div_ceil(32);
     let siblings = |leaves: u64| 2 + DIGEST * u64::from(64 - (leaves - 1).leading_zeros());
@@ -132,8 +125,8 @@ fn descent(layout: &Layout, output_len: u32) -> Vec<u64> {
     let choose = MOVE + 5;
     let mut moves = vec![commit, open, answer, choose];
     let mut level = level;
-    while level > LEAF_LEVEL {
-        let below = level.saturating_sub(STRIDE).max(LEAF_LEVEL);
+    while level > LOWEST_LEVEL {
+        let below = level.saturating_sub(SHOWN_LEVELS).max(LOWEST_LEVEL);
         moves.extend([MOVE + nodes(level - below), choose]);
         level = below;
     }
@@ -177,7 +170,7 @@ fn samples(layout: &Layout, row: Row) -> Vec<Cell> {
     cells
 }
 
-/// A value of which a proof opens as much as of any.
+/// A value whose proof opens as much as any.
 fn plausible(layout: &Layout, row: Row) -> i64 {
     let token = layout.shape().vocabulary / 2;
     match row {
@@ -204,7 +197,7 @@ struct End {
 
 impl Prover<'_> {
     /// The dearest end of a dispute over a target.
-    fn play(&mut self, target: Target) -> End {
+    fn play(&self, target: Target) -> End {
         let proof = self.prove(&target);
         let here = MOVE + 2 + proof.encoded_size() as u64;
         let parts = proof.parts.len();
@@ -229,160 +222,12 @@ impl Prover<'_> {
         }
     }
 
-    fn prove(&mut self, target: &Target) -> Proof {
-        let (case, output_len) = (self.case, self.output_len);
-        let mut blank = Blank(&case.layout);
-        // A blank trace has no such element only where the samples are wrong.
-        prove(case, target, output_len, &mut blank, blake2_256).unwrap_or_default()
-    }
-}
-
-/// A trace and a model whose numbers are 0, as far as steps can be computed from them.
-struct Blank<'a>(&'a Layout);
-
-impl Source for Blank<'_> {
-    type Error = Infallible;
-
-    fn cells(&mut self, place: Place, first: u64, out: &mut [i64]) -> Result<(), Infallible> {
-        let extent = self.0.extent(place.row, place.position);
-        let last = extent.map_or(0, |extent| extent.elements() - 1);
-        for (element, slot) in (first..).zip(out) {
-            *slot = match place.row {
-                Row::Denominator => 1 << 30,
-                // Each in a leaf of the table of its own.
-                Row::Gate => (element as i64 % PAGE as i64) << 16,
-                // Sums that reach everything with their last element.
-                Row::Cumulative | Row::Kept if element == last => 1 << 30,
-                row if row.element() == super::Element::Scale => -128 << 16,
-                _ => 0,
-            };
-        }
-        Ok(())
-    }
-
-    fn tensor(&mut self, tensor: Tensor, leaf: u64) -> Result<Vec<u8>, Infallible> {
-        let form = tensor.form(self.0.shape());
-        let bytes = form.leaf_bytes(leaf).unwrap_or(0);
-        let entry: i32 = match tensor {
-            Tensor::Exp2 => 1 << 30,
-            _ => 0,
-        };
-        Ok(match form.kind {
-            Kind::Intervals => entry.to_le_bytes().repeat(bytes / 4),
-            _ => vec![0; bytes],
-        })
-    }
-
-    fn token(&mut self, _: u32) -> Result<u32, Infallible> {
-        Ok(self.0.shape().vocabulary / 2)
-    }
-}
-
-impl Trees for Blank<'_> {
-    fn leaf(&mut self, tree: Tree, index: u64) -> Result<Vec<u8>, Infallible> {
-        Ok(match tree {
-            Tree::Trace => {
-                let leaf = self.0.leaf(index);
-                let bytes =
-                    leaf.map(|leaf| leaf.elements as usize * leaf.place.row.element().bytes());
-                vec![0; bytes.unwrap_or(0)]
-            }
-            // A salt and the tokens.
-            Tree::Prompt | Tree::Output => vec![0; 32 + 32 * 4],
-            Tree::Tensor(tensor) => self.tensor(tensor, index)?,
-            Tree::Tables | Tree::Weights => vec![],
-        })
-    }
-
-    fn node(&mut self, _: Tree, _: u32, _: u64) -> Result<Digest, Infallible> {
-        Ok([0; 32])
+    fn prove(&self, target: &Target) -> Proof {
+        let proof = made::proof(self.case, target, self.output_len, true, blake2_256);
+        // There is one of each sample.
+        proof.map(|(_, proof)| proof).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        sampling::Settings,
-        shape::{Rotary, Scaling, PPM},
-        Shape,
-    };
-
-    /// Llama-3.1-8B.
-    fn llama() -> Shape {
-        Shape {
-            layers: 32,
-            hidden: 4096,
-            intermediate: 14_336,
-            heads: 32,
-            kv_heads: 8,
-            head_dim: 128,
-            vocabulary: 128_256,
-            context: 131_072,
-            tied: false,
-            biases: false,
-            head_norms: false,
-            fraction_bits: 16,
-            eps40: 10_995_116,
-            rotary: Rotary {
-                base: 500_000 * PPM,
-                scaling: Some(Scaling {
-                    factor: 8 * PPM,
-                    low: PPM,
-                    high: 4 * PPM,
-                    original_context: 8192,
-                }),
-            },
-        }
-    }
-
-    /// Everything that a request can ask of the choice.
-    const ALL: Settings = Settings {
-        temperature: 1_000_000,
-        top_k: 50,
-        top_p: 900_000,
-        min_p: 10_000,
-        penalty: 1_100_000,
-    };
-
-    #[test]
-    fn a_dispute_over_a_thousand_tokens_of_8b_keeps_its_bars() {
-        for settings in [Settings::GREEDY, ALL] {
-            let layout = Layout::new(&llama(), &settings, 24, 999).unwrap();
-            let cost = Cost::new(&layout);
-            assert!(cost.moves <= 16, "{cost:?}");
-            assert!(cost.bytes <= 24 << 10, "{cost:?}");
-            assert!(cost.largest.0 <= 12 << 10, "{cost:?}");
-            assert!(cost.hashed <= 11_000_000, "{cost:?}");
-        }
-    }
-
-    /// No sample is one that steps cannot be made of.
-    #[test]
-    fn every_row_has_a_proof() {
-        for head_norms in [false, true] {
-            let mut shape = llama();
-            (shape.layers, shape.head_norms) = (1, head_norms);
-            let layout = Layout::new(&shape, &ALL, 40, 9).unwrap();
-            let all = [Row::BEFORE, Row::LAYER, Row::AFTER].concat();
-            let there = all.into_iter().filter(|row| {
-                let place = |position| Place {
-                    position,
-                    layer: 0,
-                    row: *row,
-                };
-                [47, 48]
-                    .iter()
-                    .any(|position| layout.span(place(*position)).is_some())
-            });
-            let cost = Cost::new(&layout);
-            let found: Vec<_> = cost.proofs.iter().map(|(row, _)| *row).collect();
-            assert_eq!(found, there.collect::<Vec<_>>());
-            // A proof opens something and brings at least a root's siblings.
-            assert!(
-                cost.proofs.iter().all(|(_, bytes)| *bytes > MOVE + 100),
-                "{cost:?}"
-            );
-        }
-    }
-}
+mod tests;

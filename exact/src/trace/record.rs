@@ -42,12 +42,34 @@ use crate::{
     sampling::Settings,
 };
 
-/// Leaves whose hashes are held at a time while a trace is made, if a position has not more: 32 MiB.
-const CHUNK_LEAVES: u64 = 1 << 20;
+/// How much is held at a time.
+#[derive(Clone, Copy)]
+struct Sizes {
+    /// Leaves whose hashes are held while a trace is made, if a position has not more.
+    chunk: u64,
+    /// Leaves of a window.
+    window: u64,
+    /// The lowest level of the tree whose nodes are kept.
+    lowest: u32,
+}
+
+impl Sizes {
+    /// For a trace of so many leaves: 32 MiB of hashes, 4 MiB of a window's leaves, and at most 2^20 nodes of
+    /// the lowest level, or one for each 64 leaves.
+    fn of(leaves: u64) -> Self {
+        let height = u64::BITS - (leaves - 1).leading_zeros();
+        Self {
+            chunk: 1 << 20,
+            window: 1 << 14,
+            lowest: height.saturating_sub(20).max(6),
+        }
+    }
+}
+
 /// The lowest level of the tree whose nodes are shown; below it are the bytes of leaves.
-const LOWEST_LEVEL: u32 = 3;
+pub(super) const LOWEST_LEVEL: u32 = 3;
 /// Levels between a node and the descendants that are shown of it.
-const SHOWN_LEVELS: u32 = 6;
+pub(super) const SHOWN_LEVELS: u32 = 6;
 
 /// An answer, and the place in it whose token is in question.
 #[derive(Clone, Copy, Debug)]
@@ -115,22 +137,18 @@ pub struct Trace<'e, 'm> {
 impl<'e, 'm> Trace<'e, 'm> {
     /// Computes all positions once.
     pub fn new(engine: &'e Engine<'m>, answered: &Answered) -> Result<Self, TraceError> {
-        Self::in_chunks(engine, answered, CHUNK_LEAVES)
+        let run = Run::new(engine, answered)?;
+        let sizes = Sizes::of(run.case.layout.leaves());
+        Self::computed(run, answered, sizes)
     }
 
-    /// From the hashes of about `leaves` leaves at a time.
-    fn in_chunks(
-        engine: &'e Engine<'m>,
-        answered: &Answered,
-        leaves: u64,
-    ) -> Result<Self, TraceError> {
-        let run = Run::new(engine, answered)?;
-        let (cache, tree) = run.all(leaves)?;
+    fn computed(run: Run<'e, 'm>, answered: &Answered, sizes: Sizes) -> Result<Self, TraceError> {
+        let (cache, tree) = run.all(sizes)?;
         Ok(Self {
             run,
             cache,
             tree,
-            windows: Windows::default(),
+            windows: Windows::new(sizes.window),
             tensors: Tensors::default(),
             prompt: Tokens::new(answered, Side::Prompt),
             output: Tokens::new(answered, Side::Output),

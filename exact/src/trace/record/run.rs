@@ -9,9 +9,9 @@ use assay_primitives::blake2_256;
 
 use super::{
     keep::Keep,
-    tree::{fold_each, lowest_level, Kept},
+    tree::{fold_each, Kept},
     writer::Writer,
-    Answered, TraceError,
+    Answered, Sizes, TraceError,
 };
 use crate::{
     cache::Cache,
@@ -51,19 +51,17 @@ impl<'e, 'm> Run<'e, 'm> {
         })
     }
 
-    /// All positions: their keys and values, and the tree. The hashes of about `leaves` leaves are held at a
-    /// time.
-    pub fn all(&self, leaves: u64) -> Result<(Cache, Kept), EngineError> {
+    /// All positions: their keys and values, and the tree.
+    pub fn all(&self, sizes: Sizes) -> Result<(Cache, Kept), EngineError> {
         let cpu = self.engine.cpu();
-        let lowest = lowest_level(self.case.layout.leaves());
-        let width = 1usize << lowest;
+        let width = 1usize << sizes.lowest;
         let mut cache = self.engine.cache();
         let mut nodes = Vec::new();
         // Hashes of the leaves behind the last node.
         let mut hashes: Vec<Digest> = Vec::new();
         let mut position = 0;
         while position < self.case.layout.positions() {
-            let end = self.chunk_end(position, leaves);
+            let end = self.chunk_end(position, sizes.chunk);
             let [first, behind] = [position, end].map(|position| self.start(position));
             let pending = hashes.len();
             hashes.resize(pending + (behind - first) as usize, [0; 32]);
@@ -79,7 +77,7 @@ impl<'e, 'm> Run<'e, 'm> {
             hashes.drain(..whole);
             position = end;
         }
-        Ok((cache, Kept::new(lowest, nodes)))
+        Ok((cache, Kept::new(sizes.lowest, nodes)))
     }
 
     /// The first leaf of a position, or the end of the trace.

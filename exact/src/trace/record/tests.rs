@@ -136,6 +136,20 @@ impl Tokens {
     }
 }
 
+fn sized<'e, 'm>(
+    engine: &'e Engine<'m>,
+    answered: &Answered,
+    [chunk, window, lowest]: [u64; 3],
+) -> Trace<'e, 'm> {
+    let run = Run::new(engine, answered).unwrap();
+    let sizes = Sizes {
+        chunk,
+        window,
+        lowest: lowest as u32,
+    };
+    Trace::computed(run, answered, sizes).unwrap()
+}
+
 #[test]
 fn a_trace_is_what_the_operators_give_one_by_one() {
     let cpus = cpus();
@@ -175,13 +189,13 @@ fn a_root_does_not_depend_on_who_computes_it() {
     let cpus = cpus();
     let engine = Engine::new(&model, &cpus[0]).unwrap();
     let expected = Trace::new(&engine, &answered).unwrap().root();
-    for (cpu, leaves) in cpus
-        .iter()
-        .zip([1, 700, 5_000, 1 << 20].into_iter().cycle())
-    {
+    let chunks = [1, 700, 5_000, 1 << 20];
+    for (cpu, chunk) in cpus.iter().zip(chunks.into_iter().cycle()) {
         let engine = Engine::new(&model, cpu).unwrap();
-        let trace = Trace::in_chunks(&engine, &answered, leaves).unwrap();
-        assert_eq!(trace.root(), expected, "{cpu:?}, {leaves} leaves");
+        for lowest in [6, 7, 13] {
+            let trace = sized(&engine, &answered, [chunk, 1, lowest]);
+            assert_eq!(trace.root(), expected, "{cpu:?}, {chunk} leaves, {lowest}");
+        }
     }
 }
 
@@ -192,10 +206,16 @@ fn every_node_is_that_of_the_whole_tree() {
     let model = weights.model();
     let cpu = Cpu::new(Backend::best(), 2).unwrap();
     let engine = Engine::new(&model, &cpu).unwrap();
-    for (prompt, index) in [(1, 0), (3, 2), (70, 41)] {
+    let cases = [
+        (1, 0, [1 << 20, 1 << 14, 6]),
+        (3, 2, [1, 10, 7]),
+        (70, 41, [1 << 20, 1 << 14, 6]),
+        (30, 20, [2_000, 700, 9]),
+    ];
+    for (prompt, index, sizes) in cases {
         let tokens = Tokens::new(&shape, prompt, 50, 5);
         let answered = tokens.answered(samplings()[4], index);
-        let mut trace = Trace::new(&engine, &answered).unwrap();
+        let mut trace = sized(&engine, &answered, sizes);
         let slow = Slow::new(&model, &answered);
         let leaves = 0..trace.layout().leaves();
         let mut nodes: Vec<_> = leaves
@@ -224,11 +244,24 @@ fn every_node_is_that_of_the_whole_tree() {
             let end = levels[level as usize].len() as u64;
             assert_eq!(trace.descendants(level, end), Err(TraceError::Place));
         }
+        assert!((1..=8).contains(&trace.windows.held()));
         assert_eq!(trace.descendants(3, 0), Err(TraceError::Place));
         assert!(trace.leaves(trace.layout().leaves(), 1).is_err());
         let last = trace.layout().leaves() - 1;
         assert_eq!(trace.leaves(last, 9).unwrap(), [slow.leaf(last)]);
     }
+}
+
+#[test]
+fn what_is_kept_stays_small() {
+    let lowest = |leaves| Sizes::of(leaves).lowest;
+    assert_eq!([1, 64, 65, 1 << 26].map(lowest), [6; 4]);
+    assert_eq!(
+        [(1 << 26) + 1, 1 << 27, (1 << 27) + 1].map(lowest),
+        [7, 7, 8]
+    );
+    // An answer of 32,000 tokens of an 8B model.
+    assert_eq!(lowest(9_287_100_000), 14);
 }
 
 #[test]

@@ -44,13 +44,6 @@ impl Kept {
     }
 }
 
-/// The lowest level of a tree of `leaves` leaves that has few enough nodes: at most 2^20 where more than
-/// 2^6 leaves would lie below each.
-pub(super) fn lowest_level(leaves: u64) -> u32 {
-    let height = 64 - (leaves - 1).leading_zeros();
-    height.saturating_sub(20).max(6)
-}
-
 /// The node above some nodes of one level, at least one.
 pub(super) fn folded(nodes: &[Digest]) -> Digest {
     fold(nodes, blake2_256).unwrap_or_default()

@@ -11,19 +11,35 @@ use super::{
 };
 use crate::trace::LEAF_BYTES;
 
-/// Leaves of a window: 4 MiB.
-const WINDOW: u64 = 1 << 14;
 /// Windows that are held.
-const WINDOWS: usize = 8;
+const HELD: usize = 8;
 
-/// The latest is last.
-#[derive(Default)]
-pub(super) struct Windows(VecDeque<Window>);
+/// Pieces of a trace.
+pub(super) struct Windows {
+    /// Leaves of each.
+    size: u64,
+    /// The latest is last.
+    held: VecDeque<Window>,
+}
 
-/// All leaves from number `number · WINDOW` to the next window.
+/// All leaves from number `number · size` to the next window.
 struct Window {
     number: u64,
     leaves: Vec<Slot>,
+}
+
+impl Windows {
+    pub fn new(size: u64) -> Self {
+        Self {
+            size,
+            held: VecDeque::new(),
+        }
+    }
+
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
 }
 
 impl Trace<'_, '_> {
@@ -31,25 +47,24 @@ impl Trace<'_, '_> {
     pub(super) fn leaf(&mut self, index: u64) -> Result<&[u8], TraceError> {
         let leaf = self.layout().leaf(index).ok_or(TraceError::Place)?;
         let bytes = leaf.elements as usize * leaf.place.row.element().bytes();
-        let windows = &self.windows.0;
-        let number = index / WINDOW;
-        let known = windows.iter().position(|window| window.number == number);
-        let window = match known.and_then(|place| self.windows.0.remove(place)) {
+        let (number, slot) = (index / self.windows.size, index % self.windows.size);
+        let held = &mut self.windows.held;
+        let known = held.iter().position(|window| window.number == number);
+        let window = match known.and_then(|place| held.remove(place)) {
             Some(window) => window,
             None => self.window(number)?,
         };
-        let windows = &mut self.windows.0;
-        if windows.len() == WINDOWS {
-            windows.pop_front();
+        let held = &mut self.windows.held;
+        if held.len() == HELD {
+            held.pop_front();
         }
-        windows.push_back(window);
-        let slot = (index % WINDOW) as usize;
-        Ok(&windows[windows.len() - 1].leaves[slot][..bytes])
+        held.push_back(window);
+        Ok(&held[held.len() - 1].leaves[slot as usize][..bytes])
     }
 
     fn window(&self, number: u64) -> Result<Window, TraceError> {
-        let first = number * WINDOW;
-        let end = self.layout().leaves().min(first + WINDOW);
+        let first = number * self.windows.size;
+        let end = self.layout().leaves().min(first + self.windows.size);
         let position = |leaf| {
             let leaf = self.layout().leaf(leaf).ok_or(TraceError::Place)?;
             Ok::<_, TraceError>(leaf.place.position)

@@ -68,6 +68,9 @@ pub mod model;
 pub mod number;
 pub mod op;
 pub mod program;
+#[cfg(all(test, feature = "std"))]
+#[path = "../tests/random/mod.rs"]
+mod random;
 #[cfg(feature = "std")]
 mod rows;
 pub mod sampling;

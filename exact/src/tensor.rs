@@ -455,7 +455,7 @@ mod tests {
             for index in 0..form.leaves() {
                 let leaf = form.leaf(&bytes, index).unwrap();
                 assert_eq!(form.leaf_bytes(index), Some(leaf.len()), "{tensor}");
-                assert!(leaf.len() <= 1024 && leaf.len() > 0);
+                assert!(leaf.len() <= 1024 && !leaf.is_empty());
                 let shared = match form.kind {
                     Kind::Gamma | Kind::Intervals if index > 0 => 4,
                     _ => 0,

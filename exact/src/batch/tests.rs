@@ -1,16 +1,14 @@
 //! What every request gets, whatever else happens in its batch.
 
 mod faults;
-#[path = "../../tests/random/mod.rs"]
-mod random;
 mod schedules;
 
 use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
 
-use self::random::{Numbers, Weights};
 use super::*;
 use crate::{
     cache::Slab,
+    random::{Numbers, Weights},
     sampling::Settings,
     shape::{Rotary, Shape, PPM},
     Backend, Cpu,

@@ -328,13 +328,13 @@ impl Source for Verified<'_> {
             Some(index) => (Tree::Output, &self.proof.output, index),
         };
         let missing = ProofError::Missing(tree);
-        let leaf = opening.leaf((index / TOKENS_PER_LEAF).into());
+        let leaf = opening.leaf(index.wrapping_div(TOKENS_PER_LEAF).into());
         let tokens = leaf
             .and_then(|leaf| leaf.get(salt(self.roots.salted)..))
             .ok_or(missing)?;
         let token = tokens
             .chunks_exact(TOKEN)
-            .nth((index % TOKENS_PER_LEAF) as usize);
+            .nth(index.wrapping_rem(TOKENS_PER_LEAF) as usize);
         let bytes = token.and_then(|bytes| bytes.try_into().ok());
         Ok(u32::from_le_bytes(bytes.ok_or(missing)?))
     }

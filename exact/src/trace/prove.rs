@@ -70,7 +70,7 @@ impl<S: Source> Source for Recorder<'_, S> {
             None => (&mut self.reads.prompt, position),
             Some(index) => (&mut self.reads.output, index),
         };
-        leaves.insert((index / TOKENS_PER_LEAF).into());
+        leaves.insert(index.wrapping_div(TOKENS_PER_LEAF).into());
         self.source.token(position)
     }
 }

@@ -120,9 +120,9 @@ impl<'a, S: Source> Reader<'a, S> {
 
     /// A row's parameters.
     pub fn parameters(&mut self, tensor: Tensor, row: u64) -> Read<Parameters, S> {
-        let per_leaf = ROWS_PER_LEAF as u64;
-        let leaf = self.leaf(tensor, row.wrapping_div(per_leaf))?;
-        let place = row.wrapping_rem(per_leaf) as usize;
+        const PER_LEAF: u64 = ROWS_PER_LEAF as u64;
+        let leaf = self.leaf(tensor, row.wrapping_div(PER_LEAF))?;
+        let place = row.wrapping_rem(PER_LEAF) as usize;
         let parameters = leaf.chunks_exact(8).nth(place);
         Ok(match parameters {
             Some([a, b, c, d, bias @ ..]) => Parameters {
@@ -136,15 +136,15 @@ impl<'a, S: Source> Reader<'a, S> {
 
     /// A norm's exponent and some of its entries, of one leaf or several.
     pub fn gamma(&mut self, tensor: Tensor, first: u64, count: u64) -> Read<(i32, Vec<i32>), S> {
-        let per_leaf = GAMMAS_PER_LEAF as u64;
+        const PER_LEAF: u64 = GAMMAS_PER_LEAF as u64;
         let (mut exponent, mut entries) = (0, Vec::new());
         let end = first.saturating_add(count);
-        let leaves = first.wrapping_div(per_leaf)..end.div_ceil(per_leaf);
+        let leaves = first.wrapping_div(PER_LEAF)..end.div_ceil(PER_LEAF);
         for leaf in leaves {
             let numbers = self.integers(tensor, leaf)?;
             let (head, numbers) = numbers.split_first().ok_or(Operand::Entry)?;
             exponent = *head;
-            let before = leaf.saturating_mul(per_leaf);
+            let before = leaf.saturating_mul(PER_LEAF);
             let skipped = first.saturating_sub(before) as usize;
             let taken = end.saturating_sub(before) as usize;
             let wanted = numbers.iter().take(taken).skip(skipped);

@@ -3,9 +3,6 @@
 mod book;
 mod causality;
 mod hostile;
-#[allow(dead_code, clippy::duplicate_mod)]
-#[path = "../../tests/random/mod.rs"]
-mod random;
 mod steps;
 mod stored;
 

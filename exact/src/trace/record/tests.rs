@@ -1,16 +1,12 @@
 //! The trace against one that is computed without an engine.
 
 mod proofs;
-#[path = "../../../tests/random/mod.rs"]
-mod random;
 mod slow;
 
-use self::{
-    random::{Numbers, Weights},
-    slow::Slow,
-};
+use self::slow::Slow;
 use super::*;
 use crate::{
+    random::{Numbers, Weights},
     shape::{Rotary, Shape, PPM},
     Backend, Cpu,
 };

@@ -2,8 +2,9 @@ use std::{collections::BTreeSet, vec::Vec};
 
 use assay_primitives::blake2_256;
 
-use super::{all_settings, random::Numbers, shape, shapes};
+use super::{all_settings, shape, shapes};
 use crate::{
+    random::Numbers,
     sampling::Settings,
     shape::Shape,
     trace::{check_step, made, Case, Layout, Row, Ruling, Target},

@@ -5,14 +5,10 @@ use std::vec::Vec;
 use assay_primitives::blake2_256;
 use codec::{Decode, Encode};
 
-use super::{
-    all_settings,
-    book::Book,
-    random::{Numbers, Weights},
-    shape,
-};
+use super::{all_settings, book::Book, shape};
 use crate::{
     leaf::Parameter,
+    random::{Numbers, Weights},
     shape::Shape,
     trace::{
         check_step, made, rule, Answered, Case, Opening, Part, Place, Proof, ProofError, Row,
@@ -156,6 +152,8 @@ fn a_leaf_at_or_behind_the_target_is_refused() {
     }
 }
 
+type Chosen = fn(&mut Proof) -> Option<&mut Opening>;
+
 /// A leaf has the length that follows from its place, whatever root it leads to.
 #[test]
 fn a_leaf_of_another_length_is_refused() {
@@ -171,7 +169,7 @@ fn a_leaf_of_another_length_is_refused() {
         let target = book.target(target.cell);
         let proof = book.prove(&target);
         let prompt = u64::from(layout.prompt_len().div_ceil(TOKENS_PER_LEAF));
-        let openings: [(Tree, fn(&mut Proof) -> Option<&mut Opening>); 4] = [
+        let openings: [(Tree, Chosen); 4] = [
             (Tree::Trace, |proof| Some(&mut proof.trace)),
             (Tree::Prompt, |proof| Some(&mut proof.prompt)),
             (Tree::Tables, |proof| {

@@ -5,10 +5,10 @@ use assay_primitives::blake2_256;
 use super::{
     all_settings,
     book::{Book, SEED},
-    random::{Numbers, Weights},
     shape, shapes,
 };
 use crate::{
+    random::{Numbers, Weights},
     sampling::Settings,
     shape::Shape,
     trace::{
@@ -358,6 +358,6 @@ fn opening(proof: &mut Proof, index: usize) -> &mut crate::trace::Opening {
     let tables = proof.tables.tensors.iter_mut();
     let tensors = tables.chain(&mut proof.weights.tensors);
     let lists = [&mut proof.trace, &mut proof.prompt, &mut proof.output];
-    let all = lists.into_iter().chain(tensors.map(|tensor| &mut tensor.1));
-    all.skip(index).next().unwrap()
+    let mut all = lists.into_iter().chain(tensors.map(|tensor| &mut tensor.1));
+    all.nth(index).unwrap()
 }

@@ -46,8 +46,9 @@ impl<T: Config> Pallet<T> {
             .saturating_add(*used.get(DispatchClass::Operational));
         let weight = T::BlockWeights::get().max_block;
         let length = *T::BlockLength::get().max.get(DispatchClass::Operational);
-        transactions.all_lte(FULL * weight)
-            && frame_system::Pallet::<T>::block_size() <= FULL * length
+        transactions.ref_time() <= FULL.mul_floor(weight.ref_time())
+            && transactions.proof_size() <= FULL.mul_floor(weight.proof_size())
+            && frame_system::Pallet::<T>::block_size() <= FULL.mul_floor(length)
     }
 
     pub(crate) fn is_paused() -> bool {
@@ -163,7 +164,7 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    fn fulfil(duty: DutyOf<T>) -> DispatchResult {
+    pub(crate) fn fulfil(duty: DutyOf<T>) -> DispatchResult {
         match duty {
             Duty::Commitment(who, hash) => {
                 let record = Commitments::<T>::get(&who, hash).ok_or(Error::<T>::NotCommitted)?;

@@ -94,7 +94,6 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn answer_with_trace(
         number: DisputeId,
         record: DisputeRecordOf<T>,

@@ -29,6 +29,7 @@ pub mod levels;
 #[cfg(test)]
 mod mock;
 mod open;
+mod parameters;
 mod referee;
 mod statement;
 #[cfg(test)]
@@ -37,14 +38,19 @@ mod types;
 pub mod weights;
 
 #[cfg(feature = "runtime-benchmarks")]
-pub use benchmarking::BenchmarkHelper;
+pub use benchmarking::{BenchmarkChannel, BenchmarkHelper};
 pub use pallet::*;
+pub use parameters::Parameters;
 pub use types::*;
 pub use weights::WeightInfo;
 
 // The macros' own code expects what holds by construction, and a call has as many arguments as it
-// has fields; the logic is in the other modules.
-#[allow(clippy::expect_used, clippy::too_many_arguments)]
+// has fields, of which a whole statement is a large one; the logic is in the other modules.
+#[allow(
+    clippy::expect_used,
+    clippy::large_enum_variant,
+    clippy::too_many_arguments
+)]
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;

@@ -5,11 +5,10 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::pallet_prelude::*;
 use frame_system::pallet_prelude::BlockNumberFor;
 use scale_info::TypeInfo;
-use serde::{Deserialize, Serialize};
 use sp_core::H256;
 use sp_runtime::traits::Saturating;
 
-use crate::{levels, Config};
+use crate::{levels, Config, Parameters};
 
 /// Number of a dispute and of the commitment that it began with: the lower is the earlier.
 pub type DisputeId = u64;
@@ -18,8 +17,6 @@ pub type DisputeId = u64;
 pub const MAX_LIVE: u32 = 16;
 /// The most disputes against one provider that may wait.
 pub const MAX_WAITING: u32 = 64;
-/// The bond doubles with each so many that wait already.
-pub const CROWD: u32 = 8;
 /// Bytes of a proof.
 pub const MAX_PROOF_BYTES: u32 = 12 * 1024;
 /// Parts of one reduction.
@@ -30,102 +27,6 @@ pub const MAX_DEPTH: u32 = 2;
 pub const MAX_LEAF_BYTES: u32 = 256;
 /// Hashes on the way from a leaf to its root.
 pub const MAX_SIBLINGS: u32 = 64;
-
-/// What governance may set.
-#[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Debug,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
-    Serialize,
-    Deserialize,
-)]
-pub struct Parameters<BlockNumber> {
-    /// Blocks after its anchor in which a receipt of a channel can be challenged. A job says its own
-    /// window's end.
-    pub challenge_blocks: BlockNumber,
-    /// Blocks that a commitment may be used after the one it was made in.
-    pub commitment_blocks: BlockNumber,
-    /// Counted blocks that each move may take.
-    pub reply_blocks: BlockNumber,
-    /// Leaves of a trace for which the first answer has one more counted block.
-    pub leaves_per_block: u64,
-    /// Planck on hold for a commitment.
-    pub commitment_deposit: Balance,
-    /// Planck that any challenge puts at stake.
-    pub base_bond: Balance,
-    /// Planck more for each block that the first answer has for its leaves.
-    pub bond_per_block: Balance,
-    /// What a provider gets of the bond of a challenge that was wrong, in planck, besides what the trace
-    /// added to it; the rest is burned.
-    pub compensation: Balance,
-    /// Disputes of one provider whose clocks run at once.
-    pub live_disputes: u32,
-}
-
-impl<BlockNumber: From<u32>> Default for Parameters<BlockNumber> {
-    /// For blocks of six seconds: an hour to challenge, five minutes for a move.
-    fn default() -> Self {
-        Self {
-            challenge_blocks: 600u32.into(),
-            commitment_blocks: 50u32.into(),
-            reply_blocks: 50u32.into(),
-            leaves_per_block: 200_000,
-            commitment_deposit: 100_000_000_000,
-            base_bond: 10_000_000_000_000,
-            bond_per_block: 100_000_000_000,
-            compensation: 5_000_000_000_000,
-            live_disputes: 8,
-        }
-    }
-}
-
-impl<BlockNumber: PartialOrd + From<u32>> Parameters<BlockNumber> {
-    /// Whether every dispute reaches its end and costs who was wrong.
-    pub fn is_valid(&self) -> bool {
-        self.challenge_blocks > 0u32.into()
-            && self.commitment_blocks > 0u32.into()
-            && self.reply_blocks > 0u32.into()
-            && self.leaves_per_block > 0
-            && self.commitment_deposit > 0
-            && self.base_bond > 0
-            && self.compensation <= self.base_bond
-            && (1..=MAX_LIVE).contains(&self.live_disputes)
-    }
-}
-
-impl<BlockNumber> Parameters<BlockNumber> {
-    /// Counted blocks that the first answer has beyond the others, for a trace of `leaves`.
-    pub fn blocks_for(&self, leaves: u64) -> u32 {
-        let blocks = leaves.div_ceil(self.leaves_per_block.max(1));
-        u32::try_from(blocks).unwrap_or(u32::MAX)
-    }
-
-    /// Planck that a provider gets of the bond of a challenge over a trace of `leaves`: for its moves, and
-    /// for computing it.
-    pub fn compensation(&self, leaves: u64) -> Balance {
-        self.for_leaves(leaves).saturating_add(self.compensation)
-    }
-
-    fn for_leaves(&self, leaves: u64) -> Balance {
-        let blocks = self.blocks_for(leaves).into();
-        self.bond_per_block.saturating_mul(blocks)
-    }
-
-    /// The bond of a challenge over a trace of `leaves`, while `waiting` others wait. It doubles with
-    /// each [`CROWD`], so that whoever fills the queue pays for it and nobody is shut out for less.
-    pub fn bond(&self, leaves: u64, waiting: u32) -> Balance {
-        let doublings = waiting.checked_div(CROWD).unwrap_or(0);
-        self.for_leaves(leaves)
-            .saturating_add(self.base_bond)
-            .saturating_mul(2u128.saturating_pow(doublings))
-    }
-}
 
 /// "I know something about this claim": earns what a later one would, and does not say what.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
@@ -212,6 +113,8 @@ pub struct LeafOpening {
 }
 
 /// What a dispute is about.
+// Few are about less than a token.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub enum Question<AccountId> {
     /// Whether the user asked this at all.

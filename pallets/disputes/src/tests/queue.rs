@@ -1,5 +1,5 @@
 use super::forged::Forged;
-use crate::{mock::*, Dockets, Error, Event, CROWD, MAX_WAITING};
+use crate::{mock::*, parameters::CROWD, Dockets, Error, Event, MAX_WAITING};
 use frame_support::{assert_noop, assert_ok};
 
 /// Disputes over requests of one channel, by Carl: as many as are asked for.

@@ -12,6 +12,9 @@ use crate::tensor::Tensor;
 
 /// Tokens in one leaf of a token tree.
 pub const TOKENS_PER_LEAF: u32 = 32;
+/// Most leaves of one tree in a proof, and most tensors: more than any step reads, so that the time of a
+/// check is bounded by what a step needs.
+const MAX_LEAVES: usize = 32;
 /// Bytes of a token.
 const TOKEN: usize = 4;
 /// Bytes ahead of the tokens in a leaf of a salted tree.
@@ -93,6 +96,8 @@ pub enum ProofError {
     Parts,
     /// A leaf that the tree does not have, or of another length.
     Leaf(Tree),
+    /// More leaves of a tree than any step reads.
+    TooMany(Tree),
     /// What is opened does not lead to the root.
     Root(Tree),
     /// A leaf of the trace at or behind the one in question.
@@ -222,6 +227,9 @@ fn root_of(
     leaf_bytes: impl Fn(u64) -> Option<usize>,
     hash: Hash,
 ) -> Result<Digest, ProofError> {
+    if opening.leaves.len() > MAX_LEAVES {
+        return Err(ProofError::TooMany(tree));
+    }
     for (index, bytes) in &opening.leaves {
         if leaf_bytes(*index) != Some(bytes.len()) {
             return Err(ProofError::Leaf(tree));
@@ -256,6 +264,9 @@ impl Tensors {
         hash: Hash,
     ) -> Result<Digest, ProofError> {
         let (shape, tables) = (layout.shape(), tree == Tree::Tables);
+        if self.tensors.len() > MAX_LEAVES {
+            return Err(ProofError::TooMany(tree));
+        }
         let mut roots = Opening {
             leaves: Vec::with_capacity(self.tensors.len()),
             siblings: self.siblings.clone(),

@@ -12,7 +12,7 @@ use crate::{
     shape::Shape,
     trace::{
         check_step, made, rule, Answered, Case, Opening, Part, Place, Proof, ProofError, Row,
-        Ruling, Target, Trace, Tree, TOKENS_PER_LEAF,
+        Ruling, Target, Trace, Tree, Trees, TOKENS_PER_LEAF,
     },
     Backend, Cpu, Engine,
 };
@@ -149,6 +149,36 @@ fn a_leaf_at_or_behind_the_target_is_refused() {
             later,
             "{before:?} {behind:?}"
         );
+    }
+}
+
+#[test]
+fn more_leaves_than_a_step_reads_are_refused() {
+    let mut numbers = Numbers::new(13);
+    let weights = Weights::random(&shape(), 4);
+    let model = weights.model();
+    let tokens = numbers.tokens(20, &shape());
+    let mut book = Book::new(&model, all_settings()[0], &tokens, &[], false);
+    let case = book.case.clone();
+    let last = case.layout.cell(case.layout.leaves() - 1, 0).unwrap();
+    let target = book.target(last);
+    for (leaves, refused) in [(32, false), (33, true)] {
+        let first = case.layout.leaves() - 1 - leaves;
+        let opened = (first..).take(leaves as usize);
+        let opened = opened.map(|leaf| (leaf, book.leaves[leaf as usize].clone()));
+        let node = |book: &mut Book, level, index| Trees::node(book, Tree::Trace, level, index);
+        let opened: Vec<_> = opened.collect();
+        let mut proof = book.prove(&target);
+        let count = case.layout.leaves();
+        proof.trace =
+            Opening::new(opened, count, |level, index| node(&mut book, level, index)).unwrap();
+        let ruling = book.check(&target, &proof);
+        let wanted = if refused {
+            Err(ProofError::TooMany(Tree::Trace))
+        } else {
+            Ok(Ruling::Holds)
+        };
+        assert_eq!(ruling, wanted);
     }
 }
 

@@ -186,3 +186,38 @@ fn a_block_is_remembered_for_4096_blocks() {
         4096
     );
 }
+
+#[test]
+fn what_a_receipt_can_cost_is_there_as_long_as_it_can_be_disputed() {
+    for preset in ["development", "local_testnet", PRODUCTION_PRESET] {
+        chain_of(preset).execute_with(|| {
+            let disputes = pallet_disputes::Params::<Runtime>::get();
+            let providers = pallet_providers::Params::<Runtime>::get();
+            let jobs = pallet_jobs::Params::<Runtime>::get();
+            let window = disputes.challenge_blocks.max(jobs.challenge_blocks);
+            assert!(window <= providers.maturing_blocks, "{preset}");
+            assert!(window <= providers.unbonding_blocks, "{preset}");
+            assert!(window < <Runtime as frame_system::Config>::BlockHashCount::get());
+            // Somebody who needs a block to notice can commit, and open in the block after.
+            assert!(window > 3, "{preset}");
+        });
+    }
+}
+
+#[test]
+fn moves_of_disputes_have_room_in_full_blocks() {
+    use frame_support::dispatch::DispatchClass;
+
+    let state = Hash::zero();
+    let proof = pallet_disputes::Call::<Runtime>::prove {
+        dispute: 0,
+        state,
+        proof: Default::default(),
+    };
+    let info = RuntimeCall::from(proof).get_dispatch_info();
+    assert_eq!(info.class, DispatchClass::Operational);
+    let limits = <Runtime as frame_system::Config>::BlockWeights::get();
+    let reserved = limits.get(DispatchClass::Operational).reserved.unwrap();
+    // Even the heaviest, ten times.
+    assert!(info.call_weight.saturating_mul(10).all_lte(reserved));
+}

@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use assay_primitives::{
-    channel_id, token_root, Anchor, Architecture, ChannelId, Finish, JobId, ListingId, ModelParts,
-    ModelSpec, Profile, Receipt, Sampling, SignedVoucher, TokenId, Voucher, VoucherKey,
-    VoucherSignature,
+    channel_id, dispute::commitment, token_root, Anchor, Architecture, ChannelId, Finish, JobId,
+    ListingId, ModelParts, ModelSpec, Profile, Receipt, Sampling, SignedVoucher, TokenId, Voucher,
+    VoucherKey, VoucherSignature,
 };
 use assay_runtime::{
     genesis_config_presets::get_preset, treasury_account, AccountId, Babe, Balance, Balances,
-    Channels, Hash, Jobs, Models, Providers, Runtime, RuntimeCall, RuntimeEvent,
+    Channels, Disputes, Hash, Jobs, Models, Providers, Runtime, RuntimeCall, RuntimeEvent,
     RuntimeGenesisConfig, RuntimeHoldReason, RuntimeOrigin, Signature, System, ASY, MICRO_ASY,
     MILLI_ASY,
 };
@@ -98,10 +98,17 @@ fn end_block() {
         used.all_lte(most),
         "channels took {used} at the end of block {block}"
     );
+    let used = Disputes::on_idle(block, Weight::MAX);
+    let most = <Runtime as pallet_disputes::Config>::MaxAgendaWeight::get();
+    assert!(
+        used.all_lte(most),
+        "disputes took {used} at the end of block {block}"
+    );
     Models::on_finalize(block);
     Providers::on_finalize(block);
     Jobs::on_finalize(block);
     Channels::on_finalize(block);
+    Disputes::on_finalize(block);
 }
 
 /// What a block did to the money as a whole.
@@ -131,6 +138,12 @@ fn effect_of_block() -> Effect {
             RuntimeEvent::Providers(pallet_providers::Event::Compensated { burned, .. }) => {
                 effect.burned += burned;
             }
+            RuntimeEvent::Disputes(pallet_disputes::Event::Convicted { slashed, .. }) => {
+                effect.burned += slashed.burned;
+            }
+            RuntimeEvent::Disputes(pallet_disputes::Event::Ended { burned, .. }) => {
+                effect.burned += burned;
+            }
             _ => {}
         }
     }
@@ -158,12 +171,13 @@ fn check_books(issuance_before: Balance, effect: &Effect) {
     assert_eq!(
         issuance_before - issuance,
         effect.burned,
-        "only settlements and compensations destroy money"
+        "only settlements, compensations and disputes destroy money"
     );
     Models::do_try_state().unwrap();
     Providers::do_try_state().unwrap();
     Jobs::do_try_state().unwrap();
     Channels::do_try_state().unwrap();
+    Disputes::do_try_state().unwrap();
 }
 
 /// One block with these transactions, and its checks.
@@ -926,12 +940,12 @@ fn one_job_from_submission_to_removal_moves_exactly_its_fee() {
         assert_eq!(owned(&treasury_account()), treasury + TO_TREASURY);
         assert_eq!(Balances::total_issuance(), issued - BURNED);
 
-        run_to(16);
+        run_to(38);
         assert_eq!(
             held(pallet_providers::HoldReason::Maturing, &stash),
             TO_PROVIDER
         );
-        run_to(17);
+        run_to(39);
         assert_eq!(held(pallet_providers::HoldReason::Maturing, &stash), 0);
         block(true, || {
             let call = RuntimeCall::Models(pallet_models::Call::claim_royalties { listing });
@@ -1024,5 +1038,93 @@ fn one_channel_from_opening_to_removal_moves_exactly_what_was_settled() {
         assert_eq!(owned(&stash), ENDOWMENT + TO_PROVIDER);
         assert_eq!(held(pallet_providers::HoldReason::Maturing, &stash), 0);
         assert_eq!(Balances::total_issuance(), issued - BURNED);
+    });
+}
+
+#[test]
+fn a_receipt_for_what_nobody_asked_costs_the_provider() {
+    use pallet_disputes::{Call, HoldReason::ChallengeBond, Statement};
+
+    const FEE: Balance = ASY;
+    /// A tenth of the bond is more than sixty fees.
+    const SLASH: Balance = BOND / 10;
+
+    development().execute_with(|| {
+        let [stash, operator, user, challenger] =
+            [Alice, Sr25519Keyring::Two, Ferdie, Eve].map(|key| key.to_account_id());
+        open_market();
+        block(true, || {
+            dispatch(&user, open_channel(Alice, Ferdie, 10 * ASY)).unwrap();
+        });
+        let id = recent_channel(0);
+        let voucher = voucher(id, 4 * ASY, Ferdie);
+        block(true, || {
+            let amount = 3 * ASY;
+            dispatch(
+                &user,
+                pallet_channels::Call::settle { voucher, amount }.into(),
+            )
+            .unwrap();
+        });
+        let maturing = held(pallet_providers::HoldReason::Maturing, &stash);
+        let claim = assay_primitives::Claim::Channel { id, seq: 5 };
+        let anchor = System::block_number() - 1;
+        let receipt = Receipt {
+            header: Hash::repeat_byte(9),
+            anchor: Anchor {
+                number: anchor,
+                hash: System::block_hash(anchor),
+            },
+            output_len: 4,
+            output_root: Hash::repeat_byte(8),
+            finish: Finish::Caller,
+            fee: FEE,
+        };
+        let signature = Sr25519Keyring::Two.sign(&receipt.signing_payload());
+        let salt = Hash::repeat_byte(7);
+        block(true, || {
+            let hash = commitment(&claim, &challenger, &salt);
+            dispatch(&challenger, Call::commit { hash }.into()).unwrap();
+        });
+        block(true, || {
+            let statement = Statement {
+                receipt,
+                signature: Some(Signature::Sr25519(signature)),
+                header: None,
+            };
+            let call = Call::open {
+                claim,
+                statement,
+                position: None,
+                salt,
+                delegate: None,
+            };
+            dispatch(&challenger, call.into()).unwrap();
+        });
+        assert_eq!(held(ChallengeBond, &challenger), 10 * ASY);
+        assert_eq!(Disputes::disputes_of_provider(stash.clone()), [0]);
+        let opened = System::block_number();
+        run_to(opened + 20);
+        assert!(Disputes::dispute(0).is_some());
+        // Nothing that anybody shows makes up for a signature that is not there.
+        block(true, || {
+            let (dispute, state) = (0, Disputes::dispute(0).unwrap().state);
+            let proof = Default::default();
+            let call = Call::prove {
+                dispute,
+                state,
+                proof,
+            };
+            assert!(dispatch(&operator, call.into()).is_err());
+        });
+        run_to(opened + 22);
+        assert!(Disputes::dispute(0).is_none());
+        let reward = (SLASH + maturing - FEE) * 4 / 10;
+        assert_eq!(owned(&challenger), ENDOWMENT + reward);
+        assert_eq!(Balances::free_balance(&challenger), ENDOWMENT + reward);
+        // Royalty and protocol fee are owed until the channel closes.
+        assert_eq!(owned(&user), ENDOWMENT - maturing + FEE);
+        assert_eq!(owned(&stash), ENDOWMENT - SLASH);
+        assert_eq!(held(pallet_providers::HoldReason::Maturing, &stash), 0);
     });
 }

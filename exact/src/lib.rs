@@ -20,8 +20,8 @@
 //! [`number`] has the four functions that everything is made of, [`op`] the operators, [`program`]
 //! their order, [`sampling`] the choice of the next token. With the feature `std`, [`engine`] runs the
 //! program on a [`cpu`], fast, [`answer`] makes answers with it and checks them, and [`batch`] makes
-//! those of many requests at once. The section numbers
-//! in the comments are those of the format page.
+//! those of many requests at once. [`trace`] has what a dispute over an answer is decided with. The
+//! section numbers in the comments are those of the format page.
 //!
 //! Nothing here uses floating point but the import of weights, and nothing panics on any input.
 

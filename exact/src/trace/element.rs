@@ -11,6 +11,8 @@ mod heads;
 mod linear;
 mod norm;
 
+use alloc::vec::Vec;
+
 use super::{
     layout::{Cell, Layout, Place},
     reader::{Read, Reader},
@@ -37,7 +39,7 @@ impl Reduce {
             Self::Maximum => op::maximum,
         };
         let blocks = parts.chunks(BLOCK).map(reduce);
-        reduce(&blocks.collect::<Result<alloc::vec::Vec<_>, _>>()?)
+        reduce(&blocks.collect::<Result<Vec<_>, _>>()?)
     }
 }
 

@@ -133,7 +133,7 @@ fn answered<'a>(book: &'a Book) -> Answered<'a> {
 
 /// What judges compute, element by element, is what engines compute.
 #[test]
-fn the_engine_s_trace_is_the_judge_s() {
+fn the_engines_trace_is_the_judges() {
     let cpu = Cpu::new(Backend::best(), 2).unwrap();
     let settings = all_settings();
     for (index, shape) in shapes().iter().enumerate() {

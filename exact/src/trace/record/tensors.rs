@@ -3,7 +3,10 @@
 // Leaves are counted by a tensor's form.
 #![allow(clippy::arithmetic_side_effects)]
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{btree_map::Entry, BTreeMap},
+};
 
 use assay_primitives::tree::leaf_hash;
 
@@ -47,10 +50,11 @@ impl Tensors {
             let stored = stored(engine, tensor)?;
             return below(&form, &stored, level, index);
         }
-        if !self.trees.contains_key(&tensor) {
-            self.trees.insert(tensor, tree(engine, tensor)?);
-        }
-        self.trees.get(&tensor)?.node(level, index)
+        let tree = match self.trees.entry(tensor) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(tree(engine, tensor)?),
+        };
+        tree.node(level, index)
     }
 
     /// A node above the tensors' roots.

@@ -225,7 +225,7 @@ fn every_node_is_that_of_the_whole_tree() {
             }
             let end = nodes.len() as u64;
             assert_eq!(trace.node(level, end), Err(TraceError::Place));
-            let above = nodes.chunks(2).map(|pair| folded(pair)).collect();
+            let above = nodes.chunks(2).map(folded).collect();
             levels.push(std::mem::replace(&mut nodes, above));
         }
         assert_eq!(nodes, [trace.root()]);

@@ -88,7 +88,8 @@ pub fn targets(layout: &Layout) -> impl Iterator<Item = Target> + '_ {
 /// An element, the middle one of its parts, and the middle one of that part's.
 fn lines(layout: &Layout, cell: Cell) -> Vec<Target> {
     let value = match cell.place.row {
-        Row::LastBin => 1,
+        // The first of a leaf.
+        Row::LastBin => 32,
         Row::Token => (layout.shape().vocabulary >> 1).into(),
         _ => 0,
     };
@@ -114,12 +115,11 @@ impl Made<'_> {
         use Row::*;
         match place.row {
             Denominator => 1 << 30,
-            // Gates far from each other, which need as many leaves of the table B.
-            Gate => ((element & 31) << 15) as i64,
-            Cumulative => 1 << 30,
-            // The draw falls behind all blocks but the last.
-            Kept => {
-                let extent = self.layout.extent(Kept, place.position);
+            // Gates far from each other, which need as many leaves of the table B, none beside another.
+            Gate => ((element & 15) << 16) as i64,
+            // Everything is in the last: the draw falls behind all blocks but that one.
+            Cumulative | Kept => {
+                let extent = self.layout.extent(place.row, place.position);
                 let last = extent.map(|extent| extent.elements().saturating_sub(1));
                 i64::from(last == Some(element)) << 40
             }

@@ -2,15 +2,16 @@
 
 use std::{ops::ControlFlow, path::Path, time::Instant};
 
-use anyhow::{ensure, Result};
+use anyhow::{bail, ensure, Result};
 use assay_exact::{
     answer::{self, Request},
     folder::Folder,
     import,
     sampling::Settings,
-    trace::{Answered, Cell, Part, Target, Trace},
+    trace::{check_step, Answered, Case, Cell, Part, Roots, Ruling, Target, Trace},
     Cpu, Engine,
 };
+use assay_primitives::{blake2_256, token_root};
 
 use super::memory::peak;
 use crate::report::{Bar, Page};
@@ -71,18 +72,32 @@ pub fn measure(source: &Path, asked: u32, page: &mut Page) -> Result<()> {
         "the trace ends with another token"
     );
     let (nodes, node_memory) = peak(|| nodes(&mut trace, asked, &mut numbers))?;
-    let (proofs, proof_memory) = peak(|| proofs(&mut trace, asked, &mut numbers))?;
+    let parts = folder.parts();
+    let roots = Roots {
+        trace: trace.root(),
+        prompt: token_root(&prompt).0,
+        output: token_root(&output).0,
+        tables: parts.tables.0,
+        weights: parts.weights_root.0,
+        salted: false,
+        output_len: ANSWER,
+    };
+    let case = Case {
+        layout: trace.layout().clone(),
+        seed: request.seed,
+    };
+    let (steps, step_memory) = peak(|| steps(&mut trace, &case, &roots, asked, &mut numbers))?;
     let levels = trace.layout().height();
     page.add(format!(
         "## The demo model\n\nThe last token of {ANSWER}, prompt {PROMPT} tokens, every setting of the choice in use: {} \
          leaves, {levels} levels. {} threads, {}. Nodes and elements at random; the slowest of {asked} nodes of each \
-         level, and of {asked} steps of random rows, each with all proofs to its end.\n",
+         level, and of {asked} steps of random rows, each with all proofs to its end, which the referee finds true.\n",
         trace.layout().leaves(),
         cpu.threads(),
         cpu.backend(),
     ));
     let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-    let milliseconds = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
+    let milliseconds = |seconds: f64| format!("{:.2} ms", seconds * 1e3);
     let mut table = vec![
         vec![
             "checking the answer, no trace".into(),
@@ -96,13 +111,14 @@ pub fn measure(source: &Path, asked: u32, page: &mut Page) -> Result<()> {
         ],
     ];
     let slowest = nodes.iter().copied().fold(0.0, f64::max);
-    for (level, seconds) in nodes.iter().enumerate() {
-        table.push(vec![
-            format!("a node of level {level}"),
-            milliseconds(*seconds),
-            String::new(),
-        ]);
+    let (below, kept) = nodes.split_at(nodes.len().min(6));
+    for (level, seconds) in below.iter().enumerate() {
+        let name = format!("a node of level {level}");
+        table.push(vec![name, milliseconds(*seconds), String::new()]);
     }
+    let kept = kept.iter().copied().fold(0.0, f64::max);
+    let name = format!("a node of levels 6 to {levels}");
+    table.push(vec![name, milliseconds(kept), String::new()]);
     table.push(vec![
         "all of these nodes".into(),
         String::new(),
@@ -110,8 +126,13 @@ pub fn measure(source: &Path, asked: u32, page: &mut Page) -> Result<()> {
     ]);
     table.push(vec![
         "proofs of a step".into(),
-        milliseconds(proofs),
-        mebibytes(proof_memory),
+        milliseconds(steps.0),
+        mebibytes(step_memory),
+    ]);
+    table.push(vec![
+        "its check".into(),
+        milliseconds(steps.1),
+        String::new(),
     ]);
     page.table(&["", "time", "memory at its peak"], &table);
     let opening = making + slowest;
@@ -148,10 +169,16 @@ fn nodes(trace: &mut Trace, asked: u32, numbers: &mut Numbers) -> Result<Vec<f64
     Ok(slowest)
 }
 
-/// The slowest step.
-fn proofs(trace: &mut Trace, asked: u32, numbers: &mut Numbers) -> Result<f64> {
-    let layout = trace.layout().clone();
-    let mut most = 0f64;
+/// The slowest proofs of a step, and the slowest check of one proof.
+fn steps(
+    trace: &mut Trace,
+    case: &Case,
+    roots: &Roots,
+    asked: u32,
+    numbers: &mut Numbers,
+) -> Result<(f64, f64)> {
+    let layout = &case.layout;
+    let (mut slowest_proofs, mut slowest_check) = (0f64, 0f64);
     for _ in 0..asked {
         let position = numbers.below(layout.positions().into()) as u32;
         let rows: Vec<_> = layout.rows(position).collect();
@@ -160,23 +187,29 @@ fn proofs(trace: &mut Trace, asked: u32, numbers: &mut Numbers) -> Result<f64> {
             place: span.place,
             element: numbers.below(span.extent.elements()),
         };
-        let time = seconds(|| {
-            let mut target = Target::element(cell, trace.cell(cell)?);
-            loop {
-                let parts = trace.prove(&target)?.parts;
-                if parts.is_empty() {
-                    return Ok(());
-                }
-                let index = numbers.below(parts.len() as u64);
-                target.parts.push(Part {
-                    index: index as u32,
-                    value: parts[index as usize],
-                });
+        let mut target = Target::element(cell, trace.cell(cell)?);
+        let mut proving = 0.0;
+        loop {
+            let start = Instant::now();
+            let proof = trace.prove(&target)?;
+            proving += start.elapsed().as_secs_f64();
+            let start = Instant::now();
+            let ruling = check_step(case, roots, &target, &proof, blake2_256);
+            slowest_check = slowest_check.max(start.elapsed().as_secs_f64());
+            match ruling {
+                Ok(Ruling::Holds) => break,
+                Ok(Ruling::Parts) => {}
+                other => bail!("{target:?} is true, but the referee finds {other:?}"),
             }
-        })?;
-        most = most.max(time);
+            let index = numbers.below(proof.parts.len() as u64);
+            target.parts.push(Part {
+                index: index as u32,
+                value: proof.parts[index as usize],
+            });
+        }
+        slowest_proofs = slowest_proofs.max(proving);
     }
-    Ok(most)
+    Ok((slowest_proofs, slowest_check))
 }
 
 /// Splitmix64.

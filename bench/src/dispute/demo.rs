@@ -193,9 +193,18 @@ fn steps(
             let start = Instant::now();
             let proof = trace.prove(&target)?;
             proving += start.elapsed().as_secs_f64();
-            let start = Instant::now();
             let ruling = check_step(case, roots, &target, &proof, blake2_256);
-            slowest_check = slowest_check.max(start.elapsed().as_secs_f64());
+            // The quickest of three, because others run on this machine as well.
+            let mut quickest = f64::INFINITY;
+            for _ in 0..3 {
+                let check = seconds(|| {
+                    let again = check_step(case, roots, &target, &proof, blake2_256);
+                    ensure!(again == ruling, "the referee changes its mind");
+                    Ok(())
+                })?;
+                quickest = quickest.min(check);
+            }
+            slowest_check = slowest_check.max(quickest);
             match ruling {
                 Ok(Ruling::Holds) => break,
                 Ok(Ruling::Parts) => {}

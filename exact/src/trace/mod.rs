@@ -16,7 +16,8 @@
 //!
 //! [`check_step`] verifies a proof's openings and then lets [`rule`] compute the target from them; the
 //! files of `element` say what each row's elements read. [`prove`] runs the same code on a trace and
-//! opens what it read.
+//! opens what it read. With the feature `std`, `Trace` computes any part of a trace with the engine, and
+//! `Cost` says what a dispute over one costs.
 
 #[cfg(feature = "std")]
 mod cost;

@@ -61,6 +61,21 @@ fn a_provider_that_is_late_is_convicted() {
 }
 
 #[test]
+fn no_more_is_refunded_than_was_paid() {
+    TestExt::new().execute_with(|| {
+        let given = Given::in_channel(channel(1_000), 0, vec![10; 40]);
+        pass(1);
+        let number = given.dispute(CARL, 0);
+        assert!(given.receipt.fee > 1_000);
+        let uma = free(UMA);
+        let_pass(number);
+        assert_eq!(free(UMA), uma + 1_000);
+        let ClaimFacts { refundable, .. } = Channels::facts(&given.claim).unwrap();
+        assert_eq!(refundable, 0);
+    });
+}
+
+#[test]
 fn a_challenger_that_is_late_pays_the_provider_and_the_rest_is_burned() {
     TestExt::new().execute_with(|| {
         let (given, number, forged) = disputed(7);

@@ -1,9 +1,15 @@
 //! Proofs that a trace gives, as a judge sees them.
 
+use std::path::Path;
+
 use assay_primitives::tree::{salted_token_root, token_root};
 
 use super::*;
-use crate::trace::{check_step, Case, Part, Roots, Ruling, Target, Tree, Trees};
+use crate::{
+    folder::Folder,
+    import::huggingface,
+    trace::{check_step, Case, Part, Roots, Ruling, Target, Tree, Trees},
+};
 
 /// The roots that a dispute knows.
 fn roots(trace: &mut Trace, answered: &Answered) -> Roots {
@@ -87,5 +93,26 @@ fn true_elements_are_proven_and_false_ones_refuted() {
                 assert_eq!(ruling, Ruling::Refuted, "{cell:?}");
             }
         }
+    }
+}
+
+/// Computed from the model, and taken from its folder.
+#[test]
+fn a_model_s_roots_are_those_of_its_listing() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo");
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("model");
+    huggingface(&source, &path, |_| {}).unwrap();
+    let folder = Folder::open(&path).unwrap();
+    let (model, cpu) = (folder.model(), Cpu::detect());
+    let tokens = Tokens::new(model.shape, 20, 3, 5);
+    let answered = tokens.answered(Settings::GREEDY, 1);
+    let engines = [Engine::of(&folder, &cpu), Engine::new(&model, &cpu)];
+    let listed = folder.parts();
+    for engine in engines.map(Result::unwrap) {
+        let mut trace = Trace::new(&engine, &answered).unwrap();
+        let roots = roots(&mut trace, &answered);
+        assert_eq!(roots.tables, listed.tables.0);
+        assert_eq!(roots.weights, listed.weights_root.0);
     }
 }

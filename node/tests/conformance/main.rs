@@ -16,6 +16,12 @@ mod executor;
 mod judge;
 #[path = "../../../exact/tests/wasm/measure.rs"]
 mod measure;
+#[allow(dead_code)]
+#[path = "../../../exact/tests/random/mod.rs"]
+mod random;
+#[path = "../../../exact/tests/wasm/step.rs"]
+mod step;
+mod steps;
 mod times;
 
 use assay_exact::tables;

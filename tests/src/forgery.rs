@@ -3,7 +3,7 @@
 use anyhow::{ensure, Context, Result};
 use assay_client::{
     keys,
-    primitives::{token_root, Anchor, Finish, Receipt, TokenId},
+    primitives::{salted_token_root, token_root, Anchor, Finish, Receipt, Side, TokenId},
     H256,
 };
 use serde_json::{json, Value};
@@ -21,7 +21,13 @@ pub fn forged(receipt: &Value, index: usize, operator: &str) -> Result<(Value, T
     if let Some(token) = output.get_mut(index) {
         *token = lie;
     }
-    let root = token_root(&output);
+    let root = match receipt["secret"].is_null() {
+        true => token_root(&output),
+        false => {
+            let secret: H256 = serde_json::from_value(receipt["secret"].clone())?;
+            salted_token_root(&secret.0, Side::Output, &output)
+        }
+    };
     forged["output"] = json!(output);
     forged["receipt"]["output_root"] = json!(root);
 

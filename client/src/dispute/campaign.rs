@@ -30,6 +30,8 @@ const QUIET: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_secs(2);
 /// Blocks after which a move is made again whose state is still there: a fork took its block away.
 const AGAIN: u32 = 6;
+/// Blocks whose events nodes still have.
+const REMEMBERED: u32 = 256;
 /// Blocks that the chain has to end a dispute by itself whose deadline is over.
 const LATE: u32 = 3;
 
@@ -191,11 +193,17 @@ impl Campaign<'_> {
             assay_primitives::dispute::commitment(&claim, &self.plan.challenger, &self.plan.salt);
         let commitment = best.commitment(self.plan.challenger, hash).await?;
         match (commitment, self.plan.opened) {
-            (Some(made), _) if made.made_at <= best.number() => self.open(best, tell).await,
+            (Some(made), _) if made.made_at <= best.number() => self.open().await,
             (Some(_), _) => Ok(None),
             (None, Some(opened)) => self.ending(best, opened).await,
             (None, None) => {
                 if best.is_convicted(claim).await? {
+                    // It may be that this was the accusation, just before a restart.
+                    let from = best.number().saturating_sub(REMEMBERED);
+                    let ending = self.chain.ending(best, None, claim, from);
+                    if let Some(ending) = ending.await?.filter(|_| !self.plan.charge.is_dispute()) {
+                        return Ok(Some(ending));
+                    }
                     return Err(Error::Dispute(format!(
                         "the provider was convicted of {} already, by somebody else",
                         self.answer.claim()
@@ -243,11 +251,7 @@ impl Campaign<'_> {
     }
 
     /// Opens the dispute, or accuses. How it ended, if that was all.
-    async fn open(
-        &mut self,
-        best: &Snapshot,
-        tell: &mut (dyn FnMut(News) + Send),
-    ) -> Result<Option<Ending>, Error> {
+    async fn open(&mut self) -> Result<Option<Ending>, Error> {
         self.check_key()?;
         let Plan {
             charge,
@@ -272,9 +276,9 @@ impl Campaign<'_> {
             .chain
             .submit(&accuse, self.key, Wait::Finalized, SUBMIT)
             .await;
-        if is(&accused, "NotCommitted") {
-            tell(News::Trouble("the commitment is gone".into()));
-            return self.chain.ending(best, None, claim, 0).await;
+        // It was sent before a restart, or its block was of a fork.
+        if is(&accused, "NotCommitted") || is(&accused, "CommitmentTooNew") {
+            return Ok(None);
         }
         accused?.block.ending(None, claim).await
     }
@@ -293,10 +297,16 @@ impl Campaign<'_> {
         let late = dispute
             .deadline
             .is_some_and(|deadline| clock > deadline.saturating_add(LATE));
-        if late {
+        if late || best.is_convicted(dispute.claim).await? {
             let timeout = runtime::tx().disputes().timeout(dispute.id);
             // Whoever is first; the chain does it by itself, too.
             let _ = self.submit(&timeout).await;
+            return Ok(());
+        }
+        let (_, is_paused) = best.paused_blocks().await?;
+        if is_paused {
+            let what = "governance has stopped all clocks";
+            tell(News::Waiting { what, left });
             return Ok(());
         }
         let mine = dispute.turn() == Some(Side::Challenger) && dispute.is_challenger(&self.me());

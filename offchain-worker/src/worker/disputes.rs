@@ -127,6 +127,13 @@ impl Disputes {
     }
 }
 
+/// Whether the chain would take a move: one that it refuses costs its fee.
+async fn may_move(dispute: &Dispute, best: &Snapshot) -> Result<bool, assay_client::Error> {
+    let clock = best.dispute_clock().await?;
+    let in_time = dispute.deadline.is_some_and(|deadline| clock <= deadline);
+    Ok(in_time && !best.is_convicted(dispute.claim).await?)
+}
+
 impl Worker {
     /// Looks at the disputes, and does the next thing about each.
     pub(super) async fn defend(
@@ -139,9 +146,13 @@ impl Worker {
     ) -> Result<(), End> {
         let disputes = best.disputes_of_provider(self.provider).await?;
         self.end_cases(chain, &disputes, best, finalized).await?;
+        let (_, is_paused) = best.paused_blocks().await?;
         for dispute in &disputes {
             self.find_case(dispute, best);
-            if dispute.turn() != Some(Side::Provider) {
+            if dispute.turn() != Some(Side::Provider) || is_paused {
+                continue;
+            }
+            if !may_move(dispute, best).await? {
                 continue;
             }
             let id = dispute.id;

@@ -30,10 +30,14 @@ const CHANNELS: Table = TableDefinition::new("channels");
 const RECORDS: Table = TableDefinition::new("records");
 /// Answers with their receipts, as the JSON that `assay verify` reads, under channel and number.
 const ANSWERS: Table = TableDefinition::new("answers");
+/// The keys of answers, in the order in which they came.
+const ORDER: Table = TableDefinition::new("order");
 const SPENDING: Table = TableDefinition::new("spending");
 /// What was sent with requests whose books are open, so that they can be sent again.
 const BODIES: Table = TableDefinition::new("bodies");
-const TABLES: [Table; 7] = [META, OPENINGS, CHANNELS, RECORDS, ANSWERS, SPENDING, BODIES];
+const TABLES: [Table; 8] = [
+    META, OPENINGS, CHANNELS, RECORDS, ANSWERS, ORDER, SPENDING, BODIES,
+];
 
 const OWNER: &[u8] = b"owner";
 
@@ -41,7 +45,7 @@ const OWNER: &[u8] = b"owner";
 const FORGOTTEN: usize = 1_000;
 
 /// Answers that are kept; the oldest go first.
-const ANSWERS_KEPT: usize = 10_000;
+const ANSWERS_KEPT: u64 = 10_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -73,6 +77,8 @@ fn broken(error: impl Into<redb::Error>) -> StoreError {
 pub struct Store {
     database: Database,
     folder: PathBuf,
+    /// How many answers are kept.
+    answers: u64,
 }
 
 impl Store {
@@ -125,6 +131,7 @@ impl Store {
         Ok(Self {
             database,
             folder: folder.into(),
+            answers: ANSWERS_KEPT,
         })
     }
 
@@ -356,9 +363,21 @@ impl Store {
                     .insert(model.as_bytes(), &after[..])
                     .map_err(broken)?;
             }
+            let mut order = write.open_table(ORDER).map_err(broken)?;
+            if !known {
+                let last = order.last().map_err(broken)?;
+                let last = last.map(|(number, _)| decode_number(number.value()));
+                let next = last.map_or(0, |last| last.saturating_add(1));
+                order
+                    .insert(&next.to_be_bytes()[..], &key[..])
+                    .map_err(broken)?;
+            }
             let mut count = redb::ReadableTableMetadata::len(&answers).map_err(broken)?;
-            while count > ANSWERS_KEPT as u64 {
-                answers.pop_first().map_err(broken)?;
+            while count > self.answers {
+                let Some((_, oldest)) = order.pop_first().map_err(broken)? else {
+                    break;
+                };
+                answers.remove(oldest.value()).map_err(broken)?;
                 count = count.saturating_sub(1);
             }
         }
@@ -391,6 +410,11 @@ impl Store {
         let openings = self.openings()?.into_iter().map(|opening| opening.deposit);
         Ok(channels.chain(openings).fold(0, Balance::saturating_add))
     }
+}
+
+/// A number that was written big-endian.
+fn decode_number(bytes: &[u8]) -> u64 {
+    bytes.try_into().map_or(0, u64::from_be_bytes)
 }
 
 fn request_key(id: &ChannelId, seq: u64) -> Vec<u8> {

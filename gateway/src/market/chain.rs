@@ -216,7 +216,10 @@ impl Market for ChainMarket {
     fn dispute_blocks(&self) -> BoxFuture<'_, Result<u32, Error>> {
         Box::pin(async move {
             let snapshot = self.chain.finalized().await?;
-            Ok(snapshot.job_parameters().await?.challenge_blocks)
+            // A pause of the referee stops the clock.
+            let (paused, _) = snapshot.paused_blocks().await?;
+            let parameters = snapshot.dispute_parameters().await?;
+            Ok(parameters.challenge_blocks.saturating_add(paused))
         })
     }
 

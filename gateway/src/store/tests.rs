@@ -90,6 +90,22 @@ fn an_answer_is_counted_once_however_often_it_is_kept() {
 }
 
 #[test]
+fn the_oldest_answers_go_first_whatever_channel_they_are_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path(), &owner()).unwrap();
+    store.answers = 2;
+    let cost = Spending::default();
+    let ids = [9, 1, 5].map(H256::repeat_byte);
+    for id in &ids {
+        store.put_answer(id, 0, "demo", b"{}", &cost).unwrap();
+        store.put_answer(id, 0, "demo", b"{ }", &cost).unwrap();
+    }
+    let kept = ids.map(|id| store.answer(&id, 0).unwrap().is_some());
+    assert_eq!(kept, [false, true, true]);
+    assert_eq!(store.spending().unwrap()[0].1, cost);
+}
+
+#[test]
 fn a_backup_holds_everything_and_what_is_restored_is_retired() {
     let folder = tempfile::tempdir().unwrap();
     let (data, backup) = (folder.path().join("data"), folder.path().join("backup"));

@@ -129,6 +129,25 @@ async fn a_receipt_with_an_old_anchor_is_caught() {
 }
 
 #[tokio::test]
+async fn an_anchor_that_was_good_once_is_too_old_later() {
+    let mut world = World::new(&[1, 3]).await;
+    world.start().await;
+    assert_eq!(world.ask(&world.request(40)).await.0, 200);
+    world.chain.advance(500);
+    let now = format!("\"finalized_block\":{}", world.chain.number());
+    eventually("the chain is seen", async || {
+        world.get("/health").await.1.contains(&now)
+    })
+    .await;
+    world.workers[0].behave(Manner::OldAnchor);
+    let (status, answer) = world.ask(&world.request(40)).await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(40)));
+    let evidence = world.evidence();
+    let sentence = evidence[0]["caught"].as_str().unwrap();
+    assert!(sentence.contains("too old"), "{sentence}");
+}
+
+#[tokio::test]
 async fn a_receipt_with_an_anchor_that_cannot_be_there_yet_is_caught() {
     against(Manner::FutureAnchor, Some("in the future")).await;
 }

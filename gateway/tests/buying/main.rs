@@ -8,7 +8,7 @@ mod forgetting;
 mod worker;
 mod world;
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use serde_json::{json, Value};
 
@@ -217,6 +217,32 @@ async fn a_channel_is_topped_up_when_it_runs_low() {
     assert!(world.chain.deposited() >= 412 && world.chain.deposited() <= 600);
 }
 
+#[tokio::test]
+async fn a_voucher_that_is_lost_on_the_way_is_sent_again() {
+    let mut world = World::new(&[1]).await;
+    world.start().await;
+    world.workers[0].behave(Manner::LosesAVoucher);
+    let (status, answer) = world.ask(&world.request(150)).await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(150)));
+    assert_eq!(world.workers[0].manner(), Manner::Honest, "one was lost");
+    let parts = answer["choices"][0]["assay"]["parts"].as_array().unwrap();
+    assert_eq!(parts.len(), 1, "in one go");
+}
+
+/// Streams beside each other share the vouchers, and all of them end.
+#[tokio::test]
+async fn many_streams_in_one_channel_are_paid_together() {
+    let mut world = World::new(&[1]).await;
+    world.terms.policy.step = 5_000;
+    world.start().await;
+    let asked = (0..16).map(|_| async { world.ask(&world.request(150)).await });
+    for (status, answer) in futures::future::join_all(asked).await {
+        assert_eq!((status, tokens(&answer)), (200, world.right(150)));
+    }
+    assert_eq!(world.workers[0].earned(), 16 * 153);
+    assert_eq!(world.chain.all().len(), 1);
+}
+
 /// lotus#2640: everything waited for minutes while one waited for the chain.
 #[tokio::test]
 async fn who_waits_for_the_chain_holds_nobody_up() {
@@ -234,7 +260,9 @@ async fn who_waits_for_the_chain_holds_nobody_up() {
             && world.status().await["channels"][0]["coming"] != "0"
     })
     .await;
-    let (status, answer) = world.ask(&world.request(20)).await;
+    let small = world.request(20);
+    let small = tokio::time::timeout(Duration::from_secs(20), world.ask(&small));
+    let (status, answer) = small.await.expect("it is held up");
     assert_eq!((status, tokens(&answer)), (200, world.right(20)));
     assert!(futures::poll!(&mut waits).is_pending());
     drop(crowd);

@@ -66,6 +66,8 @@ pub enum Manner {
     RunsAhead(u32),
     /// Says that it was paid less than it was, once.
     Forgets,
+    /// Takes no voucher, once.
+    LosesAVoucher,
 }
 
 pub struct Worker {
@@ -151,7 +153,7 @@ impl Worker {
         *self.manner.lock().unwrap() = manner;
     }
 
-    fn manner(&self) -> Manner {
+    pub fn manner(&self) -> Manner {
         *self.manner.lock().unwrap()
     }
 
@@ -280,6 +282,10 @@ async fn voucher(
     headers: HeaderMap,
 ) -> Response {
     let id: ChannelId = id.parse().unwrap();
+    if worker.manner() == Manner::LosesAVoucher {
+        worker.behave(Manner::Honest);
+        return failing();
+    }
     let taken = worker.with(id, |payee| {
         payee.take_voucher(&voucher_of(&headers))?.persisted();
         Ok(payee.status())

@@ -103,17 +103,22 @@ impl Answer {
         if send(pieces, Vec::new(), first).await.is_err() {
             return End::Caller;
         }
-        let mut made = 0u32;
+        let (mut made, mut allowed) = (0u32, 0u32);
         let mut deadline = None;
         loop {
             let paid = *self.paid.borrow_and_update();
-            self.generation.allow(paid);
+            if paid > allowed {
+                self.generation.allow(paid);
+                allowed = paid;
+            }
             // An answer that is all paid for waits for the engine alone.
             deadline = match made >= paid {
                 true => deadline.or_else(|| Some(Instant::now() + self.patience)),
                 false => None,
             };
             let event = tokio::select! {
+                // Tokens that are there need no look at anything else: no more of them are paid for than one window.
+                biased;
                 event = self.generation.next() => event,
                 changed = self.paid.changed() => match changed {
                     Ok(()) => continue,

@@ -28,6 +28,10 @@ test: build clients ## all unit, pallet, runtime and end-to-end tests (at most 1
 clients: setup ## install the OpenAI clients that the tests speak through
 	-@scripts/clients
 
+.PHONY: cheats
+cheats: build ## every way to cheat, and every unjust challenger, on real chains; writes docs/results/cheats.md
+	scripts/start assay-cheats docs/results/cheats.md
+
 .PHONY: soak
 soak: build clients ## the long runs and the full lists of faults
 	scripts/soak

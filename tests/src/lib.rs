@@ -2,6 +2,7 @@
 //! own folder and on its own loopback ports, and all gone when their owner is, also after a panic.
 
 mod book;
+pub mod cheat;
 mod clients;
 mod daemon;
 mod forgery;

@@ -1,0 +1,206 @@
+//! A provider that was built for tests, as one that is disputed.
+
+use std::{
+    collections::{hash_map::Entry, HashMap, HashSet},
+    sync::{Arc, Mutex},
+};
+
+use anyhow::{Context, Result};
+use assay_client::{
+    answer::{Answer, Origin},
+    chain::runtime::{self, runtime_types::bounded_collections::bounded_vec::BoundedVec},
+    dispute::{
+        without_game, Campaign, Dispute, Exhibit, Move, MoveCall, Plan, Play, Side, Stage, Study,
+    },
+    keys,
+    primitives::Claim,
+    Keypair, Snapshot, H256,
+};
+use assay_exact::trace::{Cell, Layout};
+
+use super::{
+    arena::{Listed, People},
+    lie::Story,
+    list::{Cheat, Manner, Pause},
+};
+
+/// Who sold one answer ([`super::sale`]), and stands by it.
+pub struct Provider {
+    listed: Arc<Listed>,
+    people: Arc<People>,
+    cheat: Cheat,
+    story: Story,
+    pub answer: Answer,
+    /// Another answer to the same request, for those who give two.
+    pub other: Option<Answer>,
+    located: Mutex<Option<Located>>,
+}
+
+/// The number at which a game ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Located {
+    pub cell: Cell,
+    /// Parts that were chosen to get there.
+    pub parts: usize,
+}
+
+fn account(key: &Keypair) -> assay_client::AccountId32 {
+    keys::account(key)
+}
+
+impl Provider {
+    /// Stands by this answer.
+    pub fn new(
+        listed: Arc<Listed>,
+        people: Arc<People>,
+        cheat: Cheat,
+        story: Story,
+        answer: Answer,
+    ) -> Self {
+        Self {
+            listed,
+            people,
+            cheat,
+            story,
+            answer,
+            other: None,
+            located: Mutex::new(None),
+        }
+    }
+
+    /// Where the games over its answer ended, if any went so far.
+    pub fn located(&self) -> Option<Located> {
+        *self.located.lock().unwrap_or_else(|lock| lock.into_inner())
+    }
+
+    /// Plays, for as long as there are blocks.
+    pub async fn play(self: Arc<Self>) -> Result<()> {
+        let stash = account(&self.people.stash);
+        let mut blocks = self.listed.chain.best_blocks().await?;
+        let mut studies = HashMap::new();
+        let mut made = HashSet::new();
+        loop {
+            let best = blocks.next().await?;
+            for dispute in best.disputes_of_provider(stash).await? {
+                if made.insert(H256::from_low_u64_be(dispute.id)) {
+                    self.accused(&best, &dispute).await?;
+                }
+                if dispute.turn() == Some(Side::Provider) && made.insert(dispute.state) {
+                    self.answer(&dispute, &mut studies).await?;
+                }
+            }
+        }
+    }
+
+    /// What it does besides when a dispute begins.
+    async fn accused(&self, best: &Snapshot, dispute: &Dispute) -> Result<()> {
+        let (calls, stash) = (runtime::tx(), &self.people.stash);
+        let Claim::Channel { id, .. } = dispute.claim else {
+            return Ok(());
+        };
+        match self.cheat.manner {
+            Manner::Flees => {
+                let bond = best.provider(account(stash)).await?;
+                let bond = bond.map(|provider| provider.bond).unwrap_or_default();
+                // Whatever the chain lets it do.
+                let _ = self
+                    .listed
+                    .send(&calls.providers().deregister(), stash)
+                    .await;
+                let unbond = calls.providers().unbond(bond);
+                let _ = self.listed.send(&unbond, stash).await;
+                let withdraw = calls.providers().withdraw_unbonded();
+                let _ = self.listed.send(&withdraw, stash).await;
+                self.listed
+                    .send(&calls.channels().close(id, None), stash)
+                    .await?;
+            }
+            Manner::Overtakes => self.overtake().await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Its friend shows, at once, something of which it is guilty too.
+    async fn overtake(&self) -> Result<()> {
+        let chain = &self.listed.chain;
+        let other = self.other.as_ref();
+        let charge = without_game(chain, &self.answer, other).await?;
+        let friend = &self.people.friend;
+        let charge = charge.context("two answers to one request")?;
+        let plan = Plan::new(chain.genesis_hash(), account(friend), charge, None);
+        let campaign = Campaign {
+            chain,
+            key: friend,
+            answer: &self.answer,
+            other,
+            study: None,
+            file: None,
+            plan,
+            only_open: false,
+        };
+        campaign.run(&mut |_| {}).await?;
+        Ok(())
+    }
+
+    /// Its move.
+    async fn answer(&self, dispute: &Dispute, studies: &mut HashMap<u32, Study>) -> Result<()> {
+        let Some(position) = dispute.position() else {
+            // It has no header that the user signed.
+            return Ok(());
+        };
+        if let Stage::Step(step) = &dispute.stage {
+            let header = &self.answer.header;
+            let settings = header.sampling.into();
+            let layout = Layout::new(&self.listed.shape, &settings, header.prompt_len, position);
+            let layout = layout.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+            let cell = layout.cell(step.leaf, step.element).context("a number")?;
+            let mut located = self.located.lock().unwrap_or_else(|lock| lock.into_inner());
+            *located = Some(Located {
+                cell,
+                parts: step.parts.len(),
+            });
+        }
+        if self.cheat.manner == Manner::Silent(Pause::of(&dispute.stage)) {
+            return Ok(());
+        }
+        let study = match studies.entry(position) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let show = self.story.clone().show(
+                    self.listed.folder.clone(),
+                    self.listed.cpu.clone(),
+                    Exhibit::of(&self.answer, position),
+                    self.cheat.manner.fits_parts(),
+                );
+                let study = Study::start(show).map_err(anyhow::Error::msg)?;
+                entry.insert(study)
+            }
+        };
+        let signature = match &self.answer.origin {
+            Origin::Channel { signature, .. } => Some(*signature),
+            Origin::Job { .. } => None,
+        };
+        let play = study.play(Side::Provider, dispute.stage.clone(), signature);
+        let Play::Move(made) = play.await.map_err(anyhow::Error::msg)? else {
+            return Ok(());
+        };
+        match (self.cheat.manner, made) {
+            (Manner::Malformed(malformation), Move::Prove(proof)) => {
+                for bytes in malformation.of(&proof) {
+                    let calls = runtime::tx().disputes();
+                    let prove = calls.prove(dispute.id, dispute.state, BoundedVec(bytes));
+                    // Each of them is refused, and costs its fee.
+                    let refused = self.listed.send(&prove, &self.people.stash).await;
+                    anyhow::ensure!(refused.is_err(), "a malformed proof was taken");
+                }
+                Ok(())
+            }
+            (_, made) => {
+                let call = MoveCall::new(dispute, made);
+                self.listed.send(&call, &self.people.stash).await?;
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `make cheats`: every cheat against the shipped challenger, and every unjust challenger against the shipped
+//! worker, on chains of their own. Prints what became of them, and writes it to the file that is named.
+
+use std::{path::PathBuf, time::Instant};
+
+use anyhow::{ensure, Context, Result};
+use assay_tests::{
+    cheat::{self, honest, CHEATS},
+    endless_source,
+};
+
+/// Cases of one chain: as many as two cores can compute in time.
+const AT_ONCE: usize = 20;
+/// Numbers of a trace that are disputed besides one of each row.
+const RANDOM: usize = 40;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let page = std::env::args_os().nth(1).map(PathBuf::from);
+    let start = Instant::now();
+    let mut lines = Vec::new();
+    for cheats in CHEATS.chunks(AT_ONCE) {
+        lines.extend(cheat::play(cheats).await?);
+    }
+    let cheats = cheat::table(&lines);
+    println!("{cheats}");
+
+    let (games, longest) = sieges().await?;
+    let rows = honest::table(&games);
+    println!("{rows}");
+    let longest = honest::table(&longest);
+    println!("{longest}");
+    println!(
+        "{} cheats were convicted and {} unjust challengers lost in {} s",
+        lines.len(),
+        games.len(),
+        start.elapsed().as_secs()
+    );
+    if let Some(page) = page {
+        let text = format!(
+            "# Cheats, and what became of them\n\n\
+             Written by `make cheats`. Each cheat is a provider of its own with a real receipt in a channel of the demo model, on\n\
+             development chains; `assay verify` finds the lie, and the shipped challenger takes it to the end. Amounts are in\n\
+             ASY, of a bond of 1,000; bytes are those of all extrinsics of a game from the commitment on, in\n\
+             blocks of a second. In every case balances and issuance add up to the planck.\n\n{cheats}\n\
+             ## Honest providers\n\n\
+             An honest worker, and challengers that dispute one of its answers knowing better: one number of each row, and any\n\
+             {RANDOM} others. Nobody was convicted; every challenger lost its bond, part of it to the provider. \"Largest\" is\n\
+             the largest extrinsic, in bytes.\n\n{rows}\n\
+             The last token of a much longer answer:\n\n{longest}"
+        );
+        std::fs::write(&page, text).with_context(|| page.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// A flood of disputes over one answer, and some over a long one; the node is killed meanwhile.
+async fn sieges() -> Result<(Vec<honest::Lost>, Vec<honest::Lost>)> {
+    let folder = tempfile::tempdir()?;
+    let drawn = [
+        "--temperature=0.9",
+        "--top-k=40",
+        "--top-p=0.95",
+        "--min-p=0.01",
+        "--repetition-penalty=1.1",
+    ];
+    let mut siege = honest::Siege::new(&endless_source(folder.path())?).await?;
+    let short = [&drawn[..], &["--max-tokens=32"]].concat();
+    let short = siege.buy("What is Assay?", &short).await?;
+    let position = 20;
+    let layout = siege.layout(&short, position)?;
+    let mut games = Vec::new();
+    let rows = honest::each_row(&layout, 1);
+    let (flood, rest) = rows.split_at(rows.len().min(honest::QUEUE));
+    let any = honest::any(&layout, RANDOM, 2);
+    games.extend(
+        siege
+            .endure(&short, position, flood, async |_| Ok(()))
+            .await?,
+    );
+    let rest = [rest, &any[..]].concat();
+    games.extend(
+        siege
+            .endure(&short, position, &rest, async |_| Ok(()))
+            .await?,
+    );
+
+    let long = [&drawn[..], &["--max-tokens=440"]].concat();
+    let long = siege.buy("Tell me everything.", &long).await?;
+    let last = long.output.len() as u32 - 1;
+    ensure!(last > 400, "an answer of {} tokens is not long", last + 1);
+    let layout = siege.layout(&long, last)?;
+    let aims = honest::any(&layout, 8, 3);
+    let restart = async |siege: &mut honest::Siege| {
+        tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+        siege.scene.node.restart()
+    };
+    let longest = siege.endure(&long, last, &aims, restart).await?;
+    Ok((games, longest))
+}

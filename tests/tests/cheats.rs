@@ -1,0 +1,62 @@
+//! A handful of the cheats, and of unjust challenges, of `make cheats`.
+
+use anyhow::{ensure, Result};
+use assay_tests::{
+    cheat::{self, honest, Cheat, CHEATS},
+    endless_source,
+};
+
+/// One for each way in which a case can go.
+const SOME: [&str; 12] = [
+    "one flipped bit in a weight",
+    "one wrong entry in a table",
+    "a wrong value in an unfinished page",
+    "a wrong sum with parts that fit it",
+    "a wrong token under a correct trace",
+    "an altered prompt",
+    "going on behind a stop token",
+    "another price",
+    "a rotated operator key",
+    "leaving and closing its channels when accused",
+    "overtaking its accuser",
+    "malformed proofs",
+];
+
+#[tokio::test]
+async fn cheats_are_found_located_and_slashed() -> Result<()> {
+    let is_chosen = |cheat: &&Cheat| SOME.contains(&cheat.name);
+    let cheats: Vec<Cheat> = CHEATS.iter().filter(is_chosen).copied().collect();
+    ensure!(cheats.len() == SOME.len(), "a cheat has another name");
+    let lines = cheat::play(&cheats).await?;
+    println!("{}", cheat::table(&lines));
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_honest_worker_outlives_unjust_challengers_and_its_node() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut siege = honest::Siege::new(&endless_source(folder.path())?).await?;
+    let drawn = [
+        "--temperature=0.9",
+        "--top-k=40",
+        "--top-p=0.95",
+        "--max-tokens=16",
+    ];
+    let answer = siege.buy("What is Assay?", &drawn).await?;
+    let position = 12;
+    let layout = siege.layout(&answer, position)?;
+    let mut aims = honest::any(&layout, 4, 5);
+    let mut rows = honest::each_row(&layout, 6);
+    let sampled = (0..rows.len()).step_by(5);
+    aims.extend(sampled.map(|row| rows[row]));
+    // One of them does not play to the end.
+    rows[0].stops = true;
+    aims.push(rows[0]);
+    let restart = async |siege: &mut honest::Siege| {
+        tokio::time::sleep(std::time::Duration::from_secs(8)).await;
+        siege.scene.node.restart()
+    };
+    let lost = siege.endure(&answer, position, &aims, restart).await?;
+    println!("{}", honest::table(&lost));
+    Ok(())
+}

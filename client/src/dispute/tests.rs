@@ -1,6 +1,10 @@
 //! Whole games between players and the real judge, on a board that moves as the chain does.
 
-use std::{collections::BTreeSet, ops::Range, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    path::Path,
+};
 
 use assay_exact::{
     answer::{generate, Request},
@@ -246,21 +250,21 @@ fn exhibit(engine: &Engine, sampling: Sampling, secret: Option<[u8; 32]>) -> Exh
     }
 }
 
-/// Somebody whose trace has another value in one place, and everything above it to match.
+/// Somebody whose trace has other values in some leaves, and everything above them to match.
 struct Liar<'a, 'e, 'm> {
     inner: &'a mut Computed<'e, 'm>,
-    leaf: u64,
-    bytes: Vec<u8>,
+    lies: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Liar<'_, '_, '_> {
     fn node(&mut self, level: u32, index: u64) -> H256 {
         let leaves = self.inner.layout().leaves();
-        if self.leaf >> level != index {
+        let mut below = levels::below(leaves, level, index, 0);
+        if !below.any(|leaf| self.lies.contains_key(&leaf)) {
             return self.inner.nodes(level, index..index + 1).unwrap()[0];
         }
         if level == 0 {
-            return H256(opening::leaf_hash(&self.bytes, hash));
+            return H256(opening::leaf_hash(&self.lies[&index], hash));
         }
         let below = levels::below(leaves, level, index, level - 1);
         let nodes: Vec<_> = below.map(|index| self.node(level - 1, index).0).collect();
@@ -279,8 +283,8 @@ impl Witness for Liar<'_, '_, '_> {
 
     fn leaves(&mut self, range: Range<u64>) -> Result<Vec<Vec<u8>>, String> {
         let mut leaves = self.inner.leaves(range.clone())?;
-        if range.contains(&self.leaf) {
-            leaves[(self.leaf - range.start) as usize] = self.bytes.clone();
+        for (leaf, bytes) in self.lies.range(range.clone()) {
+            leaves[(leaf - range.start) as usize] = bytes.clone();
         }
         Ok(leaves)
     }
@@ -414,12 +418,23 @@ fn a_lie_is_found_where_it_is_and_convicts() {
         let leaf = u64::from(draw(layout.leaves() as u32 - 1));
         let held = layout.leaf(leaf).unwrap();
         let element = draw(held.elements);
-        let mut bytes = truth.leaves(leaf..leaf + 1).unwrap().remove(0);
-        bytes[element as usize * held.place.row.element().bytes()] ^= 1;
+        // The first lie, and others behind it: near, far, and in the same leaf.
+        let end = layout.leaves() - 2;
+        let near = (leaf + 1 + u64::from(draw(9))).min(end);
+        let far = leaf + u64::from(draw((end - leaf + 1) as u32));
+        let mut lies = BTreeMap::new();
+        for lie in [near, far, leaf] {
+            let held = layout.leaf(lie).unwrap();
+            let size = held.place.row.element().bytes();
+            let mut bytes = truth.leaves(lie..lie + 1).unwrap().remove(0);
+            for place in (0..held.elements).skip(if lie == leaf { element as usize } else { 0 }) {
+                bytes[place as usize * size] ^= 1;
+            }
+            lies.insert(lie, bytes);
+        }
         let mut liar = Liar {
             inner: &mut truth,
-            leaf,
-            bytes,
+            lies,
         };
         let mut board = Board::new(&folder, &exhibit);
         let outcome = game(&mut board, &mut liar, &mut |stage| {
@@ -453,8 +468,7 @@ fn a_false_token_under_a_true_trace_is_not_answered() {
     let bytes = exhibit.output[11].to_le_bytes().to_vec();
     let mut liar = Liar {
         inner: &mut provider,
-        leaf,
-        bytes,
+        lies: BTreeMap::from([(leaf, bytes)]),
     };
     let mut judge = Computed::new(&engine, exhibit.clone()).unwrap();
     let mut board = Board::new(&folder, &exhibit);

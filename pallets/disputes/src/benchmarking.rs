@@ -253,9 +253,9 @@ fn answer<T: Config>(scene: &Scene<T>, token: LeafOpening) -> AnswerOf<T> {
     }
 }
 
-/// The longest proof of a step that there is, and what it leads to. (The last row reads the seed, which
-/// follows from all else.)
-fn longest_proof() -> (Target, Roots, Vec<u8>) {
+/// The longest proof of a step of the rows that are wanted, and what it leads to. (The last row reads
+/// the seed, which follows from all else.)
+fn longest_proof(wanted: impl Fn(Row) -> bool) -> (Target, Roots, Vec<u8>) {
     let shape = (&spec()).try_into().expect("the shape is exact");
     let layout = Layout::new(&shape, &sampling().into(), PROMPT_LEN, POSITION);
     let case = Case {
@@ -263,13 +263,80 @@ fn longest_proof() -> (Target, Roots, Vec<u8>) {
         seed: [0; 32],
     };
     made::targets(&case.layout)
-        .filter(|target| target.cell.place.row != Row::Token)
+        .filter(|target| target.cell.place.row != Row::Token && wanted(target.cell.place.row))
         .filter_map(|target| {
             let (roots, proof) = made::proof(&case, &target, OUTPUT_LEN, true, blake2_256)?;
             Some((target, roots, proof.encode()))
         })
         .max_by_key(|(_, _, proof)| proof.len())
         .expect("there is a proof")
+}
+
+/// A dispute that waits for the longest proof of the rows that are wanted.
+struct Proving<T: Config> {
+    scene: Scene<T>,
+    state: H256,
+    proof: ProofBytes,
+}
+
+impl<T: Config> Proving<T> {
+    fn new(wanted: impl Fn(Row) -> bool) -> Result<Self, BenchmarkError> {
+        let (target, roots, proof) = longest_proof(wanted);
+        let parts = ModelParts {
+            tables: roots.tables.into(),
+            weights_root: roots.weights.into(),
+            ..parts()
+        };
+        // A table that a proof does not open may be any.
+        let parts = ModelParts {
+            tables: match parts.tables.is_zero() {
+                true => SALT,
+                false => parts.tables,
+            },
+            ..parts
+        };
+        let scene = Scene::<T>::new(parts, roots.prompt.into(), roots.output.into());
+        let header = scene.statement.header.as_ref().expect("it has one");
+        let layout = Pallet::<T>::layout(header, POSITION).expect("the request is sound");
+        let (leaf, element) = layout.leaf_of(target.cell).expect("it is one of its cells");
+        let step = StepRecord {
+            leaf,
+            element,
+            value: target.value,
+            parts: BoundedVec::truncate_from(
+                target
+                    .parts
+                    .iter()
+                    .map(|part| PartRecord {
+                        index: part.index,
+                        value: part.value,
+                    })
+                    .collect(),
+            ),
+        };
+        let record = scene.at(Stage::Step(step))?;
+        let trace = TraceRecord {
+            claim: scene.claim,
+            anchor: 1,
+            root: roots.trace.into(),
+            nodes: Default::default(),
+        };
+        let hash = Pallet::<T>::hash_of(&scene.statement.receipt);
+        Traces::<T>::insert(hash, POSITION, trace);
+        let proof = ProofBytes::try_from(proof).expect("no proof is longer");
+        Ok(Self {
+            scene,
+            state: record.state,
+            proof,
+        })
+    }
+
+    /// The proof is sent.
+    fn prove(self) {
+        let origin = RawOrigin::Signed(self.scene.operator).into();
+        let sent = Pallet::<T>::prove(origin, 0, self.state, self.proof);
+        sent.expect("the proof is a move");
+    }
 }
 
 fn dispute<T: Config>() -> Option<DisputeRecordOf<T>> {
@@ -375,62 +442,63 @@ mod benchmarks {
         Ok(())
     }
 
-    /// The longest proof; what it ends with is weighed as a timeout.
+    /// The longest proof that there is.
     #[benchmark]
     fn prove() -> Result<(), BenchmarkError> {
-        let (target, roots, proof) = longest_proof();
-        let parts = ModelParts {
-            tables: roots.tables.into(),
-            weights_root: roots.weights.into(),
-            ..parts()
-        };
-        // A table that a proof does not open may be any.
-        let parts = ModelParts {
-            tables: match parts.tables.is_zero() {
-                true => SALT,
-                false => parts.tables,
-            },
-            ..parts
-        };
-        let scene = Scene::<T>::new(parts, roots.prompt.into(), roots.output.into());
-        let header = scene.statement.header.as_ref().expect("it has one");
-        let layout = Pallet::<T>::layout(header, POSITION).expect("the request is sound");
-        let (leaf, element) = layout.leaf_of(target.cell).expect("it is one of its cells");
-        let step = StepRecord {
-            leaf,
-            element,
-            value: target.value,
-            parts: BoundedVec::truncate_from(
-                target
-                    .parts
-                    .iter()
-                    .map(|part| PartRecord {
-                        index: part.index,
-                        value: part.value,
-                    })
-                    .collect(),
-            ),
-        };
-        let record = scene.at(Stage::Step(step))?;
-        let trace = TraceRecord {
-            claim: scene.claim,
-            anchor: 1,
-            root: roots.trace.into(),
-            nodes: Default::default(),
-        };
-        let hash = Pallet::<T>::hash_of(&scene.statement.receipt);
-        Traces::<T>::insert(hash, POSITION, trace);
-        let proof = ProofBytes::try_from(proof).expect("no proof is longer");
+        let proving = Proving::<T>::new(|_| true)?;
+        let state = proving.state;
 
-        #[extrinsic_call]
-        _(
-            RawOrigin::Signed(scene.operator.clone()),
-            0,
-            record.state,
-            proof,
-        );
+        #[block]
+        {
+            proving.prove();
+        }
 
-        assert!(dispute::<T>().is_none_or(|dispute| dispute.state != record.state));
+        assert!(dispute::<T>().is_none_or(|dispute| dispute.state != state));
+        Ok(())
+    }
+
+    /// The proof that takes the most arithmetic: a block of logits is weighed.
+    #[benchmark]
+    fn prove_kept() -> Result<(), BenchmarkError> {
+        let proving = Proving::<T>::new(|row| row == Row::Kept)?;
+        let state = proving.state;
+
+        #[block]
+        {
+            proving.prove();
+        }
+
+        assert!(dispute::<T>().is_none_or(|dispute| dispute.state != state));
+        Ok(())
+    }
+
+    /// As much, and the bins are looked at.
+    #[benchmark]
+    fn prove_cumulative() -> Result<(), BenchmarkError> {
+        let proving = Proving::<T>::new(|row| row == Row::Cumulative)?;
+        let state = proving.state;
+
+        #[block]
+        {
+            proving.prove();
+        }
+
+        assert!(dispute::<T>().is_none_or(|dispute| dispute.state != state));
+        Ok(())
+    }
+
+    /// A thousand weights times as many activations.
+    #[benchmark]
+    fn prove_linear() -> Result<(), BenchmarkError> {
+        let proving = Proving::<T>::new(|row| matches!(row, Row::Gate | Row::Output))?;
+        let state = proving.state;
+
+        #[block]
+        {
+            proving.prove();
+        }
+
+        assert!(dispute::<T>().is_none_or(|dispute| dispute.state != state));
         Ok(())
     }
 

@@ -468,7 +468,7 @@ pub mod pallet {
         /// on one's turn.
         #[pallet::call_index(5)]
         #[pallet::weight((
-            T::WeightInfo::prove().saturating_add(T::WeightInfo::timeout()),
+            T::WeightInfo::dearest_proof().saturating_add(T::WeightInfo::timeout()),
             DispatchClass::Operational,
         ))]
         pub fn prove(

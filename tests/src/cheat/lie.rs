@@ -70,7 +70,6 @@ pub enum Tampering {
     /// Layers are left out, which is cheaper.
     LayerLeftOut,
     WeightBit,
-    TableEntry,
 }
 
 /// A number of a trace.
@@ -268,18 +267,6 @@ impl Story {
                     // The exponent of a token's row: 8 bytes, of which it is the second pair.
                     let (start, _) = place("embedding.high.rows")?;
                     weights[start + 8 * (attempt + 5) + 2] ^= 2;
-                }
-                Tampering::TableEntry => {
-                    // Half the weight for the largest score, then other angles for a position.
-                    let half = original[place("tables.exp2")?.0..][4 * 256..4 * 257].to_vec();
-                    let (entry, value) = match attempt {
-                        0 => (place("tables.exp2")?.0, half),
-                        _ => (
-                            place("tables.rotary_low")?.0 + 8 * (16 + attempt),
-                            vec![0; 4],
-                        ),
-                    };
-                    weights[entry..entry + 4].copy_from_slice(&value);
                 }
             }
             fs::write(&file, weights)?;

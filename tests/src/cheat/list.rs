@@ -172,10 +172,11 @@ pub const CHEATS: &[Cheat] = &[
         Lie::Model(Tampering::WeightBit),
         End::Step,
     ),
+    // An angle that another entry of a rotary table gives.
     cheat(
         "one wrong entry in a table",
-        Lie::Model(Tampering::TableEntry),
-        End::Step,
+        number(Row::Angles, 0, 5, 3),
+        End::Row(Row::Angles),
     ),
     cheat("an altered prompt", Lie::Prompt, End::Step),
     cheat("a wrong seed", Lie::Seed, End::Row(Row::Token)),

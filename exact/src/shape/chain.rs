@@ -18,7 +18,9 @@ pub enum NoShape {
     /// A bound of the format is broken.
     #[cfg_attr(
         feature = "std",
-        error("the listing's shape is outside the format's bounds: {0:?}: ask for another listing")
+        error(
+            "the listing's shape is outside the format's bounds: {0:?}: ask for another listing"
+        )
     )]
     Bounds(ShapeError),
 }

@@ -17,7 +17,8 @@ pub struct Cheat {
     pub manner: Manner,
     pub sampling: Sampling,
     pub limit: u32,
-    /// Whether it answers a job, and not a request in a channel.
+    /// Whether it answers a job, and not a request in a channel. On a chain of its own: other providers
+    /// would be drawn as well, and let the user down.
     pub in_job: bool,
     /// What it has to end with.
     pub end: End,

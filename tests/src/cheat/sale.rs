@@ -246,8 +246,6 @@ pub async fn by_job(
     ready: impl FnOnce() -> Result<()>,
 ) -> Result<Provider> {
     register(&listed, &people).await?;
-    let online = runtime::tx().providers().set_online(true);
-    listed.send(&online, &people.stash).await?;
     ready()?;
     let stash = keys::account(&people.stash);
     let (id, job, best) = loop {

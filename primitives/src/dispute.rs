@@ -31,6 +31,8 @@ pub struct ClaimFacts<AccountId, BlockNumber> {
 }
 
 /// How a claim's request is known.
+// One at a time exists, for as long as a call takes.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Request<AccountId, BlockNumber> {
     /// It is on chain, and so is its delivery.

@@ -25,6 +25,8 @@ use crate::{
 
 /// A move as the transaction that makes it. It fits one state of one dispute, so that it may be sent again
 /// after a fork.
+// There is one at a time.
+#[allow(clippy::large_enum_variant)]
 pub enum MoveCall {
     Answer(StaticPayload<types::Answer>),
     Reveal(StaticPayload<types::Reveal>),

@@ -19,15 +19,16 @@ use crate::{
 /// open another.
 const WINDOW_AFTER_DISPUTE: u32 = 5;
 
+/// A job that an answer was delivered for.
+type Delivered<T> = (
+    JobId,
+    JobRecordOf<T>,
+    AssignmentRecordOf<T>,
+    DeliveryRecordOf<T>,
+);
+
 impl<T: Config> Pallet<T> {
-    fn delivered(
-        claim: &Claim,
-    ) -> Option<(
-        JobId,
-        JobRecordOf<T>,
-        AssignmentRecordOf<T>,
-        DeliveryRecordOf<T>,
-    )> {
+    fn delivered(claim: &Claim) -> Option<Delivered<T>> {
         let Claim::Job(id) = *claim else { return None };
         let job = Jobs::<T>::get(id)?;
         match job.state.clone() {

@@ -84,6 +84,8 @@ impl Provider {
             for dispute in best.disputes_of_provider(stash).await? {
                 if made.insert(H256::from_low_u64_be(dispute.id)) {
                     self.accused(&best, &dispute).await?;
+                    // Which may have taken long, or ended it.
+                    continue;
                 }
                 if dispute.turn() == Some(Side::Provider) && made.insert(dispute.state) {
                     self.answer(&dispute, &mut studies).await?;

@@ -48,6 +48,9 @@ pub struct Terms {
     pub check: u32,
 }
 
+/// A provider, and the number and hash of a block.
+type Tenure = ([u8; 32], u32, H256);
+
 pub struct Shop {
     pub market: Arc<dyn Market>,
     pub store: Arc<Store>,
@@ -59,7 +62,7 @@ pub struct Shop {
     experience: Mutex<Experience>,
     workers: Mutex<HashMap<[u8; 32], (Offer, Worker)>>,
     /// Who spoke for a provider at recent blocks that are final: all streams beside each other build on the same ones.
-    operators: Mutex<HashMap<([u8; 32], u32, H256), AccountId32>>,
+    operators: Mutex<HashMap<Tenure, AccountId32>>,
     checker: Checker,
     trouble: Arc<Mutex<Trouble>>,
 }

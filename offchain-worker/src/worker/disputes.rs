@@ -54,6 +54,8 @@ struct Case {
 }
 
 /// How far the next move is.
+// There are as many as disputes that live.
+#[allow(clippy::large_enum_variant)]
 enum Reply {
     Unknown,
     Computing,

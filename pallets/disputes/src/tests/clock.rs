@@ -121,7 +121,8 @@ fn parameters_must_not_contradict_each_other_or_the_chain() {
         assert_ok!(set(&|p| p.base_bond = 99_999));
         assert_eq!(crate::Params::<Test>::get().base_bond, 99_999);
         System::assert_last_event(Event::ParametersSet.into());
-        let bad: [&dyn Fn(&mut Parameters<u64>); 11] = [
+        type Change<'a> = &'a dyn Fn(&mut Parameters<u64>);
+        let bad: [Change; 11] = [
             &|p| p.challenge_blocks = 0,
             // Longer than earnings mature.
             &|p| p.challenge_blocks = 41,

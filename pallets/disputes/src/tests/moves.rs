@@ -166,7 +166,8 @@ fn an_answer_must_hang_together() {
             change(&mut shown);
             answer(PETRA, number, shown).map_err(|error| error.error)
         };
-        let cases: Vec<(Error<Test>, Box<dyn Fn(&mut Answer<u64>)>)> = vec![
+        type Change = Box<dyn Fn(&mut Answer<u64>)>;
+        let cases: Vec<(Error<Test>, Change)> = vec![
             (
                 Error::InvalidSignature,
                 Box::new(|shown| {

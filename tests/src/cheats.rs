@@ -103,7 +103,9 @@ async fn sieges() -> Result<(Vec<honest::Lost>, Vec<honest::Lost>)> {
     let aims = honest::any(&layout, 8, 3);
     let restart = async |siege: &mut honest::Siege| {
         tokio::time::sleep(std::time::Duration::from_secs(6)).await;
-        siege.scene.node.restart()
+        siege.scene.node.restart()?;
+        siege.scene.chain = siege.scene.node.chain().await?;
+        Ok(())
     };
     let longest = siege.endure(&long, last, &aims, restart).await?;
     Ok((games, longest))

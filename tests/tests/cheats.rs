@@ -54,7 +54,9 @@ async fn an_honest_worker_outlives_unjust_challengers_and_its_node() -> Result<(
     aims.push(rows[0]);
     let restart = async |siege: &mut honest::Siege| {
         tokio::time::sleep(std::time::Duration::from_secs(8)).await;
-        siege.scene.node.restart()
+        siege.scene.node.restart()?;
+        siege.scene.chain = siege.scene.node.chain().await?;
+        Ok(())
     };
     let lost = siege.endure(&answer, position, &aims, restart).await?;
     println!("{}", honest::table(&lost));

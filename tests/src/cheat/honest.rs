@@ -11,7 +11,7 @@ use anyhow::{ensure, Context, Result};
 use assay_client::{
     answer::Answer,
     chain::runtime,
-    dispute::{Choice, DisputeId, Move, MoveCall, Side, Stage, Verdict},
+    dispute::{Choice, Dispute, DisputeId, Move, MoveCall, Side, Stage, Verdict},
     keys,
     primitives::{dispute::commitment, Claim},
     subxt::utils::Static,
@@ -253,32 +253,44 @@ impl Unjust {
         let mut made = HashSet::new();
         let mut best = opened.block;
         loop {
-            let Some(dispute) = best.dispute(id).await? else {
-                return Ok((id, bond.context("it was open once")?));
-            };
-            bond = Some(dispute.bond);
-            let mine = dispute.turn() == Some(Side::Challenger);
-            let choice = self.choice(&dispute.stage).filter(|_| mine);
-            if let Some(choice) = choice {
-                if made.insert(dispute.state) {
-                    let call = MoveCall::new(&dispute, Move::Choose(choice));
-                    let sent = self.chain.submit(&call, &self.key, Wait::InBlock, PATIENCE);
-                    if let Err(error) = sent.await {
+            match best.dispute(id).await {
+                Ok(Some(dispute)) => {
+                    bond = Some(dispute.bond);
+                    if self.choose(&dispute, &mut made).await.is_err() {
                         // The node was away: the same again.
-                        eprintln!("{:?}: {error}", self.aim);
                         made.remove(&dispute.state);
                     }
                 }
+                Ok(None) => return Ok((id, bond.context("it was open once")?)),
+                // As above.
+                Err(_) => {}
             }
-            best = match blocks.next().await {
-                Ok(best) => best,
-                Err(_) => {
-                    sleep(Duration::from_secs(1)).await;
-                    blocks = self.chain.best_blocks().await?;
-                    self.chain.best().await?
+            best = loop {
+                match blocks.next().await {
+                    Ok(best) => break best,
+                    Err(_) => {
+                        sleep(Duration::from_secs(1)).await;
+                        if let Ok(again) = self.chain.best_blocks().await {
+                            blocks = again;
+                        }
+                    }
                 }
             };
         }
+    }
+
+    /// Makes its move, if it is its turn and it has not made one at this state.
+    async fn choose(&self, dispute: &Dispute, made: &mut HashSet<H256>) -> Result<()> {
+        let mine = dispute.turn() == Some(Side::Challenger);
+        let Some(choice) = self.choice(&dispute.stage).filter(|_| mine) else {
+            return Ok(());
+        };
+        if made.insert(dispute.state) {
+            let call = MoveCall::new(dispute, Move::Choose(choice));
+            let sent = self.chain.submit(&call, &self.key, Wait::InBlock, PATIENCE);
+            sent.await?;
+        }
+        Ok(())
     }
 
     /// What leads to what it aims at.

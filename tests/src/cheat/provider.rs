@@ -200,7 +200,13 @@ impl Provider {
             }
             (_, made) => {
                 let call = MoveCall::new(dispute, made);
-                self.listed.send(&call, &self.people.stash).await?;
+                let sent = self.listed.send(&call, &self.people.stash).await;
+                // Somebody else may have convicted it meanwhile.
+                let best = self.listed.chain.best().await?;
+                if sent.is_err() && best.is_convicted(dispute.claim).await? {
+                    return Ok(());
+                }
+                sent?;
                 Ok(())
             }
         }

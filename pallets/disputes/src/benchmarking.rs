@@ -442,7 +442,7 @@ mod benchmarks {
         Ok(())
     }
 
-    /// The longest proof that there is.
+    /// The longest proof that there is; what it ends with is weighed as a timeout.
     #[benchmark]
     fn prove() -> Result<(), BenchmarkError> {
         let proving = Proving::<T>::new(|_| true)?;
@@ -457,7 +457,7 @@ mod benchmarks {
         Ok(())
     }
 
-    /// The proof that takes the most arithmetic: a block of logits is weighed.
+    /// A proof with much arithmetic: a block of logits is weighed.
     #[benchmark]
     fn prove_kept() -> Result<(), BenchmarkError> {
         let proving = Proving::<T>::new(|row| row == Row::Kept)?;

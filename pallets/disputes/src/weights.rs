@@ -23,8 +23,8 @@ pub trait WeightInfo {
     /// A trace or the note of a conviction is dropped.
     fn forget() -> Weight;
 
-    /// The dearest proof of all: whichever row is in dispute, its proof is no longer than the longest and
-    /// takes no more arithmetic than the others measured.
+    /// The dearest of the proofs that are measured: the longest of all rows, and those of the rows that
+    /// compute most.
     fn dearest_proof() -> Weight {
         Self::prove()
             .max(Self::prove_kept())

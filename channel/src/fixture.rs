@@ -1,6 +1,6 @@
 //! A channel between fixed keys, for tests.
 
-use assay_primitives::{salted_token_root, Anchor, Finish, Price, Sampling, Side, TokenId};
+use assay_primitives::{salted_token_root, Anchor, Finish, Price, Sampling, Side, Task, TokenId};
 use sp_core::{sr25519, Pair, H256};
 use sp_runtime::MultiSignature;
 
@@ -58,6 +58,7 @@ pub fn ask(prompt: &[TokenId], token_limit: u32) -> Ask {
         secret: SECRET,
         prompt_root: salted_token_root(&SECRET, Side::Prompt, prompt),
         prompt_len: prompt.len() as u32,
+        task: Task::Generate,
         sampling: Sampling::GREEDY,
         token_limit,
         price: PRICE,

@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use assay_primitives::{Balance, SignedVoucher};
+use assay_primitives::{Balance, SignedVoucher, Task};
 use sp_core::H256;
 
 use self::record::{Record, Request};
@@ -20,7 +20,7 @@ pub use self::{
 };
 use crate::{
     step::{Persistent, Step},
-    terms::{fee, price, window_end, ChannelState, Facts, Floor, Terms},
+    terms::{fee, window_end, ChannelState, Facts, Floor, Terms},
     wire::{ChannelStatus, Owed, StoredReceipt},
     Header, PaymentError, SignedHeader,
 };
@@ -180,9 +180,9 @@ impl Payee {
         }
         // What a closing channel has promised is served, and settled before it is closed.
         if self.facts.state == ChannelState::Open {
-            let end = window_end(entry.header().token_limit, entry.receipted());
+            let end = window_end(entry.header(), entry.receipted());
             let wanted = end.saturating_sub(live.allowed);
-            let more = price(entry.header()).affordable(free, 0, wanted);
+            let more = entry.header().price().affordable(free, 0, wanted);
             live.allowed = live.allowed.saturating_add(more.unwrap_or(0));
         }
         live.allowed
@@ -250,9 +250,13 @@ impl Payee {
         match request.ended {
             true => drop(self.live.remove(&seq)),
             false => {
+                let header = &request.header.header;
                 let begin = Live {
                     made: 0,
-                    allowed: 1,
+                    allowed: match header.task {
+                        Task::Generate => 1,
+                        Task::Score { .. } => header.token_limit,
+                    },
                 };
                 self.live.entry(seq).or_insert(begin);
             }

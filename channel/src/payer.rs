@@ -288,7 +288,7 @@ fn receipted(request: &Request) -> u32 {
 /// The fee of a request up to the end of its window.
 fn ceiling(request: &Request) -> Balance {
     let header = &request.header.header;
-    fee(header, window_end(header.token_limit, receipted(request)))
+    fee(header, window_end(header, receipted(request)))
 }
 
 impl Persistent for Payer {

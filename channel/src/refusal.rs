@@ -30,6 +30,8 @@ pub enum PaymentError {
     NotOfAChannel,
     #[error("the request has no prompt or no output; both have at least one token")]
     Empty,
+    #[error("a score has a prompt, no more tokens to look at than the answer has, and no price of output; sign another header")]
+    NoScore,
     #[error("the request's sampling is out of range: {0}")]
     Sampling(SamplingError),
     #[error("the fee of {prompt_len} prompt tokens and {token_limit} output tokens is more than there is money; lower the limit")]
@@ -76,6 +78,7 @@ impl PaymentError {
             Self::UnknownVersion(_) => "unknown_version",
             Self::NotOfAChannel => "not_of_a_channel",
             Self::Empty => "empty_request",
+            Self::NoScore => "no_score",
             Self::Sampling(_) => "invalid_sampling",
             Self::FeeOverflow { .. } => "fee_overflow",
             Self::PriceTooLow { .. } => "price_too_low",
@@ -96,6 +99,7 @@ impl PaymentError {
             Self::UnknownVersion(_)
             | Self::NotOfAChannel
             | Self::Empty
+            | Self::NoScore
             | Self::Sampling(_)
             | Self::FeeOverflow { .. }
             | Self::PromptLength { .. }

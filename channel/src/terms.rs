@@ -1,7 +1,7 @@
 //! What both ends know of a channel, and the arithmetic that they share.
 
 use assay_primitives::{
-    salted_token_root, Balance, ChannelId, Claim, ListingId, Price, Side, TokenId, VoucherKey,
+    salted_token_root, Balance, ChannelId, Claim, ListingId, Side, Task, TokenId, VoucherKey,
     WINDOW_TOKENS,
 };
 use codec::{Decode, Encode};
@@ -61,21 +61,18 @@ pub(crate) fn seq_of(header: &Header) -> Option<(ChannelId, u64)> {
 /// Planck for the prompt and this many output tokens. Headers whose largest fee does not fit are refused at the
 /// beginning, so nothing saturates later.
 pub(crate) fn fee(header: &Header, output_len: u32) -> Balance {
-    price(header)
-        .fee(header.prompt_len, output_len)
-        .unwrap_or(Balance::MAX)
+    header.fee(output_len).unwrap_or(Balance::MAX)
 }
 
-pub(crate) fn price(header: &Header) -> Price {
-    Price {
-        input: header.input_price,
-        output: header.output_price,
+/// How many output tokens may be paid for, and computed, while receipts speak of `receipted`: both ends' rule. A
+/// score is paid with its prompt, and comes at once.
+pub fn window_end(header: &Header, receipted: u32) -> u32 {
+    match header.task {
+        Task::Generate => receipted
+            .saturating_add(WINDOW_TOKENS)
+            .min(header.token_limit),
+        Task::Score { .. } => header.token_limit,
     }
-}
-
-/// How many output tokens may be paid for, and computed, while receipts speak of `receipted`: both ends' rule.
-pub fn window_end(token_limit: u32, receipted: u32) -> u32 {
-    receipted.saturating_add(WINDOW_TOKENS).min(token_limit)
 }
 
 /// Whether `prompt` is what the header speaks of, under the secret that came with the request.

@@ -1,12 +1,16 @@
 //! The golden bytes of channels, primitives/vectors/channel.json: whoever writes another client holds their own
 //! against them. `ASSAY_UPDATE_VECTORS=1` writes the file anew; its bytes must never change.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use assay_channel::{seed, Header, SignedHeader, SignedReceipt, VoucherPair};
+use assay_channel::{Header, SignedHeader, SignedReceipt, VoucherPair};
 use assay_primitives::{
     channel_id, salted_token_root, Anchor, Claim, Finish, Receipt, Sampling, Side, SignedVoucher,
-    Voucher, VoucherKey, VoucherSignature, FORMAT_VERSION,
+    Task, Voucher, VoucherKey, VoucherSignature, FORMAT_VERSION,
 };
 use codec::{DecodeAll, Encode};
 use serde_json::{json, Value};
@@ -17,8 +21,7 @@ const SECRET: [u8; 32] = [0x5a; 32];
 const NUMBER: u64 = 7;
 
 fn file(name: &str) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    folder.join("../primitives/vectors").join(name)
+    Path::new("../primitives/vectors").join(name)
 }
 
 fn hex(bytes: impl AsRef<[u8]>) -> String {
@@ -67,6 +70,7 @@ fn header(prompt_root: H256) -> Header {
         listing: H256::repeat_byte(0x33),
         prompt_root,
         prompt_len: 40,
+        task: Task::Generate,
         sampling: Sampling {
             temperature: 700_000,
             top_k: 40,
@@ -79,6 +83,42 @@ fn header(prompt_root: H256) -> Header {
         input_price: 1_000,
         output_price: 3_000,
     }
+}
+
+fn of_header(header: &Header) -> Value {
+    let hash = header.hash();
+    let Sampling {
+        temperature,
+        top_k,
+        top_p,
+        min_p,
+        penalty,
+        nonce,
+    } = header.sampling;
+    let task = match header.task {
+        Task::Generate => json!("generate"),
+        Task::Score { seed, answer_at } => json!({ "seed": hex(seed), "answer_at": answer_at }),
+    };
+    let signed: Vec<Value> = pairs()
+        .iter()
+        .map(|(kind, _, pair)| {
+            let signed = pair.sign_header(header.clone());
+            json!({ "kind": kind, "public": hex(public(pair)), "encoded": hex(signed.encode()) })
+        })
+        .collect();
+    json!({
+        "version": header.version, "genesis": hex(header.genesis),
+        "channel": hex(channel_id(&genesis(), NUMBER)), "seq": 3,
+        "provider": hex(header.provider), "listing": hex(header.listing),
+        "prompt_root": hex(header.prompt_root), "prompt_len": header.prompt_len, "task": task,
+        "temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p,
+        "penalty": penalty, "nonce": nonce, "token_limit": header.token_limit,
+        "input_price": header.input_price.to_string(),
+        "output_price": header.output_price.to_string(),
+        "encoded": hex(header.encode()), "hash": hex(hash),
+        "seed": hex(header.seed(&hash, &H256::zero())),
+        "payload": hex(SignedHeader::signing_payload(&hash)), "signed": signed,
+    })
 }
 
 /// All of the file. sr25519 signatures are never twice the same.
@@ -115,21 +155,15 @@ fn vectors() -> Value {
     }
     let header = header(prompt_root);
     let hash = header.hash();
-    let Sampling {
-        temperature,
-        top_k,
-        top_p,
-        min_p,
-        penalty,
-        nonce,
-    } = header.sampling;
-    let signed: Vec<Value> = pairs()
-        .iter()
-        .map(|(kind, _, pair)| {
-            let signed = pair.sign_header(header.clone());
-            json!({ "kind": kind, "public": hex(public(pair)), "encoded": hex(signed.encode()) })
-        })
-        .collect();
+    let score = Header {
+        task: Task::Score {
+            seed: H256::repeat_byte(0x66),
+            answer_at: 24,
+        },
+        token_limit: 16,
+        output_price: 0,
+        ..header.clone()
+    };
     let receipt = Receipt {
         header: hash,
         anchor: Anchor {
@@ -153,17 +187,8 @@ fn vectors() -> Value {
         "keys": keys,
         "vouchers": vouchers,
         "roots": roots,
-        "header": {
-            "version": header.version, "genesis": hex(genesis), "channel": hex(channel), "seq": 3,
-            "provider": hex(header.provider), "listing": hex(header.listing),
-            "prompt_root": hex(prompt_root), "prompt_len": header.prompt_len,
-            "temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p,
-            "penalty": penalty, "nonce": nonce, "token_limit": header.token_limit,
-            "input_price": header.input_price.to_string(),
-            "output_price": header.output_price.to_string(),
-            "encoded": hex(header.encode()), "hash": hex(hash), "seed": hex(seed(&hash)),
-            "payload": hex(SignedHeader::signing_payload(&hash)), "signed": signed,
-        },
+        "header": of_header(&header),
+        "score": of_header(&score),
         "receipt": {
             "header": hex(hash), "anchor_number": 4_321, "anchor_hash": hex(receipt.anchor.hash),
             "output_len": 64, "output_root": hex(output_root), "finish": 2,
@@ -191,12 +216,14 @@ fn without_random(mut vectors: Value) -> Value {
             voucher["encoded"] = hex((signed.channel, signed.cumulative).encode()).into();
         }
     }
-    for one in vectors["header"]["signed"].as_array_mut().expect("headers") {
-        let signed = SignedHeader::decode_all(&mut &bytes(&one["encoded"])[..]).unwrap();
-        let key = pairs().into_iter().find(|(kind, ..)| one["kind"] == *kind);
-        assert!(signed.is_signed(&key.unwrap().2.public()));
-        if let VoucherSignature::Sr25519(_) = signed.signature {
-            one["encoded"] = hex(signed.header.encode()).into();
+    for header in ["header", "score"] {
+        for one in vectors[header]["signed"].as_array_mut().expect("headers") {
+            let signed = SignedHeader::decode_all(&mut &bytes(&one["encoded"])[..]).unwrap();
+            let key = pairs().into_iter().find(|(kind, ..)| one["kind"] == *kind);
+            assert!(signed.is_signed(&key.unwrap().2.public()));
+            if let VoucherSignature::Sr25519(_) = signed.signature {
+                one["encoded"] = hex(signed.header.encode()).into();
+            }
         }
     }
     let receipt = &mut vectors["receipt"];
@@ -256,6 +283,8 @@ fn python_sees_each_changed_value() {
         "/header/seed",
         "/header/payload",
         "/header/signed/1/encoded",
+        "/score/encoded",
+        "/score/task/seed",
         "/receipt/payload",
         "/receipt/encoded",
     ];

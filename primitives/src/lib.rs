@@ -14,6 +14,7 @@ mod hashing;
 pub mod market;
 pub mod model;
 pub mod receipt;
+pub mod rewards;
 pub mod tree;
 
 pub use channel::{
@@ -31,9 +32,10 @@ pub use model::{
     Architecture, ModelParts, ModelSpec, Profile, Rotary, RotaryScaling, SpecError, MAX_STOP_TOKENS,
 };
 pub use receipt::{
-    seed, Anchor, Claim, Finish, Receipt, RequestHeader, Sampling, SamplingError, FORMAT_VERSION,
-    PPM_ONE,
+    seed, Anchor, Claim, Finish, Receipt, RequestHeader, Sampling, SamplingError, Task,
+    FORMAT_VERSION, PPM_ONE,
 };
+pub use rewards::{Emission, EraEnded, EraIndex, ProviderRewards, RewardPool, ValidatorRewards};
 pub use tree::{salted_token_root, token_root, Side, LEAF_TOKENS};
 
 /// Position of a token in a model's vocabulary.

@@ -6,7 +6,7 @@ use scale_info::TypeInfo;
 use sp_core::H256;
 use sp_runtime::{DispatchError, DispatchResult, Permill};
 
-use crate::{ListingId, ModelParts, ModelSpec};
+use crate::{ListingId, ModelParts, ModelSpec, Settlement};
 
 /// An amount of the chain's token, in planck (10⁻¹² ASY).
 pub type Balance = u128;
@@ -206,9 +206,12 @@ pub trait Market<AccountId, BlockNumber> {
         remaining: Balance,
     );
 
-    /// A delivered answer was paid: give back the `fee` that the provider answered for, and record
-    /// what it earned and what the protocol took.
-    fn close(provider: &AccountId, fee: Balance, earned: Balance, protocol_fee: Balance);
+    /// A delivered answer was paid: give back the fee that the provider answered for, and record what
+    /// it earned, what the protocol took and what was burned.
+    fn close(provider: &AccountId, settlement: &Settlement);
+
+    /// Dues of a channel of `provider` were paid, of which this was burned.
+    fn note_burned(provider: &AccountId, burned: Balance);
 
     /// Put earnings that have just been paid to the provider's free balance on hold until they
     /// have matured.

@@ -8,7 +8,7 @@ use scale_info::TypeInfo;
 use serde::{Deserialize, Serialize};
 use sp_core::H256;
 
-use crate::{hashing::blake2_256, Balance, ChannelId, JobId, ListingId};
+use crate::{hashing::blake2_256, Balance, ChannelId, JobId, ListingId, Price};
 
 /// Version of the header, the receipt and the token tree.
 pub const FORMAT_VERSION: u16 = 1;
@@ -138,6 +138,34 @@ pub enum Claim {
     Channel { id: ChannelId, seq: u64 },
 }
 
+/// What is to be done with the tokens of a request.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+)]
+pub enum Task {
+    /// Answer them.
+    #[codec(index = 0)]
+    Generate,
+    /// They are a prompt and an answer to it: say how many tokens of the answer are right. In a channel
+    /// alone; the request's sampling is that of the answer.
+    #[codec(index = 1)]
+    Score {
+        /// The answer's, as the user states it.
+        seed: H256,
+        /// Place of the answer's first token.
+        answer_at: u32,
+    },
+}
+
 /// What a user asked for, of whom and at which price. For a job the user's extrinsic and the
 /// chain's assignment together are the header; both sides derive the same bytes from storage. In a
 /// channel the user signs it.
@@ -153,16 +181,62 @@ pub struct RequestHeader<AccountId> {
     pub provider: AccountId,
     pub listing: ListingId,
     /// [`token_root`](crate::token_root) of the prompt, in a channel the
-    /// [salted](crate::salted_token_root) one.
+    /// [salted](crate::salted_token_root) one. The prompt of a score is the scored prompt and the answer
+    /// behind it.
     pub prompt_root: H256,
     pub prompt_len: u32,
+    pub task: Task,
     pub sampling: Sampling,
-    /// The most output tokens.
+    /// The most output tokens; of a score, how many of the answer's tokens are looked at.
     pub token_limit: u32,
     /// Planck per prompt token.
     pub input_price: Balance,
-    /// Planck per output token.
+    /// Planck per output token; zero for a score, which makes none.
     pub output_price: Balance,
+}
+
+impl<AccountId> RequestHeader<AccountId> {
+    pub fn price(&self) -> Price {
+        Price {
+            input: self.input_price,
+            output: self.output_price,
+        }
+    }
+
+    /// Planck for the prompt and this many output tokens; `None` if it does not fit.
+    pub fn fee(&self, output_len: u32) -> Option<Balance> {
+        self.price().fee(self.prompt_len, output_len)
+    }
+
+    /// Positions in the model's context that this many output tokens end at; `None` if there are not as
+    /// many. A score's are in its prompt.
+    pub fn positions(&self, output_len: u32) -> Option<u32> {
+        match self.task {
+            Task::Generate => self.prompt_len.checked_add(output_len),
+            Task::Score { .. } => Some(self.prompt_len),
+        }
+    }
+
+    /// The same header with its provider written in another way.
+    pub fn map_account<Other>(
+        self,
+        account: impl FnOnce(AccountId) -> Other,
+    ) -> RequestHeader<Other> {
+        RequestHeader {
+            version: self.version,
+            genesis: self.genesis,
+            claim: self.claim,
+            provider: account(self.provider),
+            listing: self.listing,
+            prompt_root: self.prompt_root,
+            prompt_len: self.prompt_len,
+            task: self.task,
+            sampling: self.sampling,
+            token_limit: self.token_limit,
+            input_price: self.input_price,
+            output_price: self.output_price,
+        }
+    }
 }
 
 impl<AccountId: Encode> RequestHeader<AccountId> {
@@ -170,9 +244,17 @@ impl<AccountId: Encode> RequestHeader<AccountId> {
     pub fn hash(&self) -> H256 {
         blake2_256(&(HEADER_DOMAIN, self).encode()).into()
     }
+
+    /// What random numbers are drawn from, where this is the header's hash: see [`seed`].
+    pub fn seed(&self, hash: &H256, randomness: &H256) -> [u8; 32] {
+        match self.task {
+            Task::Generate => seed(hash, randomness),
+            Task::Score { seed, .. } => seed.0,
+        }
+    }
 }
 
-/// The sampling seed of a request: from its header and, for a job, the draw's randomness, so that
+/// The sampling seed of a request that is to be answered: from its header and, for a job, the draw's randomness, so that
 /// neither the user nor the worker can choose it alone. In a channel the randomness is zero.
 pub fn seed(header: &H256, randomness: &H256) -> [u8; 32] {
     blake2_256(&(SEED_DOMAIN, header, randomness).encode())
@@ -201,6 +283,8 @@ pub enum Finish {
     /// The caller ended it. Never a fault, and not allowed in a job. A running receipt, which a longer
     /// one of the same request may follow, has this too.
     Caller,
+    /// The next token of a scored answer is wrong. [`Length`](Self::Length) says that none is.
+    Mismatch,
 }
 
 /// A block that a receipt builds on; it dates the receipt.
@@ -230,9 +314,10 @@ pub struct Receipt {
     /// Hash of the [`RequestHeader`].
     pub header: H256,
     pub anchor: Anchor,
+    /// Of a score: how many tokens of the answer are right, from its first on.
     pub output_len: u32,
     /// [`token_root`](crate::token_root) of the output, in a channel the
-    /// [salted](crate::salted_token_root) one.
+    /// [salted](crate::salted_token_root) one. A score has no tokens of its own: the root of none.
     pub output_root: H256,
     pub finish: Finish,
     /// Planck.
@@ -294,6 +379,7 @@ mod tests {
             listing: H256::repeat_byte(0x33),
             prompt_root: H256::repeat_byte(0x44),
             prompt_len: 5,
+            task: Task::Generate,
             sampling: Sampling {
                 temperature: 700_000,
                 top_k: 40,
@@ -316,6 +402,7 @@ mod tests {
         expected.extend([0x33; 32]);
         expected.extend([0x44; 32]);
         expected.extend(5u32.to_le_bytes());
+        expected.push(0);
         for field in [700_000u32, 40, 950_000, 50_000, 1_100_000] {
             expected.extend(field.to_le_bytes());
         }
@@ -323,7 +410,7 @@ mod tests {
         expected.extend(64u32.to_le_bytes());
         expected.extend(1u128.to_le_bytes());
         expected.extend(2u128.to_le_bytes());
-        assert_eq!(expected.len(), 223);
+        assert_eq!(expected.len(), 224);
         let hash = header.hash();
         assert_eq!(hash, H256(blake2_256(&expected)));
 
@@ -332,7 +419,45 @@ mod tests {
         expected.extend(b"assay/seed/v1");
         expected.extend(hash.as_bytes());
         expected.extend(randomness.as_bytes());
-        assert_eq!(seed(&hash, &randomness), blake2_256(&expected));
+        assert_eq!(header.seed(&hash, &randomness), blake2_256(&expected));
+    }
+
+    #[test]
+    fn a_score_is_of_tokens_that_it_brings_with_their_seed() {
+        let seed = H256::repeat_byte(0x66);
+        let answer_at = 40;
+        let answer = RequestHeader {
+            version: FORMAT_VERSION,
+            genesis: H256::repeat_byte(0x11),
+            claim: Claim::Channel {
+                id: H256::repeat_byte(0x77),
+                seq: 3,
+            },
+            provider: [0x22; 32],
+            listing: H256::repeat_byte(0x33),
+            prompt_root: H256::repeat_byte(0x44),
+            prompt_len: 50,
+            task: Task::Generate,
+            sampling: Sampling::GREEDY,
+            token_limit: 64,
+            input_price: 3,
+            output_price: 5,
+        };
+        let score = RequestHeader {
+            task: Task::Score { seed, answer_at },
+            ..answer.clone()
+        };
+        let task = score.task.encode();
+        assert_eq!(task, [&[1][..], &[0x66; 32], &40u32.to_le_bytes()].concat());
+        assert_ne!(score.hash(), answer.hash());
+        assert_eq!(score.seed(&score.hash(), &H256::zero()), seed.0);
+
+        assert_eq!(answer.fee(7), Some(185));
+        assert_eq!(
+            (answer.positions(7), score.positions(7)),
+            (Some(57), Some(50))
+        );
+        assert_eq!(answer.positions(u32::MAX), None);
     }
 
     /// Anybody may verify a receipt in another language; these bytes must never change.
@@ -359,5 +484,17 @@ mod tests {
         expected.push(1);
         expected.extend_from_slice(&5_000_000_000u128.to_le_bytes());
         assert_eq!(receipt.signing_payload(), expected);
+
+        for (index, finish) in [
+            Finish::Eos,
+            Finish::Length,
+            Finish::Caller,
+            Finish::Mismatch,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert_eq!(finish.encode(), [index as u8]);
+        }
     }
 }

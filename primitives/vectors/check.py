@@ -148,31 +148,8 @@ def check(vectors):
     for root in vectors["roots"]:
         same("root", token_root(raw(root["secret"]), root["side"], root["tokens"]), root["root"])
 
-    header = vectors["header"]
-    encoded = b"".join(
-        [
-            uint(header["version"], 2),
-            raw(header["genesis"]),
-            b"\1" + raw(header["channel"]) + uint(header["seq"], 8),
-            raw(header["provider"]),
-            raw(header["listing"]),
-            raw(header["prompt_root"]),
-            uint(header["prompt_len"], 4),
-            *(uint(header[name], 4) for name in ["temperature", "top_k", "top_p", "min_p", "penalty"]),
-            uint(header["nonce"], 8),
-            uint(header["token_limit"], 4),
-            uint(header["input_price"], 16),
-            uint(header["output_price"], 16),
-        ]
-    )
-    digest = blake2(domain("assay/header/v1") + encoded)
-    payload = domain("assay/request/v1") + digest
-    same("header", encoded, header["encoded"])
-    same("header's hash", digest, header["hash"])
-    same("seed", blake2(domain("assay/seed/v1") + digest + bytes(32)), header["seed"])
-    same("header's payload", payload, header["payload"])
-    for entry in header["signed"]:
-        signed("signed header", encoded, payload, entry)
+    for name in ["header", "score"]:
+        check_header(name, vectors[name])
 
     receipt = vectors["receipt"]
     encoded = b"".join(
@@ -188,6 +165,43 @@ def check(vectors):
     )
     same("receipt's payload", domain("assay/receipt/v1") + encoded, receipt["payload"])
     same("receipt", encoded + b"\1", "0x" + raw(receipt["encoded"])[:-64].hex())
+
+
+def task(value):
+    if value == "generate":
+        return b"\0"
+    return b"\1" + raw(value["seed"]) + uint(value["answer_at"], 4)
+
+
+def check_header(name, header):
+    encoded = b"".join(
+        [
+            uint(header["version"], 2),
+            raw(header["genesis"]),
+            b"\1" + raw(header["channel"]) + uint(header["seq"], 8),
+            raw(header["provider"]),
+            raw(header["listing"]),
+            raw(header["prompt_root"]),
+            uint(header["prompt_len"], 4),
+            task(header["task"]),
+            *(uint(header[field], 4) for field in ["temperature", "top_k", "top_p", "min_p", "penalty"]),
+            uint(header["nonce"], 8),
+            uint(header["token_limit"], 4),
+            uint(header["input_price"], 16),
+            uint(header["output_price"], 16),
+        ]
+    )
+    digest = blake2(domain("assay/header/v1") + encoded)
+    payload = domain("assay/request/v1") + digest
+    same(name, encoded, header["encoded"])
+    same(f"{name}'s hash", digest, header["hash"])
+    if header["task"] == "generate":
+        same(f"{name}'s seed", blake2(domain("assay/seed/v1") + digest + bytes(32)), header["seed"])
+    else:
+        same(f"{name}'s seed", raw(header["task"]["seed"]), header["seed"])
+    same(f"{name}'s payload", payload, header["payload"])
+    for entry in header["signed"]:
+        signed(f"signed {name}", encoded, payload, entry)
 
 
 def main():

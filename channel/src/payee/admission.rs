@@ -1,6 +1,6 @@
 //! Vouchers and requests, taken or refused.
 
-use assay_primitives::{Price, SignedVoucher, VoucherKey, VoucherSignature, FORMAT_VERSION};
+use assay_primitives::{Price, SignedVoucher, Task, VoucherKey, VoucherSignature, FORMAT_VERSION};
 use sp_core::H256;
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     step::Step,
-    terms::{fee, price, seq_of, window_end, ChannelState},
+    terms::{fee, seq_of, window_end, ChannelState},
     wire::SignedReceipt,
     Header, PaymentError, SignedHeader,
 };
@@ -105,8 +105,8 @@ impl Payee {
         let mut admissions = Vec::with_capacity(headers.len());
         let mut records: Vec<Record> = Vec::new();
         let (mut least, mut window) = (self.promised(), self.promised());
-        for header in headers {
-            let (admission, is_new) = self.look_at(header)?;
+        for signed in headers {
+            let (admission, is_new) = self.look_at(signed)?;
             let twice = admissions
                 .iter()
                 .any(|other: &Admission| other.seq == admission.seq);
@@ -114,13 +114,13 @@ impl Payee {
                 return Err(PaymentError::UsedSeq(admission.seq));
             }
             if is_new {
-                check_offer(&header.header, offer)?;
-                let limit = header.header.token_limit;
-                least = least.saturating_add(fee(&header.header, 1));
-                window = window.saturating_add(fee(&header.header, window_end(limit, 0)));
+                check_offer(&signed.header, offer)?;
+                let header = &signed.header;
+                least = least.saturating_add(fee(header, 1));
+                window = window.saturating_add(fee(header, window_end(header, 0)));
                 records.push(Record::Request(Request {
                     seq: admission.seq,
-                    header: header.clone(),
+                    header: signed.clone(),
                     receipt: None,
                     ended: false,
                 }));
@@ -200,16 +200,26 @@ fn check_offer(header: &Header, offer: &Price) -> Result<(), PaymentError> {
     if header.prompt_len == 0 || header.token_limit == 0 {
         return Err(PaymentError::Empty);
     }
+    if let Task::Score { answer_at, .. } = header.task {
+        let answer = header.prompt_len.checked_sub(answer_at);
+        let fits = answer.is_some_and(|answer| header.token_limit <= answer);
+        if answer_at == 0 || !fits || header.output_price != 0 {
+            return Err(PaymentError::NoScore);
+        }
+    }
     header.sampling.validate().map_err(PaymentError::Sampling)?;
-    if header.input_price < offer.input || header.output_price < offer.output {
+    let is_score = matches!(header.task, Task::Score { .. });
+    if header.input_price < offer.input || (header.output_price < offer.output && !is_score) {
         return Err(PaymentError::PriceTooLow {
             input: offer.input,
             output: offer.output,
         });
     }
-    let most = price(header).fee(header.prompt_len, header.token_limit);
-    most.map(drop).ok_or(PaymentError::FeeOverflow {
-        prompt_len: header.prompt_len,
-        token_limit: header.token_limit,
-    })
+    header
+        .fee(header.token_limit)
+        .map(drop)
+        .ok_or(PaymentError::FeeOverflow {
+            prompt_len: header.prompt_len,
+            token_limit: header.token_limit,
+        })
 }

@@ -1,6 +1,6 @@
 //! Receipts, checked.
 
-use assay_primitives::{salted_token_root, Balance, Finish, Side, TokenId};
+use assay_primitives::{salted_token_root, Balance, Finish, Side, Task, TokenId};
 
 use super::{
     receipted, receipted_fee,
@@ -159,6 +159,7 @@ fn check(
         return Err(Caught::Forged);
     }
     let (length, limit) = (receipt.output_len, header.token_limit);
+    let is_score = matches!(header.task, Task::Score { .. });
     if length > limit {
         let signed = length;
         return Err(Caught::TooLong { signed, limit });
@@ -170,8 +171,9 @@ fn check(
     }
     let finish_fits = match receipt.finish {
         Finish::Length => length == limit,
-        Finish::Eos => length > 0,
+        Finish::Eos => length > 0 && !is_score,
         Finish::Caller => true,
+        Finish::Mismatch => length < limit && is_score,
     };
     if !finish_fits {
         return Err(Caught::WrongFinish);
@@ -187,7 +189,11 @@ fn check(
         }
     }
     let overtaken = request.receipt.is_some() && length < receipted(request);
-    let covered = usize::try_from(length).ok();
+    // A score is over no tokens of its own.
+    let covered = match is_score {
+        true => Some(0),
+        false => usize::try_from(length).ok(),
+    };
     match covered.and_then(|length| tokens.get(..length)) {
         Some(tokens) => {
             let root = salted_token_root(&request.secret, Side::Output, tokens);
@@ -206,7 +212,7 @@ fn check(
                 sent: u32::try_from(tokens.len()).unwrap_or(u32::MAX),
             })
         }
-        None if last && length <= window_end(limit, receipted(request)) => Ok(Taken::Held),
+        None if last && length <= window_end(header, receipted(request)) => Ok(Taken::Held),
         None => Ok(Taken::TokensMissing),
     }
 }

@@ -1,6 +1,6 @@
 //! What is bought, and the vouchers that pay for it.
 
-use assay_primitives::{Balance, Claim, Price, Sampling, SignedVoucher, FORMAT_VERSION};
+use assay_primitives::{Balance, Claim, Price, Sampling, SignedVoucher, Task, FORMAT_VERSION};
 use sp_core::H256;
 
 use super::{
@@ -18,10 +18,11 @@ pub struct Ask {
     /// The prompt's root, salted with `secret`.
     pub prompt_root: H256,
     pub prompt_len: u32,
+    pub task: Task,
     pub sampling: Sampling,
-    /// The most output tokens.
+    /// The most output tokens; of a score, how many of the answer's are looked at.
     pub token_limit: u32,
-    /// The provider's offer.
+    /// The provider's offer; for a score without a price of output.
     pub price: Price,
 }
 
@@ -41,9 +42,10 @@ impl Payer {
         let (mut records, mut headers, mut seqs) = (Vec::new(), Vec::new(), Vec::new());
         let mut needed = self.rule();
         for (seq, ask) in (self.next_seq()..).zip(asks) {
-            let most = ask.price.fee(ask.prompt_len, ask.token_limit);
+            let header = self.header(seq, ask);
+            let most = header.fee(header.token_limit);
             most.ok_or(PayerError::FeeOverflow)?;
-            let header = self.pair.sign_header(self.header(seq, ask));
+            let header = self.pair.sign_header(header);
             let request = Request {
                 seq,
                 header: header.clone(),
@@ -88,6 +90,7 @@ impl Payer {
             listing: self.terms.listing,
             prompt_root: ask.prompt_root,
             prompt_len: ask.prompt_len,
+            task: ask.task,
             sampling: ask.sampling,
             token_limit: ask.token_limit,
             input_price: ask.price.input,

@@ -12,7 +12,7 @@ use assay_channel::{
     SignedHeader, SignedReceipt, Terms, VoucherPair,
 };
 use assay_primitives::{
-    salted_token_root, Price, Sampling, Side, SignedVoucher, TokenId, RECEIPT_TOKENS,
+    salted_token_root, Price, Sampling, Side, SignedVoucher, Task, TokenId, RECEIPT_TOKENS,
 };
 use sp_core::{sr25519, Pair, H256};
 use sp_runtime::MultiSignature;
@@ -66,6 +66,7 @@ pub fn ask(prompt_len: u32, token_limit: u32) -> Ask {
         secret: SECRET,
         prompt_root: salted_token_root(&SECRET, Side::Prompt, &prompt),
         prompt_len,
+        task: Task::Generate,
         sampling: Sampling::GREEDY,
         token_limit,
         price: PRICE,

@@ -274,7 +274,7 @@ impl<T: Config> Pallet<T> {
         let truthful = match finish {
             Finish::Eos => stops(last),
             Finish::Length => !stops(last) && output.len() as u64 == u64::from(token_limit),
-            Finish::Caller => false,
+            Finish::Caller | Finish::Mismatch => false,
         };
         ensure!(truthful, Error::<T>::InvalidFinish);
         Ok(())

@@ -264,6 +264,7 @@ impl<AccountId: Clone, BlockNumber, Excluded, Ticket>
             listing: self.listing,
             prompt_root: self.prompt_root,
             prompt_len: self.prompt_len,
+            task: assay_primitives::Task::Generate,
             sampling: self.sampling,
             token_limit: assignment.token_limit,
             input_price: assignment.price.input,

@@ -110,6 +110,7 @@ impl<T: Config> Pallet<T> {
             channel.dues,
         )?;
         channel.dues = channel.dues.saturating_sub(paid);
+        T::Market::note_burned(&channel.provider, paid.burned);
         Self::deposit_event(Event::DuesPaid {
             channel: id,
             dues: paid,

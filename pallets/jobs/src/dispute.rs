@@ -1,7 +1,7 @@
 //! What disputes ask of jobs.
 
 use assay_primitives::{
-    Balance, Claim, ClaimFacts, Claims, JobId, Market, ModelCatalogue, Request,
+    Balance, Claim, ClaimFacts, Claims, JobId, Market, ModelCatalogue, Request, Settlement,
 };
 use frame_support::{
     pallet_prelude::*,
@@ -131,7 +131,11 @@ impl<T: Config> Claims<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
             Precision::Exact,
         )?;
         // The answer earns nothing and is answered for no more.
-        T::Market::close(&assignment.provider, refund, 0, 0);
+        let settlement = Settlement {
+            fee: refund,
+            ..Default::default()
+        };
+        T::Market::close(&assignment.provider, &settlement);
         T::Catalogue::release(&job.listing);
         let (user, provider) = (job.user.clone(), assignment.provider.clone());
         job.state = JobState::Slashed {

@@ -131,12 +131,7 @@ impl<T: Config> Pallet<T> {
     ) -> DispatchResult {
         let fee = core::mem::take(&mut job.escrow);
         let settlement = Self::pay(&job.user, &assignment.provider, &job.listing, fee)?;
-        T::Market::close(
-            &assignment.provider,
-            fee,
-            settlement.provider,
-            settlement.protocol_fee(),
-        );
+        T::Market::close(&assignment.provider, &settlement);
         T::Catalogue::release(&job.listing);
 
         let provider = assignment.provider.clone();

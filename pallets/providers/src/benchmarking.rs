@@ -9,7 +9,9 @@
 
 use alloc::{vec, vec::Vec};
 
-use assay_primitives::{Balance, ListingId, Market, ModelCatalogue, Price};
+use assay_primitives::{
+    Balance, EraEnded, ListingId, Market, ModelCatalogue, Price, RewardPool,
+};
 use frame_benchmarking::v2::*;
 use frame_support::{
     traits::{fungible::Mutate, EnsureOrigin, Get},
@@ -302,6 +304,46 @@ mod benchmarks {
         _(RawOrigin::Signed(by), listing, stash.clone());
 
         assert!(!Offers::<T>::contains_key(listing, stash));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn claim_reward() -> Result<(), BenchmarkError> {
+        let stash = registered::<T>()?;
+        let burned: Balance = 1_000_000_000;
+        <Pallet<T> as Market<T::AccountId, BlockNumberFor<T>>>::note_burned(&stash, burned);
+        RewardPools::<T>::insert(
+            0,
+            RewardPool {
+                amount: burned,
+                burned,
+            },
+        );
+
+        #[extrinsic_call]
+        _(RawOrigin::Signed(rich::<T>("anyone", 0)), stash.clone());
+
+        assert!(Providers::<T>::get(&stash).is_some_and(|provider| provider.maturing == burned));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn era_ended() -> Result<(), BenchmarkError> {
+        let stash = registered::<T>()?;
+        let pool = RewardPool {
+            amount: 1,
+            burned: 1,
+        };
+        RewardPools::<T>::insert(0, pool);
+        let burned: Balance = 1_000_000_000;
+        <Pallet<T> as Market<T::AccountId, BlockNumberFor<T>>>::note_burned(&stash, burned);
+
+        #[block]
+        {
+            <Pallet<T> as EraEnded>::era_ended(REWARD_ERAS, 3_600_000);
+        }
+
+        assert!(!RewardPools::<T>::contains_key(0));
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use sp_runtime::traits::Saturating;
 
 use crate::{
-    Config, Error, Event, HoldReason, OfferRecord, OfferRecordOf, Offering, Offers,
+    Burn, Config, Error, Event, HoldReason, OfferRecord, OfferRecordOf, Offering, Offers,
     OperatorHistory, OperatorHistoryOf, OperatorRange, Operators, Pallet, Params, ProviderInfoOf,
     ProviderRecord, ProviderRecordOf, Providers, TrackRecord, UnbondingChunk,
 };
@@ -69,6 +69,7 @@ impl<T: Config> Pallet<T> {
             maturing: 0,
             channel_exposure: 0,
             disputes: 0,
+            burned: Burn::default(),
             record: TrackRecord::default(),
             registered_at,
             ticket,

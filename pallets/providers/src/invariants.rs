@@ -4,8 +4,8 @@
 impl<T: crate::Config> crate::Pallet<T> {
     pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
         use crate::{
-            Due, HoldReason, MaturingCursor, Offering, Offers, OperatorHistory, Operators,
-            Providers,
+            BurnSoFar, Due, HoldReason, MaturingCursor, Offering, Offers, OperatorHistory,
+            Operators, Providers, RewardPools, REWARD_ERAS,
         };
         use alloc::{collections::BTreeMap, vec::Vec};
         use assay_primitives::Balance;
@@ -38,7 +38,11 @@ impl<T: crate::Config> crate::Pallet<T> {
                 );
             }
         }
+        let so_far = BurnSoFar::<T>::get();
+        let mut burned = BTreeMap::<_, Balance>::new();
         for (stash, provider) in Providers::<T>::iter() {
+            let sum = burned.entry(provider.burned.era).or_default();
+            *sum = sum.saturating_add(provider.burned.amount);
             let bonded = provider
                 .unbonding
                 .iter()
@@ -93,6 +97,22 @@ impl<T: crate::Config> crate::Pallet<T> {
                         range.operator == provider.operator && range.until.is_none()
                     }),
                 "providers 5: the operator is not the last open range"
+            );
+        }
+        let current = burned.get(&so_far.era).copied().unwrap_or(0);
+        ensure!(
+            current <= so_far.amount,
+            "providers 7: providers burned more in this era than all together"
+        );
+        for (era, pool) in RewardPools::<T>::iter() {
+            ensure!(
+                era < so_far.era && era >= so_far.era.saturating_sub(REWARD_ERAS),
+                "providers 7: a pool of an era that is not over, or too old"
+            );
+            let unpaid = burned.get(&era).copied().unwrap_or(0);
+            ensure!(
+                pool.amount <= pool.burned && unpaid <= pool.burned,
+                "providers 7: a pool of more than was burned"
             );
         }
         Ok(())

@@ -28,6 +28,7 @@ mod maturing;
 #[cfg(test)]
 mod mock;
 mod race;
+mod rewards;
 mod stake;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub mod weights;
 #[cfg(feature = "runtime-benchmarks")]
 pub use benchmarking::BenchmarkHelper;
 pub use pallet::*;
+pub use rewards::REWARD_ERAS;
 pub use types::*;
 pub use weights::WeightInfo;
 
@@ -47,7 +49,9 @@ pub use weights::WeightInfo;
 pub mod pallet {
     use super::*;
     use alloc::vec::Vec;
-    use assay_primitives::{Balance, ListingId, ModelCatalogue, Outcome, Price};
+    use assay_primitives::{
+        Balance, EraIndex, ListingId, ModelCatalogue, Outcome, Price, RewardPool,
+    };
     use frame_support::{
         pallet_prelude::*,
         traits::{fungible, Consideration, Footprint},
@@ -141,6 +145,14 @@ pub mod pallet {
     /// The first block whose due earnings may not all have been looked at.
     #[pallet::storage]
     pub type MaturingCursor<T: Config> = StorageValue<_, BlockNumberFor<T>, ValueQuery>;
+
+    /// The era that is under way, and what settlements of all providers burned in it so far.
+    #[pallet::storage]
+    pub type BurnSoFar<T: Config> = StorageValue<_, Burn, ValueQuery>;
+
+    /// What providers get for each of the last eras in which their settlements burned something.
+    #[pallet::storage]
+    pub type RewardPools<T: Config> = StorageMap<_, Twox64Concat, EraIndex, RewardPool>;
 
     #[pallet::type_value]
     pub fn DefaultParameters<T: Config>() -> ParametersOf<T> {
@@ -305,6 +317,24 @@ pub mod pallet {
         },
         /// The parameters were set.
         ParametersSet,
+        /// An era is over.
+        EraEnded {
+            /// Its number.
+            era: EraIndex,
+            /// Planck that settlements of all providers burned in it.
+            burned: Balance,
+            /// Planck that these providers can claim.
+            pool: Balance,
+        },
+        /// A provider got its part of an era's pool, which begins to mature.
+        Rewarded {
+            /// Stash.
+            provider: T::AccountId,
+            /// The era.
+            era: EraIndex,
+            /// Planck that were minted.
+            amount: Balance,
+        },
     }
 
     #[pallet::error]
@@ -355,10 +385,14 @@ pub mod pallet {
         /// A dispute against the provider is live: wait until it is over.
         Disputed,
         /// The parameters contradict each other: unbonding must outlast maturing, `reward_share` is at
-        /// most a half, and only it and `compensation_burned` may be zero.
+        /// most a half, `return_share` at most nine tenths, and only these, the emission and
+        /// `compensation_burned` may be zero.
         InvalidParameters,
         /// A sum of the provider's money does not fit its type.
         Overflow,
+        /// No reward is due to this provider: one is when an era ends in which its settlements burned
+        /// something.
+        NoReward,
     }
 
     #[pallet::hooks]
@@ -461,7 +495,8 @@ pub mod pallet {
             Self::do_set_online(who, online)
         }
 
-        /// Leave: nothing may be open, bonded, offered or maturing any more.
+        /// Leave: nothing may be open, bonded, offered or maturing any more. A reward that was not
+        /// claimed is lost.
         #[pallet::call_index(9)]
         pub fn deregister(origin: OriginFor<T>) -> DispatchResult {
             let stash = ensure_signed(origin)?;
@@ -503,6 +538,19 @@ pub mod pallet {
             let by = ensure_signed(origin)?;
             Ok(Self::do_evict_offer(by, listing, provider)?.into())
         }
+
+        /// Mint a provider's part of the pool of the last era in which its settlements burned something.
+        /// It matures like all that it earns. Anyone may call it; it is free when it succeeds. The
+        /// provider's next settlement in a later era does the same.
+        #[pallet::call_index(13)]
+        pub fn claim_reward(
+            origin: OriginFor<T>,
+            provider: T::AccountId,
+        ) -> DispatchResultWithPostInfo {
+            ensure_signed(origin)?;
+            Self::do_claim_reward(&provider)?;
+            Ok(Pays::No.into())
+        }
     }
 
     #[pallet::view_functions]
@@ -527,6 +575,11 @@ pub mod pallet {
             let provider = Providers::<T>::get(stash);
             let earnings = provider.into_iter().flat_map(|provider| provider.earnings);
             earnings.map(|part| (part.due, part.amount)).collect()
+        }
+
+        /// What a provider's settlements burned in this era, and what it can claim for an earlier one.
+        pub fn reward(stash: T::AccountId) -> Option<ProviderReward> {
+            Providers::<T>::get(stash).map(|provider| Self::reward_of(&provider))
         }
     }
 }

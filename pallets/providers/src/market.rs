@@ -2,6 +2,7 @@
 
 use assay_primitives::{
     Assignment, Balance, DrawRequest, Eligibility, ListingId, Market, Outcome, ProviderTerms,
+    Settlement,
 };
 use frame_support::{
     defensive,
@@ -142,19 +143,25 @@ impl<T: Config> Market<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
         });
     }
 
-    fn close(stash: &T::AccountId, fee: Balance, earned: Balance, protocol_fee: Balance) {
+    fn close(stash: &T::AccountId, settlement: &Settlement) {
         let full_step_fee = Params::<T>::get().full_step_fee;
         Providers::<T>::mutate(stash, |slot| {
             let Some(provider) = slot else {
                 defensive!("a provider with open jobs was deregistered");
                 return;
             };
-            provider.exposure = provider.exposure.defensive_saturating_sub(fee);
+            provider.exposure = provider.exposure.defensive_saturating_sub(settlement.fee);
             provider.open_jobs.defensive_saturating_dec();
+            let (earned, protocol_fee) = (settlement.provider, settlement.protocol_fee());
             provider
                 .record
                 .note_paid(earned, protocol_fee, full_step_fee);
         });
+        Self::count_burned(stash, settlement.burned);
+    }
+
+    fn note_burned(stash: &T::AccountId, burned: Balance) {
+        Self::count_burned(stash, burned);
     }
 
     fn mature(stash: &T::AccountId, amount: Balance) -> DispatchResult {

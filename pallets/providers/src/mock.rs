@@ -3,14 +3,16 @@ use crate::{
     HoldReason, OfferRecordOf, OperatorHistoryOf, Parameters, ProviderInfo, ProviderRecordOf,
 };
 use assay_primitives::{
-    Architecture, Assignment, Balance, Conviction, DrawRequest, ListingId, Market, ModelParts,
-    ModelSpec, Outcome, Price, Profile, Slashed, Stake,
+    Architecture, Assignment, Balance, Conviction, DrawRequest, Emission, EraEnded, ListingId,
+    Market, ModelParts, ModelSpec, Outcome, Price, Profile, ProviderRewards, Settlement, Slashed,
+    Stake,
 };
 use codec::MaxEncodedLen;
 use frame_support::{
     derive_impl, parameter_types,
     traits::{
         fungible::{HoldConsideration, Inspect, InspectHold, Mutate},
+        tokens::{Fortitude, Precision, Preservation},
         ConstU128, ConstU32, LinearStoragePrice, OnFinalize, OnIdle, OnInitialize,
     },
     weights::{constants::RocksDbWeight, Weight},
@@ -44,6 +46,9 @@ pub const PRICE: Price = Price {
 /// Eight tokens in and sixteen out, at [`PRICE`].
 pub const WORST_CASE: Balance = 1_736;
 pub const FULL_STEP_FEE: Balance = 500;
+pub const DAY_MILLIS: u64 = 86_400_000;
+/// What all providers get for an era at most.
+pub const MAX_PER_ERA: Balance = 10_000;
 
 frame_support::construct_runtime!(
     pub enum Test {
@@ -127,6 +132,15 @@ pub fn parameters() -> Parameters<u64> {
         slash_multiple: 60,
         slash_floor: Permill::from_percent(10),
         reward_share: Permill::from_percent(40),
+        // An era of a day may mint a thousandth of a year's rate, and so much at most.
+        rewards: ProviderRewards {
+            return_share: Permill::from_percent(80),
+            emission: Emission {
+                yearly_rate: Permill::from_percent(1),
+                max_per_era: MAX_PER_ERA,
+                max_era_millis: DAY_MILLIS,
+            },
+        },
     }
 }
 
@@ -347,7 +361,32 @@ pub fn resolve(stash: u64, worst_case_fee: Balance, outcome: Outcome, remaining:
 
 /// A delivered answer is paid.
 pub fn close(stash: u64, fee: Balance, earned: Balance, protocol_fee: Balance) {
-    <Providers as Market<u64, u64>>::close(&stash, fee, earned, protocol_fee);
+    let settlement = Settlement {
+        fee,
+        provider: earned,
+        treasury: protocol_fee,
+        ..Default::default()
+    };
+    <Providers as Market<u64, u64>>::close(&stash, &settlement);
+}
+
+/// Dues of one of the provider's channels burned so much of Uma's money.
+pub fn burn(stash: u64, amount: Balance) {
+    Balances::burn_from(
+        &UMA,
+        amount,
+        Preservation::Preserve,
+        Precision::Exact,
+        Fortitude::Polite,
+    )
+    .unwrap();
+    <Providers as Market<u64, u64>>::note_burned(&stash, amount);
+}
+
+/// The era that is under way ends after a day.
+pub fn end_era() {
+    let era = crate::BurnSoFar::<Test>::get().era;
+    <Providers as EraEnded>::era_ended(era, DAY_MILLIS);
 }
 
 pub fn compensate(stash: u64, beneficiary: u64, amount: Balance) -> Result<Balance, DispatchError> {

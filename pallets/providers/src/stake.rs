@@ -75,6 +75,8 @@ impl<T: Config> Stake<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
             let earnings = core::mem::take(&mut provider.maturing);
             provider.channel_exposure = 0;
             provider.earnings = Default::default();
+            // What was burned counts for no reward any more.
+            provider.burned = Default::default();
             provider.online = false;
             provider.record.note_convicted();
 

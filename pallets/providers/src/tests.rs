@@ -6,4 +6,5 @@ mod market;
 mod money;
 mod offers;
 mod registration;
+mod rewards;
 mod stake;

@@ -1,4 +1,4 @@
-use assay_primitives::{Balance, Price, PPM_ONE};
+use assay_primitives::{Balance, EraIndex, Price, ProviderRewards, PPM_ONE};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::pallet_prelude::*;
 use frame_system::pallet_prelude::BlockNumberFor;
@@ -44,6 +44,8 @@ pub struct Parameters<BlockNumber> {
     pub slash_floor: Permill,
     /// The challenger's share of what is left of a slash after the refund; the rest is burned.
     pub reward_share: Permill,
+    /// What providers get back of what their settlements burned.
+    pub rewards: ProviderRewards,
 }
 
 impl<BlockNumber: From<u32>> Default for Parameters<BlockNumber> {
@@ -59,6 +61,7 @@ impl<BlockNumber: From<u32>> Default for Parameters<BlockNumber> {
             slash_multiple: 60,
             slash_floor: Permill::from_percent(10),
             reward_share: Permill::from_percent(40),
+            rewards: ProviderRewards::default(),
         }
     }
 }
@@ -75,6 +78,7 @@ impl<BlockNumber: PartialOrd + From<u32>> Parameters<BlockNumber> {
             && self.slash_multiple > 0
             && self.slash_floor > Permill::zero()
             && self.reward_share <= Permill::from_percent(50)
+            && self.rewards.is_valid()
     }
 }
 
@@ -206,6 +210,27 @@ pub struct Earnings<BlockNumber> {
     pub fees: Balance,
 }
 
+/// What was burned in an era.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Burn {
+    pub era: EraIndex,
+    /// Planck.
+    pub amount: Balance,
+}
+
+/// Where a provider stands with its reward.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+pub struct ProviderReward {
+    /// The era that is under way.
+    pub era: EraIndex,
+    /// Planck that the provider's settlements burned in it so far.
+    pub burned: Balance,
+    /// Planck that all providers' settlements burned in it so far.
+    pub burned_by_all: Balance,
+    /// Planck that the provider can claim for an earlier era.
+    pub due: Balance,
+}
+
 /// A provider.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct ProviderRecord<AccountId, BlockNumber, Info, Chunks, EarningsList, Ticket> {
@@ -230,6 +255,9 @@ pub struct ProviderRecord<AccountId, BlockNumber, Info, Chunks, EarningsList, Ti
     /// Live disputes against it. While there are any, no earnings are released, nothing unbonded is
     /// withdrawn, and it cannot leave.
     pub disputes: u32,
+    /// What its settlements burned in the last era in which they burned anything; nothing once that
+    /// was rewarded.
+    pub burned: Burn,
     pub record: TrackRecord,
     pub registered_at: BlockNumber,
     /// The deposit for this record.

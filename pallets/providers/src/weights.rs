@@ -17,6 +17,8 @@ pub trait WeightInfo {
     fn release_earnings() -> Weight;
     fn set_parameters() -> Weight;
     fn evict_offer() -> Weight;
+    fn claim_reward() -> Weight;
+    fn era_ended() -> Weight;
 }
 
 impl WeightInfo for () {
@@ -82,5 +84,17 @@ impl WeightInfo for () {
         Weight::from_parts(64_136_000, 7644)
             .saturating_add(ParityDbWeight::get().reads(10))
             .saturating_add(ParityDbWeight::get().writes(6))
+    }
+    // Estimated from `release_earnings`, with what it reads and writes besides.
+    fn claim_reward() -> Weight {
+        Weight::from_parts(80_000_000, 6196)
+            .saturating_add(ParityDbWeight::get().reads(8))
+            .saturating_add(ParityDbWeight::get().writes(5))
+    }
+    // Estimated.
+    fn era_ended() -> Weight {
+        Weight::from_parts(15_000_000, 3500)
+            .saturating_add(ParityDbWeight::get().reads(2))
+            .saturating_add(ParityDbWeight::get().writes(3))
     }
 }

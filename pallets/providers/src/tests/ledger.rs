@@ -18,6 +18,8 @@ pub struct Provider {
     /// What is due, and the fees of channels that are answered for until then.
     pub maturing: BTreeMap<u64, (Balance, Balance)>,
     pub disputes: u32,
+    /// The last era in which its settlements burned something, and how much, unless that was paid.
+    pub burned: (u32, Balance),
     /// Since it was convicted.
     pub offline: bool,
     pub price: Option<Price>,
@@ -93,6 +95,11 @@ pub struct Ledger {
     /// What there was of all money, and has come since.
     pub issued: Balance,
     pub burned: Balance,
+    pub era: u32,
+    /// What providers' settlements burned in this era.
+    pub era_burned: Balance,
+    /// What each era's providers get, and what they burned.
+    pub pools: BTreeMap<u32, (Balance, Balance)>,
 }
 
 impl Ledger {
@@ -103,7 +110,57 @@ impl Ledger {
             providers: BTreeMap::new(),
             issued: Balances::total_issuance(),
             burned: 0,
+            era: 0,
+            era_burned: 0,
+            pools: BTreeMap::new(),
         }
+    }
+
+    /// Dues that burn so much of Uma's money.
+    pub fn burn(&mut self, stash: u64, amount: Balance, due: u64) {
+        self.debit(UMA, amount);
+        self.burned += amount;
+        if amount == 0 || !self.providers.contains_key(&stash) {
+            return;
+        }
+        self.reward(stash, due);
+        self.era_burned += amount;
+        let (era, provider) = (self.era, self.providers.get_mut(&stash).unwrap());
+        let before = match provider.burned.0 == era {
+            true => provider.burned.1,
+            false => 0,
+        };
+        provider.burned = (era, before + amount);
+    }
+
+    /// Eight tenths of what was burned; a hundredth of all money in a year of 365.25 days, and a day at
+    /// most; and 10,000 at most.
+    pub fn end_era(&mut self, hours: u128) {
+        let yearly = (self.issued - self.burned) / 100;
+        let mintable = yearly * hours.min(24) / (24 * 1_461 / 4);
+        let pool = (self.era_burned * 8 / 10).min(mintable).min(10_000);
+        self.pools.insert(self.era, (pool, self.era_burned));
+        self.era += 1;
+        self.era_burned = 0;
+    }
+
+    /// What is due for an era that is over; false if nothing is.
+    pub fn reward(&mut self, stash: u64, due: u64) -> bool {
+        let Some(provider) = self.providers.get_mut(&stash) else {
+            return false;
+        };
+        let (era, own) = provider.burned;
+        let Some((pool, of_all)) = self.pools.get(&era) else {
+            return false;
+        };
+        let amount = (pool * own).checked_div(*of_all).unwrap_or(0);
+        if amount == 0 {
+            return false;
+        }
+        provider.burned = (0, 0);
+        provider.maturing.entry(due).or_default().0 += amount;
+        self.issued += amount;
+        true
     }
 
     pub fn credit(&mut self, who: u64, amount: Balance) {
@@ -225,6 +282,7 @@ impl Ledger {
         let sum = taken + earnings;
         provider.take(taken);
         provider.maturing.clear();
+        provider.burned = (0, 0);
         provider.offline = true;
         let refund = refund.min(sum);
         let reward = 4 * (sum - refund) / 10;

@@ -2,7 +2,7 @@
 
 use super::ledger::{Ledger, Provider, NOBODY, STASHES};
 use crate::mock::*;
-use assay_primitives::{Balance, DrawRequest, Market, Outcome, Price};
+use assay_primitives::{Balance, DrawRequest, EraEnded, Market, Outcome, Price};
 use frame_support::assert_ok;
 use proptest::prelude::*;
 
@@ -80,6 +80,16 @@ enum Step {
     Release {
         stash: u64,
     },
+    Burn {
+        stash: u64,
+        amount: Balance,
+    },
+    EndEra {
+        hours: u64,
+    },
+    Claim {
+        stash: u64,
+    },
     Wait {
         blocks: u64,
         idle: bool,
@@ -123,6 +133,9 @@ fn step() -> impl Strategy<Value = Step> {
                 Step::Slash { stash, fee, refund, challenger }
             }),
         2 => stash().prop_map(|stash| Step::Release { stash }),
+        4 => (stash(), 0..9_000u128).prop_map(|(stash, amount)| Step::Burn { stash, amount }),
+        3 => (0..30u64).prop_map(|hours| Step::EndEra { hours }),
+        2 => stash().prop_map(|stash| Step::Claim { stash }),
         4 => (1..60u64, any::<bool>(), prop::bool::weighted(0.2))
             .prop_map(|(blocks, idle, paused)| Step::Wait { blocks, idle, paused }),
     ]
@@ -308,6 +321,19 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             if allowed {
                 ledger.release(stash, now);
             }
+        }
+        Step::Burn { stash, amount } => {
+            ledger.burn(stash, amount, due_block(now));
+            burn(stash, amount);
+        }
+        Step::EndEra { hours } => {
+            <Providers as EraEnded>::era_ended(ledger.era, hours * DAY_MILLIS / 24);
+            ledger.end_era(hours.into());
+        }
+        Step::Claim { stash } => {
+            let allowed = ledger.reward(stash, due_block(now));
+            let result = Providers::claim_reward(by(SAM), stash);
+            assert_eq!(result.is_ok(), allowed, "{step:?}");
         }
         Step::Wait {
             blocks,

@@ -1,7 +1,7 @@
 use crate::{
     mock::*, Error, Event, HoldReason, OperatorHistory, OperatorRange, Operators, Parameters,
 };
-use assay_primitives::Market;
+use assay_primitives::{Market, ProviderRewards};
 use frame_support::{assert_noop, assert_ok};
 use sp_runtime::{DispatchError, DispatchResult, Permill, TokenError};
 
@@ -278,6 +278,13 @@ fn the_admin_sets_parameters_that_make_sense_together() {
             },
             Parameters {
                 reward_share: Permill::from_parts(500_001),
+                ..parameters()
+            },
+            Parameters {
+                rewards: ProviderRewards {
+                    return_share: Permill::from_parts(900_001),
+                    ..parameters().rewards
+                },
                 ..parameters()
             },
         ];

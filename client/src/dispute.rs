@@ -1,7 +1,8 @@
 //! Disputes (docs/dispute.md): what the chain says of one, and those who play it.
 //!
 //! * [`Dispute`] is what the chain says, with the [`Stage`] that tells what the next [`Move`] is about;
-//!   [`crate::Snapshot`] reads it, and [`MoveCall`] is a move as a transaction.
+//!   [`crate::Snapshot`] reads it, [`MoveCall`] is a move as a transaction, and a [`Trial`] says what the chain would
+//!   say of it.
 //! * [`play`] says which move follows, from the chain's state and a [`Witness`] alone: the trace as a
 //!   player sees it. [`Computed`] is the true one, and a [`Study`] computes it in a thread of its own.
 //! * [`Charge`] is what a provider is accused of. A [`Campaign`] takes it to the end: it commits, opens,
@@ -12,7 +13,6 @@ mod campaign;
 mod charge;
 mod computed;
 mod game;
-mod levels;
 mod plan;
 pub mod play;
 mod storage;
@@ -20,6 +20,7 @@ mod study;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trial;
 mod witness;
 
 pub use self::{
@@ -32,5 +33,6 @@ pub use self::{
     play::Play,
     storage::{Commitment, Conviction, Docket, Ending, Fault, Parameters, Verdict},
     study::{computed, Exhibit, Show, Study},
+    trial::Trial,
     witness::Witness,
 };

@@ -1,12 +1,11 @@
 //! Which move follows from a dispute's state. Functions of what the chain says and of a trace, so that a
 //! player that was killed goes on where it was.
 
-use assay_exact::trace::Target;
+use assay_exact::trace::{levels, Target};
 use assay_primitives::VoucherSignature;
 
 use super::{
     game::{Choice, Move, Stage, Step},
-    levels,
     witness::Witness,
 };
 

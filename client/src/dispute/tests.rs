@@ -10,15 +10,15 @@ use assay_exact::{
     answer::{generate, Request},
     folder::Folder,
     import,
-    trace::{check_step, opening, Case, Layout, Opening, Proof, Roots, Row, Ruling, Target},
+    trace::{
+        check_step, levels, opening, Case, Layout, Opening, Proof, Roots, Row, Ruling, Target,
+    },
     Cpu, Engine,
 };
 use assay_primitives::{blake2_256, salted_token_root, token_root, Sampling, Side as TokenSide};
 use subxt::utils::H256;
 
-use super::{
-    levels, play, Choice, Computed, Exhibit, Move, Play, Side, Stage, Step, Study, Witness,
-};
+use super::{play, Choice, Computed, Exhibit, Move, Play, Side, Stage, Step, Study, Witness};
 
 const SAMPLED: Sampling = Sampling {
     temperature: 900_000,
@@ -220,10 +220,10 @@ fn hash(bytes: &[u8]) -> [u8; 32] {
 
 /// The shipped model, made exact.
 fn model() -> (tempfile::TempDir, Folder) {
-    let floats = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo");
+    let floats = Path::new("../models/demo/assay-demo");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");
-    import::huggingface(&floats, &path, |_| {}).unwrap();
+    import::huggingface(floats, &path, |_| {}).unwrap();
     let opened = Folder::open(&path).unwrap();
     (folder, opened)
 }
@@ -246,6 +246,7 @@ fn exhibit(engine: &Engine, sampling: Sampling, secret: Option<[u8; 32]>) -> Exh
         output: answer.unwrap().tokens,
         prompt,
         secret,
+        scored: false,
         position: 11,
     }
 }

@@ -10,11 +10,7 @@ use assay_primitives::{blake2_256, Claim, Receipt, RequestHeader};
 use codec::{Encode, MaxEncodedLen};
 use sp_core::crypto::AccountId32;
 
-use super::{
-    made, pair,
-    record::{LOWEST_LEVEL, SHOWN_LEVELS},
-    Case, Cell, Layout, Part, Place, Proof, Row, Target,
-};
+use super::{levels, made, pair, Case, Cell, Layout, Part, Place, Proof, Row, Target};
 use crate::{leaf::PAGE, sampling::BINS};
 
 /// Bytes of an extrinsic around its call: length, version, address, signature, era, nonce, tip, mode of the
@@ -55,7 +51,7 @@ impl Cost {
         };
         let prover = Prover {
             case: &case,
-            output_len: layout.positions() - layout.prompt_len() + 1,
+            output_len: (layout.positions() + 1).saturating_sub(layout.prompt_len()),
         };
         let mut proofs = Vec::new();
         let (mut longest, mut dearest) = (0, 0);
@@ -112,21 +108,20 @@ fn descent(layout: &Layout, output_len: u32) -> Vec<u64> {
     let claim = Claim::max_encoded_len() as u64;
     let commit = SIGNED + DIGEST;
     let open = SIGNED + claim + statement + 5 + DIGEST + 33;
-    let level = layout.height().saturating_sub(SHOWN_LEVELS);
+    let leaves = layout.leaves();
     let nodes = |levels: u32| 2 + (DIGEST << levels);
     let tokens = u64::from(output_len).div_ceil(32);
-    let siblings = |leaves: u64| 2 + DIGEST * u64::from(64 - (leaves - 1).leading_zeros());
+    let siblings = |leaves: u64| 2 + DIGEST * u64::from(levels::height(leaves));
     let answer = MOVE
         + SIGNATURE
-        + nodes(layout.height() - level)
-        + (1 + 4 + siblings(layout.leaves()))
+        + nodes(layout.height() - levels::first(leaves))
+        + (1 + 4 + siblings(leaves))
         + (TOKEN_LEAF + siblings(tokens));
     // An index among what was revealed.
     let choose = MOVE + 5;
     let mut moves = vec![commit, open, answer, choose];
-    let mut level = level;
-    while level > LOWEST_LEVEL {
-        let below = level.saturating_sub(SHOWN_LEVELS).max(LOWEST_LEVEL);
+    let mut level = levels::first(leaves);
+    while let Some(below) = levels::next(level) {
         moves.extend([MOVE + nodes(level - below), choose]);
         level = below;
     }

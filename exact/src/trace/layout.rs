@@ -5,7 +5,13 @@
 // layer (32,768 heads of 2^20 scores).
 #![allow(clippy::arithmetic_side_effects)]
 
-use super::row::{Element, Extent, Row};
+#[cfg(feature = "chain")]
+use assay_primitives::{RequestHeader, Task};
+
+use super::{
+    levels,
+    row::{Element, Extent, Row},
+};
 use crate::{
     leaf::PAGE,
     sampling::{Settings, BINS, ONE, VOCABULARY_BLOCK},
@@ -98,6 +104,8 @@ pub enum LayoutError {
     EmptyPrompt,
     /// Prompt and answer are longer than the model's context.
     Context,
+    /// The answer that is scored ends before.
+    Answer,
 }
 
 /// The shape of one trace.
@@ -124,12 +132,56 @@ impl Layout {
         prompt_len: u32,
         index: u32,
     ) -> Result<Self, LayoutError> {
+        let positions = prompt_len.checked_add(index);
+        Self::up_to(shape, settings, prompt_len, positions)
+    }
+
+    /// The same trace of an answer that is scored: all its tokens are the request's, of which the first
+    /// `answer_at` are the prompt.
+    pub fn scored(
+        shape: &Shape,
+        settings: &Settings,
+        request_len: u32,
+        answer_at: u32,
+        index: u32,
+    ) -> Result<Self, LayoutError> {
+        if answer_at == 0 {
+            return Err(LayoutError::EmptyPrompt);
+        }
+        let positions = answer_at.checked_add(index);
+        if positions.is_none_or(|positions| positions >= request_len) {
+            return Err(LayoutError::Answer);
+        }
+        Self::up_to(shape, settings, request_len, positions)
+    }
+
+    /// Of token `index` of the answer to a request, or of the answer that it asks to score.
+    #[cfg(feature = "chain")]
+    pub fn of<AccountId>(
+        shape: &Shape,
+        header: &RequestHeader<AccountId>,
+        index: u32,
+    ) -> Result<Self, LayoutError> {
+        let (settings, length) = (header.sampling.into(), header.prompt_len);
+        match header.task {
+            Task::Generate => Self::new(shape, &settings, length, index),
+            Task::Score { answer_at, .. } => {
+                Self::scored(shape, &settings, length, answer_at, index)
+            }
+        }
+    }
+
+    fn up_to(
+        shape: &Shape,
+        settings: &Settings,
+        prompt_len: u32,
+        positions: Option<u32>,
+    ) -> Result<Self, LayoutError> {
         shape.validate().map_err(LayoutError::Shape)?;
         settings.validate().map_err(|_| LayoutError::Settings)?;
         if prompt_len == 0 {
             return Err(LayoutError::EmptyPrompt);
         }
-        let positions = prompt_len.checked_add(index);
         let positions = positions.filter(|positions| *positions <= shape.context);
         let mut layout = Self {
             shape: shape.clone(),
@@ -164,11 +216,12 @@ impl Layout {
         &self.settings
     }
 
+    /// Tokens of the request. Those of positions behind them are the output's.
     pub fn prompt_len(&self) -> u32 {
         self.prompt_len
     }
 
-    /// Positions that are computed: the prompt's, and those of the output tokens ahead of the one that
+    /// Positions that are computed: the prompt's, and those of the answer's tokens ahead of the one that
     /// is chosen.
     pub fn positions(&self) -> u32 {
         self.positions
@@ -181,7 +234,7 @@ impl Layout {
 
     /// Levels of the tree above its leaves.
     pub fn height(&self) -> u32 {
-        64 - (self.leaves - 1).leading_zeros()
+        levels::height(self.leaves)
     }
 
     /// Whether logits are penalised, so that tokens are remembered.

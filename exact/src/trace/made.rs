@@ -124,7 +124,9 @@ impl Made<'_> {
                 i64::from(last == Some(element)) << 40
             }
             LastBin => 4095,
-            Largest | Cut => pair(0, 0),
+            Largest => pair(0, 0),
+            // All logits are equal, and none is cut off.
+            Cut => pair(0, self.layout.shape().vocabulary.saturating_sub(1)),
             row if row.element() == Element::Scale => of_scale(Scale {
                 mantissa: 1 << 15,
                 exponent: -16,

@@ -3,6 +3,7 @@
 //!
 //! # Terminology
 //!
+//! * **Operator**: what the elements of a row are computed by ([`Operator`]).
 //! * **Row**: one operator's output at one position, or what its elements share ([`Row`]).
 //! * **Place**: a row at a position, in a layer.
 //! * **Cell**: one element of a row at a place.
@@ -23,9 +24,11 @@
 mod cost;
 mod element;
 mod layout;
+pub mod levels;
 #[cfg(any(feature = "std", feature = "runtime-benchmarks"))]
 pub mod made;
 pub mod opening;
+mod operator;
 mod proof;
 mod prove;
 mod reader;
@@ -43,7 +46,8 @@ pub use self::{
 pub use self::{
     layout::{Cell, Layout, LayoutError, Leaf, Place, Run, Span},
     opening::{Digest, Opening},
-    proof::{check_step, Proof, ProofError, Roots, Tensors, Tree, TOKENS_PER_LEAF},
+    operator::Operator,
+    proof::{check_step, Proof, ProofError, Roots, Tensors, Tree},
     prove::{prove, Reads, Recorder, Trees},
     row::{pair, unpair, Element, Extent, Row, LEAF_BYTES},
     source::{Fault, Source},

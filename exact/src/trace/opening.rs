@@ -167,16 +167,5 @@ pub fn fold(nodes: &[Digest], hash: Hash) -> Option<Digest> {
     level.pop()
 }
 
-/// First index and number of the nodes of level `lower` that lie below node `index` of `level`, in a
-/// tree of `leaf_count`; none if there is no such node. Levels count from the leaves.
-pub fn descendants(leaf_count: u64, level: u32, index: u64, lower: u32) -> Option<(u64, u64)> {
-    let below = level.checked_sub(lower)?;
-    let nodes = leaf_count.div_ceil(1u64.checked_shl(lower)?);
-    let width = 1u64.checked_shl(below)?;
-    let first = index.checked_mul(width)?;
-    let left = nodes.checked_sub(first).filter(|left| *left > 0)?;
-    Some((first, left.min(width)))
-}
-
 #[cfg(all(test, feature = "std"))]
 mod tests;

@@ -11,7 +11,10 @@ use super::{
 use crate::tensor::Tensor;
 
 /// Tokens in one leaf of a token tree.
-pub const TOKENS_PER_LEAF: u32 = 32;
+pub(super) const TOKENS_PER_LEAF: u32 = 32;
+// The arithmetic depends on no other crate, so that it has to say the number again.
+#[cfg(feature = "chain")]
+const _: () = assert!(TOKENS_PER_LEAF as usize == assay_primitives::LEAF_TOKENS);
 /// Most leaves of one tree in a proof, and most tensors: more than any step reads, so that the time of a
 /// check is bounded by what a step needs.
 const MAX_LEAVES: usize = 32;
@@ -30,7 +33,7 @@ pub struct Roots {
     pub weights: Digest,
     /// Whether each leaf of the prompt's and the output's tree begins with 32 bytes of salt.
     pub salted: bool,
-    /// Tokens of the whole answer; the prompt's number is in the layout.
+    /// Tokens of the whole output; the request's number is in the layout.
     pub output_len: u32,
 }
 

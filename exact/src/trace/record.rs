@@ -32,6 +32,7 @@ use self::{
     window::Windows,
 };
 use super::{
+    levels,
     opening::{leaf_hash, Digest},
     Cell, Layout, LayoutError, Place,
 };
@@ -57,19 +58,15 @@ impl Sizes {
     /// For a trace of so many leaves: 32 MiB of hashes, 4 MiB of a window's leaves, and at most 2^20 nodes of
     /// the lowest level, or one for each 64 leaves.
     fn of(leaves: u64) -> Self {
-        let height = u64::BITS - (leaves - 1).leading_zeros();
         Self {
             chunk: 1 << 20,
             window: 1 << 14,
-            lowest: height.saturating_sub(20).max(6),
+            lowest: levels::height(leaves)
+                .saturating_sub(20)
+                .max(levels::STRIDE),
         }
     }
 }
-
-/// The lowest level of the tree whose nodes are shown; below it are the bytes of leaves.
-pub(super) const LOWEST_LEVEL: u32 = 3;
-/// Levels between a node and the descendants that are shown of it.
-pub(super) const SHOWN_LEVELS: u32 = 6;
 
 /// An answer, and the place in it whose token is in question.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +78,8 @@ pub struct Answered<'a> {
     pub seed: [u8; 32],
     /// The secret of the token trees' salts; none where they have none.
     pub secret: Option<[u8; 32]>,
+    /// Whether the output is an answer that is scored, so that its tokens are in the prompt's tree.
+    pub scored: bool,
     /// Place in the output, from 0.
     pub index: u32,
 }
@@ -130,7 +129,7 @@ pub struct Trace<'e, 'm> {
     tensors: Tensors,
     prompt: Tokens,
     output: Tokens,
-    /// Tokens of the whole answer.
+    /// Tokens in the output's tree.
     output_len: u32,
 }
 
@@ -152,7 +151,10 @@ impl<'e, 'm> Trace<'e, 'm> {
             tensors: Tensors::default(),
             prompt: Tokens::new(answered, Side::Prompt),
             output: Tokens::new(answered, Side::Output),
-            output_len: answered.output.len() as u32,
+            output_len: match answered.scored {
+                true => 0,
+                false => answered.output.len() as u32,
+            },
         })
     }
 
@@ -179,22 +181,6 @@ impl<'e, 'm> Trace<'e, 'm> {
         let leaves = (first..end).map(|leaf| Ok(leaf_hash(self.leaf(leaf)?, blake2_256)));
         let leaves: Vec<_> = leaves.collect::<Result<_, TraceError>>()?;
         Ok(folded(&leaves))
-    }
-
-    /// What is shown of a node above level 3: its descendants six levels down, or at level 3.
-    pub fn descendants(&mut self, level: u32, index: u64) -> Result<Vec<Digest>, TraceError> {
-        let below = level.saturating_sub(SHOWN_LEVELS).max(LOWEST_LEVEL);
-        let levels = level.checked_sub(below).ok_or(TraceError::Place)?;
-        if levels == 0 || level > self.layout().height().max(LOWEST_LEVEL + 1) {
-            return Err(TraceError::Place);
-        }
-        let first = index.checked_mul(1 << levels).ok_or(TraceError::Place)?;
-        let nodes = self.layout().leaves().div_ceil(1 << below);
-        let end = nodes.min(first.saturating_add(1 << levels));
-        if first >= end {
-            return Err(TraceError::Place);
-        }
-        (first..end).map(|index| self.node(below, index)).collect()
     }
 
     /// The bytes of some leaves, as far as there are leaves; of at least one.

@@ -13,11 +13,11 @@ const TOKENS: [u32; 7] = [0, 1, 1257, 15, 304, 351, 286];
 
 #[test]
 fn the_demo_model_gives_the_logits_of_the_page() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo");
+    let source = Path::new("../models/demo/assay-demo");
     let target = tempfile::tempdir().unwrap();
     let path = target.path().join("demo");
     let mut reports = Vec::new();
-    let imported = huggingface(&source, &path, |progress| {
+    let imported = huggingface(source, &path, |progress| {
         reports.push((progress.tensor.to_owned(), progress.done_bytes));
         assert_eq!(progress.total_bytes, 3_742_852);
     })

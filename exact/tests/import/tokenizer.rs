@@ -16,7 +16,7 @@ use crate::{
 };
 
 fn demo() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo")
+    PathBuf::from("../models/demo/assay-demo")
 }
 
 /// The demo model as a tiny one.

@@ -55,9 +55,10 @@ pub fn compile(source: &Path, crate_type: &str, target: &[&str], out: &Path, arg
     assert!(output.status.success(), "{}: {errors}", source.display());
 }
 
-/// This crate's folder, also for the package beside it that includes this file.
-fn crate_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../exact")
+/// This crate's folder, seen from where Cargo runs its tests and those of the package beside it that
+/// includes this file.
+fn crate_folder() -> &'static Path {
+    Path::new("../exact")
 }
 
 /// A program of `tests/wasm`.

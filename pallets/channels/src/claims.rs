@@ -1,10 +1,14 @@
 //! What disputes ask of channels.
 
 use assay_primitives::{Balance, ChannelId, Claim, ClaimFacts, Claims, Request};
-use frame_support::{defensive, pallet_prelude::*, traits::DefensiveSaturating};
+use frame_support::{
+    defensive,
+    pallet_prelude::*,
+    traits::{fungible::MutateHold, tokens::Precision, DefensiveSaturating},
+};
 use frame_system::pallet_prelude::BlockNumberFor;
 
-use crate::{ChannelRecordOf, ChannelState, Channels, Config, Error, Pallet};
+use crate::{ChannelRecordOf, ChannelState, Channels, Config, Error, Event, HoldReason, Pallet};
 
 impl<T: Config> Pallet<T> {
     fn claimed(claim: &Claim) -> Option<(ChannelId, ChannelRecordOf<T>)> {
@@ -32,7 +36,7 @@ impl<T: Config> Claims<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
     fn facts(claim: &Claim) -> Option<ClaimFacts<T::AccountId, BlockNumberFor<T>>> {
         let (_, channel) = Self::claimed(claim)?;
         Some(ClaimFacts {
-            refundable: channel.settled.saturating_sub(channel.refunded),
+            refundable: channel.refundable().saturating_add(channel.unsettled()),
             user: channel.user,
             provider: channel.provider,
             epoch: channel.epoch,
@@ -62,10 +66,29 @@ impl<T: Config> Claims<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
         Self::file_disputed(id, channel, disputes);
     }
 
-    /// Nothing is on hold for one answer: what a channel has not paid is the user's already.
-    fn void(claim: &Claim, _: Balance) -> Result<Balance, DispatchError> {
-        Self::claimed(claim).ok_or(Error::<T>::UnknownChannel)?;
-        Ok(0)
+    /// What the provider was not paid yet goes back to the user and counts as settled, so that no voucher
+    /// pays it any more.
+    fn void(claim: &Claim, refund: Balance) -> Result<Balance, DispatchError> {
+        let (id, mut channel) = Self::claimed(claim).ok_or(Error::<T>::UnknownChannel)?;
+        let unpaid = refund.saturating_sub(channel.refundable());
+        let returned = unpaid.min(channel.unsettled());
+        if returned > 0 {
+            T::Currency::release(
+                &HoldReason::Deposit.into(),
+                &channel.user,
+                returned,
+                Precision::Exact,
+            )?;
+            channel.settled = channel.settled.saturating_add(returned);
+            channel.refunded = channel.refunded.saturating_add(returned);
+            Self::deposit_event(Event::Voided {
+                channel: id,
+                user: channel.user.clone(),
+                returned,
+            });
+            Channels::<T>::insert(id, channel);
+        }
+        Ok(returned)
     }
 
     fn note_refund(claim: &Claim, refund: Balance) {

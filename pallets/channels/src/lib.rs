@@ -195,6 +195,15 @@ pub mod pallet {
             /// What was paid.
             dues: Dues,
         },
+        /// The price of a wrong answer that was not settled yet was given back, and counts as settled.
+        Voided {
+            /// Id.
+            channel: ChannelId,
+            /// Who was refunded.
+            user: T::AccountId,
+            /// Planck released now.
+            returned: Balance,
+        },
         /// The user wants to close a channel.
         CloseRequested {
             /// Id.

@@ -83,11 +83,11 @@ pub struct ChannelRecord<AccountId, BlockNumber, Ticket> {
     pub voucher_key: VoucherKey,
     /// All that was ever put in, in planck.
     pub deposit: Balance,
-    /// All that was ever settled, in planck.
+    /// All that was ever settled, in planck, or given back before it was.
     pub settled: Balance,
     /// What publisher and protocol have of it and were not paid yet.
     pub dues: Dues,
-    /// Planck of the provider's stake that the user got back for wrong answers.
+    /// Planck that the user got back for wrong answers, of the provider's stake or of the deposit.
     pub refunded: Balance,
     /// Disputes over answers of this channel that are not over.
     pub disputes: u32,
@@ -102,11 +102,20 @@ pub struct ChannelRecord<AccountId, BlockNumber, Ticket> {
 impl<AccountId, BlockNumber, Ticket> ChannelRecord<AccountId, BlockNumber, Ticket> {
     /// Planck that are still on hold for this channel: what it can still pay, and its dues.
     pub fn on_hold(&self) -> Balance {
-        let rest = match self.state {
+        self.unsettled().saturating_add(self.dues.total())
+    }
+
+    /// Planck that vouchers can still move.
+    pub fn unsettled(&self) -> Balance {
+        match self.state {
             ChannelState::Closed { .. } => 0,
             _ => self.deposit.saturating_sub(self.settled),
-        };
-        rest.saturating_add(self.dues.total())
+        }
+    }
+
+    /// Planck that were settled and not given back.
+    pub fn refundable(&self) -> Balance {
+        self.settled.saturating_sub(self.refunded)
     }
 
     pub fn is_closed(&self) -> bool {

@@ -1,4 +1,4 @@
-//! One benchmark for each weight, over a request as long as an 8B model's conversation.
+//! One benchmark for each weight, over a request as long as a conversation can be.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,15 +7,13 @@
     clippy::arithmetic_side_effects
 )]
 
-use alloc::{vec, vec::Vec};
+mod judging;
+mod scene;
 
-use assay_exact::trace::{made, Case, Layout, Roots, Row, Target};
-use assay_primitives::{
-    blake2_256, dispute::commitment, tree::leaf_hash, Anchor, Architecture, Balance, ChannelId,
-    Claim, Finish, ListingId, ModelParts, ModelSpec, Profile, Receipt, RequestHeader, Rotary,
-    Sampling, SignedHeader, VoucherSignature, FORMAT_VERSION, PPM_ONE,
-};
-use codec::Encode;
+use alloc::vec;
+
+use assay_exact::trace::{levels, Operator};
+use assay_primitives::{ChannelId, Claim, ListingId, ModelParts, VoucherSignature};
 use frame_benchmarking::v2::*;
 use frame_support::{
     traits::{fungible::Mutate, EnsureOrigin},
@@ -25,7 +23,11 @@ use frame_system::{pallet_prelude::BlockNumberFor, RawOrigin};
 use sp_core::H256;
 use sp_runtime::traits::{One, Saturating};
 
-use crate::{levels, *};
+use self::{
+    judging::Judging,
+    scene::{output, parts, Scene, OUTPUT_LEN, POSITION, RICH, SALT},
+};
+use crate::*;
 
 /// What the benchmarks need of other pallets, and of a keystore.
 pub trait BenchmarkHelper<T: Config> {
@@ -48,304 +50,89 @@ pub struct BenchmarkChannel<AccountId> {
     pub operator: AccountId,
 }
 
-const RICH: Balance = 1_000_000_000_000_000_000;
-const PROMPT_LEN: u32 = 1_000;
-const OUTPUT_LEN: u32 = 1_000;
-const POSITION: u32 = OUTPUT_LEN - 1;
-const SALT: H256 = H256([7; 32]);
+/// The benchmarks of the operators, beside those that are written out.
+macro_rules! with_operators {
+    (operators { $($name:ident: $operator:ident,)* } $($others:tt)*) => {
+        #[benchmarks]
+        mod benchmarks {
+            use super::*;
 
-fn spec() -> ModelSpec {
-    ModelSpec {
-        architecture: Architecture::Llama,
-        profile: Profile::Exact {
-            fraction_bits: 16,
-            eps40: 10_995_116,
-            rotary: Rotary {
-                base: 500_000_000_000,
-                scaling: None,
-            },
-        },
-        layers: 32,
-        hidden: 4_096,
-        intermediate: 14_336,
-        heads: 32,
-        kv_heads: 8,
-        head_dim: 128,
-        vocabulary: 128_256,
-        context: 131_072,
-        stop_tokens: BoundedVec::truncate_from(vec![128_001, 128_009]),
-        tied_embeddings: false,
-    }
-}
+            $(
+                #[benchmark]
+                fn $name() -> Result<(), BenchmarkError> {
+                    let judging = Judging::<T>::of(Operator::$operator)?;
+                    let is_proof;
 
-fn sampling() -> Sampling {
-    Sampling {
-        temperature: 900_000,
-        top_k: 40,
-        top_p: 900_000,
-        min_p: 1_000,
-        penalty: PPM_ONE + 1,
-        nonce: 1,
-    }
-}
+                    #[block]
+                    {
+                        is_proof = judging.is_proof();
+                    }
 
-fn parts() -> ModelParts {
-    ModelParts {
-        spec: spec(),
-        tokenizer: Default::default(),
-        template: Default::default(),
-        tables: H256::repeat_byte(1),
-        weights_root: H256::repeat_byte(2),
-    }
-}
+                    assert!(is_proof);
+                    Ok(())
+                }
+            )*
 
-/// Who disputes what.
-struct Scene<T: Config> {
-    challenger: T::AccountId,
-    operator: T::AccountId,
-    claim: Claim,
-    statement: StatementOf<T>,
-}
-
-impl<T: Config> Scene<T> {
-    /// A receipt that the challenger has committed to.
-    fn new(parts: ModelParts, prompt_root: H256, output_root: H256) -> Self {
-        let block = |number: u32| frame_system::Pallet::<T>::set_block_number(number.into());
-        block(1);
-        let channel = T::BenchmarkHelper::channel(parts);
-        block(2);
-        let challenger: T::AccountId = account("challenger", 0, 0);
-        T::Currency::set_balance(&challenger, RICH);
-        let claim = Claim::Channel {
-            id: channel.id,
-            seq: 0,
-        };
-        let header = RequestHeader {
-            version: FORMAT_VERSION,
-            genesis: Pallet::<T>::genesis(),
-            claim,
-            provider: channel.stash,
-            listing: channel.listing,
-            prompt_root,
-            prompt_len: PROMPT_LEN,
-            sampling: sampling(),
-            token_limit: OUTPUT_LEN,
-            input_price: 1,
-            output_price: 2,
-        };
-        let receipt = Receipt {
-            header: header.hash(),
-            anchor: Anchor {
-                number: 1,
-                hash: Default::default(),
-            },
-            output_len: OUTPUT_LEN,
-            output_root,
-            finish: Finish::Caller,
-            fee: 3_000,
-        };
-        let hash = commitment(&claim, &challenger, &SALT);
-        Pallet::<T>::do_commit(challenger.clone(), hash).expect("it is rich");
-        block(3);
-        let operator = channel.operator;
-        let payload = receipt.signing_payload();
-        let signature = T::BenchmarkHelper::operator_signature(&operator, &payload);
-        Self {
-            challenger,
-            operator,
-            claim,
-            statement: Statement {
-                receipt,
-                signature: Some(signature),
-                header: Some(header),
-            },
+            $($others)*
         }
-    }
-
-    fn open(&self) -> Result<DisputeRecordOf<T>, BenchmarkError> {
-        Pallet::<T>::do_open(
-            self.challenger.clone(),
-            self.claim,
-            self.statement.clone(),
-            Some(POSITION),
-            SALT,
-            None,
-        )?;
-        Ok(Disputes::<T>::get(0).expect("it was opened"))
-    }
-
-    /// Opened, and gone on to this stage.
-    fn at(&self, stage: Stage) -> Result<DisputeRecordOf<T>, BenchmarkError> {
-        let mut record = self.open()?;
-        record.advance(stage);
-        Disputes::<T>::insert(0, record.clone());
-        Ok(record)
-    }
-
-    fn leaves(&self) -> u64 {
-        let header = self.statement.header.as_ref().expect("it has one");
-        Pallet::<T>::layout(header, POSITION)
-            .expect("the request is sound")
-            .leaves()
-    }
-}
-
-/// The leaf of the output with the last token, and the output's root.
-fn output() -> (LeafOpening, H256) {
-    let leaves = OUTPUT_LEN.div_ceil(32);
-    let tokens = OUTPUT_LEN - (leaves - 1) * 32;
-    let bytes = vec![0; 32 + 4 * tokens as usize];
-    let mut opening = LeafOpening {
-        bytes: BoundedVec::truncate_from(bytes),
-        siblings: Default::default(),
     };
-    let mut index = leaves - 1;
-    while index > 0 {
-        if index % 2 == 1 {
-            opening.siblings.try_push(SALT).expect("it is shorter");
-        }
-        index /= 2;
-    }
-    let root = opening.root(u64::from(leaves) - 1, leaves.into());
-    (opening, root.expect("the opening is sound"))
-}
-
-/// A first answer whose last leaf holds token 0.
-fn answer<T: Config>(scene: &Scene<T>, token: LeafOpening) -> AnswerOf<T> {
-    let leaves = scene.leaves();
-    let (level, height) = (levels::first(leaves), levels::height(leaves));
-    let bytes = vec![0; 4];
-    let mut siblings = Vec::new();
-    let mut node = leaf_hash(&bytes);
-    let mut index = leaves - 1;
-    let fold = |left, right| assay_primitives::tree::root_of(vec![left, right]);
-    for _ in 0..level {
-        if index % 2 == 1 {
-            siblings.push(SALT);
-            node = fold(SALT, node);
-        }
-        index /= 2;
-    }
-    let count = levels::below(leaves, height, 0, level).end;
-    let mut nodes = vec![SALT; count as usize];
-    nodes[index as usize] = node;
-    let mut row = nodes.clone();
-    for _ in level..height {
-        if index % 2 == 1 {
-            siblings.push(row[index as usize - 1]);
-        }
-        row = row
-            .chunks(2)
-            .map(|pair| assay_primitives::tree::root_of(pair.to_vec()))
-            .collect();
-        index /= 2;
-    }
-    let header = scene.statement.header.as_ref().expect("it has one").hash();
-    let payload = SignedHeader::<T::AccountId>::signing_payload(&header);
-    Answer::Trace {
-        signature: Some(T::BenchmarkHelper::user_signature(&payload)),
-        nodes: BoundedVec::truncate_from(nodes),
-        last: LeafOpening {
-            bytes: BoundedVec::truncate_from(bytes),
-            siblings: BoundedVec::truncate_from(siblings),
-        },
-        token,
-    }
-}
-
-/// The longest proof of a step of the rows that are wanted, and what it leads to. (The last row reads
-/// the seed, which follows from all else.)
-fn longest_proof(wanted: impl Fn(Row) -> bool) -> (Target, Roots, Vec<u8>) {
-    let shape = (&spec()).try_into().expect("the shape is exact");
-    let layout = Layout::new(&shape, &sampling().into(), PROMPT_LEN, POSITION);
-    let case = Case {
-        layout: layout.expect("the request is sound"),
-        seed: [0; 32],
-    };
-    made::targets(&case.layout)
-        .filter(|target| target.cell.place.row != Row::Token && wanted(target.cell.place.row))
-        .filter_map(|target| {
-            let (roots, proof) = made::proof(&case, &target, OUTPUT_LEN, true, blake2_256)?;
-            Some((target, roots, proof.encode()))
-        })
-        .max_by_key(|(_, _, proof)| proof.len())
-        .expect("there is a proof")
-}
-
-/// A dispute that waits for the longest proof of the rows that are wanted.
-struct Proving<T: Config> {
-    scene: Scene<T>,
-    state: H256,
-    proof: ProofBytes,
-}
-
-impl<T: Config> Proving<T> {
-    fn new(wanted: impl Fn(Row) -> bool) -> Result<Self, BenchmarkError> {
-        let (target, roots, proof) = longest_proof(wanted);
-        let parts = ModelParts {
-            tables: roots.tables.into(),
-            weights_root: roots.weights.into(),
-            ..parts()
-        };
-        // A table that a proof does not open may be any.
-        let parts = ModelParts {
-            tables: match parts.tables.is_zero() {
-                true => SALT,
-                false => parts.tables,
-            },
-            ..parts
-        };
-        let scene = Scene::<T>::new(parts, roots.prompt.into(), roots.output.into());
-        let header = scene.statement.header.as_ref().expect("it has one");
-        let layout = Pallet::<T>::layout(header, POSITION).expect("the request is sound");
-        let (leaf, element) = layout.leaf_of(target.cell).expect("it is one of its cells");
-        let step = StepRecord {
-            leaf,
-            element,
-            value: target.value,
-            parts: BoundedVec::truncate_from(
-                target
-                    .parts
-                    .iter()
-                    .map(|part| PartRecord {
-                        index: part.index,
-                        value: part.value,
-                    })
-                    .collect(),
-            ),
-        };
-        let record = scene.at(Stage::Step(step))?;
-        let trace = TraceRecord {
-            claim: scene.claim,
-            anchor: 1,
-            root: roots.trace.into(),
-            nodes: Default::default(),
-        };
-        let hash = Pallet::<T>::hash_of(&scene.statement.receipt);
-        Traces::<T>::insert(hash, POSITION, trace);
-        let proof = ProofBytes::try_from(proof).expect("no proof is longer");
-        Ok(Self {
-            scene,
-            state: record.state,
-            proof,
-        })
-    }
-
-    /// The proof is sent.
-    fn prove(self) {
-        let origin = RawOrigin::Signed(self.scene.operator).into();
-        let sent = Pallet::<T>::prove(origin, 0, self.state, self.proof);
-        sent.expect("the proof is a move");
-    }
 }
 
 fn dispute<T: Config>() -> Option<DisputeRecordOf<T>> {
     Disputes::<T>::get(0)
 }
 
-#[benchmarks]
-mod benchmarks {
-    use super::*;
+with_operators! {
+    operators {
+        judge_seen: Seen,
+        judge_angles: Angles,
+        judge_embed: Embed,
+        judge_norm_maximum: NormMaximum,
+        judge_norm_squares: NormSquares,
+        judge_norm_product: NormProduct,
+        judge_norm_activation: NormActivation,
+        judge_norm_scale: NormScale,
+        judge_linear: Linear,
+        judge_head_norm: HeadNorm,
+        judge_head_maximum: HeadMaximum,
+        judge_head_activation: HeadActivation,
+        judge_head_scale: HeadScale,
+        judge_page: Page,
+        judge_score: Score,
+        judge_score_maximum: ScoreMaximum,
+        judge_shifted_maximum: ShiftedMaximum,
+        judge_denominator: Denominator,
+        judge_mixed: Mixed,
+        judge_mixed_maximum: MixedMaximum,
+        judge_mixed_activation: MixedActivation,
+        judge_mixed_scale: MixedScale,
+        judge_product_block: ProductBlock,
+        judge_product_maximum: ProductMaximum,
+        judge_product_activation: ProductActivation,
+        judge_product_scale: ProductScale,
+        judge_penalised: Penalised,
+        judge_largest: Largest,
+        judge_cut: Cut,
+        judge_cumulative: Cumulative,
+        judge_last_bin: LastBin,
+        judge_kept: Kept,
+        judge_token: Token,
+    }
+
+    /// Hashes that lead nowhere, as many as a proof can have.
+    #[benchmark]
+    fn judge_nothing() -> Result<(), BenchmarkError> {
+        let judging = Judging::<T>::of_nothing()?;
+        let is_proof;
+
+        #[block]
+        {
+            is_proof = judging.is_proof();
+        }
+
+        assert!(!is_proof);
+        Ok(())
+    }
 
     #[benchmark]
     fn commit() {
@@ -380,7 +167,7 @@ mod benchmarks {
         let (token, root) = output();
         let scene = Scene::<T>::new(parts(), SALT, root);
         let record = scene.open()?;
-        let shown = super::answer(&scene, token);
+        let shown = scene::answer(&scene, token);
 
         #[extrinsic_call]
         _(
@@ -439,66 +226,6 @@ mod benchmarks {
         );
 
         assert_eq!(dispute::<T>().expect("it goes on").moves, 2);
-        Ok(())
-    }
-
-    /// The longest proof that there is; what it ends with is weighed as a timeout.
-    #[benchmark]
-    fn prove() -> Result<(), BenchmarkError> {
-        let proving = Proving::<T>::new(|_| true)?;
-        let state = proving.state;
-
-        #[block]
-        {
-            proving.prove();
-        }
-
-        assert!(dispute::<T>().is_none_or(|dispute| dispute.state != state));
-        Ok(())
-    }
-
-    /// A proof with much arithmetic: a block of logits is weighed.
-    #[benchmark]
-    fn prove_kept() -> Result<(), BenchmarkError> {
-        let proving = Proving::<T>::new(|row| row == Row::Kept)?;
-        let state = proving.state;
-
-        #[block]
-        {
-            proving.prove();
-        }
-
-        assert!(dispute::<T>().is_none_or(|dispute| dispute.state != state));
-        Ok(())
-    }
-
-    /// As much, and the bins are looked at.
-    #[benchmark]
-    fn prove_cumulative() -> Result<(), BenchmarkError> {
-        let proving = Proving::<T>::new(|row| row == Row::Cumulative)?;
-        let state = proving.state;
-
-        #[block]
-        {
-            proving.prove();
-        }
-
-        assert!(dispute::<T>().is_none_or(|dispute| dispute.state != state));
-        Ok(())
-    }
-
-    /// A thousand weights times as many activations.
-    #[benchmark]
-    fn prove_linear() -> Result<(), BenchmarkError> {
-        let proving = Proving::<T>::new(|row| matches!(row, Row::Gate | Row::Output))?;
-        let state = proving.state;
-
-        #[block]
-        {
-            proving.prove();
-        }
-
-        assert!(dispute::<T>().is_none_or(|dispute| dispute.state != state));
         Ok(())
     }
 

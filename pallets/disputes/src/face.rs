@@ -7,7 +7,7 @@
 //! A job's receipt is not judged here either: `deliver` checked all of this, and one that was signed but
 //! not delivered may be of a fork.
 
-use assay_primitives::{Claim, Finish, ModelCatalogue, Price, Receipt, TokenId, LEAF_TOKENS};
+use assay_primitives::{Claim, Finish, ModelCatalogue, Receipt, Task, TokenId, LEAF_TOKENS};
 use frame_support::pallet_prelude::*;
 use frame_system::pallet_prelude::BlockNumberFor;
 use sp_core::H256;
@@ -65,27 +65,37 @@ impl<T: Config> Pallet<T> {
         header: &HeaderOf<T>,
         facts: &FactsOf<T>,
     ) -> Result<Option<Fault>, Error<T>> {
-        let price = Price {
-            input: header.input_price,
-            output: header.output_price,
+        let (length, limit) = (receipt.output_len, header.token_limit);
+        let is_score = matches!(header.task, Task::Score { .. });
+        let is_its_end = match receipt.finish {
+            Finish::Eos => !is_score,
+            Finish::Mismatch => is_score,
+            Finish::Length | Finish::Caller => true,
         };
-        let length = header.prompt_len.checked_add(receipt.output_len);
+        // The token that is called wrong is one of the answer's.
+        let spoken_of = match receipt.finish {
+            Finish::Mismatch => length.saturating_add(1),
+            Finish::Eos | Finish::Length | Finish::Caller => length,
+        };
         let fault = if !Self::fits(header, facts) {
             Fault::OtherRequest
-        } else if price.fee(header.prompt_len, receipt.output_len) != Some(receipt.fee) {
+        } else if header.fee(length) != Some(receipt.fee) {
             Fault::WrongFee
-        } else if receipt.output_len > header.token_limit {
+        } else if !is_its_end {
+            Fault::WrongFinish
+        } else if spoken_of > limit {
             Fault::TooLong
-        } else if receipt.finish == Finish::Length && receipt.output_len != header.token_limit {
+        } else if receipt.finish == Finish::Length && length != limit {
             Fault::TooShort
-        } else if receipt.finish == Finish::Eos && receipt.output_len == 0 {
+        } else if receipt.finish == Finish::Eos && length == 0 {
             Fault::NoStopToken
         } else if Self::contradicts_chain(receipt) {
             Fault::WrongAnchor
         } else {
             let listing = T::Catalogue::listing(&facts.listing);
             let context = listing.ok_or(Error::<T>::UnknownListing)?.spec.context;
-            match length.is_none_or(|length| length > context) {
+            let positions = header.positions(length);
+            match positions.is_none_or(|positions| positions > context) {
                 true => Fault::ContextExceeded,
                 false => return Ok(None),
             }
@@ -132,13 +142,23 @@ impl<T: Config> Pallet<T> {
             position < receipt.output_len,
             Error::<T>::PositionOutOfBounds
         );
+        let list = (receipt.output_len, receipt.output_root);
+        Self::token_of(claim, list, position, opening)
+    }
+
+    /// The token at `position` of a list of this length and root, out of the leaf that is opened.
+    pub(crate) fn token_of(
+        claim: &Claim,
+        (length, root): (u32, H256),
+        position: u32,
+        opening: &LeafOpening,
+    ) -> Result<TokenId, Error<T>> {
         let per_leaf = LEAF_TOKENS as u32;
-        let leaves = receipt.output_len.div_ceil(per_leaf);
+        let leaves = length.div_ceil(per_leaf);
         let index = position.checked_div(per_leaf).unwrap_or(0);
-        let root = opening.root(index.into(), leaves.into());
-        ensure!(root == Some(receipt.output_root), Error::<T>::WrongHash);
+        let opened = opening.root(index.into(), leaves.into());
+        ensure!(opened == Some(root), Error::<T>::WrongHash);
         let salted = Self::is_salted(claim);
-        token_in(&opening.bytes, position, receipt.output_len, salted)
-            .ok_or(Error::<T>::WrongLength)
+        token_in(&opening.bytes, position, length, salted).ok_or(Error::<T>::WrongLength)
     }
 }

@@ -2,18 +2,19 @@
 
 use alloc::vec::Vec;
 
+use assay_exact::trace::{levels, Operator};
 use assay_primitives::{
     tree::{leaf_hash, root_of},
-    ModelCatalogue, Stake, VoucherSignature,
+    ModelCatalogue, Stake, Task, VoucherSignature,
 };
 use frame_support::pallet_prelude::*;
 use sp_core::H256;
 use sp_runtime::traits::Saturating;
 
 use crate::{
-    levels, referee, statement::FactsOf, Answer, AnswerOf, Choice, Clock, Config, Convictions,
-    DisputeId, DisputeRecordOf, Disputes, Duty, Error, Event, LeafOpening, Leaves, Nodes, Pallet,
-    Params, ProofBytes, Question, Revelation, Side, Stage, TraceRecord, Traces, Verdict,
+    referee, statement::FactsOf, Answer, AnswerOf, Choice, Clock, Config, Convictions, DisputeId,
+    DisputeRecordOf, Disputes, Duty, Error, Event, LeafOpening, Leaves, Nodes, Pallet, Params,
+    ProofBytes, Question, Revelation, Side, Stage, TraceRecord, Traces, Verdict,
 };
 
 impl<T: Config> Pallet<T> {
@@ -105,7 +106,10 @@ impl<T: Config> Pallet<T> {
     ) -> DispatchResult {
         let receipt = &record.receipt;
         let Question::Token {
-            position, leaves, ..
+            position,
+            ref header,
+            leaves,
+            ..
         } = record.question
         else {
             return Err(Error::<T>::OtherMoveExpected.into());
@@ -128,8 +132,21 @@ impl<T: Config> Pallet<T> {
         ensure!(opened == Some(root), Error::<T>::WrongHash);
         let chosen = <[u8; 4]>::try_from(&last.bytes[..]);
         let chosen = u32::from_le_bytes(chosen.map_err(|_| Error::<T>::WrongLength)?);
-        let given = Self::output_token(&record.claim, receipt, position, &token)?;
-        ensure!(given == chosen, Error::<T>::TokenMismatch);
+        match header.task {
+            Task::Generate => {
+                let given = Self::output_token(&record.claim, receipt, position, &token)?;
+                ensure!(given == chosen, Error::<T>::TokenMismatch);
+            }
+            Task::Score { answer_at, .. } => {
+                let place = answer_at.saturating_add(position);
+                let request = (header.prompt_len, header.prompt_root);
+                let given = Self::token_of(&record.claim, request, place, &token)?;
+                match position < receipt.output_len {
+                    true => ensure!(given == chosen, Error::<T>::TokenMismatch),
+                    false => ensure!(given != chosen, Error::<T>::TokenMatches),
+                }
+            }
+        }
 
         if known.is_none() {
             let trace = TraceRecord {
@@ -249,28 +266,30 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
+    /// What a proof shows is done; returns what the step is computed by.
     pub(crate) fn do_prove(
         who: T::AccountId,
         number: DisputeId,
         state: H256,
         proof: ProofBytes,
-    ) -> DispatchResult {
+    ) -> Result<Operator, DispatchError> {
         let record = Self::turn(&who, number, state, Side::Provider)?;
         let Stage::Step(step) = record.stage.clone() else {
             return Err(Error::<T>::OtherMoveExpected.into());
         };
-        match Self::judge(&record, &step, &proof)? {
-            referee::Judgement::Holds => Self::decide(number, record, Side::Challenger),
-            referee::Judgement::Refuted => Self::decide(number, record, Side::Provider),
+        let (operator, judgement) = Self::judge(&record, &step, &proof)?;
+        match judgement {
+            referee::Judgement::Holds => Self::decide(number, record, Side::Challenger)?,
+            referee::Judgement::Refuted => Self::decide(number, record, Side::Provider)?,
             referee::Judgement::Parts(parts) => {
                 Self::advance(number, record, Stage::Parts { step, parts });
-                Ok(())
             }
             referee::Judgement::Broken(listing) => {
                 T::Catalogue::freeze(&listing)?;
                 Self::deposit_event(Event::ModelBroken { listing });
-                Self::conclude(number, record, Verdict::ModelBroken)
+                Self::conclude(number, record, Verdict::ModelBroken)?;
             }
         }
+        Ok(operator)
     }
 }

@@ -25,7 +25,6 @@ mod end;
 mod face;
 mod game;
 mod invariants;
-pub mod levels;
 #[cfg(test)]
 mod mock;
 mod open;
@@ -305,7 +304,8 @@ pub mod pallet {
         WindowClosed,
         /// A job's request is on chain, and its receipt was checked when it was delivered.
         JobIsChecked,
-        /// The output has no such position.
+        /// The receipt says nothing about this position: the output has no such one, nor is it where a
+        /// score says that the answer is wrong.
         PositionOutOfBounds,
         /// The answer was not promised to be exact.
         NotExact,
@@ -335,8 +335,10 @@ pub mod pallet {
         WrongLength,
         /// The hashes do not lead to the node, or the root, that they must lead to.
         WrongHash,
-        /// The trace's token is not the output's.
+        /// The trace's token is not the one that the receipt says is right.
         TokenMismatch,
+        /// The trace's token is the one that the score says is wrong.
+        TokenMatches,
         /// The proof does not prove what was asked: a leaf is missing, too many, or not of its tree.
         InvalidProof,
         /// Nothing is wrong with it that could be seen without a game.
@@ -397,8 +399,8 @@ pub mod pallet {
             Self::do_commit(who, hash)
         }
 
-        /// Dispute a receipt under a commitment: output token `position` does not follow, or without a
-        /// position, the user never asked this. Holds a bond, which is lost to whoever is right.
+        /// Dispute a receipt under a commitment: output token `position` does not follow, what a score says
+        /// of the token there is false, or without a position, the user never asked this. Holds a bond, which is lost to whoever is right.
         /// `delegate` may play the caller's moves.
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::open().saturating_add(T::WeightInfo::heaviest_duty()))]
@@ -468,7 +470,7 @@ pub mod pallet {
         /// on one's turn.
         #[pallet::call_index(5)]
         #[pallet::weight((
-            T::WeightInfo::dearest_proof().saturating_add(T::WeightInfo::timeout()),
+            T::WeightInfo::prove(T::WeightInfo::dearest_judgement()),
             DispatchClass::Operational,
         ))]
         pub fn prove(
@@ -478,8 +480,9 @@ pub mod pallet {
             proof: ProofBytes,
         ) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
-            Self::do_prove(who, dispute, state, proof)?;
-            Ok(Pays::No.into())
+            let operator = Self::do_prove(who, dispute, state, proof)?;
+            let weight = T::WeightInfo::prove(T::WeightInfo::judge(operator));
+            Ok((Some(weight), Pays::No).into())
         }
 
         /// End a dispute whose next move is late, against the side that had to move; or one over a claim

@@ -1,6 +1,9 @@
 //! How a dispute begins.
 
-use assay_primitives::{blake2_256, dispute::commitment, Balance, Claim, Claims, Stake};
+use assay_exact::trace::levels;
+use assay_primitives::{
+    blake2_256, dispute::commitment, Balance, Claim, Claims, Finish, Receipt, Stake, Task,
+};
 use codec::Encode;
 use frame_support::{
     pallet_prelude::*,
@@ -11,8 +14,8 @@ use sp_core::H256;
 use sp_runtime::traits::{One, Saturating};
 
 use crate::{
-    levels, Agenda, ByClaim, Clock, CommitmentRecord, Commitments, Config, DisputeId,
-    DisputeRecord, DisputeRecordOf, Disputes, Docket, Dockets, Duty, Error, Event, HoldReason,
+    Agenda, ByClaim, Clock, CommitmentRecord, Commitments, Config, DisputeId, DisputeRecord,
+    DisputeRecordOf, Disputes, Docket, Dockets, Duty, Error, Event, HeaderOf, HoldReason,
     NextDispute, Pallet, Params, Question, Stage, StatementOf, Traces,
 };
 
@@ -94,7 +97,7 @@ impl<T: Config> Pallet<T> {
                     Error::<T>::HeaderContradictsClaim
                 );
                 ensure!(
-                    position < receipt.output_len,
+                    Self::speaks_of(&receipt, &header, position),
                     Error::<T>::PositionOutOfBounds
                 );
                 let leaves = Self::layout(&header, position)?.leaves();
@@ -157,6 +160,15 @@ impl<T: Config> Pallet<T> {
         }
         Dockets::<T>::insert(&provider, docket);
         Ok(())
+    }
+
+    /// Whether a receipt says something about the token at `position`.
+    fn speaks_of(receipt: &Receipt, header: &HeaderOf<T>, position: u32) -> bool {
+        match (header.task, receipt.finish) {
+            // The one that it calls wrong.
+            (Task::Score { .. }, Finish::Mismatch) => position <= receipt.output_len,
+            _ => position < receipt.output_len,
+        }
     }
 
     /// Let the clock of a dispute run; it is on its provider's docket.

@@ -3,11 +3,10 @@
 use alloc::vec::Vec;
 
 use assay_exact::{
-    sampling::Settings,
     shape::Shape,
-    trace::{check_step, Case, Layout, Opening, Part, Proof, Roots, Ruling, Target},
+    trace::{check_step, Case, Layout, Opening, Operator, Part, Proof, Roots, Ruling, Target},
 };
-use assay_primitives::{blake2_256, seed, ListingId, ModelCatalogue, ModelParts};
+use assay_primitives::{blake2_256, ListingId, ModelCatalogue, ModelParts, Task};
 use codec::DecodeAll;
 use frame_support::pallet_prelude::*;
 use sp_core::H256;
@@ -59,7 +58,7 @@ pub(crate) fn value_in(layout: &Layout, index: u64, bytes: &[u8], element: u32) 
 }
 
 impl<T: Config> Pallet<T> {
-    /// What the trace of output token `position` looks like.
+    /// What the trace of token `position` of an answer looks like.
     pub(crate) fn layout(header: &HeaderOf<T>, position: u32) -> Result<Layout, Error<T>> {
         Self::layout_of(&Self::parts(&header.listing)?, header, position)
     }
@@ -74,16 +73,15 @@ impl<T: Config> Pallet<T> {
         position: u32,
     ) -> Result<Layout, Error<T>> {
         let shape = Shape::try_from(&parts.spec).map_err(|_| Error::<T>::NotExact)?;
-        let settings = Settings::from(header.sampling);
-        Layout::new(&shape, &settings, header.prompt_len, position).map_err(|_| Error::<T>::NoTrace)
+        Layout::of(&shape, header, position).map_err(|_| Error::<T>::NoTrace)
     }
 
-    /// Judge one step of a dispute by its provider's proof.
+    /// Judge one step of a dispute by its provider's proof; says also what the step is computed by.
     pub(crate) fn judge(
         record: &DisputeRecordOf<T>,
         step: &StepRecord,
         proof: &[u8],
-    ) -> Result<Judgement, Error<T>> {
+    ) -> Result<(Operator, Judgement), Error<T>> {
         let Question::Token {
             position,
             header,
@@ -104,11 +102,16 @@ impl<T: Config> Pallet<T> {
             tables: parts.tables.0,
             weights: parts.weights_root.0,
             salted: Self::is_salted(&record.claim),
-            output_len: receipt.output_len,
+            // A score's tokens are all in its prompt.
+            output_len: match header.task {
+                Task::Generate => receipt.output_len,
+                Task::Score { .. } => 0,
+            },
         };
         let cell = layout.cell(step.leaf, step.element);
+        let cell = cell.ok_or(Error::<T>::ChoiceOutOfBounds)?;
         let target = Target {
-            cell: cell.ok_or(Error::<T>::ChoiceOutOfBounds)?,
+            cell,
             value: step.value,
             parts: step
                 .parts
@@ -121,11 +124,11 @@ impl<T: Config> Pallet<T> {
         };
         let case = Case {
             layout,
-            seed: seed(&receipt.header, randomness),
+            seed: header.seed(&receipt.header, randomness),
         };
         let proof = Proof::decode_all(&mut &proof[..]).map_err(|_| Error::<T>::InvalidProof)?;
         let ruling = check_step(&case, &roots, &target, &proof, hash);
-        Ok(match ruling.map_err(|_| Error::<T>::InvalidProof)? {
+        let judgement = match ruling.map_err(|_| Error::<T>::InvalidProof)? {
             Ruling::Holds => Judgement::Holds,
             Ruling::Refuted => Judgement::Refuted,
             Ruling::Parts => {
@@ -133,6 +136,7 @@ impl<T: Config> Pallet<T> {
                 Judgement::Parts(parts.map_err(|_| Error::<T>::InvalidProof)?)
             }
             Ruling::Broken(_) => Judgement::Broken(header.listing),
-        })
+        };
+        Ok((cell.place.row.operator(), judgement))
     }
 }

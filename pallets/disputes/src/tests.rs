@@ -9,3 +9,4 @@ mod moves;
 mod opening;
 mod queue;
 mod real;
+mod scores;

@@ -1,3 +1,4 @@
+use assay_exact::trace::levels;
 use assay_primitives::{
     blake2_256, Balance, Claim, Receipt, RequestHeader, SignedHeader, TokenId, VoucherSignature,
 };
@@ -8,7 +9,7 @@ use scale_info::TypeInfo;
 use sp_core::H256;
 use sp_runtime::traits::Saturating;
 
-use crate::{levels, Config, Parameters};
+use crate::{Config, Parameters};
 
 /// Number of a dispute and of the commitment that it began with: the lower is the earlier.
 pub type DisputeId = u64;
@@ -85,7 +86,7 @@ pub enum Fault {
     OtherRequest,
     /// The fee is not the price of the tokens.
     WrongFee,
-    /// More output tokens than the header allows.
+    /// It speaks of more output tokens than the header allows.
     TooLong,
     /// It ended for its length before the limit.
     TooShort,
@@ -101,6 +102,8 @@ pub enum Fault {
     UnknownToken,
     /// One place of one answer has two tokens.
     Equivocation,
+    /// It ended as nothing ends that was asked: an answer with a mismatch, a score with a stop token.
+    WrongFinish,
 }
 
 /// One leaf of a tree, and the hashes that are missing on the way to its root, from the leaf up.
@@ -119,7 +122,8 @@ pub struct LeafOpening {
 pub enum Question<AccountId> {
     /// Whether the user asked this at all.
     Header,
-    /// Whether the output token at `position` follows.
+    /// Whether the output token at `position` follows; of a score, whether what it says of the answer's
+    /// token there is true.
     Token {
         position: u32,
         header: RequestHeader<AccountId>,
@@ -155,7 +159,7 @@ pub enum Answer<AccountId> {
         nodes: Nodes,
         /// The trace's last leaf, which holds the token.
         last: LeafOpening,
-        /// The leaf of the output with the token.
+        /// The leaf with the token that is in question: of the output, or of a score's prompt.
         token: LeafOpening,
     },
 }
@@ -433,15 +437,15 @@ pub type DisputeRecordOf<T> =
     DisputeRecord<<T as frame_system::Config>::AccountId, BlockNumberFor<T>>;
 pub type ParametersOf<T> = Parameters<BlockNumberFor<T>>;
 
-/// The token at `position` of an output of `output_len`, in the bytes of its leaf; none if they are no
-/// such leaf. A `salted` leaf has its salt before the tokens.
-pub fn token_in(leaf: &[u8], position: u32, output_len: u32, salted: bool) -> Option<TokenId> {
+/// The token at `position` of a list of `length`, in the bytes of its leaf; none if they are no such
+/// leaf. A `salted` leaf has its salt before the tokens.
+pub fn token_in(leaf: &[u8], position: u32, length: u32, salted: bool) -> Option<TokenId> {
     let per_leaf = u32::try_from(assay_primitives::LEAF_TOKENS).ok()?;
     let (first, place) = (
         position.checked_sub(position.checked_rem(per_leaf)?)?,
         position.checked_rem(per_leaf)?,
     );
-    let tokens = output_len.checked_sub(first)?.min(per_leaf);
+    let tokens = length.checked_sub(first)?.min(per_leaf);
     let salt: usize = if salted { 32 } else { 0 };
     let bytes = leaf.get(salt..)?;
     if place >= tokens || bytes.len() != usize::try_from(tokens).ok()?.checked_mul(4)? {

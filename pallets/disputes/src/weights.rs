@@ -9,11 +9,43 @@ pub trait WeightInfo {
     fn answer() -> Weight;
     fn reveal() -> Weight;
     fn choose() -> Weight;
-    /// Without what it may end with, which is what a timeout ends with.
-    fn prove() -> Weight;
-    fn prove_kept() -> Weight;
-    fn prove_cumulative() -> Weight;
-    fn prove_linear() -> Weight;
+    /// The judge's work on a proof, by the operator of its step: on the one that opens most, of a model at
+    /// the format's bounds.
+    fn judge_seen() -> Weight;
+    fn judge_angles() -> Weight;
+    fn judge_embed() -> Weight;
+    fn judge_norm_maximum() -> Weight;
+    fn judge_norm_squares() -> Weight;
+    fn judge_norm_product() -> Weight;
+    fn judge_norm_activation() -> Weight;
+    fn judge_norm_scale() -> Weight;
+    fn judge_linear() -> Weight;
+    fn judge_head_norm() -> Weight;
+    fn judge_head_maximum() -> Weight;
+    fn judge_head_activation() -> Weight;
+    fn judge_head_scale() -> Weight;
+    fn judge_page() -> Weight;
+    fn judge_score() -> Weight;
+    fn judge_score_maximum() -> Weight;
+    fn judge_shifted_maximum() -> Weight;
+    fn judge_denominator() -> Weight;
+    fn judge_mixed() -> Weight;
+    fn judge_mixed_maximum() -> Weight;
+    fn judge_mixed_activation() -> Weight;
+    fn judge_mixed_scale() -> Weight;
+    fn judge_product_block() -> Weight;
+    fn judge_product_maximum() -> Weight;
+    fn judge_product_activation() -> Weight;
+    fn judge_product_scale() -> Weight;
+    fn judge_penalised() -> Weight;
+    fn judge_largest() -> Weight;
+    fn judge_cut() -> Weight;
+    fn judge_cumulative() -> Weight;
+    fn judge_last_bin() -> Weight;
+    fn judge_kept() -> Weight;
+    fn judge_token() -> Weight;
+    /// On hashes that lead nowhere, as many as a proof can have.
+    fn judge_nothing() -> Weight;
     fn timeout() -> Weight;
     fn accuse() -> Weight;
     fn set_parameters() -> Weight;
@@ -23,13 +55,59 @@ pub trait WeightInfo {
     /// A trace or the note of a conviction is dropped.
     fn forget() -> Weight;
 
-    /// The dearest of the proofs that are measured: the longest of all rows, and those of the rows that
-    /// compute most.
-    fn dearest_proof() -> Weight {
-        Self::prove()
-            .max(Self::prove_kept())
-            .max(Self::prove_cumulative())
-            .max(Self::prove_linear())
+    /// The judge's work on a proof of a step of this operator.
+    fn judge(operator: assay_exact::trace::Operator) -> Weight {
+        use assay_exact::trace::Operator::*;
+        match operator {
+            Seen => Self::judge_seen(),
+            Angles => Self::judge_angles(),
+            Embed => Self::judge_embed(),
+            NormMaximum => Self::judge_norm_maximum(),
+            NormSquares => Self::judge_norm_squares(),
+            NormProduct => Self::judge_norm_product(),
+            NormActivation => Self::judge_norm_activation(),
+            NormScale => Self::judge_norm_scale(),
+            Linear => Self::judge_linear(),
+            HeadNorm => Self::judge_head_norm(),
+            HeadMaximum => Self::judge_head_maximum(),
+            HeadActivation => Self::judge_head_activation(),
+            HeadScale => Self::judge_head_scale(),
+            Page => Self::judge_page(),
+            Score => Self::judge_score(),
+            ScoreMaximum => Self::judge_score_maximum(),
+            ShiftedMaximum => Self::judge_shifted_maximum(),
+            Denominator => Self::judge_denominator(),
+            Mixed => Self::judge_mixed(),
+            MixedMaximum => Self::judge_mixed_maximum(),
+            MixedActivation => Self::judge_mixed_activation(),
+            MixedScale => Self::judge_mixed_scale(),
+            ProductBlock => Self::judge_product_block(),
+            ProductMaximum => Self::judge_product_maximum(),
+            ProductActivation => Self::judge_product_activation(),
+            ProductScale => Self::judge_product_scale(),
+            Penalised => Self::judge_penalised(),
+            Largest => Self::judge_largest(),
+            Cut => Self::judge_cut(),
+            Cumulative => Self::judge_cumulative(),
+            LastBin => Self::judge_last_bin(),
+            Kept => Self::judge_kept(),
+            Token => Self::judge_token(),
+        }
+    }
+
+    /// The judge's work on the dearest proof of all.
+    fn dearest_judgement() -> Weight {
+        let operators = assay_exact::trace::Operator::ALL.iter();
+        let judgements = operators.map(|operator| Self::judge(*operator));
+        judgements.fold(Self::judge_nothing(), |most, next| most.max(next))
+    }
+
+    /// A proof that takes so much to judge: the game goes on as after a revelation, or ends as when
+    /// somebody is late.
+    fn prove(judgement: Weight) -> Weight {
+        judgement
+            .saturating_add(Self::reveal())
+            .saturating_add(Self::timeout())
     }
 
     /// The heaviest that the chain does by itself for one entry of the agenda.
@@ -64,25 +142,107 @@ impl WeightInfo for () {
             .saturating_add(ParityDbWeight::get().reads(6))
             .saturating_add(ParityDbWeight::get().writes(3))
     }
-    fn prove() -> Weight {
-        Weight::from_parts(213_719_000, 8814)
-            .saturating_add(ParityDbWeight::get().reads(15))
-            .saturating_add(ParityDbWeight::get().writes(9))
+    fn judge_seen() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
     }
-    fn prove_kept() -> Weight {
-        Weight::from_parts(202_812_000, 8814)
-            .saturating_add(ParityDbWeight::get().reads(15))
-            .saturating_add(ParityDbWeight::get().writes(9))
+    fn judge_angles() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
     }
-    fn prove_cumulative() -> Weight {
-        Weight::from_parts(195_902_000, 8814)
-            .saturating_add(ParityDbWeight::get().reads(15))
-            .saturating_add(ParityDbWeight::get().writes(9))
+    fn judge_embed() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
     }
-    fn prove_linear() -> Weight {
-        Weight::from_parts(174_690_000, 8814)
-            .saturating_add(ParityDbWeight::get().reads(15))
-            .saturating_add(ParityDbWeight::get().writes(9))
+    fn judge_norm_maximum() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_norm_squares() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_norm_product() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_norm_activation() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_norm_scale() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_linear() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_head_norm() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_head_maximum() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_head_activation() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_head_scale() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_page() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_score() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_score_maximum() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_shifted_maximum() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_denominator() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_mixed() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_mixed_maximum() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_mixed_activation() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_mixed_scale() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_product_block() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_product_maximum() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_product_activation() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_product_scale() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_penalised() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_largest() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_cut() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_cumulative() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_last_bin() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_kept() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_token() -> Weight {
+        Weight::from_parts(150_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
+    }
+    fn judge_nothing() -> Weight {
+        Weight::from_parts(250_000_000, 5636).saturating_add(ParityDbWeight::get().reads(3))
     }
     fn timeout() -> Weight {
         Weight::from_parts(213_929_000, 11380)

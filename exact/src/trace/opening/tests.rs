@@ -127,30 +127,3 @@ fn hostile_numbers_end_at_once() {
     assert_eq!(Opening::default().root(1, blake2_256), None);
     assert_eq!(fold(&[], blake2_256), None);
 }
-
-#[test]
-fn descendants_fold_to_their_node() {
-    for count in 1..=300u64 {
-        let levels = levels(count);
-        for (level, nodes) in levels.iter().enumerate() {
-            for (lower, all_below) in levels.iter().enumerate().take(level + 1) {
-                let mut next = 0;
-                for (index, node) in nodes.iter().enumerate() {
-                    let below = descendants(count, level as u32, index as u64, lower as u32);
-                    let (first, number) = below.unwrap();
-                    assert_eq!(first, next);
-                    next += number;
-                    let below = &all_below[first as usize..next as usize];
-                    assert_eq!(fold(below, blake2_256), Some(*node));
-                }
-                assert_eq!(next, all_below.len() as u64);
-                let beyond = nodes.len() as u64;
-                assert_eq!(descendants(count, level as u32, beyond, lower as u32), None);
-            }
-        }
-    }
-    assert_eq!(descendants(5, 1, 0, 2), None);
-    assert_eq!(descendants(5, 200, 0, 100), None);
-    assert_eq!(descendants(5, 64, u64::MAX, 0), None);
-    assert_eq!(descendants(0, 0, 0, 0), None);
-}

@@ -34,11 +34,19 @@ impl<'e, 'm> Run<'e, 'm> {
     pub fn new(engine: &'e Engine<'m>, answered: &Answered) -> Result<Self, TraceError> {
         let index = answered.index as usize;
         let before = answered.output.get(..index).ok_or(TraceError::Output)?;
-        let prompt = u32::try_from(answered.prompt.len())
-            .map_err(|_| TraceError::Layout(LayoutError::Context))?;
-        let shape = engine.model().shape;
-        let layout = Layout::new(shape, &answered.settings, prompt, answered.index)
-            .map_err(TraceError::Layout)?;
+        let length = |tokens: usize| {
+            u32::try_from(tokens).map_err(|_| TraceError::Layout(LayoutError::Context))
+        };
+        let prompt = length(answered.prompt.len())?;
+        let (shape, settings) = (engine.model().shape, &answered.settings);
+        let layout = match answered.scored {
+            false => Layout::new(shape, settings, prompt, answered.index),
+            true => {
+                let request = length(answered.prompt.len().saturating_add(answered.output.len()))?;
+                Layout::scored(shape, settings, request, prompt, answered.index)
+            }
+        };
+        let layout = layout.map_err(TraceError::Layout)?;
         let message = sampling::draw_message(&answered.seed, layout.positions());
         Ok(Self {
             engine,

@@ -13,9 +13,12 @@ pub(super) struct Tokens {
 
 impl Tokens {
     pub fn new(answered: &Answered, side: Side) -> Self {
-        let tokens = match side {
-            Side::Prompt => answered.prompt,
-            Side::Output => answered.output,
+        let Answered { prompt, output, .. } = answered;
+        let tokens = match (side, answered.scored) {
+            (Side::Prompt, false) => prompt.to_vec(),
+            (Side::Prompt, true) => [*prompt, *output].concat(),
+            (Side::Output, false) => output.to_vec(),
+            (Side::Output, true) => Vec::new(),
         };
         let pieces = (0u64..).zip(tokens.chunks(LEAF_TOKENS));
         let leaves = pieces.map(|(index, tokens)| {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, format, string::String, vec, vec::Vec};
 
-use assay_primitives::blake2_256;
+use assay_primitives::{blake2_256, LEAF_TOKENS};
 
 use super::stored::stored;
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         opening::{fold, leaf_hash},
         step::found,
         Case, Cell, Digest, Layout, Place, Proof, ProofError, Roots, Row, Ruling, Source, Target,
-        Tree, Trees, TOKENS_PER_LEAF,
+        Tree, Trees,
     },
 };
 
@@ -174,10 +174,7 @@ impl<'a> Book<'a> {
     }
 
     fn token_leaf(&self, tokens: &[u32], index: u64) -> Vec<u8> {
-        let chunk = tokens
-            .chunks(TOKENS_PER_LEAF as usize)
-            .nth(index as usize)
-            .unwrap();
+        let chunk = tokens.chunks(LEAF_TOKENS).nth(index as usize).unwrap();
         let salt = if self.salted { vec![SALT; 32] } else { vec![] };
         let tokens = chunk.iter().flat_map(|token| token.to_le_bytes());
         salt.into_iter().chain(tokens).collect()
@@ -186,7 +183,7 @@ impl<'a> Book<'a> {
     fn tree_leaves(&mut self, tree: Tree) -> Vec<Vec<u8>> {
         let shape = self.model.shape;
         let tokens = |book: &Self, tokens: &[u32]| {
-            let leaves = tokens.len().div_ceil(TOKENS_PER_LEAF as usize) as u64;
+            let leaves = tokens.len().div_ceil(LEAF_TOKENS) as u64;
             (0..leaves)
                 .map(|leaf| book.token_leaf(tokens, leaf))
                 .collect()

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use assay_primitives::blake2_256;
+use assay_primitives::{blake2_256, LEAF_TOKENS};
 use codec::{Decode, Encode};
 
 use super::{all_settings, book::Book, shape};
@@ -12,7 +12,7 @@ use crate::{
     shape::Shape,
     trace::{
         check_step, made, rule, Answered, Case, Opening, Part, Place, Proof, ProofError, Row,
-        Ruling, Target, Trace, Tree, Trees, TOKENS_PER_LEAF,
+        Ruling, Target, Trace, Tree, Trees,
     },
     Backend, Cpu, Engine,
 };
@@ -198,7 +198,7 @@ fn a_leaf_of_another_length_is_refused() {
     for target in made::targets(layout) {
         let target = book.target(target.cell);
         let proof = book.prove(&target);
-        let prompt = u64::from(layout.prompt_len().div_ceil(TOKENS_PER_LEAF));
+        let prompt = u64::from(layout.prompt_len().div_ceil(LEAF_TOKENS as u32));
         let openings: [(Tree, Chosen); 4] = [
             (Tree::Trace, |proof| Some(&mut proof.trace)),
             (Tree::Prompt, |proof| Some(&mut proof.prompt)),
@@ -311,6 +311,7 @@ fn a_broken_weight_is_reached_through_the_parts() {
         settings: all_settings()[0],
         seed: [0; 32],
         secret: None,
+        scored: false,
         index: 0,
     };
     let mut trace = Trace::new(&engine, &answered).unwrap();

@@ -127,6 +127,7 @@ fn answered<'a>(book: &'a Book) -> Answered<'a> {
         settings: *book.case.layout.settings(),
         seed: SEED,
         secret: None,
+        scored: false,
         index: book.output.len() as u32 - 1,
     }
 }
@@ -193,6 +194,7 @@ fn parts_of_parts_are_judged() {
             settings,
             seed: SEED,
             secret: None,
+            scored: false,
             index: 0,
         };
         let mut trace = Trace::new(&engine, &answered).unwrap();

@@ -1,4 +1,4 @@
-use crate::{mock::*, ChannelState, Error};
+use crate::{mock::*, ChannelState, Error, Event};
 use assay_primitives::{ChannelId, Claim, ClaimFacts, Claims, Request};
 use frame_support::{assert_noop, assert_ok};
 use sp_core::H256;
@@ -39,7 +39,7 @@ fn what_a_channel_says_of_its_answers() {
             epoch: 1,
             listing: listing(),
             request: Request::SignedBy(key_of(URS)),
-            refundable: 700,
+            refundable: DEPOSIT,
         };
         // The chain knows nothing of one answer.
         for seq in [0, 1, u64::MAX] {
@@ -62,28 +62,67 @@ fn what_is_not_there_is_not_disputed() {
 }
 
 #[test]
-fn a_channel_gives_back_no_more_than_it_settled() {
+fn a_channel_gives_back_no_more_than_was_put_in() {
     TestExt::new().execute_with(|| {
         let id = opened();
-        assert_eq!(refundable(id), Some(0));
+        assert_eq!(refundable(id), Some(DEPOSIT));
         assert_ok!(settle(id, 1_000));
         dispute(id);
         dispute(id);
-        // Nothing is on hold for one answer.
+        // The provider has the price: it is given back from its stake, and nothing is on hold for it.
         let uma = (free(UMA), in_channels(UMA));
         assert_ok!(Channels::void(&answer(id, 3), 800), 0);
         assert_eq!((free(UMA), in_channels(UMA)), uma);
         Channels::note_refund(&answer(id, 3), 800);
         end_dispute(id);
-        // For the next wrong answer there is only the rest.
-        assert_eq!(refundable(id), Some(200));
+        assert_eq!(refundable(id), Some(DEPOSIT - 800));
+        assert_ok!(Channels::void(&answer(id, 4), 200), 0);
         Channels::note_refund(&answer(id, 4), 200);
         end_dispute(id);
-        assert_eq!(refundable(id), Some(0));
+        assert_eq!(refundable(id), Some(DEPOSIT - 1_000));
         assert_ok!(settle(id, 1_050));
-        assert_eq!(refundable(id), Some(50));
+        assert_eq!(refundable(id), Some(DEPOSIT - 1_000));
+        // Of a closed channel only the stake is left.
         close(id);
         assert_eq!(refundable(id), Some(50));
+        assert_ok!(Channels::void(&answer(id, 5), 50), 0);
+    });
+}
+
+#[test]
+fn a_voucher_pays_nothing_for_an_answer_that_was_convicted_before() {
+    TestExt::new().execute_with(|| {
+        let id = opened();
+        assert_ok!(settle(id, 1_000));
+        // The voucher is over 1,000 for one answer, 700 for the wrong one, and 300 for a third.
+        dispute(id);
+        let (uma, petra) = (free(UMA), maturing(PETRA));
+        let held = in_channels(UMA);
+        assert_ok!(Channels::void(&answer(id, 3), 1_700), 700);
+        Channels::note_refund(&answer(id, 3), 1_000);
+        end_dispute(id);
+        System::assert_last_event(
+            Event::Voided {
+                channel: id,
+                user: UMA,
+                returned: 700,
+            }
+            .into(),
+        );
+        assert_eq!((free(UMA), in_channels(UMA)), (uma + 700, held - 700));
+        assert_eq!((channel(id).settled, channel(id).refunded), (1_700, 1_700));
+        check_books();
+        assert_noop!(settle(id, 1_700), Error::<Test>::NothingToSettle);
+        assert_ok!(settle(id, 2_000));
+        assert_eq!(maturing(PETRA) - petra, 279, "of 300");
+        // Nor is more than the deposit ever given back.
+        dispute(id);
+        let rest = DEPOSIT - 2_000;
+        assert_ok!(Channels::void(&answer(id, 6), 300 + DEPOSIT), rest);
+        end_dispute(id);
+        check_books();
+        close(id);
+        check_books();
     });
 }
 

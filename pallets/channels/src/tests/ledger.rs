@@ -25,7 +25,7 @@ pub struct Channel {
     pub put_in: Balance,
     pub paid: Balance,
     pub dues: Dues,
-    /// What the user got back of it from the provider's stake.
+    /// What the user got back of it for wrong answers.
     pub refunded: Balance,
     pub disputes: u32,
     pub stage: Stage,
@@ -234,18 +234,27 @@ impl Ledger {
         kept
     }
 
-    /// The end of a dispute, which gave back up to this much; whether there was one, and how much.
-    pub fn thaw(&mut self, at: usize, wanted: Balance) -> Option<Balance> {
+    /// The end of a dispute that gives the user `wanted`, as far as the channel has it: first of what was
+    /// paid, out of the stake, then of what is in it. Returns both.
+    pub fn thaw(&mut self, at: usize, wanted: Balance) -> Option<(Balance, Balance)> {
         self.kept(at).filter(|c| c.disputes > 0)?;
         let removal = self.removal();
         let channel = &mut self.channels[at];
-        let refund = wanted.min(channel.paid - channel.refunded);
-        channel.refunded += refund;
+        let staked = wanted.min(channel.paid - channel.refunded);
+        let rest = match channel.over() {
+            true => 0,
+            false => channel.put_in - channel.paid,
+        };
+        let returned = rest.min(wanted - staked);
+        channel.paid += returned;
+        channel.refunded += staked + returned;
         channel.disputes -= 1;
         if let (Stage::Closed(remove_at), 0) = (&mut channel.stage, channel.disputes) {
             *remove_at = removal.max(*remove_at);
         }
-        Some(refund)
+        let user = channel.user;
+        self.credit(user, returned);
+        Some((staked, returned))
     }
 
     fn removal(&self) -> u64 {

@@ -45,7 +45,7 @@ enum Step {
     Freeze {
         channel: usize,
     },
-    /// The end of a dispute, of which the provider's stake pays the user up to this much.
+    /// The end of a dispute by which the user gets back up to this much.
     Thaw {
         channel: usize,
         refund: Balance,
@@ -245,10 +245,11 @@ fn apply(ledger: &mut Ledger, step: &Step) {
             let channel = pick(ledger, channel);
             let answer = answer_of(ledger, channel);
             let refundable = Channels::facts(&answer).map(|facts| facts.refundable);
-            if let Some(refund) = ledger.thaw(channel, refund) {
-                assert!(Some(refund) <= refundable);
-                assert_ok!(Channels::void(&answer, refund), 0);
-                Channels::note_refund(&answer, refund);
+            if let Some((staked, returned)) = ledger.thaw(channel, refund) {
+                let refund = refund.min(refundable.unwrap_or(0));
+                assert_eq!(refund, staked + returned);
+                assert_ok!(Channels::void(&answer, refund), returned);
+                Channels::note_refund(&answer, staked);
                 Channels::thaw(&answer);
             }
             return;

@@ -3,7 +3,8 @@
 use assay_primitives::{
     channel_id, dispute::commitment, salted_token_root, token_root, tree, Anchor, Balance,
     ChannelId, Claim, Finish, JobId, Receipt, RequestHeader, Sampling, Side, SignedHeader,
-    SignedVoucher, TokenId, Voucher, VoucherKey, VoucherSignature, FORMAT_VERSION, LEAF_TOKENS,
+    SignedVoucher, Task, TokenId, Voucher, VoucherKey, VoucherSignature, FORMAT_VERSION,
+    LEAF_TOKENS,
 };
 use frame_support::{
     dispatch::DispatchResultWithPostInfo,
@@ -35,19 +36,25 @@ pub fn channel(settled: Balance) -> ChannelId {
     let genesis = System::block_hash(0);
     let id = channel_id(&genesis, number);
     if settled > 0 {
-        let voucher = Voucher {
-            genesis,
-            channel: id,
-            cumulative: settled,
-        };
-        let voucher = SignedVoucher {
-            channel: id,
-            cumulative: settled,
-            signature: user_signature(&voucher.signing_payload()),
-        };
-        Channels::settle(RuntimeOrigin::signed(SAM), voucher, settled).unwrap();
+        settle(id, settled).unwrap();
     }
     id
+}
+
+/// Settles a voucher of Uma's over so much.
+pub fn settle(channel: ChannelId, cumulative: Balance) -> DispatchResult {
+    let genesis = System::block_hash(0);
+    let voucher = Voucher {
+        genesis,
+        channel,
+        cumulative,
+    };
+    let voucher = SignedVoucher {
+        channel,
+        cumulative,
+        signature: user_signature(&voucher.signing_payload()),
+    };
+    Channels::settle(RuntimeOrigin::signed(SAM), voucher, cumulative)
 }
 
 /// An answer that a provider gave: everything that its user knows.
@@ -78,6 +85,7 @@ impl Given {
             listing: listing(),
             prompt_root: salted_token_root(&SECRET, Side::Prompt, &PROMPT),
             prompt_len: PROMPT.len() as u32,
+            task: Task::Generate,
             sampling,
             token_limit: LIMIT,
             input_price: PRICE.input,
@@ -103,6 +111,42 @@ impl Given {
             receipt,
             signer: operator(PETRA),
             randomness: H256::zero(),
+        }
+    }
+
+    /// Petra's score of this answer, asked as request `seq`: so many of its tokens are right.
+    pub fn scored(self, seq: u64, right: u32, finish: Finish) -> Self {
+        let Claim::Channel { id, .. } = self.claim else {
+            panic!("a job is not scored")
+        };
+        let claim = Claim::Channel { id, seq };
+        let request = [&self.prompt[..], &self.output].concat();
+        let seed = self.header.seed(&self.header.hash(), &H256::zero());
+        let header = RequestHeader {
+            claim,
+            prompt_root: salted_token_root(&SECRET, Side::Prompt, &request),
+            prompt_len: request.len() as u32,
+            task: Task::Score {
+                seed: seed.into(),
+                answer_at: self.prompt.len() as u32,
+            },
+            token_limit: self.output.len() as u32,
+            output_price: 0,
+            ..self.header
+        };
+        let receipt = Receipt {
+            header: header.hash(),
+            output_len: right,
+            output_root: salted_token_root(&SECRET, Side::Output, &[]),
+            finish,
+            fee: PRICE.fee(request.len() as u32, 0).unwrap(),
+            ..self.receipt
+        };
+        Self {
+            claim,
+            header,
+            receipt,
+            ..self
         }
     }
 
@@ -154,13 +198,22 @@ impl Given {
         }
     }
 
-    /// The leaf of the output that has a token.
+    /// The leaf that has a token: of the output, or of a score's request.
     pub fn open_token(&self, position: u32) -> LeafOpening {
+        match self.header.task {
+            Task::Generate => self.open_in(Side::Output, &self.output, position),
+            Task::Score { answer_at, .. } => {
+                let request = [&self.prompt[..], &self.output].concat();
+                self.open_in(Side::Prompt, &request, answer_at + position)
+            }
+        }
+    }
+
+    fn open_in(&self, side: Side, tokens: &[TokenId], position: u32) -> LeafOpening {
         let salted = matches!(self.claim, Claim::Channel { .. });
         let leaves: Vec<Vec<u8>> = (0u64..)
-            .zip(self.output.chunks(LEAF_TOKENS))
+            .zip(tokens.chunks(LEAF_TOKENS))
             .map(|(index, tokens)| {
-                let side = Side::Output;
                 let salt = tree::salt(&SECRET, side, index);
                 let salt = if salted { &salt[..] } else { &[] };
                 let tokens = tokens.iter().flat_map(|token| token.to_le_bytes());

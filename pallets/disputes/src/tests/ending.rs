@@ -41,7 +41,7 @@ fn a_provider_that_is_late_is_convicted() {
         assert!(!Dockets::<Test>::contains_key(PETRA));
         // What the channel refunds is what was paid, once.
         let ClaimFacts { refundable, .. } = Channels::facts(&given.claim).unwrap();
-        assert_eq!(refundable, 10_000 - fee);
+        assert_eq!(refundable, DEPOSIT - fee);
         System::assert_has_event(
             Event::Convicted {
                 claim: given.claim,
@@ -61,17 +61,31 @@ fn a_provider_that_is_late_is_convicted() {
 }
 
 #[test]
-fn no_more_is_refunded_than_was_paid() {
+fn what_was_not_paid_yet_is_given_back_from_the_deposit_and_never_earned() {
     TestExt::new().execute_with(|| {
-        let given = Given::in_channel(channel(1_000), 0, vec![10; 40]);
+        let id = channel(1_000);
+        let given = Given::in_channel(id, 0, vec![10; 40]);
         pass(1);
         let number = given.dispute(CARL, 0);
-        assert!(given.receipt.fee > 1_000);
+        let fee = given.receipt.fee;
+        assert!(fee > 1_000);
         let uma = free(UMA);
         let_pass(number);
-        assert_eq!(free(UMA), uma + 1_000);
-        let ClaimFacts { refundable, .. } = Channels::facts(&given.claim).unwrap();
-        assert_eq!(refundable, 0);
+        assert_eq!(free(UMA), uma + fee);
+        let kept = Channels::channel(id).unwrap();
+        assert_eq!((kept.settled, kept.refunded), (fee, fee));
+        let told = System::events().into_iter().any(|record| {
+            matches!(
+                record.event,
+                RuntimeEvent::Disputes(Event::Convicted { returned, slashed, .. })
+                    if (returned, slashed.refund) == (fee - 1_000, 1_000)
+            )
+        });
+        assert!(told);
+        // The voucher over that answer and another pays for the other.
+        let maturing = provider(PETRA).maturing;
+        settle(id, fee + 1_000).unwrap();
+        assert_eq!(provider(PETRA).maturing, maturing + 930);
     });
 }
 

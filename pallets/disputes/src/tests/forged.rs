@@ -1,9 +1,10 @@
 //! A trace as a provider makes it up that has nothing better to show.
 
+use assay_exact::trace::levels;
 use assay_primitives::tree::{leaf_hash, root_of};
 use sp_core::H256;
 
-use crate::{levels, mock::*, referee, Answer, Choice, DisputeId, Revelation, Stage};
+use crate::{mock::*, referee, Answer, Choice, DisputeId, Revelation, Stage};
 
 pub struct Forged {
     leaves: Vec<Vec<u8>>,

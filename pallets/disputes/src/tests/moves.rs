@@ -1,5 +1,6 @@
 use super::forged::{at_a_step, disputed, Forged};
-use crate::{levels, mock::*, Answer, Choice, Error, Revelation, Side, Stage, Traces};
+use crate::{mock::*, Answer, Choice, Error, Revelation, Side, Stage, Traces};
+use assay_exact::trace::levels;
 use frame_support::{assert_noop, assert_ok, dispatch::Pays};
 use sp_core::H256;
 

@@ -7,28 +7,29 @@ use assay_exact::{
     shape::{Rotary, Shape, PPM},
     tensor::Tensor,
     trace::{
-        self, Answered, Case, Cell, Digest, Part, Place, Source, Target, Trace, TraceError, Tree,
-        Trees,
+        self, levels, Answered, Case, Cell, Digest, Part, Place, Source, Target, Trace, TraceError,
+        Tree, Trees,
     },
     Backend, Cpu, Engine,
 };
 use assay_primitives::{
-    blake2_256, seed,
+    blake2_256,
     tree::{leaf_hash, root_of},
-    ModelParts, Sampling, TokenId,
+    ModelParts, Sampling, Task, TokenId,
 };
 use codec::Encode;
 use sp_core::H256;
 
 use self::random::{Numbers, Weights};
 use crate::{
-    levels, mock::*, referee, Answer, Choice, Convictions, DisputeId, Event, LeafOpening,
-    Revelation, Stage, StepRecord, Verdict,
+    mock::*, referee, Answer, Choice, Convictions, DisputeId, Event, LeafOpening, Revelation,
+    Stage, StepRecord, Verdict,
 };
 
 #[allow(dead_code)]
 #[path = "../../../../exact/tests/random/mod.rs"]
 mod random;
+mod scores;
 
 fn shape() -> Shape {
     Shape {
@@ -68,8 +69,9 @@ fn trace_of<'e, 'm>(engine: &'e Engine<'m>, given: &Given, position: u32) -> Tra
         prompt: &given.prompt,
         output: &given.output,
         settings: Settings::from(given.header.sampling),
-        seed: seed(&given.header.hash(), &given.randomness),
+        seed: given.header.seed(&given.header.hash(), &given.randomness),
         secret: Some(SECRET),
+        scored: given.header.task != Task::Generate,
         index: position,
     };
     Trace::new(engine, &answered).unwrap()
@@ -90,6 +92,7 @@ fn parts_of(engine: &Engine) -> ModelParts {
         settings: Settings::from(GREEDY),
         seed: [0; 32],
         secret: None,
+        scored: false,
         index: 0,
     };
     let mut trace = Trace::new(engine, &answered).unwrap();
@@ -254,9 +257,12 @@ impl<'e, 'm> Player<'e, 'm> {
     fn prove(&mut self, given: &Given, target: &Target) -> Option<Vec<u8>> {
         let case = Case {
             layout: self.truth.layout().clone(),
-            seed: seed(&given.header.hash(), &given.randomness),
+            seed: given.header.seed(&given.header.hash(), &given.randomness),
         };
-        let output_len = given.output.len() as u32;
+        let output_len = match given.header.task {
+            Task::Generate => given.output.len() as u32,
+            Task::Score { .. } => 0,
+        };
         let proof = trace::prove(&case, target, output_len, self, blake2_256).ok()?;
         Some(proof.encode())
     }
@@ -592,6 +598,7 @@ fn a_broken_model_is_frozen_and_nobody_is_slashed() {
         settings: Settings::from(GREEDY),
         seed: [0; 32],
         secret: None,
+        scored: false,
         index: 0,
     };
     let mut any_trace = Trace::new(&engine, &answered).unwrap();

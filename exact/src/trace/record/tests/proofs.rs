@@ -99,10 +99,10 @@ fn true_elements_are_proven_and_false_ones_refuted() {
 /// Computed from the model, and taken from its folder.
 #[test]
 fn a_model_s_roots_are_those_of_its_listing() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo");
+    let source = Path::new("../models/demo/assay-demo");
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("model");
-    huggingface(&source, &path, |_| {}).unwrap();
+    huggingface(source, &path, |_| {}).unwrap();
     let folder = Folder::open(&path).unwrap();
     let (model, cpu) = (folder.model(), Cpu::detect());
     let tokens = Tokens::new(model.shape, 20, 3, 5);

@@ -1,6 +1,6 @@
-//! The levels of a trace's tree, counted from the leaves: which nodes there are, and which of them lie
-//! below which. The tree is RFC 6962's: a last node without a sibling rises unchanged, so level `l` of
-//! `n` leaves has ⌈n / 2^l⌉ nodes.
+//! The levels of a trace's tree, counted from the leaves: which nodes there are, which of them lie below
+//! which, and what a move of the game reveals. The tree is RFC 6962's: a last node without a sibling rises
+//! unchanged, so level `l` of `n` leaves has ⌈n / 2^l⌉ nodes.
 
 use core::ops::Range;
 
@@ -41,48 +41,48 @@ fn nodes(leaves: u64, level: u32) -> u64 {
 
 /// The nodes of level `to` under node `index` of level `from`.
 pub fn below(leaves: u64, from: u32, index: u64, to: u32) -> Range<u64> {
-    let depth = from.saturating_sub(to);
-    let start = |index: u64| {
-        let shifted = index.checked_mul(1u64.checked_shl(depth).unwrap_or(u64::MAX));
-        shifted.unwrap_or(u64::MAX).min(nodes(leaves, to))
-    };
+    let width = 1u64.checked_shl(from.saturating_sub(to));
+    let nodes = nodes(leaves, to);
+    let start = |index: u64| index.saturating_mul(width.unwrap_or(u64::MAX)).min(nodes);
     start(index)..start(index.saturating_add(1))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod tests {
+    use assay_primitives::blake2_256;
+
     use super::*;
-    use assay_primitives::tree::root_of;
-    use sp_core::H256;
+    use crate::trace::opening::{fold, Digest};
 
-    fn hashes(leaves: u64) -> Vec<H256> {
-        (0..leaves).map(H256::from_low_u64_be).collect()
-    }
-
-    /// Node `index` of `level`, from the leaves under it.
-    fn node(leaves: u64, level: u32, index: u64) -> H256 {
-        let range = below(leaves, level, index, 0);
-        root_of(hashes(leaves)[range.start as usize..range.end as usize].to_vec())
+    /// All levels of a tree of as many different leaves.
+    fn tree(leaves: u64) -> Vec<Vec<Digest>> {
+        let mut levels = vec![(0..leaves)
+            .map(|leaf| blake2_256(&leaf.to_le_bytes()))
+            .collect()];
+        while let Some(level) = levels.last().filter(|level: &&Vec<Digest>| level.len() > 1) {
+            let above = level.chunks(2).map(|pair| fold(pair, blake2_256).unwrap());
+            levels.push(above.collect());
+        }
+        levels
     }
 
     #[test]
     fn nodes_fold_to_the_node_above_them_at_every_level() {
         for leaves in (1..140).chain([511, 512, 513, 600]) {
-            let height = height(leaves);
-            assert_eq!(node(leaves, height, 0), root_of(hashes(leaves)));
-            for from in 0..=height {
-                for to in 0..=from {
-                    for index in 0..nodes(leaves, from) {
+            let tree = tree(leaves);
+            assert_eq!(height(leaves) as usize, tree.len() - 1, "{leaves} leaves");
+            for (from, above) in (0u32..).zip(&tree) {
+                for (to, level) in (0..=from).zip(&tree) {
+                    let mut next = 0;
+                    for (index, node) in (0u64..).zip(above) {
                         let range = below(leaves, from, index, to);
-                        assert!(!range.is_empty());
-                        let revealed = range.map(|below| node(leaves, to, below)).collect();
-                        assert_eq!(root_of(revealed), node(leaves, from, index));
+                        assert_eq!(range.start, next, "each node is below one, in order");
+                        next = range.end;
+                        let revealed = &level[range.start as usize..range.end as usize];
+                        assert_eq!(fold(revealed, blake2_256), Some(*node));
                     }
-                    let all: u64 = (0..nodes(leaves, from))
-                        .map(|index| below(leaves, from, index, to))
-                        .map(|range| range.end - range.start)
-                        .sum();
-                    assert_eq!(all, nodes(leaves, to), "every node is below one");
+                    assert_eq!(next, level.len() as u64);
+                    assert!(below(leaves, from, above.len() as u64, to).is_empty());
                 }
             }
         }
@@ -90,19 +90,8 @@ mod tests {
 
     #[test]
     fn a_descent_ends_at_leaves_and_no_move_reveals_too_many() {
-        for leaves in [
-            1,
-            2,
-            8,
-            9,
-            64,
-            65,
-            512,
-            513,
-            1 << 20,
-            (1 << 36) + 1,
-            u64::MAX,
-        ] {
+        let small = [1, 2, 8, 9, 64, 65, 512, 513];
+        for leaves in small.into_iter().chain([1 << 20, (1 << 36) + 1, u64::MAX]) {
             let (mut level, mut index) = (height(leaves), 0);
             let mut to = first(leaves);
             let mut moves = 0;
@@ -120,5 +109,18 @@ mod tests {
             assert!(range.end == leaves && range.end - range.start <= u64::from(MAX_LEAVES));
             assert!(moves <= 11, "{leaves}: {moves} moves");
         }
+    }
+
+    #[test]
+    fn there_is_nothing_below_what_is_not_there() {
+        for (leaves, from, index, to) in [
+            (5, 64, u64::MAX, 0),
+            (5, 200, 1, 100),
+            (u64::MAX, 64, u64::MAX, 0),
+            (0, 0, 0, 0),
+        ] {
+            assert!(below(leaves, from, index, to).is_empty());
+        }
+        assert_eq!(below(5, 200, 0, 0), 0..5);
     }
 }

@@ -313,7 +313,7 @@ mod tests {
     }
 
     fn floats() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo")
+        PathBuf::from("../models/demo/assay-demo")
     }
 
     /// A receipt of what the model in `path` answers, after `change` has seen it.

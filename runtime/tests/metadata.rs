@@ -10,14 +10,14 @@ const UPDATE: &str = "ASSAY_UPDATE_METADATA";
 /// Run with `ASSAY_UPDATE_METADATA=1` to write the file anew after a change of the runtime.
 #[test]
 fn the_committed_metadata_is_the_runtimes() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../client/metadata.scale");
+    let path = Path::new("../client/metadata.scale");
     let metadata = sp_io::TestExternalities::default().execute_with(|| {
         Runtime::metadata_at_version(METADATA_VERSION).expect("the runtime knows this version")
     });
     if std::env::var_os(UPDATE).is_some() {
-        std::fs::write(&path, &*metadata).expect("the file can be written");
+        std::fs::write(path, &*metadata).expect("the file can be written");
     }
-    let committed = std::fs::read(&path).unwrap_or_default();
+    let committed = std::fs::read(path).unwrap_or_default();
     assert!(
         committed == *metadata,
         "client/metadata.scale is not this runtime's: run `{UPDATE}=1 cargo test -p assay-runtime \

@@ -10,6 +10,8 @@ use std::{
 use anyhow::{bail, ensure, Context, Result};
 use serde_json::Value;
 
+use crate::repository;
+
 /// Where `scripts/clients` installed them.
 pub struct Clients {
     folder: PathBuf,
@@ -38,7 +40,7 @@ impl Clients {
         );
         // Node looks for packages where the script lies, and nowhere else.
         let scripts = tempfile::tempdir()?;
-        for entry in fs::read_dir(sources())? {
+        for entry in fs::read_dir(repository()?.join("tests/clients"))? {
             let entry = entry?;
             fs::copy(entry.path(), scripts.path().join(entry.file_name()))?;
         }
@@ -88,8 +90,4 @@ impl Clients {
             String::from_utf8_lossy(&output.stderr)
         )
     }
-}
-
-fn sources() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("clients")
 }

@@ -5,14 +5,17 @@ mod book;
 pub mod cheat;
 mod clients;
 mod daemon;
+mod damage;
 mod forgery;
 mod gateway;
 pub mod http;
 mod market;
 mod marketplace;
+pub mod network;
 mod node;
 mod port;
 mod scene;
+pub mod transfers;
 mod worker;
 
 pub use book::Book;
@@ -22,24 +25,40 @@ pub use forgery::forged;
 pub use gateway::Gateway;
 pub use market::{Assay, Outcome};
 pub use marketplace::{highest_fee, GatewayBooks, Line, Marketplace, Server};
-pub use node::Node;
+pub use node::{Node, Place};
 pub use port::free_port;
 pub use scene::{Provider, Scene};
 pub use worker::Worker;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+
+/// Where the shipped model lies in the repository.
+const DEMO: &str = "models/demo/assay-demo";
+
+/// The repository that this process works in: the first folder with the shipped model, from the working
+/// folder upwards.
+pub fn repository() -> Result<PathBuf> {
+    let here = std::env::current_dir().context("the working folder")?;
+    let found = here.ancestors().find(|folder| folder.join(DEMO).is_dir());
+    found.map(Path::to_owned).with_context(|| {
+        format!(
+            "neither {} nor a folder above it has {DEMO}: start this in the repository",
+            here.display()
+        )
+    })
+}
 
 /// The shipped model's floats, of which `assay model import` makes an exact model.
-pub fn demo_source() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo")
+pub fn demo_source() -> Result<PathBuf> {
+    Ok(repository()?.join(DEMO))
 }
 
 /// The same floats in `folder`, with a model that hardly ever ends an answer by itself.
 pub fn endless_source(folder: &Path) -> Result<PathBuf> {
     let source = folder.join("endless-source");
-    copy(&demo_source(), &source)?;
+    copy(&demo_source()?, &source)?;
     for name in ["config.json", "generation_config.json"] {
         let path = source.join(name);
         let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&path)?)?;

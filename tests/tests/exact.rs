@@ -125,12 +125,12 @@ async fn an_exact_answer_is_verified_and_a_lie_is_found() -> Result<()> {
 
     // Asked with another model, nothing is said about the answer.
     let source = scene.folder().join("other-source");
-    copy(&demo_source(), &source)?;
+    copy(&demo_source()?, &source)?;
     let config = source.join("generation_config.json");
     fs::write(config, r#"{"eos_token_id": [2, 3]}"#)?;
     let other = scene.import(&source, "other")?.display().to_string();
     expect(&verify(&saved, &other)?, 2, "is another model")?;
-    let floats = demo_source().display().to_string();
+    let floats = demo_source()?.display().to_string();
     expect(&verify(&saved, &floats)?, 2, "assay model import")?;
     expect(&verify(&saved, "/nowhere/at/all")?, 2, "is not a folder")?;
     expect(&verify("/nowhere.json", &model)?, 2, "job's number")?;
@@ -175,7 +175,7 @@ async fn an_exact_answer_is_verified_and_a_lie_is_found() -> Result<()> {
 async fn floats_are_served_as_unverified() -> Result<()> {
     let scene = Scene::new().await?;
     let provider = scene.provider("//Bob", 1, 3)?;
-    let floats = demo_source().display().to_string();
+    let floats = demo_source()?.display().to_string();
     let register = ["model", "register", &floats];
     let registered = scene.publisher.run(&register)?;
     expect(&registered, 0, "nobody can prove a wrong answer")?;
@@ -202,7 +202,7 @@ async fn floats_are_served_as_unverified() -> Result<()> {
         "{offered}"
     );
 
-    let folders = [scene.model.as_path(), &demo_source()];
+    let folders = [scene.model.as_path(), &demo_source()?];
     let worker = scene.worker_of(&provider, "worker", &folders)?;
     let log = worker.daemon.log()?;
     for (id, engine) in [(&exact, "exact, "), (&unverified, "candle")] {
@@ -271,7 +271,7 @@ async fn a_folder_with_a_flipped_bit_is_refused_with_the_tensor() -> Result<()> 
     let inspected = user.json(&["model", "inspect", &whole])?;
     let listed = scene.publisher.json(&["model", "show"])?;
     ensure!(inspected["root"] == listed["root"], "{inspected} {listed}");
-    let floats = demo_source().display().to_string();
+    let floats = demo_source()?.display().to_string();
     expect(
         &user.run(&["model", "verify", &floats])?,
         2,

@@ -103,7 +103,7 @@ fn verify(market: &Marketplace, gateway: &Gateway, bought: &[String]) -> Result<
 #[tokio::test]
 async fn official_clients_buy_answers_and_every_planck_is_accounted_for() -> Result<()> {
     let clients = Clients::find()?;
-    let mut market = Marketplace::open(&demo_source(), &[]).await?;
+    let mut market = Marketplace::open(&demo_source()?, &[]).await?;
     let mut gateway = market.gateway("40 ASY", &["--deposit=4 ASY"])?;
     let model = gateway.model()?;
     let before = market.balances().await?;

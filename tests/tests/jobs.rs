@@ -305,7 +305,7 @@ async fn a_worker_declines_what_it_does_not_serve() -> Result<()> {
     let _worker = scene.worker(&provider, "worker")?;
     // The same files but for one byte of the tokenizer, so another model.
     let source = scene.folder().join("other-source");
-    copy(&assay_tests::demo_source(), &source)?;
+    copy(&assay_tests::demo_source()?, &source)?;
     let tokenizer = source.join("tokenizer.json");
     std::fs::write(&tokenizer, std::fs::read_to_string(&tokenizer)? + "\n")?;
     let other = scene.import(&source, "other-model")?.display().to_string();

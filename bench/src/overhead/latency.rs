@@ -13,7 +13,7 @@ const PROMPT: &str = "Assay is";
 
 pub async fn measure(work: &Work, page: &mut Page) -> Result<()> {
     // The demo model's prefill takes next to nothing, so that what is measured is the way there and back.
-    let market = Marketplace::of_one(&demo_source(), &[]).await?;
+    let market = Marketplace::of_one(&demo_source()?, &[]).await?;
     let server = market.servers.first().context("a market has a server")?;
     let gateway = market.gateway("100 ASY", &[])?;
     let model = gateway.model()?;

@@ -16,7 +16,7 @@ use crate::speed::{files::write_checkpoint, shape::Shape};
 pub fn create(shape: &Shape, scratch: &Path) -> Result<PathBuf> {
     let folder = scratch.join("checkpoint");
     let weights = scratch.join("weights");
-    copy(&demo_source(), &folder)?;
+    copy(&demo_source()?, &folder)?;
     write_checkpoint(shape, &shape.tensors(), &weights)?;
     for name in ["config.json", "model.safetensors"] {
         fs::rename(weights.join(name), folder.join(name))?;

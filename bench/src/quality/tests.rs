@@ -29,7 +29,7 @@ use crate::report::Page;
 const TOKENS: [u32; 12] = [0, 1, 1257, 15, 304, 351, 286, 2, 700, 44, 3, 1];
 
 fn demo() -> Checkpoint {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo");
+    let folder = PathBuf::from("../models/demo/assay-demo");
     Checkpoint::read(&folder).unwrap()
 }
 

@@ -1,11 +1,6 @@
 //! A gateway with its data folder, a chain, and providers.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use assay_client::{folder::ModelFolder, AccountId32, H256};
 use assay_gateway::{market::Listed, Config, Policy, Store, Terms};
@@ -20,7 +15,7 @@ use crate::{
 };
 
 pub fn demo() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo")
+    PathBuf::from("../models/demo/assay-demo")
 }
 
 /// Any token follows from all before it, so that an answer that is continued elsewhere shows whether it

@@ -9,9 +9,9 @@ use super::*;
 const END: TokenId = 3;
 
 static DEMO: LazyLock<Arc<ModelText>> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo");
+    let folder = Path::new("../models/demo/assay-demo");
     Arc::new(ModelText {
-        text: Arc::new(Text::open(&folder).unwrap()),
+        text: Arc::new(Text::open(folder).unwrap()),
         stop_tokens: vec![END],
         context: 512,
         vocabulary: 1536,

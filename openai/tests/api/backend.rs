@@ -58,10 +58,10 @@ impl Scripted {
         limits: Limits,
         script: impl Fn(&Order) -> Result<Vec<Step>, ApiError> + Send + Sync + 'static,
     ) -> (Arc<Self>, Client) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo");
+        let folder = Path::new("../models/demo/assay-demo");
         let backend = Arc::new(Self {
             model: Arc::new(ModelText {
-                text: Arc::new(Text::open(&folder).unwrap()),
+                text: Arc::new(Text::open(folder).unwrap()),
                 stop_tokens: vec![3],
                 context: CONTEXT,
                 vocabulary: 1536,

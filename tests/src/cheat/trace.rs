@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 use assay_client::{
     dispute::Witness,
-    primitives::{blake2_256, tree},
+    primitives::{blake2_256, tree, LEAF_TOKENS},
     H256,
 };
 use assay_exact::{
@@ -170,10 +170,8 @@ impl Witness for Lie<'_, '_> {
     }
 
     fn open_token(&mut self) -> Result<Opening, String> {
-        let leaf = u64::from(self.position / assay_exact::trace::TOKENS_PER_LEAF);
-        let count = self
-            .output_len
-            .div_ceil(assay_exact::trace::TOKENS_PER_LEAF);
+        let leaf = u64::from(self.position / LEAF_TOKENS as u32);
+        let count = self.output_len.div_ceil(LEAF_TOKENS as u32);
         let bytes = self.leaf(Tree::Output, leaf).map_err(say)?;
         let node = |level, index| Trees::node(self, Tree::Output, level, index);
         Opening::new(vec![(leaf, bytes)], count.into(), node).map_err(say)

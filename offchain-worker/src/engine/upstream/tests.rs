@@ -110,7 +110,7 @@ impl Foreign {
 }
 
 fn demo() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo")
+    PathBuf::from("../models/demo/assay-demo")
 }
 
 fn engine(address: SocketAddr, change: impl FnOnce(&mut Upstream)) -> UpstreamEngine {

@@ -21,8 +21,8 @@ use assay_client::{
 use assay_exact::{cpu::Cpu, import, kernel::Backend};
 use assay_openai::{Limits, ModelText};
 use assay_primitives::{
-    salted_token_root, Anchor, ChannelId, Claim, Price, Sampling, Side, SignedVoucher, TokenId,
-    FORMAT_VERSION,
+    salted_token_root, Anchor, ChannelId, Claim, Price, Sampling, Side, SignedVoucher, Task,
+    TokenId,     FORMAT_VERSION,
 };
 use futures::{Stream, StreamExt};
 use reqwest::{Client, RequestBuilder, Response};
@@ -117,9 +117,9 @@ fn model() -> &'static Path {
     static FOLDER: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = FOLDER.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo");
+        let demo = Path::new("../models/demo/assay-demo");
         let path = folder.path().join("demo-exact");
-        import::huggingface(&demo, &path, |_| {}).unwrap();
+        import::huggingface(demo, &path, |_| {}).unwrap();
         (folder, path)
     });
     path
@@ -295,6 +295,7 @@ impl Payer {
             listing: LISTING,
             prompt_root: salted_token_root(&SECRET, Side::Prompt, &prompt),
             prompt_len: prompt.len() as u32,
+            task: Task::Generate,
             sampling: Sampling::GREEDY,
             token_limit: limit,
             input_price: PRICE.input,

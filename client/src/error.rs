@@ -4,7 +4,7 @@ use assay_primitives::JobId;
 use subxt::{
     error::{
         BackendError, ConstantError, DispatchError, ExtrinsicError, RpcError, StorageError,
-        TransactionEventsError,
+        TransactionEventsError, ViewFunctionError,
     },
     utils::AccountId32,
 };
@@ -36,6 +36,13 @@ pub enum Error {
     /// The node failed to answer, or the connection was lost.
     #[error("the node failed to answer: {0}; look at its log and try again")]
     Node(String),
+
+    /// The method is for a node's own machine.
+    #[error(
+        "the node at {url} does this for its own machine alone; run the command there, with --chain \
+         ws://127.0.0.1:9944"
+    )]
+    Unsafe { url: String },
 
     /// The chain took a receipt, and the node shows no valid signature of it.
     #[error(
@@ -124,7 +131,8 @@ impl Error {
         match error.into() {
             subxt::Error::StorageError(StorageError::IncompatibleCodegen)
             | subxt::Error::ConstantError(ConstantError::IncompatibleCodegen)
-            | subxt::Error::ExtrinsicError(ExtrinsicError::IncompatibleCodegen) => {
+            | subxt::Error::ExtrinsicError(ExtrinsicError::IncompatibleCodegen)
+            | subxt::Error::ViewFunctionError(ViewFunctionError::IncompatibleCodegen) => {
                 Self::Incompatible
             }
             other => Self::Node(one_line(&other.to_string())),
@@ -201,7 +209,7 @@ impl Error {
         }
     }
 
-    fn dispatch(call: &str, error: &DispatchError) -> Self {
+    pub(crate) fn dispatch(call: &str, error: &DispatchError) -> Self {
         let (name, reason) = match error {
             DispatchError::Module(module) => match module.details() {
                 Ok(details) => {

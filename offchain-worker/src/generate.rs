@@ -119,6 +119,11 @@ impl Generator {
         })
     }
 
+    /// Lets nobody in any more who waits, or again. What is worked at goes on.
+    pub fn hold(&self, on: bool) {
+        let _ = self.inner.mailbox.send(Message::Hold(on));
+    }
+
     pub fn load(&self) -> Load {
         let state = self.inner.desk.state();
         Load {

@@ -106,6 +106,8 @@ pub struct Served {
 pub struct Models {
     models: Vec<Model>,
     served: BTreeMap<ListingId, Served>,
+    /// Whether nobody is let in who waits for one of them.
+    held: bool,
 }
 
 impl Models {
@@ -126,6 +128,7 @@ impl Models {
         let mut models = Self {
             models: Vec::new(),
             served: BTreeMap::new(),
+            held: false,
         };
         for opened in folders {
             let (path, parts) = (opened.folder.path(), &opened.parts);
@@ -159,6 +162,16 @@ impl Models {
     /// The listings that are served.
     pub fn served(&self) -> impl Iterator<Item = (&ListingId, &Served)> {
         self.served.iter()
+    }
+
+    /// Lets nobody in any more who waits for one of them, or again.
+    pub fn hold(&mut self, on: bool) {
+        if self.held != on {
+            self.held = on;
+            for model in &self.models {
+                model.generator.hold(on);
+            }
+        }
     }
 
     /// What answers jobs of `listing`. One that came after the start is looked up on the chain.

@@ -211,6 +211,7 @@ impl Worker {
     fn note_played(&mut self, played: Result<disputes::Played, tokio::task::JoinError>) {
         let head = self.state.head.map_or(0, |head| head.number);
         self.state.disputes.note(played, head);
+        self.hold_new_work();
     }
 
     /// Works over one connection, a new one if `chain` is none, until it ends.

@@ -13,13 +13,14 @@ use super::{
     game::{Dispute, DisputeId, Side},
     plan::{Opened, Plan},
     play::Play,
-    storage::Ending,
+    storage::{Commitment, Ending},
     study::Study,
+    trial::Trial,
 };
 use crate::{
     answer::Answer,
     chain::{runtime, NewBlocks},
-    keys, Amount, Chain, Error, Snapshot, Wait,
+    keys, Amount, Chain, Error, Included, Snapshot, Wait,
 };
 
 /// How long a transaction may take into a block.
@@ -53,6 +54,12 @@ pub enum News {
         what: String,
     },
     NothingWrong,
+    /// The dispute is gone from the best block, and may come back until this block is final.
+    NotFinal {
+        block: u32,
+    },
+    /// The chain would not take the next move, now or later.
+    Refused(String),
     /// It is tried again.
     Trouble(String),
 }
@@ -60,7 +67,7 @@ pub enum News {
 impl News {
     /// Whether it is of interest only until the next comes.
     pub fn is_waiting(&self) -> bool {
-        matches!(self, Self::Waiting { .. })
+        matches!(self, Self::Waiting { .. } | Self::NotFinal { .. })
     }
 }
 
@@ -81,6 +88,8 @@ impl fmt::Display for News {
             Self::NothingWrong => f.write_str(
                 "everything that the provider shows is right: this dispute is lost when its time is over",
             ),
+            Self::NotFinal { block } => write!(f, "it ends when block {block} is final"),
+            Self::Refused(why) => write!(f, "the next move is not sent: {why}"),
             Self::Trouble(why) => write!(f, "{why}; trying again"),
         }
     }
@@ -193,9 +202,9 @@ impl Campaign<'_> {
             assay_primitives::dispute::commitment(&claim, &self.plan.challenger, &self.plan.salt);
         let commitment = best.commitment(self.plan.challenger, hash).await?;
         match (commitment, self.plan.opened) {
-            (Some(made), _) if made.made_at <= best.number() => self.open().await,
+            (Some(made), _) if made.made_at <= best.number() => self.open(best, &made).await,
             (Some(_), _) => Ok(None),
-            (None, Some(opened)) => self.ending(best, opened).await,
+            (None, Some(opened)) => self.ending(best, opened, tell).await,
             (None, None) => {
                 if best.is_convicted(claim).await? {
                     // It may be that this was the accusation, just before a restart.
@@ -211,9 +220,9 @@ impl Campaign<'_> {
                 }
                 self.check_key()?;
                 let commit = calls::commit(&claim, &self.plan.challenger, &self.plan.salt);
-                let made = self.submit(&commit).await;
+                let made = self.submit(Some(best), &commit, Wait::InBlock).await;
                 // What was sent before a restart got there first.
-                if !is(&made, "AlreadyCommitted") {
+                if !is(&made, &["AlreadyCommitted"]) {
                     made?;
                 }
                 tell(News::Committed);
@@ -251,8 +260,10 @@ impl Campaign<'_> {
     }
 
     /// Opens the dispute, or accuses. How it ended, if that was all.
-    async fn open(&mut self) -> Result<Option<Ending>, Error> {
+    async fn open(&mut self, best: &Snapshot, made: &Commitment) -> Result<Option<Ending>, Error> {
         self.check_key()?;
+        // On the block of the commitment itself it would be too early, and in the next it is not.
+        let best = (made.made_at < best.number()).then_some(best);
         let Plan {
             charge,
             delegate,
@@ -260,27 +271,26 @@ impl Campaign<'_> {
             ..
         } = self.plan.clone();
         let claim = self.answer.header.claim;
-        if charge.is_dispute() {
+        let made = if charge.is_dispute() {
             let open = calls::open(self.answer, charge.position(), salt, delegate);
-            let opened = self.submit(&open).await;
-            // It was sent before a restart, or its block was of a fork.
-            if is(&opened, "NotCommitted") || is(&opened, "CommitmentTooNew") {
-                return Ok(None);
-            }
-            opened?;
+            self.submit(best, &open, Wait::InBlock).await
+        } else {
+            let evidence = charge.evidence(self.answer, self.other)?;
+            let accuse = calls::accuse(self.answer, evidence, salt);
+            self.submit(best, &accuse, Wait::Finalized).await
+        };
+        // It was sent before a restart, its block was of a fork, or the commitment waits to be dropped.
+        if is(
+            &made,
+            &["NotCommitted", "CommitmentTooNew", "CommitmentExpired"],
+        ) {
             return Ok(None);
         }
-        let evidence = charge.evidence(self.answer, self.other)?;
-        let accuse = calls::accuse(self.answer, evidence, salt);
-        let accused = self
-            .chain
-            .submit(&accuse, self.key, Wait::Finalized, SUBMIT)
-            .await;
-        // It was sent before a restart, or its block was of a fork.
-        if is(&accused, "NotCommitted") || is(&accused, "CommitmentTooNew") {
-            return Ok(None);
+        let made = made?;
+        match charge.is_dispute() {
+            true => Ok(None),
+            false => made.block.ending(None, claim).await,
         }
-        accused?.block.ending(None, claim).await
     }
 
     async fn play(
@@ -300,7 +310,7 @@ impl Campaign<'_> {
         if late || best.is_convicted(dispute.claim).await? {
             let timeout = runtime::tx().disputes().timeout(dispute.id);
             // Whoever is first; the chain does it by itself, too.
-            let _ = self.submit(&timeout).await;
+            let _ = self.submit(Some(best), &timeout, Wait::InBlock).await;
             return Ok(());
         }
         let (_, is_paused) = best.paused_blocks().await?;
@@ -319,59 +329,100 @@ impl Campaign<'_> {
             }
         };
         let again = |sent: &Sent| {
-            sent.state != dispute.state || best.number() >= sent.block.saturating_add(AGAIN)
+            let is_lost = best.number() >= sent.block.saturating_add(AGAIN);
+            sent.state != dispute.state || (is_lost && !sent.is_refused)
         };
         if !sent.as_ref().is_none_or(again) {
             return Ok(());
         }
         let (id, state) = (dispute.id, dispute.state);
         let play = study.play(Side::Challenger, dispute.stage.clone(), None);
+        let mut is_refused = false;
         match play.await.map_err(Error::Dispute)? {
             Play::Wait => {}
             Play::NothingWrong => tell(News::NothingWrong),
             Play::Move(made) => {
                 let what = made.describe();
                 let call = MoveCall::new(&dispute, made);
-                match self.submit(&call).await {
-                    Ok(()) => tell(News::Moved { dispute: id, what }),
-                    // The chain is the judge of whether it is still of use.
-                    Err(error) => tell(News::Trouble(error.to_string())),
+                // The trace took its time, so that this is not the best block any more.
+                let now = self.chain.best().await?;
+                match self.submit(Some(&now), &call, Wait::InBlock).await {
+                    Ok(_) => tell(News::Moved { dispute: id, what }),
+                    // The next look sees what happened.
+                    made if is(&made, &["StateChanged", "UnknownDispute", "Paused"]) => {}
+                    Err(error) => {
+                        is_refused = error.dispatch_error().is_some();
+                        tell(match is_refused {
+                            true => News::Refused(error.to_string()),
+                            false => News::Trouble(error.to_string()),
+                        });
+                    }
                 }
             }
         }
         *sent = Some(Sent {
             state,
             block: best.number(),
+            is_refused,
         });
         Ok(())
     }
 
-    /// How a dispute ended that is gone from the best block; none until that is final.
-    async fn ending(&self, best: &Snapshot, opened: Opened) -> Result<Option<Ending>, Error> {
+    /// How a dispute ended that is gone from the best block; none until that is final, or if only a fork had it.
+    async fn ending(
+        &mut self,
+        best: &Snapshot,
+        opened: Opened,
+        tell: &mut (dyn FnMut(News) + Send),
+    ) -> Result<Option<Ending>, Error> {
         let finalized = self.chain.finalized().await?;
         if finalized.number() < opened.block || finalized.dispute(opened.dispute).await?.is_some() {
+            tell(News::NotFinal {
+                block: opened.block.max(best.number()),
+            });
             return Ok(None);
         }
         let claim = self.answer.header.claim;
         let id = Some(opened.dispute);
         let found = self.chain.ending(best, id, claim, opened.block).await?;
-        match found {
-            Some(ending) => Ok(Some(ending)),
-            None => Err(Error::Dispute(format!(
-                "dispute {} is over, and the node does not know any more how: the provider {} convicted of {}",
-                opened.dispute,
-                match finalized.is_convicted(claim).await? {
-                    true => "was",
-                    false => "was not",
-                },
-                self.answer.claim()
-            ))),
+        if found.is_some() {
+            return Ok(found);
         }
+        if let Some(hash) = self.chain.block_hash(opened.block).await? {
+            let seen = match self.chain.at(hash).await {
+                Ok(block) => block.dispute(opened.dispute).await,
+                Err(error) => Err(error),
+            };
+            if let Ok(None) = seen {
+                self.plan.opened = None;
+                self.remember()?;
+                return Ok(None);
+            }
+        }
+        Err(Error::Dispute(format!(
+            "dispute {} is over, and the node does not know any more how: the provider {} convicted of {}",
+            opened.dispute,
+            match finalized.is_convicted(claim).await? {
+                true => "was",
+                false => "was not",
+            },
+            self.answer.claim()
+        )))
     }
 
-    async fn submit<C: subxt::transactions::Payload>(&self, call: &C) -> Result<(), Error> {
-        let sent = self.chain.submit(call, self.key, Wait::InBlock, SUBMIT);
-        sent.await.map(drop)
+    /// Sends a call, if it is taken on trial behind a block; else the error is the chain's.
+    async fn submit<C: subxt::transactions::Payload>(
+        &self,
+        on_trial: Option<&Snapshot>,
+        call: &C,
+        wait: Wait,
+    ) -> Result<Included, Error> {
+        if let Some(block) = on_trial {
+            if let Trial::Refused(error) = block.trial(call, self.key).await? {
+                return Err(error);
+            }
+        }
+        self.chain.submit(call, self.key, wait, SUBMIT).await
     }
 }
 
@@ -380,12 +431,15 @@ struct Sent {
     state: subxt::utils::H256,
     /// The best block at that time.
     block: u32,
+    /// The chain refuses it at this state.
+    is_refused: bool,
 }
 
-/// Whether it is that error of the pallet.
-fn is<T>(result: &Result<T, Error>, name: &str) -> bool {
+/// Whether it is one of these errors of the pallet.
+fn is<T>(result: &Result<T, Error>, names: &[&str]) -> bool {
     let error = result.as_ref().err().and_then(Error::dispatch_error);
-    error.and_then(|error| error.strip_prefix("Disputes::")) == Some(name)
+    let name = error.and_then(|error| error.strip_prefix("Disputes::"));
+    name.is_some_and(|name| names.contains(&name))
 }
 
 /// Whether trying again may help.
@@ -400,7 +454,6 @@ fn is_passing(error: &Error) -> bool {
 
 /// The leaves of the trace that a dispute over a token of an answer is about; none if it has no trace.
 pub fn leaves(answer: &Answer, shape: &assay_exact::Shape, position: u32) -> Option<u64> {
-    let settings = answer.header.sampling.into();
-    let layout = Layout::new(shape, &settings, answer.header.prompt_len, position);
+    let layout = Layout::of(shape, &answer.header, position);
     Some(layout.ok()?.leaves())
 }

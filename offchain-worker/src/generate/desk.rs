@@ -61,6 +61,8 @@ pub(super) enum Message {
     },
     Allow(RequestId, u32),
     Cancel(RequestId),
+    /// Nobody is let in, or those who wait are again.
+    Hold(bool),
     /// A step has something to do again.
     Wake,
     Stop,

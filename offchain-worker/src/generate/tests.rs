@@ -246,6 +246,31 @@ async fn the_queue_is_bounded_for_each_class_and_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn while_it_is_held_nobody_is_let_in_and_what_is_worked_at_goes_on() {
+    let (generator, permits) = start(4, 8);
+    let submit = |prompt: &[u32]| {
+        let generation = generator.submit(request(prompt), Class::Job).unwrap();
+        generation.allow(u32::MAX);
+        generation
+    };
+    let mut first = submit(&[1, 2, 3]);
+    assert_eq!(first.next().await, Some(Event::Started));
+    generator.hold(true);
+    let mut second = submit(&[8]);
+    permit(&permits, 3);
+    for token in [1, 2, 3] {
+        expect_token(&mut first, token).await;
+    }
+    assert_eq!(first.next().await, Some(Event::End(Finish::Length)));
+    assert!(second.events.try_recv().is_err());
+    assert_eq!(generator.load().waiting, 1);
+    generator.hold(false);
+    permit(&permits, 1);
+    assert_eq!(second.next().await, Some(Event::Started));
+    expect_token(&mut second, 8).await;
+}
+
+#[tokio::test]
 async fn who_goes_away_makes_room() {
     let (generator, permits) = start(1, 4);
     let mut first = generator

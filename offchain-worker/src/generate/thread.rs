@@ -29,6 +29,7 @@ pub(super) fn spawn(
             desk,
             waiting: Default::default(),
             running: HashMap::new(),
+            held: false,
             stopped: false,
         };
         while !office.stopped {
@@ -68,6 +69,8 @@ struct Office {
     /// By class.
     waiting: [VecDeque<Waiting>; 2],
     running: HashMap<RequestId, Running>,
+    /// Whether nobody is let in.
+    held: bool,
     stopped: bool,
 }
 
@@ -142,6 +145,7 @@ impl Office {
                         orders.push(Order::Cancel(id));
                     }
                 }
+                Message::Hold(on) => self.held = on,
                 Message::Wake => {}
                 Message::Stop => self.stopped = true,
             }
@@ -158,6 +162,9 @@ impl Office {
     /// Lets those in who find room, in the order of the queue. Nobody overtakes: a large request would
     /// wait for ever.
     fn admit(&mut self, session: &mut dyn Session) {
+        if self.held {
+            return;
+        }
         for class in [Class::Job, Class::Stream] {
             while let Some(first) = self.waiting[class as usize].front() {
                 if class == Class::Stream && self.last_place(session) {

@@ -9,7 +9,9 @@ use std::{
 };
 
 use assay_client::{
-    dispute::{computed, Dispute, DisputeId, Ending, Move, MoveCall, Play, Side, Study, Verdict},
+    dispute::{
+        computed, Dispute, DisputeId, Ending, Move, MoveCall, Play, Side, Study, Trial, Verdict,
+    },
     Amount, Chain, Snapshot, H256,
 };
 use assay_primitives::Claim;
@@ -25,7 +27,7 @@ use crate::{
     ledger::Submission,
 };
 
-/// Transactions that may fail on chain for one move.
+/// Transactions that may fail on chain for one move that the chain, asked before, would have taken.
 const MAX_ATTEMPTS: u32 = 3;
 /// Blocks before what could not be found or computed is tried again.
 const RETRY: u32 = 5;
@@ -62,6 +64,8 @@ enum Reply {
     Ready(Move),
     /// It is tried again at this block.
     Failed(u32),
+    /// The chain takes no such move at this state, now or later.
+    Refused,
 }
 
 /// A move on its way.
@@ -122,14 +126,18 @@ impl Disputes {
                     target: LOG, dispute = played.id, %why,
                     "no move was found; the dispute is lost if none is made in time"
                 );
-                self.complaint = Some(format!("dispute {} is not answered: {why}", played.id));
+                self.complaint = Some(unanswered(played.id, &why));
                 Reply::Failed(head.saturating_add(RETRY))
             }
         };
     }
 }
 
-/// Whether the chain would take a move: one that it refuses costs its fee.
+fn unanswered(id: DisputeId, why: &str) -> String {
+    format!("dispute {id} is not answered: {why}")
+}
+
+/// Whether it is the time for a move.
 async fn may_move(dispute: &Dispute, best: &Snapshot) -> Result<bool, assay_client::Error> {
     let clock = best.dispute_clock().await?;
     let in_time = dispute.deadline.is_some_and(|deadline| clock <= deadline);
@@ -161,7 +169,7 @@ impl Worker {
             let known = |case: &Case| match case.reply {
                 Reply::Unknown => false,
                 Reply::Failed(until) => best.number() < until,
-                Reply::Computing | Reply::Ready(_) => true,
+                Reply::Computing | Reply::Ready(_) | Reply::Refused => true,
             };
             if !self.state.disputes.cases.get(&id).is_some_and(known) {
                 self.prepare(dispute, best).await?;
@@ -189,13 +197,22 @@ impl Worker {
                     continue;
                 }
             }
-            if case.attempts >= MAX_ATTEMPTS {
-                let why = format!("dispute {id} is not answered: its moves fail on chain");
-                self.state.disputes.complaint = Some(why);
-                continue;
-            }
             let what = made.describe();
             let call = MoveCall::new(dispute, made.clone());
+            let refusal = match best.trial(&call, &self.key).await? {
+                Trial::Refused(error) => Some(error.to_string()),
+                Trial::Taken | Trial::Unknown => (case.attempts >= MAX_ATTEMPTS)
+                    .then(|| "its transactions fail in blocks".to_owned()),
+            };
+            if let Some(why) = refusal {
+                error!(
+                    target: LOG, dispute = id, %why,
+                    "the chain does not take the move that the provider {what}; it is not sent again"
+                );
+                case.reply = Reply::Refused;
+                self.state.disputes.complaint = Some(unanswered(id, &why));
+                continue;
+            }
             let nonce = duties::next_nonce(nonce_at_best, nonces.iter().copied());
             nonces.insert(nonce);
             let submission = deliver::sign_call(finalized, &call, nonce, &self.key)?;
@@ -212,7 +229,13 @@ impl Worker {
             self.send_move(id, &submission, best).await?;
         }
         self.metrics.disputes_live.set(disputes.len() as i64);
+        self.hold_new_work();
         Ok(())
+    }
+
+    /// Nothing new is begun while a move is computed: a dispute that is lost costs more than any answer earns.
+    pub(super) fn hold_new_work(&mut self) {
+        self.models.hold(!self.state.disputes.plays.is_empty());
     }
 
     fn find_case(&mut self, dispute: &Dispute, best: &Snapshot) {
@@ -278,7 +301,7 @@ impl Worker {
                 target: LOG, dispute = id, %why,
                 "the dispute cannot be answered, and is lost if that lasts"
             );
-            disputes.complaint = Some(format!("dispute {id} is not answered: {why}"));
+            disputes.complaint = Some(unanswered(id, &why));
             Reply::Failed(best.number().saturating_add(RETRY))
         });
         if let Some(case) = disputes.cases.get_mut(&id) {

@@ -19,6 +19,7 @@ use crate::Error;
 
 mod snapshot;
 mod submit;
+mod views;
 
 pub use self::{
     snapshot::{
@@ -104,6 +105,7 @@ const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(5);
 pub struct Chain {
     api: OnlineClient<PolkadotConfig>,
     rpc: LegacyRpcMethods<RpcConfigFor<PolkadotConfig>>,
+    client: RpcClient,
     url: String,
 }
 
@@ -150,7 +152,7 @@ impl Chain {
                 found: found.into(),
             });
         }
-        let backend = LegacyBackend::<PolkadotConfig>::builder().build(client);
+        let backend = LegacyBackend::<PolkadotConfig>::builder().build(client.clone());
         // Blocks from before the current metadata format do not exist on this chain.
         let config = PolkadotConfig::builder().use_historic_types(false).build();
         let api = OnlineClient::from_backend_with_config(config, Arc::new(backend))
@@ -159,6 +161,7 @@ impl Chain {
         let chain = Self {
             api,
             rpc,
+            client,
             url: url.into(),
         };
         chain.best().await?.check_metadata()?;

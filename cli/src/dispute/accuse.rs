@@ -48,7 +48,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             let cost = match charge {
                 Charge::Header => {
                     let best = chain.best().await?;
-                    let bond = Amount(best.bond(answer.header.provider, 0).await?);
+                    let bond = Amount(best.challenge_bond(answer.header.provider, 0).await?);
                     format!(
                         "this holds a bond of {bond}, which is lost if the provider shows the user's signature"
                     )

@@ -146,7 +146,7 @@ async fn price(
         ))
     })?;
     let best = chain.best().await?;
-    let bond = best.bond(answer.header.provider, leaves).await?;
+    let bond = best.challenge_bond(answer.header.provider, leaves).await?;
     let deposit = best.dispute_parameters().await?.commitment_deposit;
     let claim = answer.header.claim;
     let commit = dispute::commit(&claim, &keys::account(key), &chain.genesis_hash());

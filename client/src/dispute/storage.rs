@@ -141,10 +141,9 @@ impl Snapshot {
     }
 
     /// The bond that a dispute with this provider over a trace of so many leaves takes now, in planck.
-    pub async fn bond(&self, provider: AccountId32, leaves: u64) -> Result<u128, Error> {
-        let parameters = self.dispute_parameters().await?;
-        let waiting = self.docket(provider).await?.waiting.len();
-        Ok(bond(&parameters, leaves, waiting))
+    pub async fn challenge_bond(&self, provider: AccountId32, leaves: u64) -> Result<u128, Error> {
+        self.view(runtime::view_functions().disputes().bond(provider, leaves))
+            .await
     }
 
     /// What in this very block ended the dispute `id`, or convicted the provider of `claim`.
@@ -218,21 +217,6 @@ impl Chain {
         }
         Ok(None)
     }
-}
-
-/// The bond doubles with each so many disputes that wait already.
-const CROWD: usize = 8;
-
-/// As the chain computes it: for the time that the first answer has, and more where many wait.
-fn bond(parameters: &Parameters, leaves: u64, waiting: usize) -> u128 {
-    let blocks = leaves.div_ceil(parameters.leaves_per_block.max(1));
-    let blocks = u32::try_from(blocks).unwrap_or(u32::MAX);
-    let doublings = u32::try_from(waiting / CROWD).unwrap_or(u32::MAX);
-    parameters
-        .bond_per_block
-        .saturating_mul(blocks.into())
-        .saturating_add(parameters.base_bond)
-        .saturating_mul(2u128.saturating_pow(doublings))
 }
 
 fn dispute(id: DisputeId, record: Record) -> Dispute {

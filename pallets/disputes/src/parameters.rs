@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::MAX_LIVE;
 
 /// The bond doubles with each so many that wait already.
-pub const CROWD: u32 = 8;
+pub(crate) const CROWD: u32 = 8;
 
 /// What governance may set.
 #[derive(

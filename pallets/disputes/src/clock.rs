@@ -24,12 +24,16 @@ use crate::{
 const FULL: Perbill = Perbill::from_percent(90);
 
 impl<T: Config> Pallet<T> {
-    pub(crate) fn accepts(parameters: &ParametersOf<T>) -> bool {
+    pub(crate) fn check_parameters(parameters: &ParametersOf<T>) -> Result<(), Error<T>> {
+        ensure!(parameters.is_valid(), Error::<T>::InvalidParameters);
         let hashes: BlockNumberFor<T> = T::BlockHashCount::get();
-        parameters.is_valid()
-            && parameters.challenge_blocks <= T::MaturingBlocks::get()
-            // An anchor's block must still be known when the receipt is disputed.
-            && parameters.challenge_blocks < hashes
+        ensure!(
+            parameters.challenge_blocks <= T::MaturingBlocks::get()
+                // An anchor's block must still be known when the receipt is disputed.
+                && parameters.challenge_blocks < hashes,
+            Error::<T>::WindowTooLong
+        );
+        Ok(())
     }
 
     /// The block is over.

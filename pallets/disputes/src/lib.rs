@@ -22,6 +22,8 @@ extern crate alloc;
 mod benchmarking;
 mod clock;
 mod end;
+mod errors;
+mod events;
 mod face;
 mod game;
 mod invariants;
@@ -43,6 +45,8 @@ pub use parameters::Parameters;
 pub use types::*;
 pub use weights::WeightInfo;
 
+use frame_support::pallet_macros::import_section;
+
 // The macros' own code expects what holds by construction, and a call has as many arguments as it
 // has fields, of which a whole statement is a large one; the logic is in the other modules.
 #[allow(
@@ -50,6 +54,8 @@ pub use weights::WeightInfo;
     clippy::large_enum_variant,
     clippy::too_many_arguments
 )]
+#[import_section(errors::errors)]
+#[import_section(events::events)]
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;
@@ -175,182 +181,13 @@ pub mod pallet {
     #[pallet::genesis_build]
     impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
         fn build(&self) {
+            let checked = Pallet::<T>::check_parameters(&self.parameters);
             assert!(
-                Pallet::<T>::accepts(&self.parameters),
-                "disputes: the genesis parameters contradict each other"
+                checked.is_ok(),
+                "disputes: the genesis parameters contradict each other: {checked:?}"
             );
             Params::<T>::put(&self.parameters);
         }
-    }
-
-    #[pallet::event]
-    #[pallet::generate_deposit(pub(super) fn deposit_event)]
-    pub enum Event<T: Config> {
-        /// Somebody committed to a claim that it will dispute.
-        Committed {
-            /// What the dispute will be called.
-            dispute: DisputeId,
-            /// Who.
-            who: T::AccountId,
-        },
-        /// A commitment was not used in time; its deposit was returned.
-        CommitmentExpired {
-            /// What the dispute would have been called.
-            dispute: DisputeId,
-            /// Who.
-            who: T::AccountId,
-        },
-        /// A receipt is disputed.
-        Opened {
-            /// Number.
-            dispute: DisputeId,
-            /// What the receipt is owed under.
-            claim: Claim,
-            /// Stash of who signed it.
-            provider: T::AccountId,
-            /// Who disputes it.
-            challenger: T::AccountId,
-            /// Planck at stake.
-            bond: Balance,
-        },
-        /// The clock of a dispute runs.
-        Started {
-            /// Number.
-            dispute: DisputeId,
-            /// The clock's last reading at which the next move is in time.
-            deadline: BlockNumberFor<T>,
-        },
-        /// A move was made.
-        Moved {
-            /// Number.
-            dispute: DisputeId,
-            /// Who moves next.
-            turn: Side,
-            /// What the next move must name.
-            state: H256,
-            /// The clock's last reading at which it is in time.
-            deadline: BlockNumberFor<T>,
-        },
-        /// A provider was convicted of a claim.
-        Convicted {
-            /// What the receipt was owed under.
-            claim: Claim,
-            /// Stash.
-            provider: T::AccountId,
-            /// Who was rewarded.
-            challenger: T::AccountId,
-            /// Planck that the user got back from the claim itself.
-            returned: Balance,
-            /// Where the provider's planck went.
-            slashed: Slashed,
-            /// What was false, if it was seen without a game.
-            fault: Option<Fault>,
-        },
-        /// A dispute is over.
-        Ended {
-            /// Number.
-            dispute: DisputeId,
-            /// How.
-            verdict: Verdict,
-            /// Planck of the bond that went to the provider.
-            compensation: Balance,
-            /// Planck of the bond that were destroyed.
-            burned: Balance,
-        },
-        /// The weights of a model break the numeric format: it is frozen.
-        ModelBroken {
-            /// Listing.
-            listing: ListingId,
-        },
-        /// All clocks stand still.
-        Paused,
-        /// All clocks run again.
-        Resumed,
-        /// The parameters were set.
-        ParametersSet,
-    }
-
-    #[pallet::error]
-    pub enum Error<T> {
-        /// This account made this commitment already.
-        AlreadyCommitted,
-        /// There is no such commitment of this account: `commit` first, a block ahead at least.
-        NotCommitted,
-        /// The commitment is of this block: wait for the next.
-        CommitmentTooNew,
-        /// The commitment is too old: make another.
-        CommitmentExpired,
-        /// There is nothing under this claim that could be disputed, or not any more.
-        UnknownClaim,
-        /// The provider was convicted of this claim already: call `timeout` for disputes over it.
-        AlreadyConvicted,
-        /// The provider that made this promise has left.
-        ProviderGone,
-        /// The receipt is not the one that the job was delivered with.
-        OtherReceipt,
-        /// The receipt of a channel needs the operator's signature.
-        SignatureMissing,
-        /// The operator key that was valid at the anchor did not sign this receipt.
-        InvalidSignature,
-        /// The request's header is needed.
-        HeaderMissing,
-        /// The header is not that of the receipt, or not of this claim.
-        WrongHeader,
-        /// The header contradicts its claim: `accuse` instead.
-        HeaderContradictsClaim,
-        /// The header's format version is not judged.
-        UnknownVersion,
-        /// The window in which the receipt could be challenged is over.
-        WindowClosed,
-        /// A job's request is on chain, and its receipt was checked when it was delivered.
-        JobIsChecked,
-        /// The receipt says nothing about this position: the output has no such one, nor is it where a
-        /// score says that the answer is wrong.
-        PositionOutOfBounds,
-        /// The answer was not promised to be exact.
-        NotExact,
-        /// There is no trace for this request: its sampling or its lengths are out of bounds.
-        NoTrace,
-        /// There is no listing under this id.
-        UnknownListing,
-        /// Too many disputes against this provider wait already: try again when some have ended.
-        QueueFull,
-        /// There is no dispute with this number, or it is over.
-        UnknownDispute,
-        /// The dispute waits for others of the same provider to end.
-        DisputeWaits,
-        /// The dispute has moved on: look at its state again.
-        StateChanged,
-        /// It is not the caller's turn.
-        NotYourTurn,
-        /// The move is late: it is lost.
-        DeadlinePassed,
-        /// The next move is not late.
-        NotLate,
-        /// This kind of move does not come next.
-        OtherMoveExpected,
-        /// There is nothing of this number to choose.
-        ChoiceOutOfBounds,
-        /// A level has another number of nodes, or a leaf another length.
-        WrongLength,
-        /// The hashes do not lead to the node, or the root, that they must lead to.
-        WrongHash,
-        /// The trace's token is not the one that the receipt says is right.
-        TokenMismatch,
-        /// The trace's token is the one that the score says is wrong.
-        TokenMatches,
-        /// The proof does not prove what was asked: a leaf is missing, too many, or not of its tree.
-        InvalidProof,
-        /// Nothing is wrong with it that could be seen without a game.
-        NoFault,
-        /// All clocks stand still: nothing is judged now.
-        Paused,
-        /// The clocks run, or stand still, already.
-        NothingToChange,
-        /// The parameters contradict each other or the chain's bounds.
-        InvalidParameters,
-        /// A sum does not fit its type.
-        Overflow,
     }
 
     #[pallet::hooks]
@@ -515,7 +352,7 @@ pub mod pallet {
         #[pallet::weight(T::WeightInfo::set_parameters())]
         pub fn set_parameters(origin: OriginFor<T>, parameters: ParametersOf<T>) -> DispatchResult {
             T::AdminOrigin::ensure_origin(origin)?;
-            ensure!(Self::accepts(&parameters), Error::<T>::InvalidParameters);
+            Self::check_parameters(&parameters)?;
             Params::<T>::put(parameters);
             Self::deposit_event(Event::ParametersSet);
             Ok(())

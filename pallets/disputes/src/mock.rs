@@ -121,6 +121,14 @@ impl Get<u64> for StoodStill {
     }
 }
 
+pub struct ChallengeBlocks;
+
+impl Get<u64> for ChallengeBlocks {
+    fn get() -> u64 {
+        crate::Params::<Test>::get().challenge_blocks
+    }
+}
+
 pub struct MaturingBlocks;
 
 impl Get<u64> for MaturingBlocks {
@@ -154,6 +162,7 @@ impl pallet_providers::Config for Test {
     type Consideration = Deposit<ProviderDeposit>;
     type Catalogue = Models;
     type StoodStill = StoodStill;
+    type ChallengeBlocks = ChallengeBlocks;
     type AdminOrigin = EnsureRoot<u64>;
     type MaxEndpointLength = ConstU32<64>;
     type MaxUnbondingChunks = ConstU32<4>;

@@ -119,6 +119,7 @@ impl pallet_providers::Config for Test {
     type Consideration = Deposit<ProviderDeposit>;
     type Catalogue = Models;
     type StoodStill = StoodStill;
+    type ChallengeBlocks = ();
     type AdminOrigin = EnsureRoot<u64>;
     type MaxEndpointLength = ConstU32<64>;
     type MaxUnbondingChunks = ConstU32<4>;

@@ -75,6 +75,8 @@ pub mod pallet {
         type Catalogue: ModelCatalogue<Self::AccountId>;
         /// The blocks so far in which the referee was paused, and all windows with it.
         type StoodStill: Get<BlockNumberFor<Self>>;
+        /// Blocks in which an answer can be challenged: what it earned must not mature sooner.
+        type ChallengeBlocks: Get<BlockNumberFor<Self>>;
         /// Who may set the parameters.
         type AdminOrigin: EnsureOrigin<Self::RuntimeOrigin>;
         /// The longest endpoint URL, in bytes.
@@ -393,6 +395,9 @@ pub mod pallet {
         /// No reward is due to this provider: one is when an era ends in which its settlements burned
         /// something.
         NoReward,
+        /// Earnings would mature while the answers that they are for can be challenged: lower the
+        /// referee's `challenge_blocks` first.
+        MaturesTooSoon,
     }
 
     #[pallet::hooks]
@@ -520,6 +525,10 @@ pub mod pallet {
         pub fn set_parameters(origin: OriginFor<T>, parameters: ParametersOf<T>) -> DispatchResult {
             T::AdminOrigin::ensure_origin(origin)?;
             ensure!(parameters.is_valid(), Error::<T>::InvalidParameters);
+            ensure!(
+                parameters.maturing_blocks >= T::ChallengeBlocks::get(),
+                Error::<T>::MaturesTooSoon
+            );
             Params::<T>::put(parameters);
             Self::deposit_event(Event::ParametersSet);
             Ok(())

@@ -85,6 +85,8 @@ parameter_types! {
     /// Blocks in which the referee was paused, and whether it is.
     pub static StoodStill: u64 = 0;
     pub static IsPaused: bool = false;
+    /// Blocks in which answers can be challenged.
+    pub static ChallengeBlocks: u64 = 0;
 }
 
 type Deposit<Reason> = HoldConsideration<
@@ -111,6 +113,7 @@ impl crate::Config for Test {
     type Consideration = Deposit<ProviderDeposit>;
     type Catalogue = Models;
     type StoodStill = StoodStill;
+    type ChallengeBlocks = ChallengeBlocks;
     type AdminOrigin = EnsureRoot<u64>;
     type MaxEndpointLength = ConstU32<64>;
     type MaxUnbondingChunks = ConstU32<4>;
@@ -182,6 +185,7 @@ impl TestExt {
         IdleWeight::set(Weight::MAX);
         StoodStill::set(0);
         IsPaused::set(false);
+        ChallengeBlocks::set(0);
         ext.execute_with(|| {
             run_to(1);
             list_model(3);

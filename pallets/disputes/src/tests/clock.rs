@@ -122,10 +122,8 @@ fn parameters_must_not_contradict_each_other_or_the_chain() {
         assert_eq!(crate::Params::<Test>::get().base_bond, 99_999);
         System::assert_last_event(Event::ParametersSet.into());
         type Change<'a> = &'a dyn Fn(&mut Parameters<u64>);
-        let bad: [Change; 11] = [
+        let bad: [Change; 9] = [
             &|p| p.challenge_blocks = 0,
-            // Longer than earnings mature.
-            &|p| p.challenge_blocks = 41,
             &|p| p.commitment_blocks = 0,
             &|p| p.reply_blocks = 0,
             &|p| p.leaves_per_block = 0,
@@ -134,14 +132,33 @@ fn parameters_must_not_contradict_each_other_or_the_chain() {
             &|p| p.compensation = p.base_bond + 1,
             &|p| p.live_disputes = 0,
             &|p| p.live_disputes = crate::MAX_LIVE + 1,
-            // Longer than block hashes are known.
-            &|p| p.challenge_blocks = 2_400,
         ];
-        for (index, change) in bad.into_iter().enumerate() {
+        for change in bad {
             assert_noop!(set(change), Error::<Test>::InvalidParameters);
-            let _ = index;
         }
+        // Earnings mature for 40 blocks.
+        assert_noop!(
+            set(&|p| p.challenge_blocks = 41),
+            Error::<Test>::WindowTooLong
+        );
         assert_ok!(set(&|p| p.challenge_blocks = 40));
+        // Nor is their time made shorter than the window.
+        let mature = |blocks| {
+            let parameters = pallet_providers::Parameters {
+                maturing_blocks: blocks,
+                unbonding_blocks: 100_000,
+                ..pallet_providers::Params::<Test>::get()
+            };
+            Providers::set_parameters(RuntimeOrigin::root(), parameters)
+        };
+        let too_soon = || pallet_providers::Error::<Test>::MaturesTooSoon;
+        assert_noop!(mature(39), too_soon());
+        assert_ok!(mature(10_000));
+        // Block hashes are known for 2,400 blocks.
+        let too_long = Error::<Test>::WindowTooLong;
+        assert_noop!(set(&|p| p.challenge_blocks = 2_400), too_long);
+        assert_ok!(set(&|p| p.challenge_blocks = 2_399));
+        assert_noop!(mature(40), too_soon());
         assert_noop!(
             Disputes::set_parameters(RuntimeOrigin::signed(CARL), parameters()),
             BadOrigin

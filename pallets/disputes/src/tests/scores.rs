@@ -54,12 +54,7 @@ fn a_score_is_disputed_where_it_says_something() {
 fn answered(score: &Given, position: u32, stated: u32) -> Answer<u64> {
     let mut other = score.clone();
     other.output[position as usize] = stated;
-    let Answer::Trace {
-        signature,
-        nodes,
-        last,
-        ..
-    } = Forged::of(&other, position).answer(&other, position)
+    let Answer::Trace { nodes, last, .. } = Forged::of(&other, position).answer(&other, position)
     else {
         unreachable!()
     };

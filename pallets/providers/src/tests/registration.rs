@@ -291,6 +291,9 @@ fn the_admin_sets_parameters_that_make_sense_together() {
         for parameters in broken {
             assert_noop!(set(parameters), Error::<Test>::InvalidParameters);
         }
+        ChallengeBlocks::set(parameters().maturing_blocks + 1);
+        assert_noop!(set(parameters()), Error::<Test>::MaturesTooSoon);
+        ChallengeBlocks::set(parameters().maturing_blocks);
         let changed = Parameters {
             unbonding_blocks: 40,
             compensation_burned: Permill::zero(),

@@ -1,9 +1,11 @@
 //! What a dispute costs: its moves and bytes for real shapes, computed, and its traces for the demo model, measured.
 //!
 //! 1. [`shapes`]: the game over long answers of models of every size.
-//! 2. [`demo`]: how fast a worker has what it must show.
+//! 2. [`judging`]: what the chain does with a proof.
+//! 3. [`demo`]: how fast a worker has what it must show.
 
 mod demo;
+mod judging;
 mod memory;
 mod shapes;
 
@@ -31,6 +33,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<()> {
     let mut page = Page::new("Disputes");
     shapes::compute(&mut page)?;
+    judging::read(&mut page)?;
     demo::measure(&args.model, args.asked, &mut page)?;
     page.finish(args.write.then_some(Path::new(PAGE)))
 }

@@ -1,3 +1,4 @@
+mod bounds;
 mod clock;
 mod committing;
 mod ending;

@@ -1,0 +1,233 @@
+use crate::{mock::*, Error, Event, Role, Slashed, UnbondingChunk};
+use frame_support::{assert_noop, assert_ok};
+use sp_runtime::Perbill;
+use sp_staking::offence::{Offence, OffenceDetails, OnOffenceHandler};
+
+/// What the handler is told when Vera alone offends in this session, with this fraction.
+fn offend(fraction: Perbill, session: u32) {
+    let details = OffenceDetails {
+        offender: (VERA, ()),
+        reporters: vec![SAM],
+    };
+    <Validators as OnOffenceHandler<_, _, _>>::on_offence(&[details], &[fraction], session);
+}
+
+fn chunk(amount: u128, due: u32) -> UnbondingChunk {
+    UnbondingChunk { amount, due }
+}
+
+/// (3k / n)², at most all.
+#[test]
+fn trap_5_one_of_four_costs_more_than_half() {
+    let fraction = |offenders, validators| {
+        let offence = Equivocation {
+            session: 0,
+            validators,
+            offender: VERA,
+            slot: 1,
+        };
+        offence.slash_fraction(offenders)
+    };
+    assert_eq!(fraction(1, 3), Perbill::one());
+    assert_eq!(fraction(1, 4), Perbill::from_parts(562_500_000));
+    assert_eq!(fraction(2, 4), Perbill::one());
+    assert_eq!(fraction(1, 10), Perbill::from_percent(9));
+}
+
+#[test]
+fn an_offender_is_slashed_chilled_and_disabled_and_its_reporter_rewarded() {
+    TestExt::new().execute_with(|| {
+        let issuance = Balances::total_issuance();
+        assert!(report(VERA, 0, 1));
+        let slash = BOND * 9 / 16;
+        assert_eq!(held(VERA), BOND - slash);
+        assert_eq!(free(VERA), ENDOWMENT - BOND);
+        assert_eq!(free(SAM), ENDOWMENT + slash / 10);
+        assert_eq!(free(TREASURY), EXISTENTIAL_DEPOSIT + slash - slash / 10);
+        assert_eq!(Balances::total_issuance(), issuance);
+        assert_eq!(bond(VERA).unwrap().role, Role::Idle);
+        assert_eq!(disabled(), vec![VERA]);
+        System::assert_has_event(Event::Chilled { who: VERA }.into());
+        System::assert_has_event(
+            Event::Slashed {
+                validator: VERA,
+                session: 0,
+                fraction: Perbill::from_parts(562_500_000),
+                amount: slash,
+                reward: slash / 10,
+            }
+            .into(),
+        );
+        // The same report again is none.
+        assert!(!report(VERA, 0, 1));
+        assert_eq!(held(VERA), BOND - slash);
+        // With what is left, she cannot stand for election.
+        assert_noop!(
+            Validators::validate(RuntimeOrigin::signed(VERA), Default::default()),
+            Error::<Test>::BondTooSmall
+        );
+        run_to_session(3);
+        assert_eq!(Session::validators(), vec![VITO, VIGO, VANJA]);
+    });
+}
+
+/// When a second offender of the same slot is reported, the first comes again with a larger fraction.
+#[test]
+fn trap_4a_concurrent_offenders_are_slashed_by_the_increment() {
+    TestExt::new().execute_with(|| {
+        assert!(report(VERA, 0, 1));
+        let first = BOND * 9 / 16;
+        assert_eq!(held(VERA), BOND - first);
+        let reporter = free(SAM);
+        assert!(report_by(vec![NINA], VITO, 0, 1));
+        // Both have lost all, once; each part has paid the one who reported that offender.
+        assert_eq!((held(VERA), held(VITO)), (0, 0));
+        assert_eq!((bond(VERA), bond(VITO)), (None, None));
+        assert_eq!(free(SAM), reporter + (BOND - first) / 10);
+        assert_eq!(free(NINA), ENDOWMENT + BOND / 10);
+        assert_eq!(Slashed::<Test>::get(0, VERA), Some(Perbill::one()));
+    });
+}
+
+#[test]
+fn trap_4a_of_several_offences_in_a_session_the_worst_counts() {
+    TestExt::new().execute_with(|| {
+        let percent = Perbill::from_percent;
+        offend(percent(10), 0);
+        assert_eq!(held(VERA), BOND * 90 / 100);
+        offend(percent(10), 0);
+        offend(percent(4), 0);
+        assert_eq!(held(VERA), BOND * 90 / 100);
+        offend(percent(25), 0);
+        assert_eq!(held(VERA), BOND * 75 / 100);
+        // Another session has offences of its own, of the same exposure.
+        run_to_session(1);
+        offend(percent(10), 1);
+        assert_eq!(held(VERA), BOND * 65 / 100);
+    });
+}
+
+#[test]
+fn an_offence_that_was_punished_does_not_chill_again() {
+    TestExt::new().execute_with(|| {
+        offend(Perbill::from_percent(10), 0);
+        assert_ok!(Validators::bond_extra(RuntimeOrigin::signed(VERA), BOND));
+        let validate = || Validators::validate(RuntimeOrigin::signed(VERA), Default::default());
+        assert_ok!(validate());
+        // Another was found to have done the same.
+        offend(Perbill::from_percent(40), 0);
+        assert!(matches!(bond(VERA).unwrap().role, Role::Validator { .. }));
+        run_to_session(1);
+        offend(Perbill::from_percent(40), 1);
+        assert_eq!(bond(VERA).unwrap().role, Role::Idle);
+    });
+}
+
+#[test]
+fn an_offence_that_costs_nothing_chills_all_the_same() {
+    TestExt::new().execute_with(|| {
+        offend(Perbill::zero(), 0);
+        assert_eq!(held(VERA), BOND);
+        assert_eq!(bond(VERA).unwrap().role, Role::Idle);
+        assert_eq!(disabled(), vec![VERA]);
+    });
+}
+
+#[test]
+fn nominators_lose_the_same_share_of_what_they_exposed() {
+    TestExt::new().execute_with(|| {
+        assert_ok!(nominate(NORA, 16 * LITTLE, VERA));
+        assert_ok!(nominate(NED, 32 * LITTLE, VITO));
+        run_to_session(3);
+        assert_ok!(Validators::bond_extra(RuntimeOrigin::signed(NORA), LITTLE));
+        assert!(report(VERA, 3, 1));
+        assert_eq!(held(VERA), BOND * 7 / 16);
+        assert_eq!(held(NORA), 8 * LITTLE);
+        assert_eq!(held(NED), 32 * LITTLE);
+        let slashed = BOND * 9 / 16 + 9 * LITTLE;
+        assert_eq!(free(TREASURY) - EXISTENTIAL_DEPOSIT, slashed - slashed / 10);
+        // She still backs Vera, with what is left.
+        let list = crate::Nominators::<Test>::get(VERA);
+        assert_eq!(list[0].amount, 8 * LITTLE);
+    });
+}
+
+#[test]
+fn money_that_moved_or_left_since_is_slashed_too() {
+    TestExt::new().execute_with(|| {
+        assert_ok!(nominate(NORA, 16 * LITTLE, VERA));
+        run_to_session(3);
+        let by = || RuntimeOrigin::signed(NORA);
+        assert_ok!(Validators::nominate(by(), VITO));
+        assert_ok!(unbond(NORA, 14 * LITTLE));
+        assert_ok!(chill(VERA));
+        assert_ok!(unbond(VERA, BOND));
+        run_to_session(5);
+        assert!(report(VERA, 3, 1));
+        // First what is active, then what leaves.
+        assert_eq!(bond(NORA).unwrap().amount, 0);
+        assert_eq!(bond(NORA).unwrap().role, Role::Idle);
+        assert_eq!(
+            bond(NORA).unwrap().unbonding.to_vec(),
+            vec![chunk(7 * LITTLE, 12)]
+        );
+        assert_eq!(
+            bond(VERA).unwrap().unbonding.to_vec(),
+            vec![chunk(BOND * 7 / 16, 12)]
+        );
+        assert_eq!(crate::Nominators::<Test>::get(VITO).len(), 0);
+        run_to_session(12);
+        assert_ok!(withdraw(VERA));
+        assert_eq!(free(VERA), ENDOWMENT - BOND * 9 / 16);
+    });
+}
+
+#[test]
+fn what_was_withdrawn_is_not_slashed_and_nothing_else_is() {
+    TestExt::new().execute_with(|| {
+        assert_ok!(nominate(NORA, LITTLE, VERA));
+        // Not exposed before the next election.
+        assert!(report(VERA, 0, 1));
+        assert_eq!(held(NORA), LITTLE);
+        assert_eq!(free(NORA), ENDOWMENT - LITTLE);
+    });
+}
+
+#[test]
+fn reporters_share_equally_and_who_has_no_account_gets_nothing() {
+    TestExt::new().execute_with(|| {
+        let slash = BOND * 9 / 16;
+        let issuance = Balances::total_issuance();
+        assert!(report_by(vec![SAM, NINA, NED], VERA, 0, 1));
+        let each = slash / 10 / 3;
+        assert_eq!([SAM, NINA, NED].map(free), [ENDOWMENT + each; 3]);
+        assert_eq!(free(TREASURY), EXISTENTIAL_DEPOSIT + slash - 3 * each);
+        let treasury = free(TREASURY);
+        assert!(report_by(vec![], VITO, 0, 2));
+        assert_eq!(free(TREASURY), treasury + slash);
+        assert_eq!(Balances::total_issuance(), issuance);
+        // A hundredth of a thousandth is less than an account may hold.
+        let tiny = |parameters: &mut crate::Parameters| {
+            parameters.reporter_share = sp_runtime::Permill::from_parts(100);
+        };
+        crate::Params::<Test>::mutate(tiny);
+        let treasury = free(TREASURY);
+        assert!(report_by(vec![NOBODY], VIGO, 0, 3));
+        assert_eq!(free(NOBODY), 0);
+        assert_eq!(free(TREASURY), treasury + slash);
+    });
+}
+
+#[test]
+fn who_was_not_in_the_set_cannot_have_offended() {
+    TestExt::new().execute_with(|| {
+        assert_ok!(validate(NORA, BOND));
+        assert!(report(NORA, 0, 1));
+        assert!(report(KARL, 0, 1));
+        assert_eq!(held(NORA), BOND);
+        assert!(matches!(bond(NORA).unwrap().role, Role::Validator { .. }));
+        // Nor can one in a session that is not planned.
+        assert!(report(VERA, 9, 1));
+        assert_eq!(held(VERA), BOND);
+    });
+}

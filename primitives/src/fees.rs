@@ -6,6 +6,11 @@ use sp_runtime::{DispatchError, Permill};
 
 use crate::{Balance, ListingId};
 
+/// The protocol's share of a fee, unless governance sets another.
+pub const PROTOCOL_FEE: Permill = Permill::from_percent(5);
+/// The share of the protocol fee that is burned, unless governance sets another.
+pub const BURNED_SHARE: Permill = Permill::from_percent(50);
+
 /// Where a fee went, in planck.
 #[derive(
     Clone,

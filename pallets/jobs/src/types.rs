@@ -1,4 +1,5 @@
 use assay_primitives::{
+    fees::{BURNED_SHARE, PROTOCOL_FEE},
     Assignment, Balance, Finish, ListingId, Price, RequestHeader, Sampling, Settlement, TokenId,
 };
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
@@ -58,8 +59,8 @@ impl<BlockNumber: From<u32>> Default for Parameters<BlockNumber> {
             base_deadline_blocks: 10u32.into(),
             tokens_per_deadline_block: 32,
             max_draws: 4,
-            protocol_fee: Permill::from_percent(5),
-            burned_share: Permill::from_percent(50),
+            protocol_fee: PROTOCOL_FEE,
+            burned_share: BURNED_SHARE,
             missed_penalty: Permill::from_percent(20),
             min_missed_penalty: 100_000_000_000,
         }

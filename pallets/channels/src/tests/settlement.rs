@@ -308,6 +308,7 @@ fn anyone_has_the_dues_of_an_open_channel_paid() {
         System::assert_last_event(Event::DuesPaid { channel: id, dues }.into());
         assert_eq!((pot(), free(TREASURY)), (20, EXISTENTIAL_DEPOSIT + 25));
         assert_eq!(Balances::total_issuance(), issued - 25);
+        assert_eq!(provider(PETRA).burned.amount, 25);
         assert_eq!(in_channels(UMA), DEPOSIT - 1_000);
         assert_noop!(pay(id), Error::<Test>::NothingDue);
         // What is settled later is owed anew.

@@ -51,6 +51,7 @@ fn a_fee_is_divided_to_the_last_planck_when_the_window_is_over() {
             (record.exposure, record.open_jobs, record.record.earned),
             (0, 0, 561)
         );
+        assert_eq!(record.burned.amount, 15);
         System::assert_last_event(
             Event::Settled {
                 job: id,

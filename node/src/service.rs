@@ -1,6 +1,7 @@
 //! Puts the parts of a node together: database, runtime, BABE, GRANDPA, pool, network and RPC.
 
 use crate::{
+    discovery, figures,
     parts::{FullBackend, FullClient, FullPool, FullSelectChain},
     rpc,
 };
@@ -207,6 +208,7 @@ pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
     let offchain_workers = config.offchain_worker.enabled;
     let prometheus_registry = config.prometheus_registry().cloned();
     let shared_authority_set = grandpa_link.shared_authority_set().clone();
+    let addresses = discovery::Addresses::of(&config);
 
     let mut net_config = FullNetworkConfiguration::<Block, Hash, Litep2pNetworkBackend>::new(
         &config.network,
@@ -325,7 +327,28 @@ pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
 
     let telemetry_handle = telemetry.as_ref().map(Telemetry::handle);
 
+    if let Some(registry) = prometheus_registry.clone() {
+        let shown = figures::run(
+            registry,
+            client.clone(),
+            keystore_container.keystore(),
+            sync_service.clone(),
+        );
+        // A walk over records is work without an end in sight: not for the threads that others wait on.
+        task_manager
+            .spawn_handle()
+            .spawn_blocking("figures", None, shown);
+    }
+
     if role.is_authority() {
+        discovery::spawn(
+            addresses,
+            client.clone(),
+            network.clone(),
+            keystore_container.keystore(),
+            &task_manager,
+            prometheus_registry.as_ref(),
+        );
         let proposer = sc_basic_authorship::ProposerFactory::new(
             task_manager.spawn_handle(),
             client.clone(),

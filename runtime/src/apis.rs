@@ -1,9 +1,9 @@
 //! What the node and clients can ask the runtime.
 
 use crate::{
-    genesis_config_presets, AccountId, Babe, Balance, Block, Executive, Grandpa, Historical,
-    InherentDataExt, Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys, System,
-    TransactionPayment, VERSION,
+    figures, genesis_config_presets, AccountId, AuthorityDiscovery, Babe, Balance, Block, Executive,
+    Grandpa, InherentDataExt, Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig,
+    SessionKeys, System, TransactionPayment, Validators, VERSION,
 };
 use alloc::vec::Vec;
 use codec::Encode;
@@ -142,7 +142,7 @@ impl_runtime_apis! {
             _slot: sp_consensus_babe::Slot,
             authority_id: sp_consensus_babe::AuthorityId,
         ) -> Option<sp_consensus_babe::OpaqueKeyOwnershipProof> {
-            Historical::prove((sp_consensus_babe::KEY_TYPE, authority_id))
+            Validators::prove((sp_consensus_babe::KEY_TYPE, authority_id))
                 .map(|proof| sp_consensus_babe::OpaqueKeyOwnershipProof::new(proof.encode()))
         }
 
@@ -168,7 +168,7 @@ impl_runtime_apis! {
             _set_id: sp_consensus_grandpa::SetId,
             authority_id: sp_consensus_grandpa::AuthorityId,
         ) -> Option<sp_consensus_grandpa::OpaqueKeyOwnershipProof> {
-            Historical::prove((sp_consensus_grandpa::KEY_TYPE, authority_id))
+            Validators::prove((sp_consensus_grandpa::KEY_TYPE, authority_id))
                 .map(|proof| sp_consensus_grandpa::OpaqueKeyOwnershipProof::new(proof.encode()))
         }
 
@@ -181,6 +181,26 @@ impl_runtime_apis! {
         ) -> Option<()> {
             let key_owner_proof = key_owner_proof.decode()?;
             Grandpa::submit_unsigned_equivocation_report(equivocation_proof, key_owner_proof)
+        }
+    }
+
+    impl sp_authority_discovery::AuthorityDiscoveryApi<Block> for Runtime {
+        fn authorities() -> Vec<sp_authority_discovery::AuthorityId> {
+            AuthorityDiscovery::authorities()
+        }
+    }
+
+    impl figures::FiguresApi<Block> for Runtime {
+        fn present(from: Option<figures::Cursor>) -> (Vec<figures::Figure>, Option<figures::Cursor>) {
+            figures::present(from)
+        }
+
+        fn brought() -> Vec<figures::Figure> {
+            figures::brought()
+        }
+
+        fn validator(babe: Vec<u8>) -> Vec<figures::Figure> {
+            figures::validator(&babe)
         }
     }
 

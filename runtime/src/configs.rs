@@ -1,16 +1,18 @@
 //! How each pallet is configured, by subject.
 
 mod consensus;
+mod governance;
 mod market;
 mod money;
 
-pub use consensus::BABE_GENESIS_EPOCH_CONFIG;
+pub use consensus::{ReportLongevity, BABE_GENESIS_EPOCH_CONFIG};
+pub use governance::{EnsureParameters, EnsureSpender, ParametersOrigin, Tracks};
 pub use money::{treasury_account, TreasuryAccount, EXISTENTIAL_DEPOSIT};
 
 use crate::{
-    session_manager::CallFilter, timing, weights, AccountId, Balance, Block, BlockNumber, Hash,
-    Nonce, OriginCaller, PalletInfo, Runtime, RuntimeCall, RuntimeEvent, RuntimeOrigin,
-    RuntimeTask, UncheckedExtrinsic, SS58_PREFIX, VERSION,
+    migrations, timing, weights, AccountId, Balance, Block, BlockNumber, Hash,
+    MultiBlockMigrations, Nonce, OriginCaller, PalletInfo, Runtime, RuntimeCall, RuntimeEvent,
+    RuntimeOrigin, RuntimeTask, UncheckedExtrinsic, SS58_PREFIX, VERSION,
 };
 use frame_support::{
     derive_impl,
@@ -48,7 +50,7 @@ parameter_types! {
 
 #[derive_impl(frame_system::config_preludes::SolochainDefaultConfig)]
 impl frame_system::Config for Runtime {
-    type BaseCallFilter = CallFilter;
+    type BaseCallFilter = pallet_validators::KeysStay<Runtime>;
     type Block = Block;
     type BlockHashCount = BlockHashCount;
     type BlockLength = RuntimeBlockLength;
@@ -59,8 +61,10 @@ impl frame_system::Config for Runtime {
     type DbWeight = ParityDbWeight;
     type ExtensionsWeightInfo = weights::frame_system_extensions::WeightInfo<Runtime>;
     type Hash = Hash;
+    type MultiBlockMigrator = MultiBlockMigrations;
     type Nonce = Nonce;
     type SS58Prefix = Ss58Prefix;
+    type SingleBlockMigrations = migrations::SingleBlock;
     type SystemWeightInfo = weights::frame_system::WeightInfo<Runtime>;
     type Version = Version;
 }

@@ -4,14 +4,14 @@
 //! * `local_testnet`: four validators (Alice, Bob, Charlie, Dave), fast slots. For tests of networks.
 //! * `production`: six-second slots, one-hour epochs, no sudo. It names no validators, so it is not
 //!   in [`preset_names`]: whoever launches a chain exports it, fills in `session.keys` (one
-//!   `[account, account, {"babe": …, "grandpa": …}]` for each validator) and `balances.balances`,
+//!   `[account, account, {"babe": …, "grandpa": …, "authority_discovery": …}]` for each validator) and `balances.balances`,
 //!   and gives the result to all nodes.
 
 use crate::{
     configs::{treasury_account, BABE_GENESIS_EPOCH_CONFIG, EXISTENTIAL_DEPOSIT},
-    AccountId, BabeConfig, Balance, BalancesConfig, ChannelsConfig, DisputesConfig, JobsConfig,
-    Models, ProvidersConfig, Runtime, RuntimeGenesisConfig, SessionConfig, SessionKeys, SudoConfig,
-    TimingConfig, ASY,
+    AccountId, BabeConfig, Balance, BalancesConfig, ChannelsConfig, DisputesConfig,
+    GovernanceConfig, JobsConfig, Models, ProvidersConfig, Runtime, RuntimeGenesisConfig,
+    SessionConfig, SessionKeys, SudoConfig, TimingConfig, Validators, ValidatorsConfig, ASY,
 };
 use alloc::{string::ToString, vec, vec::Vec};
 use frame_support::build_struct_json_patch;
@@ -24,6 +24,12 @@ pub const PRODUCTION_PRESET: &str = "production";
 
 /// What each well-known development account owns at genesis, in planck.
 const DEVELOPMENT_ENDOWMENT: Balance = 1_000_000 * ASY;
+
+/// What each development validator has bonded, in planck.
+const DEVELOPMENT_BOND: Balance = 10_000 * ASY;
+
+/// A referendum that everybody wants then passes in half a minute.
+const FAST_DAY_BLOCKS: u32 = 12;
 
 /// A development validator: its session belongs to the stash account, since that is the account
 /// that network tools write when they replace the keys.
@@ -55,15 +61,20 @@ fn session_keys((stash, babe, grandpa): Validator) -> (AccountId, AccountId, Ses
     let keys = SessionKeys {
         babe: babe.public().into(),
         grandpa: grandpa.public().into(),
+        authority_discovery: babe.public().into(),
     };
     (stash.clone(), stash, keys)
 }
 
 /// The accounts without keys that must exist before they are paid.
 fn chain_balances() -> impl Iterator<Item = (AccountId, Balance)> {
-    [treasury_account(), Models::account_id()]
-        .into_iter()
-        .map(|account| (account, EXISTENTIAL_DEPOSIT))
+    [
+        treasury_account(),
+        Models::account_id(),
+        Validators::pot_account(),
+    ]
+    .into_iter()
+    .map(|account| (account, EXISTENTIAL_DEPOSIT))
 }
 
 /// Alice to Ferdie and their stashes, and the chain's own accounts.
@@ -72,6 +83,16 @@ fn development_balances() -> Vec<(AccountId, Balance)> {
         .map(|account| (account.to_account_id(), DEVELOPMENT_ENDOWMENT))
         .chain(chain_balances())
         .collect()
+}
+
+/// Eras of two sessions, so that elections and payouts can be watched.
+fn fast_validators(count: u32) -> pallet_validators::Parameters {
+    pallet_validators::Parameters {
+        min_validators: count.min(3),
+        sessions_per_era: 2,
+        bonding_sessions: 12,
+        ..Default::default()
+    }
 }
 
 /// Windows of a few blocks, so that a job can be watched to its end.
@@ -110,7 +131,10 @@ fn fast_channels() -> pallet_channels::ParametersOf<Runtime> {
     }
 }
 
-fn for_development(validators: Vec<Validator>, slot_millis: u64, epoch_slots: u64) -> Value {
+fn for_development(validators: &[Validator], slot_millis: u64, epoch_slots: u64) -> Value {
+    let bonds = validators
+        .iter()
+        .map(|(stash, _, _)| (stash.to_account_id(), DEVELOPMENT_BOND));
     build_struct_json_patch!(RuntimeGenesisConfig {
         timing: TimingConfig {
             slot_millis,
@@ -122,8 +146,16 @@ fn for_development(validators: Vec<Validator>, slot_millis: u64, epoch_slots: u6
         balances: BalancesConfig {
             balances: development_balances()
         },
+        validators: ValidatorsConfig {
+            validators: bonds.collect::<Vec<_>>(),
+            parameters: fast_validators(validators.len() as u32)
+        },
         session: SessionConfig {
-            keys: validators.into_iter().map(session_keys).collect::<Vec<_>>()
+            keys: validators
+                .iter()
+                .copied()
+                .map(session_keys)
+                .collect::<Vec<_>>()
         },
         providers: ProvidersConfig {
             parameters: fast_providers()
@@ -136,6 +168,9 @@ fn for_development(validators: Vec<Validator>, slot_millis: u64, epoch_slots: u6
         },
         disputes: DisputesConfig {
             parameters: fast_disputes()
+        },
+        governance: GovernanceConfig {
+            day_blocks: FAST_DAY_BLOCKS
         },
         sudo: SudoConfig {
             key: Some(Sr25519Keyring::Alice.to_account_id())
@@ -162,8 +197,8 @@ fn production() -> Value {
 pub fn get_preset(id: &PresetId) -> Option<Vec<u8>> {
     let patch = match id.as_ref() {
         // Epochs of a minute: the block that ends an epoch has no room for transactions.
-        DEV_RUNTIME_PRESET => for_development(vec![ALICE], 1_000, 60),
-        LOCAL_TESTNET_RUNTIME_PRESET => for_development(vec![ALICE, BOB, CHARLIE, DAVE], 1_000, 20),
+        DEV_RUNTIME_PRESET => for_development(&[ALICE], 1_000, 60),
+        LOCAL_TESTNET_RUNTIME_PRESET => for_development(&[ALICE, BOB, CHARLIE, DAVE], 1_000, 20),
         PRODUCTION_PRESET => production(),
         _ => return None,
     };

@@ -1,7 +1,7 @@
 //! The Assay runtime: which pallets make up the chain, and how each is configured.
 //!
-//! No logic lives here except what belongs to no pallet: the authority set that is fixed at genesis
-//! ([`session_manager`]) and the lengths of slots and epochs ([`timing`]).
+//! No logic lives here except what belongs to no pallet: the lengths of slots and epochs ([`timing`]), and
+//! the origins and periods of referenda ([`governance`]).
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![recursion_limit = "256"]
@@ -24,24 +24,27 @@ pub mod apis;
 #[cfg(feature = "runtime-benchmarks")]
 mod benchmarks;
 pub mod configs;
+pub mod figures;
 pub mod genesis_config_presets;
-pub mod session_manager;
+pub mod governance;
+mod migrations;
 #[cfg(test)]
 mod tests;
 pub mod timing;
+mod version;
 mod weights;
 
-use alloc::{borrow::Cow, vec::Vec};
+use alloc::vec::Vec;
 use pallet_session::historical as session_historical;
 use sp_runtime::{
     generic, impl_opaque_keys,
     traits::{BlakeTwo256, IdentifyAccount, Verify},
     MultiAddress, MultiSignature,
 };
-use sp_version::RuntimeVersion;
 
 pub use apis::RuntimeApi;
 pub use configs::{treasury_account, EXISTENTIAL_DEPOSIT};
+pub use version::VERSION;
 
 /// Signature of a transaction: sr25519, ed25519 or ECDSA.
 pub type Signature = MultiSignature;
@@ -124,25 +127,14 @@ impl_opaque_keys! {
     pub struct SessionKeys {
         pub babe: Babe,
         pub grandpa: Grandpa,
+        pub authority_discovery: AuthorityDiscovery,
     }
 }
 
-/// Version of this runtime.
-#[sp_version::runtime_version]
-pub const VERSION: RuntimeVersion = RuntimeVersion {
-    spec_name: Cow::Borrowed("assay"),
-    impl_name: Cow::Borrowed("assay-node"),
-    authoring_version: 1,
-    spec_version: 1,
-    impl_version: 1,
-    apis: apis::RUNTIME_API_VERSIONS,
-    transaction_version: 1,
-    system_version: 1,
-};
-
 // The order is also that of genesis and of the hooks: `Timing` before `Babe`, which needs to know
-// the length of an epoch; `Babe` and `Authorship` before `Session`, which ends sessions when BABE
-// says so; `Balances` before everything that holds money.
+// the length of an epoch; `Babe` before `Session`, which ends sessions when BABE says so; `Validators`,
+// who have bonds, before `Session`, which asks for them; `Session` before `Authorship`, since who made the first block
+// of an epoch is one of its validators; `Balances` before everything that holds money.
 #[frame_support::runtime]
 mod runtime {
     #[runtime::runtime]
@@ -172,9 +164,6 @@ mod runtime {
     #[runtime::pallet_index(3)]
     pub type Timestamp = pallet_timestamp;
 
-    #[runtime::pallet_index(4)]
-    pub type Authorship = pallet_authorship;
-
     #[runtime::pallet_index(5)]
     pub type Balances = pallet_balances;
 
@@ -187,11 +176,20 @@ mod runtime {
     #[runtime::pallet_index(8)]
     pub type Historical = session_historical;
 
+    #[runtime::pallet_index(13)]
+    pub type Validators = pallet_validators;
+
     #[runtime::pallet_index(9)]
     pub type Session = pallet_session;
 
+    #[runtime::pallet_index(4)]
+    pub type Authorship = pallet_authorship;
+
     #[runtime::pallet_index(10)]
     pub type Grandpa = pallet_grandpa;
+
+    #[runtime::pallet_index(14)]
+    pub type AuthorityDiscovery = pallet_authority_discovery;
 
     #[runtime::pallet_index(11)]
     pub type Utility = pallet_utility;
@@ -213,4 +211,25 @@ mod runtime {
 
     #[runtime::pallet_index(24)]
     pub type Disputes = pallet_disputes;
+
+    #[runtime::pallet_index(30)]
+    pub type Governance = governance;
+
+    #[runtime::pallet_index(31)]
+    pub type Preimage = pallet_preimage;
+
+    #[runtime::pallet_index(32)]
+    pub type Scheduler = pallet_scheduler;
+
+    #[runtime::pallet_index(33)]
+    pub type Referenda = pallet_referenda;
+
+    #[runtime::pallet_index(34)]
+    pub type ConvictionVoting = pallet_conviction_voting;
+
+    #[runtime::pallet_index(35)]
+    pub type Treasury = pallet_treasury;
+
+    #[runtime::pallet_index(36)]
+    pub type MultiBlockMigrations = pallet_migrations;
 }

@@ -1,14 +1,18 @@
 //! BABE makes blocks, GRANDPA finalises them, and pallet-session tells both who the validators are.
 
+use super::{
+    governance::ParametersOrigin,
+    money::{RewardPotId, TreasuryAccount},
+};
 use crate::{
-    session_manager::{ByAccountAlone, GenesisAuthorities, KeptSessions},
-    timing, weights, AccountId, Babe, Balance, Balances, Historical, Moment, Offences, Runtime,
-    RuntimeEvent, Session, SessionKeys, ASY,
+    timing, weights, AccountId, Babe, Balance, Balances, Moment, Offences, Providers, Runtime,
+    RuntimeEvent, RuntimeHoldReason, Session, SessionKeys, Timestamp, Validators, ASY,
 };
 use frame_support::{
     parameter_types,
-    traits::{ConstU32, Get},
+    traits::{tokens::imbalance::ResolveTo, ConstU32, Get},
 };
+use pallet_validators::BondingSessions;
 use sp_consensus_babe::{AllowedSlots, BabeEpochConfiguration};
 use sp_runtime::traits::{ConvertInto, OpaqueKeys};
 
@@ -21,20 +25,22 @@ pub const BABE_GENESIS_EPOCH_CONFIG: BabeEpochConfiguration = BabeEpochConfigura
 
 parameter_types! {
     pub const MaxAuthorities: u32 = 100;
+    /// Of one validator.
+    pub const MaxNominators: u32 = 64;
     /// What storing session keys costs an account until it removes them.
     pub const KeyDeposit: Balance = ASY / 10;
 }
 
-/// `KeptSessions` as the number of entries that GRANDPA keeps.
+/// A set of GRANDPA's lasts a session at least, so these are as many as can be reported.
 pub struct KeptSetIds;
 
 impl Get<u64> for KeptSetIds {
     fn get() -> u64 {
-        KeptSessions::get().into()
+        BondingSessions::<Runtime>::get().into()
     }
 }
 
-type ReportLongevity = timing::SessionsInSlots<Runtime, KeptSessions>;
+pub type ReportLongevity = timing::SessionsInSlots<Runtime, BondingSessions<Runtime>>;
 
 impl pallet_timestamp::Config for Runtime {
     type Moment = Moment;
@@ -50,21 +56,21 @@ impl pallet_babe::Config for Runtime {
     type DisabledValidators = Session;
     type WeightInfo = ();
     type MaxAuthorities = MaxAuthorities;
-    type MaxNominators = ConstU32<0>;
+    type MaxNominators = MaxNominators;
     type KeyOwnerProof = sp_session::MembershipProof;
     type EquivocationReportSystem =
-        pallet_babe::EquivocationReportSystem<Self, Offences, Historical, ReportLongevity>;
+        pallet_babe::EquivocationReportSystem<Self, Offences, Validators, ReportLongevity>;
 }
 
 impl pallet_grandpa::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type WeightInfo = ();
     type MaxAuthorities = MaxAuthorities;
-    type MaxNominators = ConstU32<0>;
+    type MaxNominators = MaxNominators;
     type MaxSetIdSessionEntries = KeptSetIds;
     type KeyOwnerProof = sp_session::MembershipProof;
     type EquivocationReportSystem =
-        pallet_grandpa::EquivocationReportSystem<Self, Offences, Historical, ReportLongevity>;
+        pallet_grandpa::EquivocationReportSystem<Self, Offences, Validators, ReportLongevity>;
 }
 
 impl pallet_session::Config for Runtime {
@@ -73,7 +79,7 @@ impl pallet_session::Config for Runtime {
     type ValidatorIdOf = ConvertInto;
     type ShouldEndSession = Babe;
     type NextSessionRotation = Babe;
-    type SessionManager = pallet_session::historical::NoteHistoricalRoot<Self, GenesisAuthorities>;
+    type SessionManager = pallet_session::historical::NoteHistoricalRoot<Self, Validators>;
     type SessionHandler = <SessionKeys as OpaqueKeys>::KeyTypeIdProviders;
     type Keys = SessionKeys;
     type DisablingStrategy = pallet_session::disabling::UpToLimitWithReEnablingDisablingStrategy;
@@ -85,17 +91,36 @@ impl pallet_session::Config for Runtime {
 impl pallet_session::historical::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type FullIdentification = ();
-    type FullIdentificationOf = ByAccountAlone;
+    type FullIdentificationOf = pallet_validators::IdentifiedByAccount;
 }
 
-// Offences are recorded, but validators have no bond yet that could be slashed.
 impl pallet_offences::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type IdentificationTuple = pallet_session::historical::IdentificationTuple<Self>;
-    type OnOffenceHandler = ();
+    type OnOffenceHandler = Validators;
+}
+
+// Lets validators find each other's addresses by their keys.
+impl pallet_authority_discovery::Config for Runtime {
+    type MaxAuthorities = MaxAuthorities;
 }
 
 impl pallet_authorship::Config for Runtime {
     type FindAuthor = pallet_session::FindAccountFromAuthorIndex<Self, Babe>;
-    type EventHandler = ();
+    type EventHandler = Validators;
+}
+
+impl pallet_validators::Config for Runtime {
+    type Currency = Balances;
+    type RuntimeHoldReason = RuntimeHoldReason;
+    type OnSlash = ResolveTo<TreasuryAccount, Balances>;
+    type AdminOrigin = ParametersOrigin;
+    type MaxValidators = MaxAuthorities;
+    type MaxCandidates = ConstU32<400>;
+    type MaxNominators = MaxNominators;
+    type MaxUnbondingChunks = ConstU32<32>;
+    type Time = Timestamp;
+    type RewardPot = RewardPotId;
+    type EraEnded = Providers;
+    type WeightInfo = ();
 }

@@ -3,8 +3,9 @@
 use assay_primitives::{Claim, ClaimFacts, Claims, Market};
 
 use crate::{
-    configs::TreasuryAccount, AccountId, Babe, Balance, Balances, BlockNumber, Channels, Disputes,
-    Hash, Jobs, Models, Providers, Runtime, RuntimeHoldReason, Signature, MICRO_ASY, MILLI_ASY,
+    configs::{ParametersOrigin, TreasuryAccount},
+    AccountId, Babe, Balance, Balances, BlockNumber, Channels, Disputes, Hash, Jobs, Models,
+    Providers, Runtime, RuntimeHoldReason, Signature, MICRO_ASY, MILLI_ASY,
 };
 use frame_support::{
     parameter_types,
@@ -12,7 +13,6 @@ use frame_support::{
     weights::{constants::WEIGHT_REF_TIME_PER_SECOND, Weight},
     PalletId,
 };
-use frame_system::EnsureRoot;
 use sp_runtime::{traits::Verify, DispatchError, DispatchResult, Permill};
 
 /// Deposit for any record, in planck.
@@ -40,7 +40,7 @@ parameter_types! {
     );
 }
 
-type Deposit<Reason> = HoldConsideration<
+pub(super) type Deposit<Reason> = HoldConsideration<
     AccountId,
     Balances,
     Reason,
@@ -62,6 +62,15 @@ pub struct StoodStill;
 impl Get<BlockNumber> for StoodStill {
     fn get() -> BlockNumber {
         Disputes::stood_still()
+    }
+}
+
+/// Blocks in which an answer can be challenged.
+pub struct ChallengeBlocks;
+
+impl Get<BlockNumber> for ChallengeBlocks {
+    fn get() -> BlockNumber {
+        pallet_disputes::Params::<Runtime>::get().challenge_blocks
     }
 }
 
@@ -118,7 +127,7 @@ impl pallet_models::Config for Runtime {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Consideration = Deposit<ListingDeposit>;
-    type FreezeOrigin = EnsureRoot<AccountId>;
+    type FreezeOrigin = ParametersOrigin;
     type PalletId = ModelsPalletId;
     type MaxRoyalty = MaxRoyalty;
     type MaxUriLength = ConstU32<256>;
@@ -131,7 +140,8 @@ impl pallet_providers::Config for Runtime {
     type Consideration = Deposit<ProviderDeposit>;
     type Catalogue = Models;
     type StoodStill = StoodStill;
-    type AdminOrigin = EnsureRoot<AccountId>;
+    type ChallengeBlocks = ChallengeBlocks;
+    type AdminOrigin = ParametersOrigin;
     type MaxEndpointLength = ConstU32<256>;
     type MaxUnbondingChunks = ConstU32<16>;
     type MaxOperatorRanges = ConstU32<16>;
@@ -152,7 +162,7 @@ impl pallet_jobs::Config for Runtime {
     type Signature = Signature;
     type Signer = <Signature as Verify>::Signer;
     type Treasury = TreasuryAccount;
-    type AdminOrigin = EnsureRoot<AccountId>;
+    type AdminOrigin = ParametersOrigin;
     type MaxTokens = ConstU32<4096>;
     type MaxDraws = ConstU32<8>;
     type MaxAgendaWeight = MaxAgendaWeight;
@@ -169,7 +179,7 @@ impl pallet_channels::Config for Runtime {
     type Market = Providers;
     type Fees = Jobs;
     type StoodStill = StoodStill;
-    type AdminOrigin = EnsureRoot<AccountId>;
+    type AdminOrigin = ParametersOrigin;
     type MaxAgendaWeight = MaxAgendaWeight;
     type WeightInfo = ();
     #[cfg(feature = "runtime-benchmarks")]
@@ -185,7 +195,7 @@ impl pallet_disputes::Config for Runtime {
     type Signature = Signature;
     type Signer = <Signature as Verify>::Signer;
     type MaturingBlocks = MaturingBlocks;
-    type AdminOrigin = EnsureRoot<AccountId>;
+    type AdminOrigin = ParametersOrigin;
     type MaxAgendaWeight = MaxAgendaWeight;
     type WeightInfo = ();
     #[cfg(feature = "runtime-benchmarks")]

@@ -2,11 +2,14 @@
 
 use crate::{
     weights, AccountId, Balance, Balances, Runtime, RuntimeEvent, RuntimeFreezeReason,
-    RuntimeHoldReason, System, MICRO_ASY, MILLI_ASY,
+    RuntimeHoldReason, System, Validators, MICRO_ASY, MILLI_ASY,
 };
 use frame_support::{
     parameter_types,
-    traits::{tokens::imbalance::ResolveTo, ConstU128, ConstU32, ConstU8, VariantCountOf},
+    traits::{
+        fungible::Credit, tokens::imbalance::ResolveTo, ConstU128, ConstU32, ConstU8, Imbalance,
+        OnUnbalanced, VariantCountOf,
+    },
     weights::ConstantMultiplier,
     PalletId,
 };
@@ -28,14 +31,17 @@ const FEE_PER_BYTE: Balance = MICRO_ASY;
 /// Derives the treasury's account, to which nobody has a key.
 pub const TREASURY_PALLET_ID: PalletId = PalletId(*b"asy/trsy");
 
-/// The account that collects fees. Genesis must give it the existential deposit, or fees smaller
-/// than that are burned.
+/// The treasury's account. Genesis must give it the existential deposit, or what is smaller than that
+/// is burned on its way.
 pub fn treasury_account() -> AccountId {
     TREASURY_PALLET_ID.into_account_truncating()
 }
 
 parameter_types! {
+    /// Derives the account that collects what validators earn.
+    pub const RewardPotId: PalletId = PalletId(*b"asy/rwrd");
     pub TreasuryAccount: AccountId = treasury_account();
+    pub RewardPotAccount: AccountId = Validators::pot_account();
     /// Fees rise while blocks are fuller than this.
     pub const TargetBlockFullness: Perquintill = Perquintill::from_percent(25);
     /// How fast fees rise: by at most about 4 % in an hour of full six-second blocks.
@@ -62,9 +68,33 @@ impl pallet_balances::Config for Runtime {
     type DoneSlashHandler = ();
 }
 
+/// Divides what a transaction costs between validators and treasury.
+pub struct FeeSplit;
+
+impl OnUnbalanced<Credit<AccountId, Balances>> for FeeSplit {
+    fn on_unbalanceds(mut fee_then_tip: impl Iterator<Item = Credit<AccountId, Balances>>) {
+        let Some(fee) = fee_then_tip.next() else {
+            return;
+        };
+        let rewards = pallet_validators::Params::<Runtime>::get().rewards;
+        let to_validators = rewards.of_fee(fee.peek());
+        let (mut pot, treasury) = fee.split(to_validators);
+        // Not the author's own: it would be paid for filling its blocks.
+        for tip in fee_then_tip {
+            pot = pot.merge(tip);
+        }
+        ResolveTo::<RewardPotAccount, Balances>::on_unbalanced(pot);
+        ResolveTo::<TreasuryAccount, Balances>::on_unbalanced(treasury);
+    }
+
+    fn on_nonzero_unbalanced(fee: Credit<AccountId, Balances>) {
+        Self::on_unbalanceds(core::iter::once(fee));
+    }
+}
+
 impl pallet_transaction_payment::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
-    type OnChargeTransaction = FungibleAdapter<Balances, ResolveTo<TreasuryAccount, Balances>>;
+    type OnChargeTransaction = FungibleAdapter<Balances, FeeSplit>;
     type WeightToFee = ConstantMultiplier<Balance, ConstU128<FEE_PER_PICOSECOND>>;
     type LengthToFee = ConstantMultiplier<Balance, ConstU128<FEE_PER_BYTE>>;
     type FeeMultiplierUpdate = TargetedFeeAdjustment<

@@ -1,0 +1,498 @@
+//! Referenda: how long they take, and what they may do.
+
+use super::chain_of;
+use crate::{
+    configs::{EnsureSpender, ParametersOrigin, Tracks},
+    governance::{Origin, PausedByMigration},
+    *,
+};
+use codec::Decode;
+use frame_support::{
+    assert_noop, assert_ok,
+    migrations::{FailedMigrationHandler, MigrationStatusHandler},
+    traits::{
+        schedule::DispatchTime, Bounded, EnsureOrigin, GetCallMetadata, Hooks, StorePreimage,
+    },
+};
+use pallet_conviction_voting::{AccountVote, Conviction, Vote};
+use pallet_referenda::{ReferendumInfo, TracksInfo};
+use sp_keyring::Sr25519Keyring::{self, Alice};
+use sp_runtime::{
+    traits::{BlakeTwo256, Dispatchable, Hash as _},
+    DispatchError,
+};
+use std::collections::BTreeSet;
+
+type Proposal = Bounded<RuntimeCall, BlakeTwo256>;
+
+fn signed(who: Sr25519Keyring) -> RuntimeOrigin {
+    RuntimeOrigin::signed(who.to_account_id())
+}
+
+fn next_block() {
+    let now = System::block_number() + 1;
+    System::set_block_number(now);
+    Treasury::on_initialize(now);
+    Scheduler::on_initialize(now);
+}
+
+fn proposal(call: impl Into<RuntimeCall>) -> Proposal {
+    Preimage::bound(call.into()).unwrap()
+}
+
+/// Propose it, pay for its decision, and have three quarters of the issuance vote for it.
+fn refer(origin: impl Into<OriginCaller>, proposal: Proposal) -> u32 {
+    let number = pallet_referenda::ReferendumCount::<Runtime>::get();
+    let soon = DispatchTime::After(0);
+    assert_ok!(Referenda::submit(
+        signed(Alice),
+        Box::new(origin.into()),
+        proposal,
+        soon
+    ));
+    assert_ok!(Referenda::place_decision_deposit(signed(Alice), number));
+    for voter in Sr25519Keyring::well_known() {
+        let vote = Vote {
+            aye: true,
+            conviction: Conviction::Locked1x,
+        };
+        let balance = 750_000 * ASY;
+        let vote = AccountVote::Standard { vote, balance };
+        assert_ok!(ConvictionVoting::vote(signed(voter), number, vote));
+    }
+    number
+}
+
+fn is_approved(number: u32) -> bool {
+    let info = pallet_referenda::ReferendumInfoFor::<Runtime>::get(number).unwrap();
+    matches!(info, ReferendumInfo::Approved(..))
+}
+
+fn root() -> OriginCaller {
+    OriginCaller::system(frame_system::RawOrigin::Root)
+}
+
+/// What the scheduler says of the call that the last referendum decided.
+fn outcome() -> Option<Result<(), DispatchError>> {
+    let events = System::events().into_iter().rev();
+    events.into_iter().find_map(|record| match record.event {
+        RuntimeEvent::Scheduler(pallet_scheduler::Event::Dispatched {
+            id: Some(_),
+            result,
+            ..
+        }) => Some(result),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_referendum_that_all_want_takes_under_a_minute_on_a_development_chain() {
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        let call = frame_system::Call::set_storage {
+            items: vec![(b"k".to_vec(), b"v".to_vec())],
+        };
+        let number = refer(root(), proposal(call));
+        while sp_io::storage::get(b"k").is_none() {
+            assert!(System::block_number() < 60, "it takes more than a minute");
+            next_block();
+        }
+        assert!(is_approved(number));
+        assert_eq!(outcome(), Some(Ok(())));
+    });
+}
+
+#[test]
+fn periods_are_parts_of_the_day_that_genesis_names() {
+    let periods = |preset| {
+        chain_of(preset).execute_with(|| {
+            let tracks = Tracks::tracks().map(|track| {
+                let info = &track.info;
+                (
+                    info.prepare_period,
+                    info.decision_period,
+                    info.confirm_period,
+                    info.min_enactment_period,
+                )
+            });
+            tracks.collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(
+        periods("production"),
+        [
+            (1_200, 201_600, 14_400, 14_400),
+            (600, 100_800, 1_800, 600),
+            (1_200, 100_800, 7_200, 7_200),
+        ]
+    );
+    assert_eq!(
+        periods("development"),
+        [(1, 168, 12, 12), (1, 84, 1, 1), (1, 84, 6, 6)]
+    );
+}
+
+#[test]
+fn tracks_of_more_power_ask_for_more() {
+    chain_of("production").execute_with(|| {
+        let tracks: Vec<_> = Tracks::tracks().map(|track| track.into_owned()).collect();
+        let [root, parameters, spender] = &tracks[..] else {
+            panic!("there are three tracks")
+        };
+        for lesser in [parameters, spender] {
+            assert!(root.info.decision_deposit > lesser.info.decision_deposit);
+            assert!(root.info.confirm_period > lesser.info.confirm_period);
+            assert!(root.info.min_enactment_period > lesser.info.min_enactment_period);
+            for percent in 0..=100 {
+                let x = sp_runtime::Perbill::from_percent(percent);
+                assert!(root.info.min_support.threshold(x) >= lesser.info.min_support.threshold(x));
+                assert!(
+                    root.info.min_approval.threshold(x) >= lesser.info.min_approval.threshold(x)
+                );
+            }
+        }
+    });
+}
+
+/// The calls that do not refuse this origin as such, whatever else they say of empty arguments.
+fn open_to(origin: RuntimeOrigin) -> BTreeSet<String> {
+    let all = RuntimeCall::get_module_names().iter().flat_map(|module| {
+        let calls = RuntimeCall::get_call_names(module).iter();
+        calls.map(move |call| format!("{module}.{call}"))
+    });
+    let mut untried: BTreeSet<_> = all.collect();
+    let mut open = BTreeSet::new();
+    for (pallet, call) in (0..=u8::MAX).flat_map(|pallet| (0..=u8::MAX).map(move |c| (pallet, c))) {
+        let mut bytes = vec![pallet, call];
+        bytes.resize(1 << 16, 0);
+        let Ok(call) = RuntimeCall::decode(&mut &bytes[..]) else {
+            continue;
+        };
+        let name = call.get_call_metadata();
+        let name = format!("{}.{}", name.pallet_name, name.function_name);
+        untried.remove(&name);
+        let result = frame_support::storage::with_transaction(|| {
+            let result = call.dispatch(origin.clone());
+            let result = result.map(drop).map_err(|error| error.error);
+            sp_runtime::TransactionOutcome::Rollback(Ok::<_, DispatchError>(result))
+        });
+        if result.unwrap() != Err(DispatchError::BadOrigin) {
+            open.insert(name);
+        }
+    }
+    assert!(untried.is_empty(), "not tried: {untried:?}");
+    open
+}
+
+/// What every origin but none may do: what it may do, several times.
+const BATCHES: [&str; 4] = [
+    "Utility.batch",
+    "Utility.batch_all",
+    "Utility.force_batch",
+    "Utility.if_else",
+];
+
+#[test]
+fn the_origin_of_parameters_sets_parameters_and_nothing_else() {
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        let knobs = [
+            "Channels.set_parameters",
+            "Disputes.pause",
+            "Disputes.set_parameters",
+            "Jobs.set_parameters",
+            "Models.freeze",
+            "Providers.set_parameters",
+            "Validators.set_parameters",
+            "Validators.set_validator_count",
+        ];
+        let expected: BTreeSet<_> = knobs
+            .iter()
+            .chain(&BATCHES)
+            .map(|c| c.to_string())
+            .collect();
+        assert_eq!(open_to(Origin::Parameters.into()), expected);
+        let by_anybody = open_to(signed(Alice));
+        assert!(knobs.iter().all(|knob| !by_anybody.contains(*knob)));
+    });
+}
+
+#[test]
+fn the_origin_of_spenders_spends_and_nothing_else() {
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        let expected = BATCHES
+            .iter()
+            .chain(&["Treasury.spend", "Treasury.spend_local"]);
+        let expected: BTreeSet<_> = expected.map(|call| call.to_string()).collect();
+        assert_eq!(open_to(Origin::Spender.into()), expected);
+        assert!(!open_to(signed(Alice)).contains("Treasury.spend"));
+    });
+}
+
+#[test]
+fn root_may_do_what_tracks_may() {
+    assert_ok!(ParametersOrigin::ensure_origin(RuntimeOrigin::root()));
+    let most = EnsureSpender::ensure_origin(RuntimeOrigin::root());
+    assert_eq!(most.ok(), Some(Balance::MAX));
+    assert!(ParametersOrigin::ensure_origin(Origin::Spender.into()).is_err());
+    assert!(EnsureSpender::ensure_origin(Origin::Parameters.into()).is_err());
+}
+
+#[test]
+fn parameters_change_by_referendum() {
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        let mut parameters = pallet_jobs::Params::<Runtime>::get();
+        parameters.challenge_blocks += 1;
+        let call = pallet_jobs::Call::set_parameters {
+            parameters: parameters.clone(),
+        };
+        let number = refer(Origin::Parameters, proposal(call));
+        for _ in 0..10 {
+            next_block();
+        }
+        assert!(is_approved(number));
+        assert_eq!(outcome(), Some(Ok(())));
+        assert_eq!(pallet_jobs::Params::<Runtime>::get(), parameters);
+    });
+}
+
+#[test]
+fn a_referendum_without_a_track_is_not_accepted() {
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        let bob = frame_system::RawOrigin::Signed(Sr25519Keyring::Bob.to_account_id());
+        let call = frame_system::Call::remark { remark: vec![] };
+        let call = proposal(call);
+        assert_noop!(
+            Referenda::submit(
+                signed(Alice),
+                Box::new(OriginCaller::system(bob)),
+                call,
+                DispatchTime::After(0)
+            ),
+            pallet_referenda::Error::<Runtime>::NoTrack
+        );
+    });
+}
+
+#[test]
+fn a_proposal_of_another_length_than_its_preimage_is_not_accepted() {
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        let bytes = vec![0; 200];
+        let hash = BlakeTwo256::hash(&bytes);
+        assert_ok!(Preimage::note_preimage(signed(Alice), bytes));
+        assert_noop!(
+            Referenda::submit(
+                signed(Alice),
+                Box::new(root()),
+                Bounded::Lookup { hash, len: 100 },
+                DispatchTime::After(0)
+            ),
+            pallet_referenda::Error::<Runtime>::PreimageStoredWithDifferentLength
+        );
+    });
+}
+
+/// Everything but the block number, events, and what referenda, votes and the scheduler note of themselves.
+fn rest_of_state() -> Vec<(Vec<u8>, Vec<u8>)> {
+    let bookkeeping = [
+        "System",
+        "Referenda",
+        "Scheduler",
+        "ConvictionVoting",
+        "Preimage",
+        "Treasury",
+    ];
+    let prefixes = bookkeeping.map(|name| sp_io::hashing::twox_128(name.as_bytes()));
+    let mut state = vec![];
+    let mut key = vec![];
+    while let Some(next) = sp_io::storage::next_key(&key) {
+        if !prefixes.iter().any(|prefix| next.starts_with(prefix)) {
+            state.push((next.clone(), sp_io::storage::get(&next).unwrap().to_vec()));
+        }
+        key = next;
+    }
+    state
+}
+
+#[test]
+fn a_referendum_on_bytes_that_are_no_call_changes_nothing() {
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        let bytes = vec![0xff; 200];
+        let hash = BlakeTwo256::hash(&bytes);
+        assert_ok!(Preimage::note_preimage(signed(Alice), bytes));
+        let number = refer(root(), Bounded::Lookup { hash, len: 200 });
+        let before = rest_of_state();
+        for _ in 0..40 {
+            next_block();
+        }
+        assert!(is_approved(number));
+        assert_eq!(outcome(), None);
+        let unavailable = |event: &RuntimeEvent| {
+            matches!(
+                event,
+                RuntimeEvent::Scheduler(pallet_scheduler::Event::CallUnavailable { .. })
+            )
+        };
+        assert!(System::events().iter().any(|r| unavailable(&r.event)));
+        assert!(rest_of_state() == before);
+    });
+}
+
+#[test]
+fn a_referendum_on_a_call_that_its_origin_may_not_make_changes_nothing() {
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        let call = frame_system::Call::set_storage {
+            items: vec![(b"k".to_vec(), b"v".to_vec())],
+        };
+        let number = refer(Origin::Parameters, proposal(call));
+        let before = rest_of_state();
+        for _ in 0..10 {
+            next_block();
+        }
+        assert!(is_approved(number));
+        assert_eq!(outcome(), Some(Err(DispatchError::BadOrigin)));
+        assert!(rest_of_state() == before);
+    });
+}
+
+#[test]
+fn a_referendum_on_parameters_that_do_not_fit_changes_nothing() {
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        let mut parameters = pallet_jobs::Params::<Runtime>::get();
+        parameters.challenge_blocks = 0;
+        let call = pallet_jobs::Call::set_parameters { parameters };
+        refer(Origin::Parameters, proposal(call));
+        let before = rest_of_state();
+        for _ in 0..10 {
+            next_block();
+        }
+        let error = pallet_jobs::Error::<Runtime>::InvalidParameters;
+        assert_eq!(outcome(), Some(Err(error.into())));
+        assert!(rest_of_state() == before);
+    });
+}
+
+#[test]
+fn what_is_held_votes_and_can_still_be_taken() {
+    use frame_support::traits::{
+        fungible::{Inspect, MutateHold},
+        tokens::{Fortitude, Precision},
+    };
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        let who = Alice.to_account_id();
+        let reason = RuntimeHoldReason::Providers(pallet_providers::HoldReason::Bond);
+        assert_ok!(Balances::hold(&reason, &who, 900_000 * ASY));
+        let call = proposal(frame_system::Call::remark { remark: vec![] });
+        let number = refer(root(), call);
+        let all = Balances::total_balance(&who);
+        let vote = AccountVote::Standard {
+            vote: Vote {
+                aye: true,
+                conviction: Conviction::Locked6x,
+            },
+            balance: all,
+        };
+        assert_ok!(ConvictionVoting::vote(signed(Alice), number, vote));
+        assert_ok!(Balances::burn_held(
+            &reason,
+            &who,
+            900_000 * ASY,
+            Precision::Exact,
+            Fortitude::Force
+        ));
+    });
+}
+
+#[test]
+fn spenders_spend_up_to_a_limit_and_never_close_the_treasury() {
+    use frame_support::traits::fungible::Mutate;
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        let bob = Sr25519Keyring::Bob.to_account_id();
+        let spend = |origin: RuntimeOrigin, amount| {
+            Treasury::spend(origin, Box::new(()), amount, Box::new(bob.clone()), None)
+        };
+        assert_noop!(
+            spend(Origin::Spender.into(), 10_000 * ASY + 1),
+            pallet_treasury::Error::<Runtime>::InsufficientPermission
+        );
+        assert_ok!(spend(Origin::Spender.into(), 10_000 * ASY));
+        let treasury = treasury_account();
+        Balances::set_balance(&treasury, 10_000 * ASY);
+        // All of it would close the account.
+        assert_noop!(
+            Treasury::payout(signed(Alice), 0),
+            pallet_treasury::Error::<Runtime>::PayoutError
+        );
+        Balances::set_balance(&treasury, 10_000 * ASY + EXISTENTIAL_DEPOSIT);
+        let before = Balances::free_balance(&bob);
+        assert_ok!(Treasury::payout(signed(Alice), 0));
+        assert_eq!(Balances::free_balance(&bob), before + 10_000 * ASY);
+        assert_eq!(Balances::free_balance(&treasury), EXISTENTIAL_DEPOSIT);
+    });
+}
+
+type Status = <Runtime as pallet_migrations::Config>::MigrationStatusHandler;
+type Failure = <Runtime as pallet_migrations::Config>::FailedMigrationHandler;
+
+fn is_paused() -> bool {
+    pallet_disputes::LastPause::<Runtime>::get().is_some_and(|pause| pause.until.is_none())
+}
+
+#[test]
+fn the_referee_rests_while_storage_is_migrated() {
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        Status::started();
+        assert!(is_paused());
+        Status::completed();
+        assert!(!is_paused());
+    });
+}
+
+#[test]
+fn a_pause_by_governance_outlasts_migrations() {
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        assert_ok!(Disputes::pause(RuntimeOrigin::root(), true));
+        Status::started();
+        Status::completed();
+        assert!(is_paused());
+    });
+}
+
+#[test]
+fn a_migration_that_fails_leaves_transactions_on_and_the_referee_off() {
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        Status::started();
+        let handling = Failure::failed(None);
+        assert_eq!(
+            handling,
+            frame_support::migrations::FailedMigrationHandling::ForceUnstuck
+        );
+        assert!(is_paused());
+        // A later migration does not take the pause for its own.
+        Status::started();
+        Status::completed();
+        assert!(is_paused());
+        assert!(!PausedByMigration::<Runtime>::exists());
+    });
+}
+
+#[test]
+fn nothing_is_migrated_by_the_first_version() {
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        <MultiBlockMigrations as Hooks<_>>::on_runtime_upgrade();
+        assert!(!pallet_migrations::Cursor::<Runtime>::exists());
+    });
+}

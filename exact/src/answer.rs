@@ -12,7 +12,7 @@ use crate::{
 /// Tokens of a prompt that are read between two reports of progress.
 const PROMPT_PIECE: usize = 256;
 /// Tokens of an answer that are checked at a time: their logits are all held.
-const ANSWER_PIECE: usize = 32;
+pub(crate) const ANSWER_PIECE: usize = 32;
 
 /// What is asked of a model.
 #[derive(Clone, Copy, Debug)]

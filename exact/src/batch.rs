@@ -18,7 +18,7 @@ mod prefixes;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     panic::{catch_unwind, AssertUnwindSafe},
     sync::{Mutex, PoisonError},
 };
@@ -53,7 +53,7 @@ pub struct Usage {
     pub reused: u64,
 }
 
-/// What a step says about a request. After an end or a failure the request has left.
+/// What a step says about a request. After an end, a score or a failure the request has left.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
     /// The next token, and the logits of all tokens before penalty and temperature (i32, Q16).
@@ -63,6 +63,9 @@ pub enum Event {
     },
     /// The answer is whole: for its stop token or its limit.
     End(Finish),
+    /// So many tokens of the answer that was to be scored are right, from its first on; the next, if there is one,
+    /// is wrong.
+    Scored(usize),
     Failed(BatchError),
 }
 
@@ -132,12 +135,39 @@ impl<'m> Batch<'m> {
     /// Takes a request in, without credit. False if there is no place or no memory for it now; the
     /// error says why there never will be. `id` is of no request that is in.
     pub fn admit(&mut self, id: u64, request: &Request) -> Result<bool, BatchError> {
+        self.accept(request)?;
+        self.enter(id, Member::new(request, self.engine.cache()))
+    }
+
+    /// Takes in the answer to a request, to be scored: its stop tokens end nothing, and its limit is the answer's
+    /// length. It is read like a prompt, and says one thing, [`Event::Scored`].
+    pub fn admit_score(
+        &mut self,
+        id: u64,
+        request: &Request,
+        answer: &[u32],
+    ) -> Result<bool, BatchError> {
+        let request = Request {
+            limit: u32::try_from(answer.len()).unwrap_or(u32::MAX),
+            ..*request
+        };
+        self.accept(&request)?;
+        let vocabulary = self.engine.model().shape.vocabulary;
+        let cache = self.engine.cache();
+        self.enter(id, Member::score(&request, answer, vocabulary, cache))
+    }
+
+    /// Whether there can be an answer.
+    fn accept(&self, request: &Request) -> Result<(), BatchError> {
         answer::accept(&self.engine, request)?;
         let vocabulary = self.engine.model().shape.vocabulary;
-        if let Some(token) = request.prompt.iter().find(|token| **token >= vocabulary) {
-            return Err(EngineError::Token(*token).into());
+        match request.prompt.iter().find(|token| **token >= vocabulary) {
+            Some(token) => Err(EngineError::Token(*token).into()),
+            None => Ok(()),
         }
-        let mut member = Member::new(request, self.engine.cache());
+    }
+
+    fn enter(&mut self, id: u64, mut member: Member) -> Result<bool, BatchError> {
         if member.reserve() > self.slabs {
             return Err(BatchError::Memory {
                 needed: member.reserve().saturating_mul(self.slab),
@@ -157,7 +187,7 @@ impl<'m> Batch<'m> {
         Ok(true)
     }
 
-    /// Lets an answer have `tokens` tokens in all. What was allowed before stays so.
+    /// Lets an answer have `tokens` tokens in all, or an answer be scored. What was allowed before stays so.
     pub fn allow(&mut self, id: u64, tokens: u32) {
         if let Some(member) = self.members.get_mut(&id) {
             member.allow(tokens);
@@ -179,6 +209,7 @@ impl<'m> Batch<'m> {
             }
         }
         self.leave(&events);
+        let vocabulary = self.engine.model().shape.vocabulary as usize;
         let plan = self.plan();
         if plan.is_empty() {
             return (!events.is_empty()).then_some(events);
@@ -187,25 +218,25 @@ impl<'m> Batch<'m> {
         self.keep(&plan);
         let (good, failed): (Vec<_>, Vec<_>) =
             runs.into_iter().partition(|(_, logits)| logits.is_ok());
-        let asked = good.into_iter().filter_map(|(id, logits)| {
-            let logits = logits.ok().filter(|logits| !logits.is_empty())?;
-            Some((id, logits))
+        let good = good.into_iter().flat_map(|(id, logits)| {
+            let read = self.members.get(&id).map_or(0, Member::read);
+            choices(id, read, logits.unwrap_or_default(), vocabulary)
         });
-        let asked: Vec<_> = asked.collect();
+        let asked: Vec<_> = good.collect();
         let tokens = self.choose(&asked);
-        for ((id, logits), token) in asked.into_iter().zip(tokens) {
-            let token = match token {
-                Ok(token) => token,
-                Err(error) => {
-                    events.push((id, Event::Failed(error)));
-                    continue;
-                }
+        let mut over = BTreeSet::new();
+        for (choice, token) in asked.into_iter().zip(tokens) {
+            let Choice { id, seen, logits } = choice;
+            let member = self.members.get_mut(&id).filter(|_| !over.contains(&id));
+            let told = match (member, token) {
+                (None, _) => continue,
+                (Some(_), Err(error)) => vec![Event::Failed(error)],
+                (Some(member), Ok(token)) => member.push(token, seen, logits),
             };
-            events.push((id, Event::Token { token, logits }));
-            let member = self.members.get_mut(&id);
-            if let Some(finish) = member.and_then(|member| member.push(token)) {
-                events.push((id, Event::End(finish)));
+            if told.iter().any(Event::is_last) {
+                over.insert(id);
             }
+            events.extend(told.into_iter().map(|event| (id, event)));
         }
         for (id, error) in failed {
             if let Err(error) = error {
@@ -224,7 +255,7 @@ impl<'m> Batch<'m> {
 
     fn leave(&mut self, events: &[(u64, Event)]) {
         for (id, event) in events {
-            if matches!(event, Event::End(_) | Event::Failed(_)) {
+            if event.is_last() {
                 self.members.remove(id);
             }
         }
@@ -248,8 +279,8 @@ impl<'m> Batch<'m> {
             // The last token of a prompt is as dear as one that decodes.
             let tokens = match member.pending() {
                 1 => 1,
-                pending => {
-                    let tokens = pending.min(prefill);
+                _ => {
+                    let tokens = member.piece(prefill);
                     prefill = prefill.saturating_sub(tokens);
                     tokens
                 }
@@ -262,7 +293,7 @@ impl<'m> Batch<'m> {
     }
 
     /// Runs everyone together; after an error, each alone, so that it is only his who has it. The
-    /// logits are those of a member's last token, once all of its tokens are in its cache.
+    /// logits are those of a member's tokens that choose.
     fn run(&mut self, plan: &BTreeMap<u64, usize>) -> Vec<(u64, Result<Vec<i32>, BatchError>)> {
         let mut ids = Vec::with_capacity(plan.len());
         let mut sequences = Vec::with_capacity(plan.len());
@@ -295,14 +326,14 @@ impl<'m> Batch<'m> {
         }
     }
 
-    /// The tokens that follow, one for each of the logits: a sum over the vocabulary for each, on all
-    /// threads.
-    fn choose(&self, asked: &[(u64, Vec<i32>)]) -> Vec<Result<u32, BatchError>> {
+    /// The tokens that are chosen: a sum over the vocabulary for each, on all threads.
+    fn choose(&self, asked: &[Choice]) -> Vec<Result<u32, BatchError>> {
         let slots: Vec<_> = asked.iter().map(|_| Mutex::new(None)).collect();
         let choose = |index: usize| {
-            let (id, logits) = asked.get(index)?;
+            let Choice { id, seen, logits } = asked.get(index)?;
             let member = self.members.get(id)?;
-            let choice = || answer::choose(&self.engine, &member.request(), member.seen(), logits);
+            let seen = member.seen().get(..*seen)?;
+            let choice = || answer::choose(&self.engine, &member.request(), seen, logits);
             Some(match catch_unwind(AssertUnwindSafe(choice)) {
                 Ok(token) => token.map_err(BatchError::from),
                 Err(_) => Err(BatchError::Panic),
@@ -320,6 +351,42 @@ impl<'m> Batch<'m> {
             token.unwrap_or(Err(BatchError::Panic))
         };
         slots.into_iter().map(token).collect()
+    }
+}
+
+/// A token that is to be chosen.
+struct Choice {
+    id: u64,
+    /// How many tokens are ahead of it.
+    seen: usize,
+    logits: Vec<i32>,
+}
+
+/// Those that the logits of a member's last tokens choose; it has read so many.
+fn choices(id: u64, read: usize, logits: Vec<i32>, vocabulary: usize) -> Vec<Choice> {
+    let rows = logits.len().checked_div(vocabulary).unwrap_or_default();
+    if rows <= 1 {
+        let one = Choice {
+            id,
+            seen: read,
+            logits,
+        };
+        return (rows == 1).then_some(one).into_iter().collect();
+    }
+    let seen = read.saturating_sub(rows).saturating_add(1)..;
+    let choices = seen.zip(logits.chunks_exact(vocabulary));
+    let choice = |(seen, row): (usize, &[i32])| Choice {
+        id,
+        seen,
+        logits: row.to_vec(),
+    };
+    choices.map(choice).collect()
+}
+
+impl Event {
+    /// Whether the request has left with it.
+    fn is_last(&self) -> bool {
+        !matches!(self, Self::Token { .. })
     }
 }
 

@@ -1,21 +1,27 @@
 //! One request of a batch.
 
-use super::prefixes::{Key, Prefixes};
+use super::{
+    prefixes::{Key, Prefixes},
+    Event,
+};
 use crate::{
-    answer::{self, Finish, Request},
+    answer::{self, Finish, Request, ANSWER_PIECE},
     cache::{Cache, SLAB},
     engine::{Logits, Sequence},
     sampling::Settings,
 };
 
 pub(super) struct Member {
-    /// Prompt and answer so far. The cache holds the first of them; those behind it are pending.
+    /// Prompt and answer so far; of a score, all that has to be read. The cache holds the first of them; those behind
+    /// it are pending.
     seen: Vec<u32>,
     prompt: usize,
     settings: Settings,
     seed: [u8; 32],
     stop_tokens: Vec<u32>,
     limit: u32,
+    /// The answer that is scored, up to a token that the model does not have.
+    scored: Option<Vec<u32>>,
     cache: Cache,
     /// Tokens that the answer may have.
     allowed: u32,
@@ -33,11 +39,24 @@ impl Member {
             seed: request.seed,
             stop_tokens: request.stop_tokens.to_vec(),
             limit: request.limit,
+            scored: None,
             cache,
             allowed: 0,
             prefix: Key::EMPTY,
             shown: 0,
         }
+    }
+
+    /// One that scores `answer`.
+    pub fn score(request: &Request, answer: &[u32], vocabulary: u32, cache: Cache) -> Self {
+        let known = answer.iter().take_while(|token| **token < vocabulary);
+        let looked_at = answer.len().min(known.count().saturating_add(1));
+        let answer = answer.get(..looked_at).unwrap_or(answer);
+        let mut member = Self::new(request, cache);
+        let read = answer.split_last().map_or(answer, |(_, read)| read);
+        member.seen.extend(read);
+        member.scored = Some(answer.to_vec());
+        member
     }
 
     pub fn request(&self) -> Request<'_> {
@@ -61,13 +80,32 @@ impl Member {
 
     /// Why the answer is whole, if it is.
     pub fn finish(&self) -> Option<Finish> {
-        answer::finish(&self.request(), self.answer())
+        match self.scored {
+            None => answer::finish(&self.request(), self.answer()),
+            Some(_) => None,
+        }
     }
 
-    /// The answer's next token; why the answer is whole with it, if it is.
-    pub fn push(&mut self, token: u32) -> Option<Finish> {
-        self.seen.push(token);
-        self.finish()
+    /// The model's token behind the first `seen`, with the logits that it was chosen by; what follows of it.
+    pub fn push(&mut self, token: u32, seen: usize, logits: Vec<i32>) -> Vec<Event> {
+        let Some(scored) = &self.scored else {
+            self.seen.push(token);
+            let end = self.finish().map(Event::End);
+            return [Some(Event::Token { token, logits }), end]
+                .into_iter()
+                .flatten()
+                .collect();
+        };
+        let place = seen.saturating_sub(self.prompt);
+        let right = match scored.get(place) == Some(&token) {
+            true => place.saturating_add(1),
+            false => place,
+        };
+        let is_over = right == place || right == scored.len();
+        is_over
+            .then_some(Event::Scored(right))
+            .into_iter()
+            .collect()
     }
 
     /// Slabs that it takes at worst: the last token of an answer is never read.
@@ -80,8 +118,12 @@ impl Member {
         self.allowed = self.allowed.max(tokens);
     }
 
+    /// A score has all of it or none.
     pub fn has_credit(&self) -> bool {
-        self.answer().len() < self.allowed as usize
+        match self.scored {
+            None => self.answer().len() < self.allowed as usize,
+            Some(_) => self.allowed > 0,
+        }
     }
 
     /// Tokens that are not in the cache yet.
@@ -89,26 +131,53 @@ impl Member {
         self.seen.len().saturating_sub(self.cache.positions())
     }
 
-    /// The next `tokens` pending ones. Logits are asked for if none is left behind them.
+    /// The first token whose logits choose.
+    fn first_choice(&self) -> usize {
+        let read = match self.scored {
+            None => self.seen.len(),
+            Some(_) => self.prompt,
+        };
+        read.saturating_sub(1)
+    }
+
+    /// How many pending tokens may be run together, of at most `most`: a score's logits are all held.
+    pub fn piece(&self, most: usize) -> usize {
+        let (read, first) = (self.cache.positions(), self.first_choice());
+        let pending = self.pending().min(most);
+        match self.scored {
+            None => pending,
+            Some(_) if read < first => pending.min(first.saturating_sub(read)),
+            Some(_) => pending.min(ANSWER_PIECE),
+        }
+    }
+
+    /// Tokens in the cache.
+    pub fn read(&self) -> usize {
+        self.cache.positions()
+    }
+
+    /// The next `tokens` pending ones, of one [piece](Self::piece). Logits are asked for where they choose.
     pub fn sequence(&mut self, tokens: usize) -> Sequence<'_> {
-        let first = self.cache.positions();
+        let (first, choice) = (self.cache.positions(), self.first_choice());
         let end = first.saturating_add(tokens);
         Sequence {
-            logits: if end < self.seen.len() {
-                Logits::None
-            } else {
-                Logits::Last
+            logits: match self.scored {
+                _ if end <= choice => Logits::None,
+                None => Logits::Last,
+                Some(_) => Logits::All,
             },
             tokens: self.seen.get(first..end).unwrap_or_default(),
             cache: &mut self.cache,
         }
     }
 
-    /// Puts slabs of the store behind a cache that ends at a slab's border, and leaves at least one
-    /// token to be run. Gives the positions that were taken.
+    /// Puts slabs of the store behind a cache that ends at a slab's border, and leaves all tokens to be
+    /// run whose logits choose. Gives the positions that were taken.
     pub fn take_prefix(&mut self, prefixes: &mut Prefixes) -> u64 {
-        let before = self.cache.positions();
-        while self.cache.positions() == self.shown.saturating_mul(SLAB) && self.pending() > SLAB {
+        let (before, first) = (self.cache.positions(), self.first_choice());
+        while self.cache.positions() == self.shown.saturating_mul(SLAB)
+            && self.cache.positions().saturating_add(SLAB) <= first
+        {
             let Some(key) = self.next_key() else { break };
             let Some(slab) = prefixes.find(&key) else {
                 break;

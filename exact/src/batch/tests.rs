@@ -2,6 +2,7 @@
 
 mod faults;
 mod schedules;
+mod scores;
 
 use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
 
@@ -138,6 +139,7 @@ impl<'m> Watched<'m> {
                     told.tokens.push(token);
                 }
                 Event::End(finish) => told.end = Some(Ok(finish)),
+                Event::Scored(_) => panic!("nothing is scored"),
                 Event::Failed(error) => told.end = Some(Err(error)),
             }
         }

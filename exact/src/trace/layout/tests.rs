@@ -128,6 +128,16 @@ fn what_has_no_trace_is_refused() {
     broken.head_dim = 3;
     let refused = Layout::new(&broken, &greedy, 1, 0).map(|_| ());
     assert_eq!(refused, Err(LayoutError::Shape(ShapeError::HeadDim)));
+    let scored = |request, answer_at, index| {
+        Layout::scored(&shape, &greedy, request, answer_at, index).map(|_| ())
+    };
+    assert_eq!(scored(10, 0, 5), Err(LayoutError::EmptyPrompt));
+    assert_eq!(scored(10, 5, 4), Ok(()));
+    assert_eq!(scored(10, 5, 5), Err(LayoutError::Answer));
+    assert_eq!(scored(5, 5, 0), Err(LayoutError::Answer));
+    assert_eq!(scored(10, 5, u32::MAX), Err(LayoutError::Answer));
+    assert_eq!(scored(500, 400, 0), Ok(()));
+    assert_eq!(scored(500, 400, 1), Err(LayoutError::Context));
 }
 
 /// Rows and places that a trace does not have.

@@ -13,11 +13,16 @@ use crate::{
 
 /// The roots that a dispute knows.
 fn roots(trace: &mut Trace, answered: &Answered) -> Roots {
+    let (prompt, output) = match answered.scored {
+        false => (answered.prompt.to_vec(), answered.output),
+        true => ([answered.prompt, answered.output].concat(), &[][..]),
+    };
+    let output_len = output.len() as u32;
     let [prompt, output] = match answered.secret {
-        None => [token_root(answered.prompt), token_root(answered.output)],
+        None => [token_root(&prompt), token_root(output)],
         Some(secret) => [
-            salted_token_root(&secret, Side::Prompt, answered.prompt),
-            salted_token_root(&secret, Side::Output, answered.output),
+            salted_token_root(&secret, Side::Prompt, &prompt),
+            salted_token_root(&secret, Side::Output, output),
         ],
     };
     let top = |trace: &mut Trace, tree| {
@@ -31,7 +36,7 @@ fn roots(trace: &mut Trace, answered: &Answered) -> Roots {
         tables: top(trace, Tree::Tables),
         weights: top(trace, Tree::Weights),
         salted: answered.secret.is_some(),
-        output_len: answered.output.len() as u32,
+        output_len,
     }
 }
 
@@ -68,7 +73,10 @@ fn true_elements_are_proven_and_false_ones_refuted() {
         let engine = Engine::new(&model, &cpu).unwrap();
         let mut tokens = Tokens::new(shape, 33, 50, 5);
         tokens.secret = (index % 2 == 1).then_some([3; 32]);
-        let answered = tokens.answered(samplings()[5 - index], 20);
+        let answered = Answered {
+            scored: index % 3 != 0,
+            ..tokens.answered(samplings()[5 - index], 20)
+        };
         let mut trace = Trace::new(&engine, &answered).unwrap();
         let roots = roots(&mut trace, &answered);
         let layout = trace.layout().clone();
@@ -94,6 +102,33 @@ fn true_elements_are_proven_and_false_ones_refuted() {
             }
         }
     }
+}
+
+/// It is of the same tokens, which are only in another tree.
+#[test]
+fn a_score_s_trace_is_the_answer_s() {
+    let shape = &shapes()[0];
+    let weights = Weights::random(shape, 4);
+    let model = weights.model();
+    let cpu = Cpu::new(Backend::best(), 1).unwrap();
+    let engine = Engine::new(&model, &cpu).unwrap();
+    let tokens = Tokens::new(shape, 33, 5, 5);
+    for index in [0, 4] {
+        let answered = tokens.answered(samplings()[5], index);
+        let score = Answered {
+            scored: true,
+            ..answered
+        };
+        let [answer, score] =
+            [answered, score].map(|one| Trace::new(&engine, &one).unwrap().root());
+        assert_eq!(answer, score);
+    }
+    let behind = Answered {
+        scored: true,
+        ..tokens.answered(samplings()[5], 5)
+    };
+    let refused = Trace::new(&engine, &behind).map(|_| ());
+    assert_eq!(refused, Err(TraceError::Layout(LayoutError::Answer)));
 }
 
 /// Computed from the model, and taken from its folder.

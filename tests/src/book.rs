@@ -26,6 +26,8 @@ pub struct Entry {
     /// Planck that were put in.
     pub deposit: u128,
     pub settlements: Vec<Settlement>,
+    /// Planck that went back for wrong answers before they were settled.
+    pub returned: u128,
     /// Planck that went back, once it is closed.
     pub refund: Option<u128>,
 }
@@ -70,6 +72,7 @@ impl Book {
                 provider: opened.provider,
                 deposit: opened.deposit,
                 settlements: Vec::new(),
+                returned: 0,
                 refund: None,
             };
             self.channels.insert(opened.channel, entry);
@@ -82,6 +85,10 @@ impl Book {
             let settled = settled?;
             let entry = self.entry(settled.channel)?;
             entry.settlements.push(settled.settlement);
+        }
+        for voided in events.find::<runtime::channels::events::Voided>() {
+            let voided = voided?;
+            self.entry(voided.channel)?.returned += voided.returned;
         }
         for closed in events.find::<runtime::channels::events::Closed>() {
             let closed = closed?;

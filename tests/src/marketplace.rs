@@ -189,7 +189,7 @@ impl Marketplace {
         }
         for (id, entry) in &self.book.channels {
             ensure!(
-                entry.refund == Some(entry.deposit - entry.settled()),
+                entry.refund == Some(entry.deposit - entry.settled() - entry.returned),
                 "{id}: {entry:?}"
             );
         }

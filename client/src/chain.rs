@@ -17,11 +17,19 @@ use subxt::{
 
 use crate::Error;
 
+mod referenda;
+mod rewards;
 mod snapshot;
 mod submit;
+mod validators;
 mod views;
 
 pub use self::{
+    referenda::{
+        AccountVote, Bounded, Described, DispatchTime, GovernanceOrigin, OriginCaller, RawOrigin,
+        Referendum, ReferendumInfo, Track, Vote, MAX_INLINE_BYTES,
+    },
+    rewards::ProviderReward,
     snapshot::{
         job_header, Assignment, AssignmentRecord, Balances, Channel, ChannelParameters,
         ChannelState, Delivery, Job, JobParameters, JobState, Listing, ListingAccount,
@@ -29,6 +37,10 @@ pub use self::{
         Snapshot,
     },
     submit::{Included, Wait},
+    validators::{
+        Bond, Era, EraStatus, NewSessionKeys, Role, UnbondingChunk, ValidatorParameters,
+        ValidatorStatus,
+    },
 };
 
 /// Everything that the runtime's metadata describes: calls, storage, events and constants. Types

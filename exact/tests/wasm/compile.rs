@@ -8,11 +8,6 @@ use std::{
 
 const TARGET: &str = "wasm32v1-none";
 
-/// Arguments that choose Wasm.
-pub const WASM: &[&str] = &["--target", TARGET];
-/// None: what the compiler itself runs on.
-pub const NATIVE: &[&str] = &[];
-
 /// A compiler that has the target's core and alloc: the one that builds the runtime.
 fn compiler() -> Command {
     let of_toolchain = |name: &str| ["rustup", "run", name, "rustc"].map(str::to_owned).to_vec();
@@ -39,10 +34,10 @@ fn compiler() -> Command {
     );
 }
 
-/// Compiles one file for [`WASM`] or [`NATIVE`].
-pub fn compile(source: &Path, crate_type: &str, target: &[&str], out: &Path, arguments: &[&str]) {
+/// Compiles one file.
+pub fn compile(source: &Path, crate_type: &str, out: &Path, arguments: &[&str]) {
     let output = compiler()
-        .args(target)
+        .args(["--target", TARGET])
         .args(["--edition", "2021", "--cap-lints", "allow"])
         .args(["-Copt-level=3", "-Cpanic=abort"])
         .args(["--crate-type", crate_type, "-o"])
@@ -67,30 +62,18 @@ pub fn source(name: &str) -> PathBuf {
     sources.join(name).with_extension("rs")
 }
 
-/// Compiles a program of `tests/wasm` over the crate's core.
-pub fn program(name: &str, crate_type: &str, target: &[&str], out: &Path) {
-    let library = out.with_file_name("libassay_exact.rlib");
+/// The Wasm module of a program of `tests/wasm` over the crate's core, compiled in `folder`.
+pub fn module(name: &str, folder: &Path) -> Vec<u8> {
+    let out = folder.join(name).with_extension("wasm");
+    let library = folder.join("libassay_exact.rlib");
     let core = crate_folder().join("src/lib.rs");
-    compile(
-        &core,
-        "rlib",
-        target,
-        &library,
-        &["--crate-name", "assay_exact"],
-    );
+    compile(&core, "rlib", &library, &["--crate-name", "assay_exact"]);
     let extern_crate = format!("assay_exact={}", library.display());
     compile(
         &source(name),
-        crate_type,
-        target,
-        out,
+        "cdylib",
+        &out,
         &["-Clto=fat", "--extern", &extern_crate],
     );
-}
-
-/// The Wasm module of a program of `tests/wasm`, compiled in `folder`.
-pub fn module(name: &str, folder: &Path) -> Vec<u8> {
-    let out = folder.join(name).with_extension("wasm");
-    program(name, "cdylib", WASM, &out);
     std::fs::read(out).unwrap()
 }

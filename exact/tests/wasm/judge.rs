@@ -12,7 +12,7 @@ mod cases;
 #[allow(dead_code)]
 #[path = "../judge/mod.rs"]
 mod judge;
-mod measure;
+mod rounds;
 mod step;
 
 use alloc::{format, string::String, vec::Vec};
@@ -122,7 +122,7 @@ pub extern "C" fn step(pointer: *const u8, length: usize) -> u64 {
 
 /// Runs an element's function, by its place in the list, so many times.
 #[no_mangle]
-pub extern "C" fn measure(pointer: *const u8, length: usize) -> u64 {
+pub extern "C" fn rounds(pointer: *const u8, length: usize) -> u64 {
     let (place, rounds): (u32, u32) = operands(pointer, length);
-    given(&(measure::ELEMENTS[place as usize].run)(rounds))
+    given(&(rounds::ELEMENTS[place as usize].run)(rounds))
 }

@@ -1,11 +1,9 @@
 //! The arithmetic of exact models in the node's own executor: its operators, compiled to Wasm as the
-//! runtime is, give the bits of the conformance vectors. What they take there can be measured:
-//!
-//! `cargo test --workspace --locked --test conformance -- --ignored --nocapture`
+//! runtime is, give the bits of the conformance vectors, and of what the machine makes of other operands.
 
 extern crate alloc;
 
-#[allow(dead_code)] // Only what the measured elements read.
+#[allow(dead_code)] // Only what the elements of `rounds` read.
 #[path = "../../../exact/tests/vectors/cases.rs"]
 mod cases;
 #[path = "../../../exact/tests/wasm/compile.rs"]
@@ -14,15 +12,14 @@ mod executor;
 #[allow(dead_code)] // It runs in Wasm; here its cases are read.
 #[path = "../../../exact/tests/judge/mod.rs"]
 mod judge;
-#[path = "../../../exact/tests/wasm/measure.rs"]
-mod measure;
 #[allow(dead_code)]
 #[path = "../../../exact/tests/random/mod.rs"]
 mod random;
+#[path = "../../../exact/tests/wasm/rounds.rs"]
+mod rounds;
 #[path = "../../../exact/tests/wasm/step.rs"]
 mod step;
 mod steps;
-mod times;
 
 use assay_exact::tables;
 use serde::de::DeserializeOwned;
@@ -78,4 +75,14 @@ fn the_executor_gives_the_bits_of_every_vector() {
         "all",
         cases.iter().sum::<usize>()
     );
+}
+
+#[test]
+fn each_element_gives_the_same_in_the_executor_and_natively() {
+    let module = Module::get();
+    for (place, element) in (0u32..).zip(rounds::ELEMENTS) {
+        let wasm: i64 = module.call("rounds", &(place, 1000));
+        assert_eq!(wasm, (element.run)(1000), "{}", element.name);
+    }
+    println!("{} elements, 1000 rounds each", rounds::ELEMENTS.len());
 }

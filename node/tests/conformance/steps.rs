@@ -91,6 +91,7 @@ fn the_executor_rules_as_the_machine_does() {
         settings: SETTINGS,
         seed: SEED,
         secret: None,
+        scored: false,
         index: 0,
     };
     let mut trace = Trace::new(&engine, &answered).unwrap();

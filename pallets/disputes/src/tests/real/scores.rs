@@ -1,6 +1,6 @@
 //! Scores of answers: what they say is judged as answers are.
 
-use assay_primitives::Finish;
+use assay_primitives::{Finish, Task};
 
 use super::*;
 

@@ -1,9 +1,5 @@
-//! The elements that a judge computes, each over and over on operands of its largest block, so that
-//! their times in Wasm and natively can stand side by side.
-
-#[allow(clippy::duplicate_mod)] // Where the times are native there is no judge to have it from.
-#[path = "../judge/shape.rs"]
-mod shape;
+//! The elements that a judge computes, each over and over on operands of its largest block, to be held
+//! against what the machine makes of them.
 
 use alloc::vec::Vec;
 use core::hint::black_box;
@@ -24,13 +20,11 @@ use assay_exact::{
     Scale,
 };
 
-use crate::cases::Numbers;
+use crate::{cases::Numbers, judge::shape};
 
 /// An element's function.
 pub struct Element {
     pub name: &'static str,
-    /// Numbers in the block that it reduces; 1 for what is no reduction.
-    pub block: usize,
     /// Runs it so many times, and gives something of all results.
     pub run: fn(u32) -> i64,
 }
@@ -52,37 +46,36 @@ fn repeat<T>(
 }
 
 macro_rules! elements {
-    ($($name:literal, $block:expr, $operands:expr, $element:expr;)*) => {
+    ($($name:literal, $operands:expr, $element:expr;)*) => {
         pub const ELEMENTS: &[Element] = &[$(Element {
             name: $name,
-            block: $block,
             run: |rounds| repeat(rounds, $operands, $element),
         }),*];
     };
 }
 
 elements! {
-    "sum", 256, |n| n.list(256, |n| n.within(-1 << 40, 1 << 40)), |parts| op::sum(parts);
-    "maximum", 256, |n| n.list(256, |n| n.within(-1 << 40, 1 << 40)), |parts| op::maximum(parts);
+    "sum", |n| n.list(256, |n| n.within(-1 << 40, 1 << 40)), |parts| op::sum(parts);
+    "maximum", |n| n.list(256, |n| n.within(-1 << 40, 1 << 40)), |parts| op::maximum(parts);
 
-    "embed: element", 1,
+    "embed: element",
         |n| (n.weights(2, 2), row(n)),
         |(limbs, row)| Ok(embed::element(limbs[0], limbs[1], *row, 3, 16)?.into());
 
-    "norm_quant: max |x|", 256, |n| n.row32(256, 2), |x| norm::partial_maximum(x);
-    "norm_quant: sum of squares", 256,
+    "norm_quant: max |x|", |n| n.row32(256, 2), |x| norm::partial_maximum(x);
+    "norm_quant: sum of squares",
         |n| n.row32(256, 2),
         |x| norm::partial_squares(x, black_box(LARGEST));
-    "norm_quant: max |z|", 256,
+    "norm_quant: max |z|",
         |n| (n.row32(256, 2), n.gamma(256, 2)),
         |(x, gamma)| norm::partial_product(x, gamma, black_box(LARGEST));
-    "norm_quant: element", 1,
+    "norm_quant: element",
         |n| (x(n), n.gamma(1, 2)[0], statistics(n)),
         |(x, gamma, statistics)| Ok(norm::element(*x, *gamma, statistics)?.into());
-    "norm_quant: scale", 1,
+    "norm_quant: scale",
         |n| (statistics(n), Width::hidden(&shape::norm_shape(4096, 128, 11, 16))),
         |(statistics, width)| norm::scale(statistics, -24, width).map(of_scale);
-    "head_norm: element", 1,
+    "head_norm: element",
         |n| {
             let width = Width::head(&shape::norm_shape(4096, 128, 11, 16));
             (x(n), n.gamma(1, 2)[0], statistics(n), width)
@@ -91,82 +84,82 @@ elements! {
             Ok(head_norm::element(*x, *gamma, -24, statistics, width)?.into())
         };
 
-    "quant: max |z|", 256,
+    "quant: max |z|",
         |n| n.list(256, |n| n.within(-1 << 40, 1 << 40)),
         |z| quant::partial_maximum(z);
-    "quant: int16", 1,
+    "quant: int16",
         |n| (n.within(-1 << 40, 1 << 40), n.within(1 << 40, 1 << 41)),
         |(z, most)| Ok(quant::element16(*z, *most)?.into());
-    "quant: int8", 1,
+    "quant: int8",
         |n| (n.within(-1 << 40, 1 << 40), n.within(1 << 40, 1 << 41)),
         |(z, most)| Ok(quant::element8(*z, *most)?.into());
-    "quant: scale", 1, |n| n.within(1, 1 << 40), |most| quant::scale16(*most, 16).map(of_scale);
+    "quant: scale", |n| n.within(1, 1 << 40), |most| quant::scale16(*most, 16).map(of_scale);
 
-    "linear: partial sum", 1024,
+    "linear: partial sum",
         |n| (n.activations(1024, 2), n.weights(1024, 2)),
         |(q, weights)| linear::partial(q, weights);
-    "linear: element", 64,
+    "linear: element",
         |n| (n.list(64, |n| n.within(-1 << 31, 1 << 31)), row(n), scale(n)),
         |(parts, row, scale)| Ok(linear::element(parts, *row, *scale, 16)?.into());
-    "linear: added", 1, |n| (x(n), x(n)), |(x, y)| Ok(linear::add(*x, *y).into());
+    "linear: added", |n| (x(n), x(n)), |(x, y)| Ok(linear::add(*x, *y).into());
 
-    "angles: element", 1,
+    "angles: element",
         |n| (angle(n), angle(n)),
         |(low, high)| rotary::angle(*low, *high).map(|angle| i64::from(angle.cos ^ angle.sin));
-    "rope: element", 1,
+    "rope: element",
         |n| (x(n), x(n), angle(n)),
         |(x, other, angle)| Ok(rotary::element_first(*x, *other, *angle)?.into());
 
-    "attention: query's scale", 1,
+    "attention: query's scale",
         |n| (scale(n), n.of(&[64, 128])),
         |(quantised, width)| Ok(of_scale(attention::query_scale(*quantised, *width)));
-    "attention: score", 128,
+    "attention: score",
         |n| (n.activations(128, 2), n.weights(128, 2), scale(n), scale(n)),
         |(q, k, query, key)| Ok(attention::score(q, k, *query, *key)?.into());
-    "attention: S and U", 256,
+    "attention: S and U",
         |n| (n.list(256, score), n.list(256, scale)),
         |(scores, scales)| {
             let maxima = attention::partial_maxima(scores, scales)?;
             Ok(maxima.shifted ^ i64::from(maxima.score))
         };
-    "attention: D", 256,
+    "attention: D",
         |n| (n.list(256, score), exp2()),
         |(scores, exp2)| {
             let opened = opened::<4>(exp2);
             attention::partial_denominator(scores, black_box(&MAXIMA), opened.as_slice())
         };
-    "attention: weight", 1,
+    "attention: weight",
         |n| (score(n), scale(n), exp2()),
         |(score, scale, exp2)| {
             let (maxima, opened) = (black_box(&MAXIMA), opened::<1>(exp2));
             Ok(attention::weight(*score, *scale, maxima, opened.as_slice())?.into())
         };
-    "attention: partial sum", 16,
+    "attention: partial sum",
         |n| (n.list(16, |n| n.within(0, 32767) as i16), n.weights(16, 2)),
         |(weights, values)| attention::partial(weights, values);
-    "attention: element", 256,
+    "attention: element",
         |n| (n.list(256, |n| n.within(-1 << 25, 1 << 25)), n.within(1 << 30, 1 << 50)),
         |(parts, denominator)| {
             Ok(attention::element(parts, *denominator, black_box(&MAXIMA))?.into())
         };
 
-    "silu_mul: max |z|", 256,
+    "silu_mul: max |z|",
         |n| (n.list(256, gate), n.row32(256, 2), silu()),
         |(gate, up, silu)| silu::partial_maximum(gate, up, opened::<32>(silu).as_slice());
-    "silu_mul: element", 1,
+    "silu_mul: element",
         |n| (gate(n) >> 6, x(n), silu(), n.within(1 << 52, 1 << 53)),
         |(gate, up, silu, most)| {
             Ok(silu::element(*gate, *up, opened::<1>(silu).as_slice(), *most)?.into())
         };
-    "silu_mul: scale", 1, |n| n.within(1, 1 << 52), |most| silu::scale(*most).map(of_scale);
+    "silu_mul: scale", |n| n.within(1, 1 << 52), |most| silu::scale(*most).map(of_scale);
 
-    "sampling: penalised", 1,
+    "sampling: penalised",
         |n| (x(n), n.within(500_000, 4_000_000) as u32),
         |(logit, penalty)| Ok(sampling::penalised(*logit, *penalty)?.into());
-    "sampling: greedy", VOCABULARY_BLOCK,
+    "sampling: greedy",
         |n| n.row32(VOCABULARY_BLOCK, 2),
         |logits| Ok(sampling::greedy(logits, 0).map_or(0, |(_, token)| token.into()));
-    "sampling: candidate", 1,
+    "sampling: candidate",
         |n| (score(n), n.within(500_000, 2_000_000) as u32, exp2()),
         |(logit, temperature, exp2)| {
             let opened = opened::<4>(exp2);
@@ -174,13 +167,13 @@ elements! {
                 sampling::candidate(*logit, MAXIMA.score, *temperature, opened.as_slice())?;
             Ok(candidate.weight ^ candidate.distance)
         };
-    "sampling: counts", VOCABULARY_BLOCK,
+    "sampling: counts",
         |n| n.row32(VOCABULARY_BLOCK, 2),
         |logits| Ok(sampling::counts(logits, logits[0], 1)[7].into());
-    "sampling: last bin", BINS,
+    "sampling: last bin",
         |n| n.list(BINS, |n| n.within(0, 1 << 30)),
         |bins| Ok(sampling::last_bin(bins, 900_000)? as i64);
-    "sampling: passing", VOCABULARY_BLOCK,
+    "sampling: passing",
         |n| n.list(VOCABULARY_BLOCK, |n| n.within(0, 1 << 30)),
         |weights| Ok(sampling::passing(weights, 0, 0, 1 << 60).map_or(0, i64::from));
 }

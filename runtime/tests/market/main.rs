@@ -1,0 +1,10 @@
+//! The market on the whole runtime: whatever anybody calls, in whatever order, the books are kept; and
+//! stories in which every planck is followed.
+
+mod acts;
+mod any;
+mod blocks;
+mod calls;
+mod plans;
+mod stories;
+mod views;

@@ -1,9 +1,10 @@
 //! An answer with everything that is needed to check it again, off line, and the file that carries it
 //! (docs/jobs.md §7).
 
+use assay_exact::answer::{Request, Wrong};
 use assay_primitives::{
     Anchor, ChannelId, Claim, Finish, JobId, ListingId, ModelRoot, Receipt, RequestHeader,
-    Sampling, TokenId, VoucherKey, VoucherSignature, FORMAT_VERSION, PPM_ONE,
+    Sampling, Task, TokenId, VoucherKey, VoucherSignature, FORMAT_VERSION, PPM_ONE,
 };
 use codec::{DecodeAll, Encode};
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ mod check;
 
 const FORMAT: &str = "assay receipt v1";
 
-/// One answer.
+/// One answer, or one score of an answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Answer {
     pub header: RequestHeader<AccountId32>,
@@ -24,6 +25,7 @@ pub struct Answer {
     pub seed: [u8; 32],
     pub model: ListedModel,
     pub prompt: Vec<TokenId>,
+    /// The tokens of the receipt; of a score, the whole answer that it is about.
     pub output: Vec<TokenId>,
     pub signed: SignedReceipt,
 }
@@ -97,10 +99,18 @@ struct HeaderFields {
     listing: ListingId,
     prompt_root: H256,
     prompt_len: u32,
+    task: TaskFields,
     sampling: Sampling,
     token_limit: u32,
     input_price: Planck,
     output_price: Planck,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+enum TaskFields {
+    Generate,
+    Score { seed: H256, answer_at: u32 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -257,6 +267,10 @@ impl Answer {
                 listing: header.listing,
                 prompt_root: header.prompt_root,
                 prompt_len: header.prompt_len,
+                task: match header.task {
+                    TaskFields::Generate => Task::Generate,
+                    TaskFields::Score { seed, answer_at } => Task::Score { seed, answer_at },
+                },
                 sampling: header.sampling,
                 token_limit: header.token_limit,
                 input_price: header.input_price.0,
@@ -309,6 +323,10 @@ impl Answer {
                 listing: header.listing,
                 prompt_root: header.prompt_root,
                 prompt_len: header.prompt_len,
+                task: match header.task {
+                    Task::Generate => TaskFields::Generate,
+                    Task::Score { seed, answer_at } => TaskFields::Score { seed, answer_at },
+                },
                 sampling: header.sampling,
                 token_limit: header.token_limit,
                 input_price: Planck(header.input_price),
@@ -340,17 +358,58 @@ impl Answer {
         serde_json::to_value(file).unwrap_or_default()
     }
 
-    /// What its model was asked. Where the caller ended the answer, nothing follows of the place.
-    pub fn request(&self) -> assay_exact::answer::Request<'_> {
-        assay_exact::answer::Request {
+    /// What its model was asked. Where the caller ended the answer, nothing follows of the place. A score is of
+    /// tokens alone, whatever they stop at.
+    pub fn request(&self) -> Request<'_> {
+        let (stop_tokens, limit) = match (self.header.task, self.signed.receipt.finish) {
+            (Task::Score { .. }, _) => (&[][..], self.header.token_limit),
+            (Task::Generate, Finish::Caller) => {
+                (&self.model.stop_tokens[..], self.signed.receipt.output_len)
+            }
+            (Task::Generate, Finish::Eos | Finish::Length | Finish::Mismatch) => {
+                (&self.model.stop_tokens[..], self.header.token_limit)
+            }
+        };
+        Request {
             prompt: &self.prompt,
             settings: self.header.sampling.into(),
             seed: self.seed,
-            stop_tokens: &self.model.stop_tokens,
-            limit: match self.signed.receipt.finish {
-                Finish::Caller => self.signed.receipt.output_len,
-                Finish::Eos | Finish::Length => self.header.token_limit,
-            },
+            stop_tokens,
+            limit,
+        }
+    }
+
+    /// The tokens that its receipt is about, to be held against the model's: see [`assay_exact::answer::check`].
+    pub fn checked(&self) -> &[TokenId] {
+        match self.header.task {
+            Task::Generate => &self.output,
+            Task::Score { .. } => {
+                let looked_at = self.output.get(..self.header.token_limit as usize);
+                looked_at.unwrap_or(&self.output)
+            }
+        }
+    }
+
+    /// The place at which the receipt is false, if `first` is the first of the [checked](Self::checked) tokens that
+    /// is not the model's. A score is false where it calls a wrong token right, or a right one wrong.
+    pub fn false_at(&self, first: Option<Wrong>) -> Option<Wrong> {
+        let receipt = &self.signed.receipt;
+        if self.header.task == Task::Generate {
+            return first;
+        }
+        let called_right = receipt.output_len as usize;
+        match first {
+            Some(wrong) if wrong.index < called_right => Some(wrong),
+            Some(wrong) if wrong.index == called_right => None,
+            _ if receipt.finish != Finish::Mismatch => None,
+            _ => {
+                let token = self.output.get(called_right).copied();
+                Some(Wrong {
+                    index: called_right,
+                    found: token,
+                    expected: token,
+                })
+            }
         }
     }
 

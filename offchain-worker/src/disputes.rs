@@ -5,9 +5,7 @@ use assay_client::{
     dispute::{Dispute, Exhibit, Move, Question},
     AccountId32, Snapshot,
 };
-use assay_primitives::{
-    seed, Claim, Receipt, RequestHeader, SignedHeader, TokenId, VoucherSignature,
-};
+use assay_primitives::{Claim, Receipt, SignedHeader, Task, TokenId, VoucherSignature};
 
 use crate::{
     chain::receipt_hash,
@@ -67,24 +65,29 @@ pub async fn defence(
         Claim::Channel { id, seq } => {
             let key = RequestKey { channel: id, seq };
             let evidence = ledger.evidence(&key)?.ok_or_else(|| forgotten(dispute))?;
-            let output = up_to(evidence.output, &dispute.receipt);
-            let output = output.ok_or_else(|| forgotten(dispute))?;
+            let tokens = match header.task {
+                Task::Generate => {
+                    up_to(evidence.output, &dispute.receipt).map(|output| (evidence.prompt, output))
+                }
+                Task::Score { answer_at, .. } => {
+                    let prompt = evidence.prompt.split_at_checked(answer_at as usize);
+                    prompt.map(|(prompt, answer)| (prompt.to_vec(), answer.to_vec()))
+                }
+            };
+            let tokens = tokens.ok_or_else(|| forgotten(dispute))?;
             let signature = signed(ledger, dispute)?.signature;
-            (
-                (evidence.prompt, output),
-                Some(evidence.secret),
-                Some(signature),
-            )
+            (tokens, Some(evidence.secret), Some(signature))
         }
     };
     let (prompt, output) = tokens;
     Ok(Defence::Trace {
         exhibit: Exhibit {
             sampling: header.sampling,
-            seed: seed(&header.hash(), randomness),
+            seed: header.seed(&header.hash(), randomness),
             prompt,
             output,
             secret,
+            scored: matches!(header.task, Task::Score { .. }),
             position,
         },
         listing: header.listing,
@@ -117,19 +120,7 @@ fn signed(
     let signed = signed.filter(|signed| signed.header.hash() == dispute.receipt.header);
     let SignedHeader { header, signature } = signed.ok_or_else(|| forgotten(dispute))?;
     Ok(SignedHeader {
-        header: RequestHeader {
-            version: header.version,
-            genesis: header.genesis,
-            claim: header.claim,
-            provider: AccountId32(header.provider),
-            listing: header.listing,
-            prompt_root: header.prompt_root,
-            prompt_len: header.prompt_len,
-            sampling: header.sampling,
-            token_limit: header.token_limit,
-            input_price: header.input_price,
-            output_price: header.output_price,
-        },
+        header: header.map_account(AccountId32),
         signature,
     })
 }
@@ -150,7 +141,7 @@ mod tests {
         dispute::{Side, Stage},
         H256,
     };
-    use assay_primitives::{Anchor, Finish, Sampling};
+    use assay_primitives::{Anchor, Finish, RequestHeader, Sampling};
 
     const CHANNEL: H256 = H256([2; 32]);
 
@@ -163,6 +154,7 @@ mod tests {
             listing: H256([5; 32]),
             prompt_root: H256([6; 32]),
             prompt_len: 3,
+            task: Task::Generate,
             sampling: Sampling::GREEDY,
             token_limit: 40,
             input_price: 1,

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use assay_primitives::{ModelSpec, SamplingError};
+use assay_primitives::{ModelSpec, Profile, SamplingError};
 
 mod candle;
 mod exact;
@@ -34,6 +34,8 @@ pub struct GenerateRequest {
     pub stop_tokens: Vec<u32>,
     /// Log-probabilities are wanted: of each token, and of this many of the likeliest at its place.
     pub logprobs: Option<u8>,
+    /// This answer is to be scored, and none made. Stop tokens end nothing then.
+    pub scored: Option<Vec<u32>>,
 }
 
 /// A token of an answer.
@@ -59,11 +61,13 @@ pub enum Finish {
 /// Names a request in a session.
 pub type RequestId = u64;
 
-/// What a step says about a request. After an end or an error the request has left the session.
+/// What a step says about a request. After an end, a score or an error the request has left the session.
 #[derive(Debug)]
 pub enum Progress {
     Token(Token),
     End(Finish),
+    /// So many tokens of the scored answer are right, from its first on.
+    Scored(u32),
     Failed(EngineError),
 }
 
@@ -99,7 +103,7 @@ pub trait Session {
     fn admit(&mut self, id: RequestId, request: &GenerateRequest) -> Result<bool, EngineError>;
 
     /// Lets an answer have `tokens` tokens in all. Nothing is computed for a request that was allowed
-    /// none, not even of its prompt.
+    /// none, not even of its prompt. One allows a whole score.
     fn allow(&mut self, id: RequestId, tokens: u32);
 
     /// Ends a request; nothing more is said about it.
@@ -153,6 +157,9 @@ pub enum EngineError {
     #[error("the sampling is out of range: {0}; ask again within it")]
     Sampling(SamplingError),
 
+    #[error("the model is not exact, so that its answers cannot be scored; ask for a score of an exact model's")]
+    NotExact,
+
     #[error(
         "the model's output after {position} tokens holds {found} among its logits; check the \
          weights against their publisher's hashes"
@@ -192,6 +199,7 @@ impl EngineError {
                 | Self::OutsideVocabulary { .. }
                 | Self::Context { .. }
                 | Self::Sampling(_)
+                | Self::NotExact
         )
     }
 }
@@ -212,6 +220,9 @@ impl GenerateRequest {
                 position,
                 vocabulary,
             });
+        }
+        if self.scored.is_some() && spec.profile == Profile::Unverified {
+            return Err(EngineError::NotExact);
         }
         let prompt = self.prompt.len();
         let max_output_tokens = self.max_output_tokens;

@@ -161,7 +161,7 @@ impl Generation {
             let why = "the engine's thread ended; restart the worker";
             Event::Failed(Failure::Machine(why.into()))
         });
-        self.over = matches!(event, Event::End(_) | Event::Failed(_));
+        self.over = event.is_last();
         Some(event)
     }
 
@@ -188,6 +188,8 @@ impl Generation {
                     }
                 }
                 Event::Token(token) => tokens.push(token.id),
+                // Of a score there are no tokens.
+                Event::Scored(_) => break,
                 Event::Failed(failure) => return Err(failure),
                 Event::End(finish) => {
                     return Ok(Generated {

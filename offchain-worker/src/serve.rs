@@ -4,7 +4,7 @@
 //! In the order in which a request meets them: [`listen`] bounds what a connection holds, [`payment`] reads
 //! what it pays with, the [`cashier`] has the [`books`] of all channels and admits it, [`sealed`] opens its
 //! body, [`shop`] holds that against what was signed and gives it to an engine, and [`answer`] serves tokens
-//! as far as they are paid.
+//! as far as they are paid, or [`score`] says of another's how many are right.
 
 mod answer;
 pub mod books;
@@ -12,6 +12,7 @@ pub mod cashier;
 pub mod listen;
 mod pages;
 mod payment;
+mod score;
 mod sealed;
 pub mod shop;
 #[cfg(test)]

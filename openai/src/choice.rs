@@ -168,7 +168,7 @@ impl Choice {
         delta.finish = Some(match finish {
             Finish::Eos => FinishReason::Stop,
             _ if self.leaving.is_some() => FinishReason::Stop,
-            Finish::Length | Finish::Caller => FinishReason::Length,
+            Finish::Length | Finish::Caller | Finish::Mismatch => FinishReason::Length,
         });
         Ok(delta)
     }

@@ -36,8 +36,9 @@ mod stop;
 
 pub use self::{
     backend::{Backend, Model, ModelText, Order, Piece, Pieces, Token},
-    body::read_body,
+    body::{check_json, read_body},
     error::ApiError,
     limits::Limits,
+    reply::event_stream,
     router::{method_not_allowed, router},
 };

@@ -28,8 +28,8 @@ impl IntoResponse for Reply {
     }
 }
 
-/// Events reach the client as they come.
-fn event_stream(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+/// A response of events, which reach the client as they come.
+pub fn event_stream(events: impl Stream<Item = Bytes> + Send + 'static) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (CACHE_CONTROL, HeaderValue::from_static("no-cache")),

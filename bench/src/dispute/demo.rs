@@ -60,6 +60,7 @@ pub fn measure(source: &Path, asked: u32, page: &mut Page) -> Result<()> {
         settings: SETTINGS,
         seed: request.seed,
         secret: None,
+        scored: false,
         index: ANSWER - 1,
     };
     let start = Instant::now();

@@ -10,7 +10,7 @@ use assay_channel::{
 use assay_client::{
     chain::runtime,
     keys,
-    primitives::{salted_token_root, ListingId, Price, Sampling, Side, TokenId},
+    primitives::{salted_token_root, ListingId, Price, Sampling, Side, Task, TokenId},
     subxt::utils::Static,
     text::Text,
     Wait, H256,
@@ -95,6 +95,7 @@ impl Direct {
             secret,
             prompt_root: salted_token_root(&secret, Side::Prompt, &self.prompt),
             prompt_len: self.prompt.len() as u32,
+            task: Task::Generate,
             sampling: Sampling::GREEDY,
             token_limit: 1,
             price: self.price,

@@ -1,7 +1,7 @@
 //! Whether the parts of a receipt fit one another. No model is needed for that.
 
 use assay_primitives::{
-    salted_token_root, seed, token_root, Claim, Finish, Price, Side, SignedHeader, TokenId,
+    salted_token_root, token_root, Claim, Finish, Side, SignedHeader, Task, TokenId,
 };
 use subxt::utils::H256;
 
@@ -13,9 +13,24 @@ impl Answer {
     pub fn check(&self) -> Result<(), String> {
         let (header, receipt) = (&self.header, &self.signed.receipt);
         let output = (receipt.output_len, receipt.output_root);
-        self.check_tokens(Side::Output, &self.output, output)?;
         let prompt = (header.prompt_len, header.prompt_root);
-        self.check_tokens(Side::Prompt, &self.prompt, prompt)?;
+        match header.task {
+            Task::Generate => {
+                self.check_tokens(Side::Output, &self.output, output)?;
+                self.check_tokens(Side::Prompt, &self.prompt, prompt)?;
+            }
+            Task::Score { answer_at, .. } => {
+                if self.prompt.len() != answer_at as usize {
+                    return Err(format!(
+                        "the answer that is scored begins at {answer_at}, and {} tokens are ahead of it here",
+                        self.prompt.len()
+                    ));
+                }
+                self.check_tokens(Side::Output, &[], (0, receipt.output_root))?;
+                let request = [&self.prompt[..], &self.output].concat();
+                self.check_tokens(Side::Prompt, &request, prompt)?;
+            }
+        }
         let hash = header.hash();
         if receipt.header != hash {
             return Err(format!(
@@ -24,7 +39,7 @@ impl Answer {
             ));
         }
         self.check_request(hash)?;
-        let seed = seed(&hash, &self.randomness());
+        let seed = header.seed(&hash, &self.randomness());
         if self.seed != seed {
             return Err(format!(
                 "the seed is {:?}, and header and randomness give {:?}",
@@ -41,11 +56,7 @@ impl Answer {
             ));
         }
         self.check_end()?;
-        let price = Price {
-            input: header.input_price,
-            output: header.output_price,
-        };
-        if price.fee(header.prompt_len, receipt.output_len) != Some(receipt.fee) {
+        if header.fee(receipt.output_len) != Some(receipt.fee) {
             return Err(format!(
                 "the fee of {} is not the price of these tokens",
                 Amount(receipt.fee)
@@ -62,6 +73,9 @@ impl Answer {
 
     /// That the answer ends for the reason that the receipt gives.
     fn check_end(&self) -> Result<(), String> {
+        if let Task::Score { .. } = self.header.task {
+            return self.check_end_of_score();
+        }
         let stops = |token: &TokenId| self.model.stop_tokens.contains(token);
         let at_limit = self.output.len() >= self.header.token_limit as usize;
         let stopped = self.output.last().is_some_and(stops);
@@ -82,6 +96,29 @@ impl Answer {
                         .into(),
                 ),
             },
+            Finish::Mismatch => {
+                Err("the receipt calls a token wrong, which only a score does".into())
+            }
+        }
+    }
+
+    fn check_end_of_score(&self) -> Result<(), String> {
+        let (looked_at, right) = (
+            self.checked().len(),
+            self.signed.receipt.output_len as usize,
+        );
+        let fits = match self.signed.receipt.finish {
+            Finish::Length => right == looked_at,
+            Finish::Mismatch => right < looked_at,
+            Finish::Caller => right <= looked_at,
+            Finish::Eos => false,
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(format!(
+                "the receipt is of no score: it calls {right} of {looked_at} tokens right and ends with {:?}",
+                self.signed.receipt.finish
+            )),
         }
     }
 

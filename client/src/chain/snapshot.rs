@@ -1,5 +1,6 @@
 use assay_primitives::{
-    ChannelId, Claim, JobId, ListingId, Outcome, RequestHeader, Sampling, TokenId, FORMAT_VERSION,
+    ChannelId, Claim, JobId, ListingId, Outcome, RequestHeader, Sampling, Task, TokenId,
+    FORMAT_VERSION,
 };
 use subxt::{
     storage::Address,
@@ -422,6 +423,7 @@ pub fn job_header(
         listing: job.listing,
         prompt_root: job.prompt_root,
         prompt_len: job.prompt_len,
+        task: Task::Generate,
         sampling,
         token_limit: assignment.token_limit,
         input_price: assignment.price.0.input,

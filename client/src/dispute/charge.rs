@@ -1,6 +1,6 @@
 //! What the provider of an answer is accused of.
 
-use assay_primitives::{Claim, Finish, Price, SignedHeader, TokenId};
+use assay_primitives::{Claim, Finish, Side, SignedHeader, Task, TokenId};
 use serde::{Deserialize, Serialize};
 use subxt::utils::{AccountId32, H256};
 
@@ -69,7 +69,8 @@ impl Charge {
                 Self::Place { position } | Self::Twice { position } => *position,
                 Self::Token { .. } | Self::Header | Self::Face => 0,
             };
-            tokens::open(&answer.output, answer.secret(), position)
+            let salted = (answer.secret(), Side::Output);
+            tokens::open(&answer.output, salted, position)
         };
         Ok(match self {
             Self::Token { .. } | Self::Header | Self::Face => Evidence::Face,
@@ -148,21 +149,29 @@ struct Facts<'a> {
 
 fn of_facts(answer: &Answer, facts: &Facts) -> Option<Charge> {
     let (header, receipt) = (&answer.header, &answer.signed.receipt);
-    let price = Price {
-        input: header.input_price,
-        output: header.output_price,
+    let (length, limit) = (receipt.output_len, header.token_limit);
+    let is_score = matches!(header.task, Task::Score { .. });
+    let (is_its_end, spoken_of) = match receipt.finish {
+        Finish::Eos => (!is_score, length),
+        Finish::Mismatch => (is_score, length.saturating_add(1)),
+        Finish::Length | Finish::Caller => (true, length),
     };
-    let length = header.prompt_len.checked_add(receipt.output_len);
+    let positions = header.positions(length);
     let claimed = (header.genesis, header.provider, header.listing);
     let on_its_face = claimed != (facts.genesis, facts.provider, facts.listing)
-        || price.fee(header.prompt_len, receipt.output_len) != Some(receipt.fee)
-        || receipt.output_len > header.token_limit
-        || (receipt.finish == Finish::Length && receipt.output_len != header.token_limit)
-        || (receipt.finish == Finish::Eos && receipt.output_len == 0)
+        || header.fee(length) != Some(receipt.fee)
+        || !is_its_end
+        || spoken_of > limit
+        || (receipt.finish == Finish::Length && length != limit)
+        || (receipt.finish == Finish::Eos && length == 0)
         || facts.anchor.is_some_and(|hash| hash != receipt.anchor.hash)
-        || length.is_none_or(|length| length > facts.context);
+        || positions.is_none_or(|positions| positions > facts.context);
     if on_its_face {
         return Some(Charge::Face);
+    }
+    if is_score {
+        // Its tokens are the user's.
+        return None;
     }
     let last = answer.output.len().saturating_sub(1);
     let misplaced = |(place, token): &(usize, &TokenId)| {
@@ -194,8 +203,7 @@ mod tests {
     use super::*;
     use crate::{answer::ListedModel, SignedReceipt};
     use assay_primitives::{
-        salted_token_root, Anchor, Receipt, RequestHeader, Sampling, Side, VoucherKey,
-        VoucherSignature,
+        salted_token_root, Anchor, Receipt, RequestHeader, Sampling, VoucherKey, VoucherSignature,
     };
 
     const SECRET: [u8; 32] = [7; 32];
@@ -212,6 +220,7 @@ mod tests {
             listing: H256([5; 32]),
             prompt_root: H256::zero(),
             prompt_len: 10,
+            task: Task::Generate,
             sampling: Sampling::GREEDY,
             token_limit: 40,
             input_price: 1,

@@ -6,6 +6,7 @@ use assay_exact::{
     trace::{Answered, Layout, Opening, Proof, Target, Trace},
     Engine,
 };
+use assay_primitives::Side;
 use subxt::utils::H256;
 
 use super::{study::Exhibit, tokens, witness::Witness};
@@ -25,6 +26,7 @@ impl<'e, 'm> Computed<'e, 'm> {
             settings: exhibit.sampling.into(),
             seed: exhibit.seed,
             secret: exhibit.secret,
+            scored: exhibit.scored,
             index: exhibit.position,
         };
         let trace = Trace::new(engine, &answered).map_err(|error| error.to_string())?;
@@ -62,12 +64,19 @@ impl Witness for Computed<'_, '_> {
 
     fn open_token(&mut self) -> Result<Opening, String> {
         let Exhibit {
+            prompt,
             output,
             secret,
             position,
+            scored,
             ..
         } = &self.exhibit;
-        Ok(tokens::open(output, *secret, *position))
+        if *scored {
+            let request = [&prompt[..], output].concat();
+            let place = position.saturating_add(prompt.len() as u32);
+            return Ok(tokens::open(&request, (*secret, Side::Prompt), place));
+        }
+        Ok(tokens::open(output, (*secret, Side::Output), *position))
     }
 
     fn parts(&mut self, target: &Target) -> Result<Vec<i64>, String> {

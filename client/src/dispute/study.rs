@@ -8,7 +8,7 @@ use std::{
 };
 
 use assay_exact::{folder::Folder, Cpu, Engine};
-use assay_primitives::{Sampling, TokenId, VoucherSignature};
+use assay_primitives::{Sampling, Task, TokenId, VoucherSignature};
 use tokio::sync::oneshot;
 
 use super::{
@@ -25,10 +25,13 @@ pub struct Exhibit {
     pub sampling: Sampling,
     pub seed: [u8; 32],
     pub prompt: Vec<TokenId>,
-    /// The tokens of the receipt that is disputed, all of them.
+    /// The tokens of the receipt that is disputed, all of them; of a score, those of the answer that it
+    /// is about.
     pub output: Vec<TokenId>,
     /// What salts both token roots, in a channel.
     pub secret: Option<[u8; 32]>,
+    /// Whether the receipt is a score, whose request has both as its prompt.
+    pub scored: bool,
     /// Place of the disputed token in the output, from 0.
     pub position: u32,
 }
@@ -42,6 +45,7 @@ impl Exhibit {
             prompt: answer.prompt.clone(),
             output: answer.output.clone(),
             secret: answer.secret(),
+            scored: matches!(answer.header.task, Task::Score { .. }),
             position,
         }
     }

@@ -7,12 +7,17 @@ use assay_primitives::{
 };
 use subxt::utils::H256;
 
-/// The leaf of an output that has the token at `position`, with its way to the root.
-pub fn open(output: &[TokenId], secret: Option<[u8; 32]>, position: u32) -> Opening {
+/// The leaf of a list of tokens that has the one at `position`, with its way to the root. The leaves are
+/// salted for this side of a request, where there is a secret.
+pub fn open(
+    tokens: &[TokenId],
+    (secret, side): (Option<[u8; 32]>, Side),
+    position: u32,
+) -> Opening {
     let leaves: Vec<Vec<u8>> = (0u64..)
-        .zip(output.chunks(LEAF_TOKENS))
+        .zip(tokens.chunks(LEAF_TOKENS))
         .map(|(index, tokens)| {
-            let salt = secret.map(|secret| salt(&secret, Side::Output, index));
+            let salt = secret.map(|secret| salt(&secret, side, index));
             let salt = salt.iter().flatten().copied();
             salt.chain(tokens.iter().flat_map(|token| token.to_le_bytes()))
                 .collect()
@@ -50,7 +55,7 @@ mod tests {
                     Some(secret) => salted_token_root(&secret, Side::Output, &output),
                 };
                 for position in 0..length {
-                    let opening = open(&output, secret, position);
+                    let opening = open(&output, (secret, Side::Output), position);
                     let leaves = u64::from(length).div_ceil(LEAF_TOKENS as u64);
                     assert_eq!(
                         opening.root(leaves, hash),

@@ -107,7 +107,11 @@ impl Session for ExactSession<'_> {
             stop_tokens: &request.stop_tokens,
             limit: request.max_output_tokens,
         };
-        let admitted = self.batch.admit(id, &asked).map_err(failed)?;
+        let admitted = match &request.scored {
+            None => self.batch.admit(id, &asked),
+            Some(answer) => self.batch.admit_score(id, &asked, answer),
+        };
+        let admitted = admitted.map_err(failed)?;
         if let Some(top) = request.logprobs.filter(|_| admitted) {
             self.logprobs.insert(id, top);
         }
@@ -137,6 +141,7 @@ impl Session for ExactSession<'_> {
                 }
                 Event::End(answer::Finish::Eos) => Progress::End(Finish::Eos),
                 Event::End(_) => Progress::End(Finish::Length),
+                Event::Scored(right) => Progress::Scored(u32::try_from(right).unwrap_or(u32::MAX)),
                 Event::Failed(error) => Progress::Failed(failed(error)),
             };
             if !matches!(progress, Progress::Token(_)) {

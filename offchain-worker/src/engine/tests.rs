@@ -42,6 +42,7 @@ fn request(sampling: Sampling, max_output_tokens: u32) -> GenerateRequest {
         max_output_tokens,
         stop_tokens: vec![],
         logprobs: None,
+        scored: None,
     }
 }
 
@@ -64,6 +65,7 @@ fn try_generate(engine: &mut dyn Engine, request: &GenerateRequest) -> Result<An
             match progress {
                 Progress::Token(token) => tokens.push(token.id),
                 Progress::Failed(error) => return Err(error),
+                Progress::Scored(_) => panic!("nothing is scored"),
                 Progress::End(finish) => {
                     assert!(session.step().is_none());
                     return Ok(Answer { tokens, finish });
@@ -460,6 +462,13 @@ fn requests_that_make_no_sense_are_refused_before_any_work() {
                 ..sound.clone()
             },
             "top_p is 0 or above 1",
+        ),
+        (
+            GenerateRequest {
+                scored: Some(vec![1]),
+                ..sound.clone()
+            },
+            "the model is not exact",
         ),
     ];
     for (asked, expected) in cases {

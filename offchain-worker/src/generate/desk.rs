@@ -41,14 +41,23 @@ impl From<EngineError> for Failure {
     }
 }
 
-/// What happens to a request, in this order: it starts once, and ends or fails once.
+/// What happens to a request, in this order: it starts once, and ends, is scored or fails once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// It has left the queue.
     Started,
     Token(Token),
     End(Finish),
+    /// So many tokens of the scored answer are right, from its first on.
+    Scored(u32),
     Failed(Failure),
+}
+
+impl Event {
+    /// Whether nothing follows it.
+    pub fn is_last(&self) -> bool {
+        matches!(self, Self::End(_) | Self::Scored(_) | Self::Failed(_))
+    }
 }
 
 /// What the thread is told.

@@ -132,6 +132,7 @@ fn request(prompt: &[u32]) -> GenerateRequest {
         max_output_tokens: 4,
         stop_tokens: vec![],
         logprobs: None,
+        scored: None,
     }
 }
 

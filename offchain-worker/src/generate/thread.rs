@@ -203,10 +203,11 @@ impl Office {
         let event = match progress {
             Progress::Token(token) => Event::Token(token),
             Progress::End(finish) => Event::End(finish),
+            Progress::Scored(right) => Event::Scored(right),
             Progress::Failed(error) => Event::Failed(error.into()),
         };
-        let ended = matches!(event, Event::End(_));
-        let over = ended || matches!(event, Event::Failed(_));
+        let over = event.is_last();
+        let ended = over && !matches!(event, Event::Failed(_));
         // Who is not interested any more has dropped the generation, which says so in the mailbox.
         if let Some(running) = self.running.get(&id) {
             let _ = running.events.send(event);

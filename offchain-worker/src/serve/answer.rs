@@ -64,7 +64,9 @@ impl Answer {
         let (finish, result) = match &end {
             End::Engine(Finish::Eos) => (Finish::Eos, "eos"),
             End::Engine(Finish::Length) => (Finish::Length, "length"),
-            End::Engine(Finish::Caller) | End::Caller => (Finish::Caller, "caller"),
+            End::Engine(Finish::Caller | Finish::Mismatch) | End::Caller => {
+                (Finish::Caller, "caller")
+            }
             End::Failed(_) | End::Broken(_) => (Finish::Caller, "failed"),
         };
         let metrics = &self.metrics;
@@ -146,6 +148,7 @@ impl Answer {
                     }
                     Event::End(engine::Finish::Eos) => break Some(End::Engine(Finish::Eos)),
                     Event::End(engine::Finish::Length) => break Some(End::Engine(Finish::Length)),
+                    Event::Scored(_) => break Some(End::Caller),
                     Event::Failed(failure) => break Some(End::Failed(failure)),
                 }
                 if open.len() >= RECEIPT_TOKENS as usize {

@@ -276,6 +276,20 @@ impl Books {
         })
     }
 
+    /// Signs the last receipt of a score: so many tokens of the answer are right.
+    pub fn score(
+        &mut self,
+        key: RequestKey,
+        right: u32,
+        finish: Finish,
+    ) -> Result<SignedReceipt, Misuse> {
+        let payee = self.channels.get_mut(&key.channel);
+        payee
+            .ok_or(Misuse::NotLive(key.seq))?
+            .made(key.seq, right)?;
+        self.receipt(key, Vec::new(), Some(finish))
+    }
+
     /// Signs the receipt over all tokens so far, of which these are new. With a `finish` it is the last.
     pub fn receipt(
         &mut self,

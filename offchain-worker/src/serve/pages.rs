@@ -18,7 +18,7 @@ use tokio::time::{timeout_at, Instant};
 use super::{
     books::Books,
     payment::{self, refusal, Payment},
-    sealed,
+    score, sealed,
     shop::Shop,
     ticket::{gone, Choice, Ticket, Tickets},
 };
@@ -33,7 +33,7 @@ const BEHIND: [&str; 3] = [
 ];
 
 /// What is paid for.
-const PAID: [&str; 2] = ["/v1/completions", "/v1/chat/completions"];
+const PAID: [&str; 3] = ["/v1/completions", "/v1/chat/completions", score::PATH];
 
 /// Everything that the server answers.
 pub fn router(shop: Arc<Shop>) -> Router {
@@ -42,6 +42,7 @@ pub fn router(shop: Arc<Shop>) -> Router {
         .route("/v1/channels/{id}", get(show_channel))
         .route("/v1/channels/{id}/voucher", post(take_voucher))
         .route("/v1/channels/{id}/receipts/{seq}", get(show_receipt))
+        .route(score::PATH, post(score::score))
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(shop.clone())
         .merge(openai)

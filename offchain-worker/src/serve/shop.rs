@@ -7,8 +7,9 @@ use assay_channel::{
     seal::{Binding, SealKey},
     wire::RequestParts,
 };
+use assay_client::H256;
 use assay_openai::{ApiError, Backend, Limits, Model, ModelText, Order, Pieces};
-use assay_primitives::{ListingId, Profile};
+use assay_primitives::{ListingId, Profile, Task, TokenId};
 use futures::{future::BoxFuture, stream, FutureExt, StreamExt};
 use serde_json::json;
 use tokio::{
@@ -20,11 +21,12 @@ use super::{
     answer::{again, Answer},
     cashier::Cashier,
     payment::refusal,
+    score::{self, Score},
     ticket::{gone, Busy, Choice, Ticket, Tickets},
 };
 use crate::{
-    engine::{GenerateRequest, Sampling},
-    generate::{Class, Load},
+    engine::{EngineError, GenerateRequest, Sampling},
+    generate::{Class, Generation, Load},
     http::Metrics,
     models::Served,
 };
@@ -235,47 +237,12 @@ impl Shop {
         ticket: Ticket,
         secret: [u8; 32],
     ) -> Result<Pieces, ApiError> {
-        let header = ticket.header.header.clone();
-        if header.listing != listed.id {
-            return Err(ApiError::invalid(format!(
-                "the model is listing {:?}, and what was signed is for {:?}; ask for that one",
-                listed.id, header.listing
-            ))
-            .code("wrong_listing")
-            .param("model"));
+        if ticket.header.header.task != Task::Generate {
+            return Err(other_task("a score", score::PATH));
         }
-        check_prompt(&header, &secret, &order.prompt).map_err(|error| refusal(&error, None))?;
-        let sampling = header.sampling;
-        let request = GenerateRequest {
-            prompt: order.prompt.clone(),
-            sampling: Sampling {
-                temperature: sampling.temperature,
-                top_k: sampling.top_k,
-                top_p: sampling.top_p,
-                min_p: sampling.min_p,
-                penalty: sampling.penalty,
-                seed: assay_channel::seed(&ticket.hash),
-            },
-            max_output_tokens: header.token_limit,
-            stop_tokens: listed.served.stop_tokens.clone(),
-            logprobs: order.logprobs,
-        };
-        let together = header.prompt_len.saturating_add(header.token_limit);
-        if together > ticket.context {
-            return Err(ApiError::invalid(format!(
-                "prompt and answer have up to {together} tokens, and {} are offered together; ask for fewer",
-                ticket.context
-            ))
-            .code("context_length_exceeded"));
-        }
-        request.admit(&listed.served.spec).map_err(|error| {
-            ApiError::invalid(error.to_string()).code("context_length_exceeded")
-        })?;
-        self.check_open()?;
+        let request = self.request(listed, &ticket, &secret, &order.prompt, order.logprobs)?;
         // Nothing is computed before `allow`, and nothing is charged before there is a place.
-        let generation = listed.served.generator.submit(request, Class::Stream);
-        let generation =
-            generation.map_err(|busy| ApiError::busy(busy.to_string(), busy.retry_after))?;
+        let generation = submit(listed, request)?;
         let begun = ticket.begin(secret, order.prompt).await?;
         let answer = Answer {
             ticket,
@@ -293,6 +260,124 @@ impl Shop {
         });
         Ok(pieces.boxed())
     }
+
+    /// Scores what was signed; its receipts as they come.
+    pub(super) async fn score(
+        &self,
+        tickets: Option<&Tickets>,
+        asked: score::Asked,
+    ) -> Result<score::Receipts, ApiError> {
+        let listed = self.find(&asked.model)?;
+        let choice = tickets
+            .filter(|tickets| tickets.len() == 1)
+            .and_then(|tickets| tickets.take(0));
+        let secret = asked.assay.secret;
+        let ticket = match choice {
+            Some(Choice::New(ticket)) => ticket,
+            Some(Choice::Answered {
+                header, receipt, ..
+            }) => {
+                let fits = check_prompt(&header.header, &secret, &asked.prompt);
+                fits.map_err(|error| refusal(&error, None))?;
+                return Ok(score::again(receipt));
+            }
+            None => {
+                return Err(ApiError::invalid(
+                    "a score is one choice; send one header in assay-request",
+                )
+                .code("malformed_payment"))
+            }
+        };
+        if ticket.header.header.task == Task::Generate {
+            return Err(other_task("to be answered", "/v1/completions"));
+        }
+        let request = self.request(listed, &ticket, &secret, &asked.prompt, None)?;
+        let looked_at = request.max_output_tokens;
+        let generation = submit(listed, request)?;
+        let begun = ticket.begin(secret, asked.prompt).await?;
+        let score = Score {
+            ticket,
+            generation,
+            first: begun.receipt,
+            looked_at,
+            hurry: self.hurry.subscribe(),
+            metrics: self.metrics.clone(),
+        };
+        Ok(score.start())
+    }
+
+    /// What is asked of the engine, if it is what was signed.
+    fn request(
+        &self,
+        listed: &Listed,
+        ticket: &Ticket,
+        secret: &[u8; 32],
+        prompt: &[TokenId],
+        logprobs: Option<u8>,
+    ) -> Result<GenerateRequest, ApiError> {
+        let header = &ticket.header.header;
+        if header.listing != listed.id {
+            return Err(ApiError::invalid(format!(
+                "the model is listing {:?}, and what was signed is for {:?}; ask for that one",
+                listed.id, header.listing
+            ))
+            .code("wrong_listing")
+            .param("model"));
+        }
+        check_prompt(header, secret, prompt).map_err(|error| refusal(&error, None))?;
+        let (prompt, scored) = match header.task {
+            Task::Generate => (prompt, None),
+            Task::Score { answer_at, .. } => {
+                let (prompt, answer) = prompt
+                    .split_at_checked(answer_at as usize)
+                    .unwrap_or_default();
+                let looked_at = answer.iter().take(header.token_limit as usize);
+                (prompt, Some(looked_at.copied().collect()))
+            }
+        };
+        let sampling = header.sampling;
+        let request = GenerateRequest {
+            prompt: prompt.to_vec(),
+            sampling: Sampling {
+                temperature: sampling.temperature,
+                top_k: sampling.top_k,
+                top_p: sampling.top_p,
+                min_p: sampling.min_p,
+                penalty: sampling.penalty,
+                seed: header.seed(&ticket.hash, &H256::zero()),
+            },
+            max_output_tokens: header.token_limit,
+            stop_tokens: listed.served.stop_tokens.clone(),
+            logprobs,
+            scored,
+        };
+        let together = header.positions(header.token_limit).unwrap_or(u32::MAX);
+        if together > ticket.context {
+            return Err(ApiError::invalid(format!(
+                "prompt and answer have up to {together} tokens, and {} are offered together; ask for fewer",
+                ticket.context
+            ))
+            .code("context_length_exceeded"));
+        }
+        request.admit(&listed.served.spec).map_err(|error| {
+            let code = match error {
+                EngineError::NotExact => "not_exact",
+                _ => "context_length_exceeded",
+            };
+            ApiError::invalid(error.to_string()).code(code)
+        })?;
+        self.check_open()?;
+        Ok(request)
+    }
+}
+
+fn submit(listed: &Listed, request: GenerateRequest) -> Result<Generation, ApiError> {
+    let generation = listed.served.generator.submit(request, Class::Stream);
+    generation.map_err(|busy| ApiError::busy(busy.to_string(), busy.retry_after))
+}
+
+fn other_task(signed: &str, path: &str) -> ApiError {
+    ApiError::invalid(format!("what was signed is {signed}; send it to {path}")).code("wrong_task")
 }
 
 fn secret(order: &Order) -> Result<[u8; 32], ApiError> {

@@ -5,4 +5,5 @@ mod listen;
 mod money;
 mod refusals;
 mod scene;
+mod score;
 mod tls;

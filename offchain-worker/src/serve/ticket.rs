@@ -121,6 +121,18 @@ impl Ticket {
         Ok(receipt)
     }
 
+    /// The last receipt of a score: so many tokens of the answer are right.
+    pub async fn score(&mut self, right: u32, finish: Finish) -> Result<SignedReceipt, ApiError> {
+        let key = self.key;
+        let receipt = self
+            .cashier
+            .ask(move |books| books.score(key, right, finish))
+            .await;
+        let receipt = receipt.map_err(gone)?.map_err(misuse)?;
+        self.ended = true;
+        Ok(receipt)
+    }
+
     /// The first one counts for the time that a client waited.
     pub fn note_token(&mut self) {
         if !self.has_token {

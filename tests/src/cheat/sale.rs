@@ -19,7 +19,7 @@ use assay_client::{
     keys,
     primitives::{
         salted_token_root, seed, token_root, Anchor, Claim, Price, Receipt, RequestHeader, Side,
-        SignedHeader, SignedVoucher, TokenId, Voucher, VoucherKey, VoucherSignature,
+        SignedHeader, SignedVoucher, Task, TokenId, Voucher, VoucherKey, VoucherSignature,
         FORMAT_VERSION,
     },
     subxt::utils::Static,
@@ -154,6 +154,7 @@ pub async fn in_channel(
         listing: listed.listing,
         prompt_root: salted_token_root(&secret.0, Side::Prompt, prompt),
         prompt_len: prompt.len() as u32,
+        task: Task::Generate,
         sampling: cheat.sampling,
         token_limit: cheat.limit,
         input_price: PRICE.input,

@@ -200,3 +200,38 @@ fn memory_that_no_request_fits_in_is_refused_at_the_start() {
     ));
     assert!(error.to_string().contains("--cache-memory"), "{error}");
 }
+
+#[test]
+fn an_answer_is_scored_by_the_settings_that_it_was_made_with() {
+    let (_source, path) = imported(Architecture::Llama);
+    let mut engine = load(&path, portable());
+    let warm = Sampling {
+        temperature: PPM_ONE,
+        seed: [7; 32],
+        ..Sampling::GREEDY
+    };
+    let asked = request(warm, 20);
+    let answer = answer_of(&mut engine, &asked);
+    let mut wrong = answer.clone();
+    wrong[11] ^= 1;
+    for (answer, right) in [(answer, 20), (wrong, 11)] {
+        let score = GenerateRequest {
+            scored: Some(answer.clone()),
+            // It ends nothing here.
+            stop_tokens: vec![answer[3]],
+            ..asked.clone()
+        };
+        let mut session = engine.start(Box::new(|| {})).unwrap();
+        assert!(session.admit(3, &score).unwrap());
+        assert!(session.step().is_none(), "it has no credit");
+        session.allow(3, 1);
+        let mut told = Vec::new();
+        while let Some(progress) = session.step() {
+            told.extend(progress);
+        }
+        let [(3, Progress::Scored(found))] = told[..] else {
+            panic!("{told:?}")
+        };
+        assert_eq!(found, right);
+    }
+}

@@ -136,6 +136,7 @@ fn request(max_output_tokens: u32) -> GenerateRequest {
         max_output_tokens,
         stop_tokens: vec![3, 1],
         logprobs: None,
+        scored: None,
     }
 }
 

@@ -22,7 +22,7 @@ use assay_exact::{cpu::Cpu, import, kernel::Backend};
 use assay_openai::{Limits, ModelText};
 use assay_primitives::{
     salted_token_root, Anchor, ChannelId, Claim, Price, Sampling, Side, SignedVoucher, Task,
-    TokenId,     FORMAT_VERSION,
+    TokenId, FORMAT_VERSION,
 };
 use futures::{Stream, StreamExt};
 use reqwest::{Client, RequestBuilder, Response};
@@ -485,6 +485,7 @@ pub async fn expected(header: &Header, seq: u64) -> Vec<TokenId> {
         max_output_tokens: header.token_limit,
         stop_tokens: Vec::new(),
         logprobs: None,
+        scored: None,
     };
     let generation = generator.submit(request, Class::Job).unwrap();
     generation.whole(|| {}).await.unwrap().tokens

@@ -43,6 +43,7 @@ impl Worker {
             max_output_tokens: duty.token_limit,
             stop_tokens: served.stop_tokens,
             logprobs: None,
+            scored: None,
         };
         if let Err(error) = request.admit(&served.spec) {
             self.refuse(duty.key, error.to_string())?;

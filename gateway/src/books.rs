@@ -126,12 +126,7 @@ pub fn count(shop: &Shop, line: &Line, seq: u64) -> Result<(), StoreError> {
     let Some((header, signed)) = line.request(seq) else {
         return Ok(());
     };
-    let cost = Spending {
-        requests: 1,
-        prompt_tokens: header.header.prompt_len.into(),
-        output_tokens: signed.receipt.output_len.into(),
-        fees: signed.receipt.fee,
-    };
+    let cost = Spending::of(&header.header, &signed.receipt);
     let model = line.channel().model;
     shop.store.put_answer(&line.id(), seq, &model, b"", &cost)
 }

@@ -22,6 +22,7 @@ use crate::{
 mod leg;
 mod purchase;
 mod request;
+pub mod score;
 mod settle;
 mod shown;
 

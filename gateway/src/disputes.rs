@@ -10,7 +10,7 @@ use std::{
 use assay_client::{
     answer::Answer,
     dispute::{computed, without_game, Campaign, Charge, Ending, Exhibit, Plan, Study, Verdict},
-    folder::{ModelFolder, ModelWeights},
+    folder::ModelFolder,
     keys, Amount, Chain, Error, Keypair,
 };
 use assay_exact::{cpu::Cpu, kernel::Backend};
@@ -42,18 +42,24 @@ impl Disputes {
         }
     }
 
-    /// Goes on with what was begun before and is not over. `models` are the folders that can be asked.
+    /// Goes on with what is not over: what was begun before, and what was found before that and not begun.
+    /// `models` are the folders that can be asked.
     pub fn resume(&self, data: &Path, models: &[PathBuf]) {
-        for file in begun(data) {
-            let Some((answer, folder)) = read(&file, models) else {
-                tracing::warn!(
-                    target: "assay_gateway", file = %file.display(),
-                    "a dispute does not go on: its answer, or the folder of its model, is not here"
-                );
-                continue;
-            };
-            self.begin(file, answer, folder, None);
-        }
+        // What is found from now on is begun by who finds it.
+        let found = unfinished(data);
+        let (disputes, models) = (self.clone(), models.to_vec());
+        // Models are large.
+        self.runtime.spawn_blocking(move || {
+            for (file, position) in found {
+                match read(&file, &models) {
+                    Some((answer, folder)) => disputes.begin(file, answer, folder, position),
+                    None => tracing::warn!(
+                        target: "assay_gateway", file = %file.display(),
+                        "a dispute does not go on: its answer, or the folder of its model, is not here"
+                    ),
+                }
+            }
+        });
     }
 
     /// Takes an answer to the chain whose evidence is in `file`. `position` is its first wrong token, from 0; none
@@ -131,24 +137,30 @@ impl Challenger {
     }
 }
 
-/// The files of evidence with a plan that is not at its end.
-fn begun(data: &Path) -> Vec<PathBuf> {
-    let names = evidence::names(data).unwrap_or_default();
-    let files = names.iter().map(|name| evidence::path(data, name));
-    files
-        .filter(|file| matches!(Plan::read(file), Ok(Some(plan)) if !plan.over))
-        .collect()
+/// The files of evidence with a plan that is not at its end, or with a wrong token and no plan yet.
+fn unfinished(data: &Path) -> Vec<(PathBuf, Option<u32>)> {
+    let mut found = Vec::new();
+    for name in evidence::names(data).unwrap_or_default() {
+        let file = evidence::path(data, &name);
+        let position = evidence::wrong_token(&file);
+        match Plan::read(&file) {
+            Ok(Some(plan)) if !plan.over => found.push((file, position)),
+            Ok(None) if position.is_some() => found.push((file, position)),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(target: "assay_gateway", %error, "a dispute does not go on");
+            }
+        }
+    }
+    found
 }
 
-/// An answer, and the folder of its model.
+/// An answer, and the folder of its model, of which every byte is read.
 fn read(file: &Path, models: &[PathBuf]) -> Option<(Answer, PathBuf)> {
     let answer = Answer::parse(&fs::read(file).ok()?).ok()?;
     let is_its = |path: &&PathBuf| {
-        let folder = ModelFolder::open(path.as_path());
-        folder.is_ok_and(|folder| match folder.weights() {
-            ModelWeights::Exact(weights) => weights.parts().root() == answer.model.root,
-            ModelWeights::Float(_) => false,
-        })
+        let parts = ModelFolder::open(path.as_path()).and_then(|folder| folder.parts());
+        parts.is_ok_and(|parts| parts.root() == answer.model.root)
     };
     let folder = models.iter().find(is_its)?.clone();
     Some((answer, folder))
@@ -170,5 +182,40 @@ fn tell(claim: &str, ending: &Ending) {
                 "the dispute is over, and its bond is back"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use assay_client::{AccountId32, H256};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_over_is_taken_up_again_begun_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        let file = |name: &str, position: Option<u32>| {
+            let path = evidence::path(data, name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, json!({ "position": position }).to_string()).unwrap();
+            path
+        };
+        let plan = |path: &Path, over: bool| {
+            let charge = Charge::Token { position: 4 };
+            let mut plan = Plan::new(H256([1; 32]), AccountId32([2; 32]), charge, None);
+            plan.over = over;
+            plan.write(path).unwrap();
+        };
+        plan(&file("answer-begun.json", None), false);
+        plan(&file("answer-over.json", Some(4)), true);
+        let found = file("answer-found.json", Some(7));
+        file("channel-elsewhere.json", None);
+        let spoilt = Plan::path(&file("answer-spoilt.json", Some(1)));
+        fs::write(spoilt, "{").unwrap();
+        let begun = evidence::path(data, "answer-begun.json");
+        assert_eq!(unfinished(data), [(begun, None), (found, Some(7))]);
+        assert_eq!(unfinished(&data.join("nowhere")), []);
     }
 }

@@ -54,15 +54,38 @@ pub fn answer_name(name: &str) -> String {
     format!("answer-{name}.json")
 }
 
-/// Writes down an answer that is not the model's, as the receipt that `assay verify` reads, and what is
-/// wrong with it. False if that was done before.
-pub fn of_answer(data: &Path, name: &str, answer: &Answer, wrong: &str) -> std::io::Result<bool> {
+/// Writes down an answer that is not the model's, as the receipt that `assay verify` reads, what is wrong with it,
+/// and the place of the first wrong token, from 0, if that is what is wrong. False if that was done before.
+pub fn of_answer(
+    data: &Path,
+    name: &str,
+    answer: &Answer,
+    wrong: &str,
+    position: Option<u32>,
+) -> std::io::Result<bool> {
     let json = json!({
         "caught": wrong,
+        "position": position,
         "provider": answer.header.provider.to_string(),
         "receipt": answer.to_json(),
     });
     keep(data, &answer_name(name), &json)
+}
+
+/// The place of the wrong token that a file was written for.
+pub fn wrong_token(file: &Path) -> Option<u32> {
+    let json: Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    json["position"].as_u64()?.try_into().ok()
+}
+
+/// Writes down the score that contradicts the answer of the same name, as a receipt as well.
+pub fn of_score(data: &Path, name: &str, score: &Answer, what: &str) -> std::io::Result<bool> {
+    let json = json!({
+        "caught": what,
+        "provider": score.header.provider.to_string(),
+        "receipt": score.to_json(),
+    });
+    keep(data, &format!("score-{name}.json"), &json)
 }
 
 fn keep(data: &Path, name: &str, json: &Value) -> std::io::Result<bool> {

@@ -5,7 +5,7 @@
 //!   [`store`] is what must not be forgotten.
 //! * [`buy`] gets one answer, from one provider after the other if need be; [`upstream`] talks to a
 //!   provider's server, over [`tls`] whose key is pinned on the chain.
-//! * [`recheck`] computes a share of the answers again; [`evidence`] keeps what providers were caught at, and
+//! * [`recheck`] computes a share of the answers again, or has them scored; [`evidence`] keeps what providers were caught at, and
 //!   [`disputes`] takes it to the chain.
 //! * [`serve`] is what clients see, [`status`] what the user asks.
 

@@ -8,11 +8,13 @@ use prometheus::{
     IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
+use crate::store::Spending;
+
 /// Planck in one ASY.
 const ASY: f64 = 1e12;
 
 /// How an answer that was re-checked turned out.
-pub const VERDICTS: [&str; 3] = ["right", "wrong", "unknown"];
+pub const VERDICTS: [&str; 4] = ["right", "wrong", "contradicted", "unknown"];
 
 pub struct Metrics {
     registry: Registry,
@@ -41,7 +43,7 @@ impl Metrics {
         let gauge = |name: &str, help: &str| registered(&registry, IntGauge::new(name, help)?);
         let checks = counters(
             "assay_gateway_checks_total",
-            "Answers that were computed again here, by verdict.",
+            "Answers that were checked, by verdict.",
             &["verdict"],
         )?;
         // A series that appears with its first event hides that event from a rate.
@@ -102,11 +104,13 @@ impl Metrics {
         self.requests.with_label_values(&[model, outcome]).inc();
     }
 
-    pub fn bought(&self, model: &str, prompt: u32, output: u32, fee: Balance) {
+    pub fn bought(&self, model: &str, cost: &Spending) {
         let tokens = |side| self.tokens.with_label_values(&[model, side]);
-        tokens("prompt").inc_by(prompt.into());
-        tokens("output").inc_by(output.into());
-        self.spent.with_label_values(&[model]).inc_by(asy(fee));
+        tokens("prompt").inc_by(cost.prompt_tokens);
+        tokens("output").inc_by(cost.output_tokens);
+        self.spent
+            .with_label_values(&[model])
+            .inc_by(asy(cost.fees));
     }
 
     pub fn first_token(&self, latency: Duration) {

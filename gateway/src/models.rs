@@ -80,8 +80,10 @@ pub struct Model {
     pub id: String,
     pub root: ModelRoot,
     pub text: Arc<ModelText>,
-    /// Where it may be computed again.
+    /// Where its text is, and perhaps its weights.
     pub folder: PathBuf,
+    /// Whether its answers can be computed again from that folder.
+    pub weights: bool,
     pub exact: bool,
     /// Who lists it, and as what.
     pub listings: Vec<Listed>,
@@ -175,6 +177,7 @@ fn model(folder: &Folder, root: ModelRoot, listed: &Listed) -> Model {
             vocabulary: spec.vocabulary,
         }),
         folder: folder.path.clone(),
+        weights: folder.root.is_some(),
         exact: spec.profile != Profile::Unverified,
         listings: vec![listed.clone()],
     }

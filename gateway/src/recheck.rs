@@ -1,10 +1,14 @@
-//! Answers that are computed again here, from their tokens, after they have been paid: one at a time,
-//! on one thread, so that nothing else of the machine notices.
+//! Answers that are checked after they have been paid. Where the model's weights are here, they are computed again
+//! from their tokens, one at a time, on one thread, so that nothing else of the machine notices; else another
+//! provider may be paid to score them.
 
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::mpsc::{sync_channel, SyncSender, TrySendError},
+    sync::{
+        mpsc::{sync_channel, SyncSender, TrySendError},
+        Arc,
+    },
     thread,
 };
 
@@ -18,15 +22,17 @@ use assay_exact::{
     kernel::Backend,
     Engine,
 };
-use assay_primitives::PPM_ONE;
+use assay_primitives::{Finish, PPM_ONE};
+
+use crate::{buy::score, models::Model, shop::Shop};
 
 /// Answers that may wait. A check that finds no room is left out: the next answer is as good.
 const WAITING: usize = 64;
 
-/// An answer, and the folder of the model that it should be of.
+/// An answer, and the model that it should be of.
 pub struct Suspect {
     pub answer: Answer,
-    pub folder: PathBuf,
+    pub model: Model,
     /// Where it is written down.
     pub name: String,
 }
@@ -40,6 +46,11 @@ pub enum Verdict {
         what: String,
         /// Place of the first wrong token, from 0, if that is what is wrong.
         position: Option<u32>,
+    },
+    /// Another provider calls one of its tokens wrong: one of the two lies. What it says, and its score.
+    Contradicted {
+        what: String,
+        score: Box<Answer>,
     },
     /// It cannot be computed here; why.
     Unknown(String),
@@ -86,26 +97,59 @@ impl Checker {
     }
 }
 
+/// What another provider says of an answer, paid for it.
+pub async fn scored(shop: &Arc<Shop>, suspect: &Suspect) -> Verdict {
+    let answer = &suspect.answer;
+    if let Err(what) = answer.check() {
+        return Verdict::Wrong {
+            what,
+            position: None,
+        };
+    }
+    if answer.output.is_empty() {
+        return Verdict::Right;
+    }
+    let score = match score::buy(shop, &suspect.model, answer).await {
+        Ok(score) => score,
+        Err(why) => return Verdict::Unknown(why),
+    };
+    let receipt = &score.signed.receipt;
+    match receipt.finish {
+        Finish::Mismatch => Verdict::Contradicted {
+            what: format!(
+                "{} calls token {} of {} wrong, and {} signed it",
+                score.header.provider,
+                receipt.output_len.saturating_add(1),
+                answer.output.len(),
+                answer.header.provider,
+            ),
+            score: Box::new(score),
+        },
+        _ => Verdict::Right,
+    }
+}
+
 /// The folders that have been opened, and held against their roots, or why they are of no use.
 #[derive(Default)]
 struct Models(HashMap<PathBuf, Result<ModelFolder, String>>);
 
 impl Models {
     fn judge(&mut self, suspect: &Suspect) -> Verdict {
-        let Suspect { answer, folder, .. } = suspect;
+        let Suspect { answer, model, .. } = suspect;
+        let folder = &model.folder;
         if let Err(sentence) = answer.check() {
             return Verdict::Wrong {
                 what: sentence,
                 position: None,
             };
         }
-        let model = self.0.entry(folder.clone()).or_insert_with(|| {
+        let opened = self.0.entry(folder.clone()).or_insert_with(|| {
             let model = ModelFolder::open(folder).map_err(|error| error.to_string())?;
             // Every byte is read once.
             model.parts().map_err(|error| error.to_string())?;
             Ok(model)
         });
-        let weights = match model {
+        let weights = match opened {
             Ok(model) => match model.weights() {
                 ModelWeights::Exact(weights) => weights,
                 ModelWeights::Float(_) => {

@@ -11,7 +11,7 @@ use std::{
 use assay_channel::AnchorView;
 use assay_client::{AccountId32, Amount, Error, H256};
 use assay_primitives::Anchor;
-use tokio::sync::watch;
+use tokio::sync::{watch, Semaphore};
 
 use crate::{
     channels::{Channels, MoneyError, Policy},
@@ -21,7 +21,7 @@ use crate::{
     market::{Facts, Market},
     metrics::Metrics,
     models::{self, Folder, Model},
-    recheck::{Checker, Suspect, Verdict},
+    recheck::{self, Checker, Suspect, Verdict},
     store::{Store, StoreError},
     upstream::Worker,
 };
@@ -33,6 +33,8 @@ pub const ANCHOR_AGE: u32 = 64;
 /// How long a provider's node may be ahead of ours, or on another fork, before its anchors are wrong.
 const ANCHOR_PATIENCE: Duration = Duration::from_secs(30);
 const ANCHOR_PAUSE: Duration = Duration::from_millis(250);
+/// The most scores that are bought at the same time.
+const SCORES: usize = 4;
 
 /// How answers are bought.
 #[derive(Clone, Debug)]
@@ -44,8 +46,10 @@ pub struct Terms {
     pub seal: bool,
     /// The most tokens of an answer whose request names no limit.
     pub max_tokens: u32,
-    /// Parts per million of the answers that are computed again here.
+    /// Parts per million of the answers that are checked.
     pub check: u32,
+    /// Whether other providers are paid to check what cannot be computed here: they read prompt and answer.
+    pub score: bool,
 }
 
 /// A provider, and the number and hash of a block.
@@ -64,6 +68,8 @@ pub struct Shop {
     /// Who spoke for a provider at recent blocks that are final: all streams beside each other build on the same ones.
     operators: Mutex<HashMap<Tenure, AccountId32>>,
     checker: Checker,
+    /// Scores that may be bought at the same time.
+    scoring: Arc<Semaphore>,
     trouble: Arc<Mutex<Trouble>>,
 }
 
@@ -106,7 +112,7 @@ impl Shop {
                     return;
                 };
                 let file = evidence::path(&data, &evidence::answer_name(&suspect.name));
-                disputes.begin(file, suspect.answer, suspect.folder, position);
+                disputes.begin(file, suspect.answer, suspect.model.folder, position);
             })?
         };
         metrics.budget(terms.policy.budget);
@@ -122,6 +128,7 @@ impl Shop {
             workers: Mutex::default(),
             operators: Mutex::default(),
             checker,
+            scoring: Arc::new(Semaphore::new(SCORES)),
             trouble,
         }))
     }
@@ -251,11 +258,34 @@ impl Shop {
         }
     }
 
-    /// An answer is complete; perhaps it is one of those to be computed again.
-    pub fn consider(&self, suspect: impl FnOnce() -> Suspect) {
-        if self.checker.is_drawn() && !self.checker.offer(suspect()) {
+    /// An answer is complete; perhaps it is one of those to be checked. A check that finds no room is left out: the
+    /// next answer is as good.
+    pub fn consider(self: &Arc<Self>, suspect: impl FnOnce() -> Suspect) {
+        if !self.checker.is_drawn() {
+            return;
+        }
+        let suspect = suspect();
+        let has_room = match suspect.model.weights || !self.terms.score {
+            true => self.checker.offer(suspect),
+            false => self.have_scored(suspect),
+        };
+        if !has_room {
             tracing::debug!(target: "assay_gateway", "no room to check an answer");
         }
+    }
+
+    fn have_scored(self: &Arc<Self>, suspect: Suspect) -> bool {
+        let Ok(place) = self.scoring.clone().try_acquire_owned() else {
+            return false;
+        };
+        let shop = self.clone();
+        tokio::spawn(async move {
+            let verdict = recheck::scored(&shop, &suspect).await;
+            let data = shop.store.folder();
+            told(data, &shop.metrics, &shop.trouble, &suspect, &verdict);
+            drop(place);
+        });
+        true
     }
 
     /// Writes down what channels were given up for.
@@ -298,7 +328,7 @@ impl Shop {
     }
 }
 
-/// An answer was computed again.
+/// An answer was checked.
 fn told(
     data: &std::path::Path,
     metrics: &Metrics,
@@ -309,20 +339,23 @@ fn told(
     let Suspect { name, answer, .. } = suspect;
     let label = match verdict {
         Verdict::Right => {
-            tracing::debug!(target: "assay_gateway", answer = %name, "computed again: every token is right");
+            tracing::debug!(target: "assay_gateway", answer = %name, "checked: every token is right");
             "right"
         }
         Verdict::Unknown(reason) => {
-            tracing::warn!(target: "assay_gateway", answer = %name, %reason, "cannot be computed again");
+            tracing::warn!(target: "assay_gateway", answer = %name, %reason, "cannot be checked");
             "unknown"
         }
-        Verdict::Wrong { what: wrong, .. } => {
+        Verdict::Wrong {
+            what: wrong,
+            position,
+        } => {
             tracing::error!(
                 target: "assay_gateway", answer = %name, provider = %answer.header.provider, %wrong,
                 "computed again: the answer is WRONG"
             );
             locked(trouble).wrong.push(format!("{name}: {wrong}"));
-            match evidence::of_answer(data, name, answer, wrong) {
+            match evidence::of_answer(data, name, answer, wrong, *position) {
                 Ok(true) => metrics.evidence.inc(),
                 Ok(false) => {}
                 Err(error) => {
@@ -330,6 +363,24 @@ fn told(
                 }
             }
             "wrong"
+        }
+        Verdict::Contradicted { what, score } => {
+            tracing::error!(
+                target: "assay_gateway", answer = %name, %what,
+                "answer and score contradict each other, so one of the two providers lies: whoever has the weights finds \
+                 out which with `assay verify`, and takes it to the chain with `assay dispute open`; the receipts of both \
+                 are in the folder of evidence"
+            );
+            locked(trouble).wrong.push(format!("{name}: {what}"));
+            let answer = evidence::of_answer(data, name, answer, what, None);
+            match answer.and_then(|_| evidence::of_score(data, name, score, what)) {
+                Ok(true) => metrics.evidence.inc(),
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::error!(target: "assay_gateway", %error, "evidence cannot be written");
+                }
+            }
+            "contradicted"
         }
     };
     metrics.checks.with_label_values(&[label]).inc();

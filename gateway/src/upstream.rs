@@ -11,7 +11,7 @@ use assay_channel::{
     SignedHeader,
 };
 use assay_client::AccountId32;
-use assay_primitives::{ChannelId, SignedVoucher};
+use assay_primitives::{ChannelId, SignedVoucher, Task};
 use reqwest::{
     header::{HeaderMap, RETRY_AFTER},
     Client, RequestBuilder, Response, StatusCode,
@@ -82,7 +82,7 @@ impl Worker {
         })
     }
 
-    /// Ask for an answer. It is paid for as far as the voucher goes.
+    /// Ask for an answer, or for a score of one. It is paid for as far as the voucher goes.
     pub async fn ask(
         &self,
         header: &SignedHeader,
@@ -97,9 +97,13 @@ impl Worker {
                 channel: voucher.channel,
             },
         });
+        let path = match header.header.task {
+            Task::Generate => "/v1/completions",
+            Task::Score { .. } => "/v1/score",
+        };
         let request = self
             .client
-            .post(format!("{}/v1/completions", self.endpoint))
+            .post(format!("{}{path}", self.endpoint))
             .header(REQUEST_HEADER, encode_headers(std::slice::from_ref(header)))
             .header(VOUCHER_HEADER, encode_voucher(voucher));
         let (request, expected) = body::write(request, body, seal.as_ref())?;

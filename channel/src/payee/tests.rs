@@ -1,4 +1,4 @@
-use assay_primitives::{Claim, Finish, Price, SignedVoucher};
+use assay_primitives::{Claim, Finish, Price, SignedVoucher, Task};
 use codec::{Decode, Encode};
 use sp_core::H256;
 
@@ -621,4 +621,74 @@ fn vouchers_never_promise_more_than_the_deposit() {
     assert!(payee
         .admit(&voucher(FIRST), &[header(1, |_| ())], &PRICE)
         .is_err());
+}
+
+// ---- scores
+
+/// Of an answer of 200 tokens behind a prompt of 3, all of which cost 2.
+fn score(seq: u64, change: impl Fn(&mut Header)) -> SignedHeader {
+    header(seq, |header| {
+        header.prompt_len = 203;
+        header.task = Task::Score {
+            seed: H256::zero(),
+            answer_at: 3,
+        };
+        header.token_limit = 200;
+        header.output_price = 0;
+        change(header);
+    })
+}
+
+#[test]
+fn a_score_is_paid_with_its_prompt_and_comes_at_once() {
+    let mut payee = payee();
+    let short = payee.admit(&voucher(405), &[score(0, |_| ())], &PRICE);
+    assert_eq!(
+        short.map(drop).unwrap_err(),
+        PaymentError::Insufficient {
+            accepted: 405,
+            required: 406
+        }
+    );
+    let step = payee.admit(&voucher(406), &[score(0, |_| ())], &PRICE);
+    step.unwrap().persisted();
+    let first = issue(&mut payee, 0, &[], None);
+    assert_eq!((first.receipt.output_len, first.receipt.fee), (0, 406));
+    // What was paid is done, whatever becomes of the channel.
+    let closing = Facts {
+        state: ChannelState::Closing { finalize_at: 200 },
+        ..open(0)
+    };
+    payee.observe(closing).persisted();
+    assert_eq!(payee.allow(0), 200);
+    payee.made(0, 150).unwrap();
+    let last = issue(&mut payee, 0, &[], Some(Finish::Mismatch));
+    assert_eq!((last.receipt.output_len, last.receipt.fee), (150, 406));
+    assert_eq!(last.receipt.finish, Finish::Mismatch);
+    assert_eq!((payee.spent(), payee.live().count()), (406, 0));
+    assert_eq!(payee.settlement().unwrap().amount, 406);
+}
+
+#[test]
+fn what_is_no_score_is_not_sold() {
+    let refused = |change: &dyn Fn(&mut Header)| {
+        let mut payee = payee();
+        let step = payee.admit(&voucher(10_000), &[score(0, change)], &PRICE);
+        step.map(drop).unwrap_err()
+    };
+    let at = |answer_at| Task::Score {
+        seed: H256::zero(),
+        answer_at,
+    };
+    assert_eq!(refused(&|h| h.task = at(0)), PaymentError::NoScore);
+    assert_eq!(refused(&|h| h.task = at(4)), PaymentError::NoScore);
+    assert_eq!(refused(&|h| h.task = at(204)), PaymentError::NoScore);
+    assert_eq!(refused(&|h| h.output_price = 10), PaymentError::NoScore);
+    assert_eq!(refused(&|h| h.token_limit = 0), PaymentError::Empty);
+    let cheap = refused(&|h| h.input_price = 1);
+    assert!(matches!(cheap, PaymentError::PriceTooLow { .. }));
+    // Fewer tokens of it may be looked at.
+    let mut payee = payee();
+    let part = score(0, |h| h.token_limit = 7);
+    assert!(payee.admit(&voucher(10_000), &[part], &PRICE).is_ok());
 }

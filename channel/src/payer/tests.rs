@@ -1,4 +1,4 @@
-use assay_primitives::{Finish, Receipt, TokenId};
+use assay_primitives::{Finish, Price, Receipt, Task, TokenId};
 use codec::{Decode, Encode};
 use sp_core::H256;
 
@@ -537,4 +537,92 @@ fn what_an_old_backup_lacks_is_no_fault_of_the_provider() {
     let step = old.receipt(1, signed(receipt), forged, &[], true).unwrap();
     assert!(step.persisted().is_err());
     assert!(old.evidence().is_none());
+}
+
+// ---- scores
+
+/// A score of three tokens behind a prompt of two, and its first receipt.
+fn ordered_score() -> (Payer, Receipt) {
+    let mut payer = payer();
+    let asked = Ask {
+        task: Task::Score {
+            seed: H256::zero(),
+            answer_at: 2,
+        },
+        price: Price { output: 0, ..PRICE },
+        ..ask(&[1, 2, 3, 4, 5], 3)
+    };
+    let order = payer.order(&[asked]).unwrap().persisted();
+    assert_eq!(order.voucher.cumulative, 10);
+    let receipt = Receipt {
+        header: order.headers[0].header.hash(),
+        anchor: ANCHOR,
+        output_len: 0,
+        output_root: root(&[]),
+        finish: Finish::Caller,
+        fee: 10,
+    };
+    (payer, receipt)
+}
+
+#[test]
+fn a_score_is_held_without_tokens() {
+    for (right, finish) in [
+        (3, Finish::Length),
+        (2, Finish::Mismatch),
+        (0, Finish::Mismatch),
+        (0, Finish::Caller),
+    ] {
+        let (mut payer, receipt) = ordered_score();
+        assert_eq!(
+            take(&mut payer, receipt.clone(), &[], false),
+            Ok(Taken::Held)
+        );
+        let last = Receipt {
+            output_len: right,
+            finish,
+            ..receipt
+        };
+        assert_eq!(take(&mut payer, last.clone(), &[], true), Ok(Taken::Held));
+        assert_eq!(payer.spent(), 10);
+        let request = payer.request(0).unwrap();
+        assert_eq!(request.phase, Phase::Ended);
+        assert_eq!(request.receipt.as_ref().unwrap().receipt, last);
+        assert!(payer.voucher().is_none(), "it is all paid");
+    }
+}
+
+#[test]
+fn what_no_score_says_is_caught() {
+    let caught = |change: &dyn Fn(&mut Receipt)| {
+        let (mut payer, mut receipt) = ordered_score();
+        receipt.finish = Finish::Length;
+        receipt.output_len = 3;
+        change(&mut receipt);
+        take(&mut payer, receipt, &[], true).unwrap_err()
+    };
+    assert_eq!(caught(&|r| r.finish = Finish::Eos), Caught::WrongFinish);
+    assert_eq!(
+        caught(&|r| r.finish = Finish::Mismatch),
+        Caught::WrongFinish
+    );
+    assert_eq!(caught(&|r| r.output_len = 2), Caught::WrongFinish);
+    assert_eq!(caught(&|r| r.output_root = root(&[3])), Caught::WrongRoot);
+    let long = Caught::TooLong {
+        signed: 4,
+        limit: 3,
+    };
+    assert_eq!(caught(&|r| r.output_len = 4), long);
+    let dear = Caught::WrongFee {
+        asked: 40,
+        right: 10,
+    };
+    assert_eq!(caught(&|r| r.fee = 40), dear);
+    // And an answer has no mismatch.
+    let (mut payer, receipt) = ordered();
+    let score = Receipt {
+        finish: Finish::Mismatch,
+        ..receipt
+    };
+    assert_eq!(take(&mut payer, score, &[], true), Err(Caught::WrongFinish));
 }

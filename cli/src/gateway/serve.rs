@@ -39,9 +39,14 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1024)]
     max_tokens: u32,
 
-    /// How many of the answers are computed again here, in percent. Needs the model's weights.
+    /// How many of the answers are checked, in percent: computed again where the model's weights are in its folder.
     #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = share)]
     check: u32,
+
+    /// Pay another provider to score the answers that are to be checked and cannot be computed here. It reads their
+    /// prompts, so that this is done without being asked only with --no-seal.
+    #[arg(long)]
+    score: bool,
 
     /// Dispute answers that were computed again and found wrong, with the user's key: a bond is held outside the
     /// budget, and comes back with a reward when the provider is convicted.
@@ -97,6 +102,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             seal: !args.no_seal,
             max_tokens: args.max_tokens,
             check: args.check,
+            score: args.score || args.no_seal,
         },
     };
     let stop = stop_signal()?;

@@ -1,29 +1,22 @@
 //! The part of an answer that comes from one provider.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use assay_channel::{AnchorView, Ask, Caught, SignedHeader, SignedReceipt};
-use assay_client::AccountId32;
+use assay_channel::{Ask, Caught, SignedHeader, SignedReceipt};
 use assay_openai::{Piece, Token};
-use assay_primitives::{salted_token_root, Finish, Sampling, Side, TokenId, PPM_ONE};
+use assay_primitives::{salted_token_root, Finish, Sampling, Side, Task, TokenId, PPM_ONE};
 use serde_json::{json, Value};
 
 use super::{
     purchase::Purchase,
     request::{Leg, Ran, Request},
-    settle::{recovered, Paying},
+    settle::Paying,
 };
 use crate::{
     channels::MoneyError,
     choice::Offer,
-    shop::ANCHOR_AGE,
-    upstream::{Answer, Chunk, Failed, Logprob},
+    upstream::{Chunk, Logprob},
 };
-
-/// How often a refused request is put right and sent again.
-const ATTEMPTS: u32 = 12;
-/// How long a provider may take to see a channel that is final for us.
-const UNSEEN: Duration = Duration::from_secs(45);
 
 /// Buys as much of the rest of the answer as this provider gives.
 pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
@@ -38,6 +31,7 @@ pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
         secret,
         prompt_root: salted_token_root(&secret, Side::Prompt, &prompt),
         prompt_len: need.prompt_len,
+        task: Task::Generate,
         sampling: purchase.order.sampling,
         token_limit: need.token_limit,
         price: offer.price,
@@ -91,7 +85,9 @@ pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
 impl Request<'_> {
     async fn run(&mut self, purchase: &mut Purchase) -> Ran {
         let asked = Instant::now();
-        let mut answer = match self.ask(purchase).await {
+        let logprobs = purchase.order.logprobs;
+        let body = body(&self.header, &self.prompt, &self.secret, logprobs);
+        let mut answer = match self.ask(&purchase.shop, &body).await {
             Ok(answer) => answer,
             Err(ran) => return ran,
         };
@@ -147,67 +143,6 @@ impl Request<'_> {
         }
     }
 
-    /// Sends the request, and puts right what the provider says is wrong with channel or voucher.
-    async fn ask(&mut self, purchase: &Purchase) -> Result<Answer, Ran> {
-        let logprobs = purchase.order.logprobs;
-        let body = body(&self.header, &self.prompt, &self.secret, logprobs);
-        let start = Instant::now();
-        let mut attempt = 0u32;
-        loop {
-            // Books that were brought together may allow a higher one.
-            let raised = self.line.voucher();
-            let raised = raised.map_err(|error| Ran::NoMoney(error.into()))?;
-            let voucher = raised.unwrap_or_else(|| self.line.proof());
-            let asked = self.worker.ask(&self.header, &voucher, &body);
-            let failed = match asked.await {
-                Ok(answer) => {
-                    self.line.arrived(&voucher);
-                    return Ok(answer);
-                }
-                Err(failed) => failed,
-            };
-            let Failed::Payment { code, owed, .. } = &failed else {
-                return Err(self.failed(&failed));
-            };
-            attempt = attempt.saturating_add(1);
-            let unseen = code == "channel_not_found" && start.elapsed() < UNSEEN;
-            if unseen {
-                // Its node may not have the block yet that made the channel final for us.
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                continue;
-            }
-            let known = match (code.as_str(), owed) {
-                ("insufficient_voucher" | "amount_exceeds_deposit", Some(owed)) => owed,
-                _ => return Err(self.refused(code, &failed)),
-            };
-            if attempt >= ATTEMPTS || !recovered(self, purchase, &known.channel).await {
-                return Err(self.failed(&failed));
-            }
-        }
-    }
-
-    /// A refusal that another attempt does not change.
-    fn refused(&self, code: &str, failed: &Failed) -> Ran {
-        let retired = match code {
-            "channel_not_found" | "channel_closed" | "channel_closing" | "used_seq" => self
-                .line
-                .retire(&format!("its provider refuses it: {code}")),
-            _ => Ok(()),
-        };
-        match retired {
-            Ok(()) => self.failed(failed),
-            Err(error) => Ran::NoMoney(error.into()),
-        }
-    }
-
-    fn failed(&self, failed: &Failed) -> Ran {
-        let provider = self.offer.provider;
-        match failed {
-            Failed::Busy(pause) => Ran::Busy(*pause),
-            other => Ran::Failed(format!("{provider}: {other}")),
-        }
-    }
-
     fn take_tokens(&mut self, purchase: &Purchase, tokens: &[TokenId]) -> Result<(), Ran> {
         let stops = &purchase.model.text.stop_tokens;
         let over = self.tokens.last().is_some_and(|last| stops.contains(last));
@@ -236,12 +171,6 @@ impl Request<'_> {
         purchase: &Purchase,
         signed: SignedReceipt,
     ) -> Result<(), Ran> {
-        let anchor = signed.receipt.anchor;
-        let view = purchase
-            .shop
-            .anchor(self.offer.provider, anchor, ANCHOR_AGE)
-            .await;
-        let view = view.map_err(|error| Ran::Failed(error.to_string()))?;
         let finish = signed.receipt.finish;
         let stops = &purchase.model.text.stop_tokens;
         let ends_with_stop = self.tokens.last().is_some_and(|last| stops.contains(last));
@@ -250,19 +179,7 @@ impl Request<'_> {
             let about = Some((self.seq, &self.tokens[..]));
             return Err(self.give_up(Caught::WrongFinish, about));
         }
-        match self
-            .line
-            .receipt(self.seq, signed, view, &self.tokens, last)
-        {
-            Ok(Ok(_)) => {
-                if let AnchorView::Good { operator } = view {
-                    self.signer = Some(AccountId32(operator));
-                }
-                Ok(())
-            }
-            Ok(Err(caught)) => Err(self.caught(&caught)),
-            Err(error) => Err(Ran::NoMoney(error)),
-        }
+        self.take(&purchase.shop, signed, last).await
     }
 
     /// The stream is whole. What its last receipt says is the end.
@@ -273,7 +190,7 @@ impl Request<'_> {
             .map(|receipt| receipt.finish);
         match finish {
             Some(finish @ (Finish::Eos | Finish::Length)) => Ran::Finished(finish),
-            Some(Finish::Caller) | None => Ran::Failed(format!(
+            Some(Finish::Caller | Finish::Mismatch) | None => Ran::Failed(format!(
                 "{}: it ended the answer after {} tokens",
                 self.offer.provider,
                 self.tokens.len()

@@ -1,15 +1,27 @@
-use std::{sync::Arc, time::Duration};
+//! A request to one provider: asked until it is taken, and its receipts.
 
-use assay_channel::{Caught, SignedHeader};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use assay_channel::{AnchorView, Caught, SignedHeader, SignedReceipt};
 use assay_client::{AccountId32, Amount};
 use assay_primitives::{ChannelId, Finish, TokenId};
 use serde_json::{json, Value};
 
+use super::settle::recovered;
 use crate::{
     channels::{Line, MoneyError},
     choice::Offer,
-    upstream::Worker,
+    shop::{Shop, ANCHOR_AGE},
+    upstream::{Answer, Failed, Worker},
 };
+
+/// How often a refused request is put right and sent again.
+const ATTEMPTS: u32 = 12;
+/// How long a provider may take to see a channel that is final for us.
+const UNSEEN: Duration = Duration::from_secs(45);
 
 /// How it went.
 pub enum Ran {
@@ -55,13 +67,97 @@ pub struct Request<'a> {
     pub header: SignedHeader,
     pub secret: [u8; 32],
     pub prompt: Vec<TokenId>,
-    /// The tokens that it has brought; after a stop, with those that were made meanwhile.
+    /// The tokens that it has brought; after a stop, with those that were made meanwhile. A score brings none.
     pub tokens: Vec<TokenId>,
     /// The operator that signed the last good receipt.
     pub signer: Option<AccountId32>,
 }
 
 impl Request<'_> {
+    /// Sends the request, and puts right what the provider says is wrong with channel or voucher.
+    pub async fn ask(&mut self, shop: &Shop, body: &Value) -> Result<Answer, Ran> {
+        let start = Instant::now();
+        let mut attempt = 0u32;
+        loop {
+            // Books that were brought together may allow a higher one.
+            let raised = self.line.voucher();
+            let raised = raised.map_err(|error| Ran::NoMoney(error.into()))?;
+            let voucher = raised.unwrap_or_else(|| self.line.proof());
+            let asked = self.worker.ask(&self.header, &voucher, body);
+            let failed = match asked.await {
+                Ok(answer) => {
+                    self.line.arrived(&voucher);
+                    return Ok(answer);
+                }
+                Err(failed) => failed,
+            };
+            let Failed::Payment { code, owed, .. } = &failed else {
+                return Err(self.failed(&failed));
+            };
+            attempt = attempt.saturating_add(1);
+            let unseen = code == "channel_not_found" && start.elapsed() < UNSEEN;
+            if unseen {
+                // Its node may not have the block yet that made the channel final for us.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+            let known = match (code.as_str(), owed) {
+                ("insufficient_voucher" | "amount_exceeds_deposit", Some(owed)) => owed,
+                _ => return Err(self.refused(code, &failed)),
+            };
+            if attempt >= ATTEMPTS || !recovered(self, shop, &known.channel).await {
+                return Err(self.failed(&failed));
+            }
+        }
+    }
+
+    /// A refusal that another attempt does not change.
+    fn refused(&self, code: &str, failed: &Failed) -> Ran {
+        let retired = match code {
+            "channel_not_found" | "channel_closed" | "channel_closing" | "used_seq" => self
+                .line
+                .retire(&format!("its provider refuses it: {code}")),
+            _ => Ok(()),
+        };
+        match retired {
+            Ok(()) => self.failed(failed),
+            Err(error) => Ran::NoMoney(error.into()),
+        }
+    }
+
+    pub fn failed(&self, failed: &Failed) -> Ran {
+        let provider = self.offer.provider;
+        match failed {
+            Failed::Busy(pause) => Ran::Busy(*pause),
+            other => Ran::Failed(format!("{provider}: {other}")),
+        }
+    }
+
+    /// A receipt came, over the tokens that are here.
+    pub async fn take(
+        &mut self,
+        shop: &Shop,
+        signed: SignedReceipt,
+        last: bool,
+    ) -> Result<(), Ran> {
+        let anchor = signed.receipt.anchor;
+        let view = shop.anchor(self.offer.provider, anchor, ANCHOR_AGE).await;
+        let view = view.map_err(|error| Ran::Failed(error.to_string()))?;
+        let taken = self
+            .line
+            .receipt(self.seq, signed, view, &self.tokens, last);
+        match taken {
+            Ok(Ok(_)) => {
+                if let AnchorView::Good { operator } = view {
+                    self.signer = Some(AccountId32(operator));
+                }
+                Ok(())
+            }
+            Ok(Err(caught)) => Err(self.caught(&caught)),
+            Err(error) => Err(Ran::NoMoney(error)),
+        }
+    }
+
     pub fn give_up(&self, caught: Caught, about: Option<(u64, &[TokenId])>) -> Ran {
         match self.line.give_up(caught, about) {
             Ok(()) => self.caught(&caught),

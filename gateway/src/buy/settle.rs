@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use assay_channel::{wire::ChannelStatus, Caught, Recovery};
 use assay_client::{
     answer::{Answer, ListedModel, Origin},
-    SignedReceipt, H256,
+    AccountId32, SignedReceipt, H256,
 };
-use assay_primitives::{RequestHeader, RECEIPT_TOKENS};
+use assay_primitives::{Task, RECEIPT_TOKENS};
 use codec::Encode;
 use tokio::{sync::Notify, task::JoinHandle};
 
@@ -18,7 +18,9 @@ use super::{
 use crate::{
     books::{self, Fetched, Replayed},
     channels::Line,
+    models::Model,
     recheck::Suspect,
+    shop::Shop,
     store::Spending,
     upstream::Worker,
 };
@@ -79,7 +81,7 @@ impl Drop for Paying {
 }
 
 /// Whether the books could be brought together after a refusal, so that asking again makes sense.
-pub async fn recovered(request: &Request<'_>, purchase: &Purchase, status: &ChannelStatus) -> bool {
+pub async fn recovered(request: &Request<'_>, shop: &Shop, status: &ChannelStatus) -> bool {
     match request.line.recover(status) {
         Recovery::InStep => {
             tokio::time::sleep(RESEND).await;
@@ -89,7 +91,7 @@ pub async fn recovered(request: &Request<'_>, purchase: &Purchase, status: &Chan
         Recovery::Fetch(seqs) => {
             for seq in seqs.into_iter().filter(|seq| *seq != request.seq) {
                 // Its tokens are gone with the process that received them, or its own end looks after it.
-                let (shop, worker, line) = (&purchase.shop, &request.worker, &request.line);
+                let (worker, line) = (&request.worker, &request.line);
                 if line.is_streaming(seq) {
                     continue;
                 }
@@ -120,30 +122,33 @@ impl Request<'_> {
         let ran = match ran {
             // Its last receipt came with the stream, or there is nothing to be said to it any more.
             over @ (Ran::Finished(_) | Ran::Caught(_)) => over,
-            broken => match self.close_books(purchase, attempts(&broken)).await {
+            broken => match self.close_books(&purchase.shop, attempts(&broken)).await {
                 Ok(()) => broken,
                 Err(ran) => ran,
             },
         };
-        if let Err(error) = self.keep(purchase) {
-            tracing::error!(target: "assay_gateway", %error, "an answer cannot be kept");
+        match self.keep(&purchase.shop, &purchase.model) {
+            Err(error) => {
+                tracing::error!(target: "assay_gateway", %error, "an answer cannot be kept");
+            }
+            Ok(Some(answer)) if purchase.model.exact => purchase.shop.consider(|| Suspect {
+                model: purchase.model.clone(),
+                name: format!("{:?}-{}", self.line.id(), self.seq),
+                answer,
+            }),
+            Ok(_) => {}
         }
         ran
     }
 
     /// The request broke off, or was ended here: nothing more is paid ahead, and what the provider signed
     /// last is fetched.
-    async fn close_books(&mut self, purchase: &Purchase, attempts: usize) -> Result<(), Ran> {
+    pub async fn close_books(&mut self, shop: &Shop, attempts: usize) -> Result<(), Ran> {
         self.line.cut(self.seq).map_err(Ran::NoMoney)?;
         for pause in FETCH.into_iter().take(attempts) {
             tokio::time::sleep(pause).await;
-            let fetched = books::fetch(
-                &purchase.shop,
-                &self.worker,
-                &self.line,
-                self.seq,
-                &self.tokens,
-            );
+            let (line, seq) = (&self.line, self.seq);
+            let fetched = books::fetch(shop, &self.worker, line, seq, &self.tokens);
             match fetched.await.map_err(Ran::NoMoney)? {
                 Fetched::Open => {}
                 Fetched::Caught(caught) => return Err(self.caught(&caught)),
@@ -151,7 +156,7 @@ impl Request<'_> {
                     self.signer = signer.or(self.signer);
                     books::pay_others(&self.worker, &self.line).await;
                     self.check_withheld()?;
-                    return self.complete(purchase).await;
+                    return self.complete(shop).await;
                 }
             }
         }
@@ -175,13 +180,16 @@ impl Request<'_> {
 
     /// What was made while the answer was being ended is paid for: it is kept with the receipt, which
     /// nobody could check without it.
-    async fn complete(&mut self, purchase: &Purchase) -> Result<(), Ran> {
+    async fn complete(&mut self, shop: &Shop) -> Result<(), Ran> {
+        if self.header.header.task != Task::Generate {
+            return Ok(());
+        }
         let held = self.line.held(self.seq);
         let receipted = held.map_or(0, |signed| signed.receipt.output_len);
         if receipted as usize <= self.tokens.len() {
             return Ok(());
         }
-        let replay = books::replay(&purchase.shop, &self.worker, &self.line, self.seq);
+        let replay = books::replay(shop, &self.worker, &self.line, self.seq);
         let replayed = match tokio::time::timeout(REPLAY, replay).await {
             Ok(replayed) => replayed.map_err(Ran::NoMoney)?,
             Err(_) => Replayed::Broken,
@@ -206,87 +214,55 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// Writes down what was bought.
-    fn keep(&self, purchase: &Purchase) -> anyhow::Result<()> {
+    /// Writes down what was bought, if that is known by now.
+    pub fn keep(&self, shop: &Shop, model: &Model) -> anyhow::Result<Option<Answer>> {
         // What it costs in the end is not known yet.
         if self.line.is_open(self.seq) && self.line.evidence().is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let Some(signed) = self.line.held(self.seq) else {
-            return Ok(());
+            return Ok(None);
         };
-        let header = &self.header.header;
-        let receipt = &signed.receipt;
-        let cost = Spending {
-            requests: 1,
-            prompt_tokens: header.prompt_len.into(),
-            output_tokens: receipt.output_len.into(),
-            fees: receipt.fee,
-        };
-        let shop = &purchase.shop;
-        let model = &purchase.model;
-        shop.metrics.bought(
-            &model.id,
-            header.prompt_len,
-            receipt.output_len,
-            receipt.fee,
-        );
-        let answer = self.answer(purchase, &signed);
+        let cost = Spending::of(&self.header.header, &signed.receipt);
+        shop.metrics.bought(&model.id, &cost);
+        let answer = self.answer(model, &signed);
         let json = answer.as_ref().map(|answer| answer.to_json().to_string());
         let json = json.unwrap_or_default();
         let id = self.line.id();
         shop.store
             .put_answer(&id, self.seq, &model.id, json.as_bytes(), &cost)?;
-        if let Some(answer) = answer.filter(|_| model.exact) {
-            shop.consider(|| Suspect {
-                folder: model.folder.clone(),
-                name: format!("{id:?}-{}", self.seq),
-                answer,
-            });
-        }
-        Ok(())
+        Ok(answer)
     }
 
     /// The answer as far as the last receipt goes; none if its tokens are not all there.
-    fn answer(&self, purchase: &Purchase, signed: &assay_channel::SignedReceipt) -> Option<Answer> {
+    fn answer(&self, model: &Model, signed: &assay_channel::SignedReceipt) -> Option<Answer> {
         let header = &self.header.header;
-        let listed = purchase.model.listing(&header.listing)?;
-        let output = self.tokens.get(..signed.receipt.output_len as usize)?;
+        let listed = model.listing(&header.listing)?;
+        let (prompt, output) = match header.task {
+            Task::Generate => {
+                let output = self.tokens.get(..signed.receipt.output_len as usize)?;
+                (&self.prompt[..], output)
+            }
+            Task::Score { answer_at, .. } => self.prompt.split_at_checked(answer_at as usize)?,
+        };
         // Who signed was checked when the receipt was taken.
         let operator = self.signer?;
         Some(Answer {
-            header: RequestHeader {
-                version: header.version,
-                genesis: header.genesis,
-                claim: header.claim,
-                provider: self.offer.provider,
-                listing: header.listing,
-                prompt_root: header.prompt_root,
-                prompt_len: header.prompt_len,
-                sampling: header.sampling,
-                token_limit: header.token_limit,
-                input_price: header.input_price,
-                output_price: header.output_price,
-            },
+            header: header.clone().map_account(AccountId32),
             origin: Origin::Channel {
                 secret: H256(self.secret),
                 key: self.line.voucher_key(),
                 signature: self.header.signature,
             },
-            seed: assay_channel::seed(&header.hash()),
+            seed: header.seed(&header.hash(), &H256::zero()),
             model: ListedModel {
-                root: purchase.model.root,
+                root: model.root,
                 publisher: listed.publisher,
                 royalty: listed.royalty,
-                profile: if purchase.model.exact {
-                    "exact"
-                } else {
-                    "unverified"
-                }
-                .into(),
-                stop_tokens: purchase.model.text.stop_tokens.clone(),
+                profile: if model.exact { "exact" } else { "unverified" }.into(),
+                stop_tokens: model.text.stop_tokens.clone(),
             },
-            prompt: self.prompt.clone(),
+            prompt: prompt.to_vec(),
             output: output.to_vec(),
             signed: SignedReceipt {
                 receipt: signed.receipt.clone(),

@@ -7,7 +7,7 @@ use assay_channel::{
     record::PayerRecord, window_end, AnchorView, Ask, Caught, ChannelStatus, Evidence, Facts,
     Order, Payer, Phase, Recovery, SignedHeader, SignedReceipt, Taken,
 };
-use assay_primitives::{Balance, ChannelId, Price, SignedVoucher, TokenId, VoucherKey};
+use assay_primitives::{Balance, ChannelId, SignedVoucher, TokenId, VoucherKey};
 
 use serde_json::Value;
 
@@ -40,18 +40,14 @@ impl Inner {
     fn reserved(&self) -> Balance {
         let open = self.payer.requests().map(|request| {
             let header = &request.header.header;
-            let price = Price {
-                input: header.input_price,
-                output: header.output_price,
-            };
             let receipt = request.receipt.as_ref().map(|signed| &signed.receipt);
             let receipted = receipt.map_or(0, |receipt| receipt.output_len);
             let most = match request.phase {
                 Phase::Live => header.token_limit,
-                Phase::Cut => window_end(header.token_limit, receipted),
+                Phase::Cut => window_end(header, receipted),
                 Phase::Ended => return 0,
             };
-            let fee = price.fee(header.prompt_len, most).unwrap_or(Balance::MAX);
+            let fee = header.fee(most).unwrap_or(Balance::MAX);
             fee.saturating_sub(receipt.map_or(0, |receipt| receipt.fee))
         });
         open.fold(self.payer.spent(), Balance::saturating_add)

@@ -1,7 +1,8 @@
 //! What the store is made of.
 
+use assay_channel::Header;
 use assay_client::H256;
-use assay_primitives::{Balance, ListingId};
+use assay_primitives::{Balance, ListingId, Receipt, Task};
 use codec::{Decode, Encode};
 
 /// Why a channel that comes from a backup is used no more.
@@ -106,6 +107,19 @@ pub struct Spending {
 }
 
 impl Spending {
+    /// What a request has cost that ended with this receipt. A score makes no tokens.
+    pub fn of(header: &Header, receipt: &Receipt) -> Self {
+        Self {
+            requests: 1,
+            prompt_tokens: header.prompt_len.into(),
+            output_tokens: match header.task {
+                Task::Generate => receipt.output_len.into(),
+                Task::Score { .. } => 0,
+            },
+            fees: receipt.fee,
+        }
+    }
+
     pub(super) fn plus(&self, more: &Self) -> Self {
         Self {
             requests: self.requests.saturating_add(more.requests),

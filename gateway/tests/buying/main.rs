@@ -5,6 +5,7 @@ mod chain;
 mod cheats;
 mod crashes;
 mod forgetting;
+mod scores;
 mod worker;
 mod world;
 

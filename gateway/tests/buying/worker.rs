@@ -20,7 +20,7 @@ use assay_channel::{
 use assay_client::{AccountId32, H256};
 use assay_gateway::{choice::Offer, market::State};
 use assay_primitives::{
-    salted_token_root, Anchor, ChannelId, Finish, ListingId, Price, Side, TokenId, PPM_ONE,
+    salted_token_root, Anchor, ChannelId, Finish, ListingId, Price, Side, Task, TokenId, PPM_ONE,
 };
 use axum::{
     body::{Body, Bytes},
@@ -59,7 +59,7 @@ pub enum Manner {
     /// Builds on a block of another chain.
     ForeignAnchor,
     SignsAnotherRequest,
-    /// Signs tokens that its model does not give.
+    /// Signs tokens that its model does not give; as a scorer, calls the third wrong if none is, and else none.
     Lies,
     Busy,
     /// Makes ten tokens after this many that the user gets only when it asks again.
@@ -127,6 +127,7 @@ impl Worker {
         });
         let router = Router::new()
             .route("/v1/completions", post(complete))
+            .route("/v1/score", post(complete))
             .route("/v1/channels/{id}/voucher", post(voucher))
             .route("/v1/channels/{id}/receipts/{seq}", get(receipt))
             .with_state(worker.clone());
@@ -379,7 +380,9 @@ async fn complete(
     let prompt: Vec<TokenId> = serde_json::from_value(body["prompt"].clone()).unwrap();
     let header = &signed[0].header;
     assay_channel::check_prompt(header, &parts.secret, &prompt).unwrap();
-    assert_eq!(body["max_tokens"], header.token_limit);
+    if header.task == Task::Generate {
+        assert_eq!(body["max_tokens"], header.token_limit);
+    }
     assert_eq!(body["model"], json!(worker.listing));
 
     let (sender, receiver) = mpsc::channel::<Result<Bytes, Infallible>>(64);
@@ -396,7 +399,12 @@ async fn complete(
         secret: parts.secret,
     };
     match again {
-        None => drop(tokio::spawn(stream.answer(prompt, header.token_limit))),
+        None => match header.task {
+            Task::Generate => drop(tokio::spawn(stream.answer(prompt, header.token_limit))),
+            Task::Score { answer_at, .. } => {
+                drop(tokio::spawn(stream.score(prompt, answer_at as usize)))
+            }
+        },
         Some(receipt) => drop(tokio::spawn(stream.replay(receipt))),
     }
     let events = futures::stream::unfold(receiver, |mut receiver| async {

@@ -81,6 +81,7 @@ impl World {
                 seal: true,
                 max_tokens: 100,
                 check: 0,
+                score: false,
             },
             model,
             listing,

@@ -57,6 +57,35 @@ impl Stream {
         }
     }
 
+    pub async fn score(mut self, tokens: Vec<TokenId>, answer_at: usize) {
+        let worker = self.worker.clone();
+        let first = worker.sign(self.id, self.seq, &self.secret, &[], None);
+        let told = self.say(&[], Some(first)).await;
+        let is_right = |place: &usize| (worker.rule)(&tokens[..*place]) == tokens[*place];
+        let mut right = (answer_at..tokens.len()).take_while(is_right).count() as u32;
+        let length = (tokens.len() - answer_at) as u32;
+        let cuts = matches!(worker.manner(), Manner::Cuts(_));
+        if worker.manner() == Manner::Lies {
+            right = if right == length { 2 } else { length };
+        }
+        let finish = match (cuts || !told, right == length) {
+            (true, _) => Finish::Caller,
+            (false, true) => Finish::Length,
+            (false, false) => Finish::Mismatch,
+        };
+        if finish != Finish::Caller {
+            let made = worker.with(self.id, |payee| {
+                payee.made(self.seq, right).unwrap();
+                Ok(())
+            });
+            made.unwrap();
+        }
+        let last = worker.sign(self.id, self.seq, &self.secret, &[], Some(finish));
+        if finish != Finish::Caller && self.say(&[], Some(last)).await {
+            self.end().await;
+        }
+    }
+
     pub async fn answer(mut self, prompt: Vec<TokenId>, limit: u32) {
         let mut tokens: Vec<TokenId> = Vec::new();
         let mut seen = prompt;

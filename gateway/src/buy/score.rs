@@ -1,0 +1,192 @@
+//! A score of an answer, bought of another provider than the one that answered.
+
+use std::{sync::Arc, time::Instant};
+
+use assay_channel::{Ask, SignedHeader};
+use assay_client::{answer::Answer, AccountId32, H256};
+use assay_primitives::{salted_token_root, Finish, Price, Side, Task, TokenId};
+use serde_json::{json, Value};
+
+use super::request::{Ran, Request};
+use crate::{
+    channels::MoneyError,
+    choice::{rank, Need, Offer},
+    models::Model,
+    shop::Shop,
+    upstream::Chunk,
+};
+
+/// How often the last receipt of a score that broke off is asked for now; what stays open is looked after later.
+const ATTEMPTS: usize = 3;
+
+/// The score of the first provider that gives one, the best first; why there is none.
+pub async fn buy(shop: &Arc<Shop>, model: &Model, answer: &Answer) -> Result<Answer, String> {
+    let tokens = [&answer.prompt[..], &answer.output].concat();
+    let mut asked = vec![answer.header.provider];
+    let mut failed = None;
+    while let Some(offer) = choose(shop, model, tokens.len(), &asked) {
+        asked.push(offer.provider);
+        let now = Instant::now();
+        match ask(shop, model, &offer, answer, &tokens).await {
+            Ok(score) => {
+                shop.experience().succeeded(offer.provider);
+                return Ok(score);
+            }
+            Err(Ran::NoMoney(error)) => return Err(error.to_string()),
+            Err(Ran::Busy(pause)) => {
+                shop.experience().busy(offer.provider, now, pause);
+                failed = Some(format!("{} is busy", offer.provider));
+            }
+            Err(Ran::Caught(sentence)) => {
+                shop.experience().caught(offer.provider, now);
+                shop.keep_evidence();
+                failed = Some(sentence);
+            }
+            Err(Ran::Failed(sentence)) => {
+                shop.experience().failed(offer.provider, now, None);
+                failed = Some(sentence);
+            }
+            Err(Ran::Finished(_) | Ran::Stopped) => {}
+        }
+    }
+    let nobody = || "nobody else offers the model, so that nobody can score it".to_owned();
+    Err(failed.unwrap_or_else(nobody))
+}
+
+fn choose(shop: &Shop, model: &Model, tokens: usize, excluded: &[AccountId32]) -> Option<Offer> {
+    let need = Need {
+        prompt_len: u32::try_from(tokens).ok()?,
+        token_limit: 0,
+        max_price: shop.terms.max_price,
+        sealed: shop.terms.seal,
+    };
+    let offers = shop.offers(model);
+    let has_channel = |offer: &Offer| shop.channels.usable(offer).is_some();
+    let experience = shop.experience();
+    let ranked = rank(
+        &offers,
+        &need,
+        &experience,
+        Instant::now(),
+        has_channel,
+        excluded,
+    );
+    ranked.first().map(|offer| (*offer).clone())
+}
+
+async fn ask(
+    shop: &Arc<Shop>,
+    model: &Model,
+    offer: &Offer,
+    answer: &Answer,
+    tokens: &[TokenId],
+) -> Result<Answer, Ran> {
+    let failed =
+        |error: &dyn std::fmt::Display| Ran::Failed(format!("{}: {error}", offer.provider));
+    let worker = shop.worker(offer).map_err(|error| failed(&error))?;
+    let secret: [u8; 32] = rand::random();
+    let ask = Ask {
+        secret,
+        prompt_root: salted_token_root(&secret, Side::Prompt, tokens),
+        prompt_len: tokens.len() as u32,
+        task: Task::Score {
+            seed: H256(answer.seed),
+            answer_at: answer.prompt.len() as u32,
+        },
+        sampling: answer.header.sampling,
+        token_limit: answer.output.len() as u32,
+        price: Price {
+            output: 0,
+            ..offer.price
+        },
+    };
+    let ordered = shop
+        .channels
+        .order(offer, &model.id, ask, false, |header| {
+            body(header, tokens, &secret)
+        })
+        .await;
+    let (line, order) = match ordered {
+        Ok(ordered) => ordered,
+        Err(error @ (MoneyError::Budget { .. } | MoneyError::Overflow)) => {
+            return Err(Ran::NoMoney(error))
+        }
+        Err(error) => return Err(failed(&error)),
+    };
+    let (Some(header), Some(seq)) = (order.headers.into_iter().next(), order.seqs.first()) else {
+        return Err(failed(&"nothing was ordered"));
+    };
+    let mut request = Request {
+        worker,
+        line,
+        offer,
+        seq: *seq,
+        header,
+        secret,
+        prompt: tokens.to_vec(),
+        tokens: Vec::new(),
+        signer: None,
+    };
+    request.line.streaming(request.seq, true);
+    let scored = request.score(shop).await;
+    let score = request.keep(shop, model);
+    request.line.streaming(request.seq, false);
+    scored?;
+    match score {
+        Ok(Some(score)) => Ok(score),
+        Ok(None) => Err(failed(&"its score cannot be told")),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+impl Request<'_> {
+    /// Reads the score to its end, or closes its books where it broke off.
+    async fn score(&mut self, shop: &Shop) -> Result<(), Ran> {
+        let ran = match self.read_score(shop).await {
+            Ok(()) => return Ok(()),
+            Err(caught @ Ran::Caught(_)) => return Err(caught),
+            Err(ran) => ran,
+        };
+        self.close_books(shop, ATTEMPTS).await?;
+        // Perhaps it was only its end that did not come.
+        match self.is_scored() {
+            true => Ok(()),
+            false => Err(ran),
+        }
+    }
+
+    async fn read_score(&mut self, shop: &Shop) -> Result<(), Ran> {
+        let body = body(&self.header, &self.prompt, &self.secret);
+        let mut answer = self.ask(shop, &body).await?;
+        loop {
+            let chunk = answer.next().await;
+            match chunk.map_err(|lost| self.failed(&lost))? {
+                Chunk::Tokens(parts, _) => {
+                    if let Some(receipt) = parts.receipt {
+                        let last = receipt.receipt.finish != Finish::Caller;
+                        self.take(shop, receipt, last).await?;
+                    }
+                }
+                Chunk::Done if self.is_scored() => return Ok(()),
+                Chunk::Done => {
+                    let provider = self.offer.provider;
+                    return Err(Ran::Failed(format!("{provider}: it ended without a score")));
+                }
+            }
+        }
+    }
+
+    fn is_scored(&self) -> bool {
+        let finish = self.line.held(self.seq).map(|signed| signed.receipt.finish);
+        matches!(finish, Some(Finish::Length | Finish::Mismatch))
+    }
+}
+
+/// What is sent with a signed header.
+fn body(header: &SignedHeader, tokens: &[TokenId], secret: &[u8; 32]) -> Value {
+    json!({
+        "model": header.header.listing,
+        "prompt": tokens,
+        "assay": { "secret": format!("0x{}", hex::encode(secret)) },
+    })
+}

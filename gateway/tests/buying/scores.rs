@@ -1,0 +1,164 @@
+//! Answers that cannot be computed here are scored by another provider.
+
+use std::sync::atomic::Ordering;
+
+use assay_client::answer::Answer;
+use assay_primitives::{Finish, Task};
+
+use crate::{worker::Manner, world::*};
+
+/// Providers of an exact model, and a gateway that has its text alone and checks every answer.
+async fn world(prices: &[u128]) -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let exact = folder.path().join("exact");
+    assay_exact::import::model(&demo(), &exact, assay_exact::import::FRACTION_BITS, |_| {})
+        .unwrap();
+    let mut world = World::of(exact, rule(), prices).await;
+    world.model = demo();
+    world.terms.check = 1_000_000;
+    world.terms.score = true;
+    world
+}
+
+async fn ask(world: &World) {
+    let (status, answer) = world.ask(&world.request(12)).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
+/// Waits for the verdict over the one answer.
+async fn judged(world: &World, verdict: &str) {
+    let series = format!("assay_gateway_checks_total{{verdict=\"{verdict}\"}} 1");
+    let is_there = async || world.get("/metrics").await.1.contains(&series);
+    eventually(verdict, is_there).await;
+}
+
+fn asked(world: &World, worker: usize) -> u32 {
+    world.workers[worker].asked.load(Ordering::SeqCst)
+}
+
+/// Answer and score, as they were written down.
+fn evidence(world: &World) -> (Answer, Answer) {
+    let files = world.evidence();
+    let parsed = files.iter().map(|file| {
+        let bytes = serde_json::to_vec(file).unwrap();
+        let answer = Answer::parse(&bytes).unwrap();
+        assert_eq!(answer.check(), Ok(()), "the receipt itself fits together");
+        answer
+    });
+    let (answers, scores): (Vec<_>, Vec<_>) =
+        parsed.partition(|one| one.header.task == Task::Generate);
+    let [answer, score] = [answers, scores].map(|mut some| {
+        assert_eq!(some.len(), 1);
+        some.remove(0)
+    });
+    (answer, score)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_provider_is_paid_to_score_an_answer() {
+    let mut world = world(&[1, 2]).await;
+    world.start().await;
+    ask(&world).await;
+    judged(&world, "right").await;
+    assert_eq!((asked(&world, 0), asked(&world, 1)), (1, 1));
+    // Prompt and answer at the price of a prompt, and sealed like any other.
+    assert_eq!(world.workers[1].earned(), 2 * (3 + 12));
+    assert_eq!(world.workers[1].unsealed.load(Ordering::SeqCst), 0);
+    assert!(world.evidence().is_empty());
+    let spending = &world.status().await["spending"][0];
+    assert_eq!(spending["requests"], 2, "{spending}");
+    assert_eq!(spending["output_tokens"], 12);
+    assert_eq!(spending["prompt_tokens"], 3 + 15);
+    // Its books are closed, and it can be verified itself.
+    world.stop().await;
+    let store = world.store();
+    let channel = world.channels_of(&world.workers[1])[0];
+    let score = store.answer(&channel, 0).unwrap().unwrap();
+    let score = Answer::parse(&score).unwrap();
+    assert_eq!(score.check(), Ok(()));
+    assert_eq!((score.prompt.len(), score.output.len()), (3, 12));
+    let receipt = &score.signed.receipt;
+    assert_eq!((receipt.output_len, receipt.finish), (12, Finish::Length));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lie_is_found_by_a_score_and_both_receipts_are_kept() {
+    let mut world = world(&[1, 2]).await;
+    world.workers[0].behave(Manner::Lies);
+    world.start().await;
+    ask(&world).await;
+    judged(&world, "contradicted").await;
+    eventually("both are written", async || world.evidence().len() == 2).await;
+    let (answer, score) = evidence(&world);
+    assert_eq!(answer.header.provider, world.workers[0].stash);
+    assert_eq!(score.header.provider, world.workers[1].stash);
+    assert_eq!(score.output, answer.output);
+    let receipt = &score.signed.receipt;
+    assert_eq!((receipt.output_len, receipt.finish), (2, Finish::Mismatch));
+    let (status, health) = world.get("/health").await;
+    assert_eq!(status, 503);
+    assert!(health.contains("calls token 3 of 12 wrong"), "{health}");
+}
+
+/// Which of the two lies, whoever has the weights finds out; the gateway says neither.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lying_scorer_is_contradicted_by_the_answer() {
+    let mut world = world(&[1, 2]).await;
+    world.workers[1].behave(Manner::Lies);
+    world.start().await;
+    ask(&world).await;
+    judged(&world, "contradicted").await;
+    eventually("both are written", async || world.evidence().len() == 2).await;
+    let (answer, score) = evidence(&world);
+    assert_eq!(answer.output, world.right(12));
+    let lie = score.false_at(None).expect("every token is right");
+    assert_eq!(
+        (lie.index, score.signed.receipt.finish),
+        (2, Finish::Mismatch)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_reads_a_prompt_that_is_not_to_be_scored() {
+    let mut world = world(&[1, 2]).await;
+    world.terms.score = false;
+    world.start().await;
+    ask(&world).await;
+    judged(&world, "unknown").await;
+    assert_eq!((asked(&world, 0), asked(&world, 1)), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_scores_his_own_answer() {
+    let mut world = world(&[1]).await;
+    world.start().await;
+    ask(&world).await;
+    judged(&world, "unknown").await;
+    assert_eq!(asked(&world, 0), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scores_count_against_the_budget() {
+    let mut world = world(&[1, 2]).await;
+    // For the answer, and not for a channel with another provider.
+    world.terms.policy.budget = 1_010;
+    world.start().await;
+    ask(&world).await;
+    judged(&world, "unknown").await;
+    assert_eq!((asked(&world, 0), asked(&world, 1)), (1, 0));
+    assert!(world.channels_of(&world.workers[1]).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_scorer_is_asked_when_one_breaks_off() {
+    let mut world = world(&[1, 2, 3]).await;
+    world.workers[1].behave(Manner::Cuts(0));
+    world.start().await;
+    ask(&world).await;
+    judged(&world, "right").await;
+    assert_eq!((asked(&world, 1), asked(&world, 2)), (1, 1));
+    // What it charged for, it had signed.
+    assert_eq!(world.workers[1].earned(), 2 * 15);
+    let spent = world.status().await["spending"][0]["fees"].clone();
+    assert!(!spent.is_null(), "{spent}");
+}

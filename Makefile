@@ -32,6 +32,10 @@ clients: setup ## install the OpenAI clients that the tests speak through
 cheats: build ## every way to cheat, and every unjust challenger, on real chains; writes docs/results/cheats.md
 	scripts/start assay-cheats docs/results/cheats.md
 
+.PHONY: network
+network: build ## networks of zombienet/, and every fault that a network survives; writes docs/results/network.md
+	scripts/network run
+
 .PHONY: soak
 soak: build clients ## the long runs and the full lists of faults
 	scripts/soak
@@ -40,14 +44,19 @@ soak: build clients ## the long runs and the full lists of faults
 bench: build ## weights, a flooded chain's throughput, exact models' quality and speed, the overhead of channels
 	scripts/bench
 
+.PHONY: economics
+economics: build ## what rewards and fees come to over ten years, by the runtime's formulas; writes docs/results/economics.md
+	scripts/start assay-bench economics --write
+
 .PHONY: weights
 weights: setup ## measure the pallets' weights again and write their weights.rs
 	scripts/weights
 
 .PHONY: lint
-lint: setup ## formatting, clippy and shellcheck (clippy's first run is a build of its own)
+lint: setup ## formatting, clippy, shellcheck and promtool (clippy's first run is a build of its own)
 	cargo fmt --all --check
 	@if command -v shellcheck >/dev/null; then shellcheck $(shell_scripts); else echo 'shellcheck is not here: scripts not checked'; fi
+	@if command -v promtool >/dev/null; then cd ops/prometheus && promtool check rules alerts.yml && promtool test rules alerts_test.yml; else echo 'promtool is not here: alert rules not checked'; fi
 	scripts/lint
 
 .PHONY: fmt
@@ -57,6 +66,11 @@ fmt: setup ## format all Rust code
 .PHONY: build
 build: setup ## build node, worker and command
 	cargo build $(everything)
+
+# The metadata hash, which hardware wallets check, has the runtime built twice.
+.PHONY: release
+release: setup ## build node, worker and command for machines that earn money (optimised as a whole, which takes long)
+	cargo build --locked --profile production -p assay-node -p assay-worker -p assay --features assay-runtime/metadata-hash
 
 .PHONY: setup
 setup: ## install what the machine lacks for building, and choose the compilers

@@ -1,6 +1,7 @@
 //! A process that is killed with its owner.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -10,6 +11,9 @@ use std::{
 };
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
+
+/// Longer than a program needs to end in good order.
+const END: Duration = Duration::from_secs(60);
 
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
@@ -67,6 +71,16 @@ pub struct Daemon {
 impl Daemon {
     /// Start `program` of this build. Its output is added to `log`.
     pub fn start(program: &str, arguments: &[String], log: &Path) -> Result<Self> {
+        Self::start_under(&[], program, arguments, log)
+    }
+
+    /// The same by way of a command that becomes the program, such as `ip netns exec NAME`.
+    pub fn start_under(
+        under: &[String],
+        program: &str,
+        arguments: &[String],
+        log: &Path,
+    ) -> Result<Self> {
         let path = programs()?.join(program);
         ensure!(
             path.exists(),
@@ -74,7 +88,10 @@ impl Daemon {
             path.display()
         );
         let output = File::options().create(true).append(true).open(log)?;
-        let child = Command::new(&path)
+        let mut words = under.iter().map(OsStr::new).chain([path.as_os_str()]);
+        let first = words.next().unwrap_or(path.as_os_str());
+        let child = Command::new(first)
+            .args(words)
             .args(arguments)
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
@@ -131,6 +148,13 @@ impl Daemon {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// Asks the process to end, as a service manager does, and waits until it has.
+    pub fn end(&mut self) -> Result<()> {
+        self.signal("-TERM")?;
+        let what = format!("{} ends", self.name);
+        eventually(&what, END, || Ok(self.child.try_wait()?.map(drop)))
     }
 
     /// Stop the process without ending it, or let it go on.

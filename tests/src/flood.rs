@@ -3,20 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure, Context, Result};
-use assay_client::{
-    chain::runtime,
-    keys,
-    subxt::{
-        config::{PolkadotExtrinsicParamsBuilder as Params, RpcConfigFor},
-        rpcs::{client::RpcClient, LegacyRpcMethods},
-        PolkadotConfig,
-    },
-    Chain, Keypair,
-};
-use assay_tests::Node;
-use tokio::task::JoinSet;
-
-type Rpc = LegacyRpcMethods<RpcConfigFor<PolkadotConfig>>;
+use assay_client::{chain::runtime, Chain};
+use assay_tests::{transfers, Node};
 
 const DEFAULT_TRANSFERS: u32 = 12_000;
 const SENDERS: [&str; 6] = [
@@ -27,10 +15,6 @@ const SENDERS: [&str; 6] = [
     "//Eve",
     "//Ferdie",
 ];
-const PAYEE: &str = "//Alice//flood";
-/// Transactions of one sender that wait for the node's answer.
-const IN_FLIGHT: usize = 32;
-const PLANCK_PER_TRANSFER: u128 = 1_000_000_000;
 /// How long the chain may take without another transfer in a block.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -58,11 +42,11 @@ async fn main() -> Result<()> {
     let node = Node::start(folder.path(), "node", &["--dev", &pool])?;
     let chain = node.chain().await?;
 
-    let signed = sign_all(&chain, count).await?;
+    let signed = transfers::sign(&chain, &SENDERS, count).await?;
     let first = u64::from(chain.best().await?.number()) + 1;
     let start = Instant::now();
     let watch = tokio::spawn(watch(chain.clone(), first, count));
-    send_all(&node.url(), signed).await?;
+    transfers::send(&node.url(), signed).await?;
     let sent = start.elapsed();
     let seen = watch.await??;
     let took = start.elapsed();
@@ -84,62 +68,6 @@ async fn main() -> Result<()> {
         "  fullest block: {number}, {transfers} transfers, {:.1} % of a block's weight",
         share * 100.0
     );
-    Ok(())
-}
-
-/// The transfers of each sender, in the order of their nonces.
-async fn sign_all(chain: &Chain, count: u32) -> Result<Vec<Vec<Vec<u8>>>> {
-    let payee = keys::account(&keys::load(PAYEE)?);
-    let call = runtime::tx()
-        .balances()
-        .transfer_keep_alive(payee.into(), PLANCK_PER_TRANSFER);
-    let at = chain.best().await?;
-    let senders = SENDERS.len() as u32;
-    let mut all = Vec::new();
-    for (index, uri) in (0u32..).zip(SENDERS) {
-        let key: Keypair = keys::load(uri)?;
-        let share = count / senders + u32::from(index < count % senders);
-        let mut transactions = at.client().transactions();
-        let first = transactions.account_nonce(&keys::account(&key)).await?;
-        let mut signed = Vec::new();
-        for nonce in (first..).take(share as usize) {
-            let params = Params::new().immortal().nonce(nonce).build();
-            signed.push(
-                transactions
-                    .create_signed(&call, &key, params)
-                    .await?
-                    .encoded()
-                    .to_vec(),
-            );
-        }
-        all.push(signed);
-    }
-    Ok(all)
-}
-
-/// Send from all accounts at once, each over its own connection and a few at a time. The pool puts
-/// those that overtake each other back into the order of their nonces.
-async fn send_all(url: &str, signed: Vec<Vec<Vec<u8>>>) -> Result<()> {
-    let mut senders = JoinSet::new();
-    for transactions in signed {
-        let rpc = Rpc::new(RpcClient::from_insecure_url(url).await?);
-        senders.spawn(async move {
-            for some in transactions.chunks(IN_FLIGHT) {
-                let mut under_way = JoinSet::new();
-                for bytes in some {
-                    let (rpc, bytes) = (rpc.clone(), bytes.clone());
-                    under_way.spawn(async move { rpc.author_submit_extrinsic(&bytes).await });
-                }
-                while let Some(accepted) = under_way.join_next().await {
-                    accepted??;
-                }
-            }
-            anyhow::Ok(())
-        });
-    }
-    while let Some(sent) = senders.join_next().await {
-        sent??;
-    }
     Ok(())
 }
 

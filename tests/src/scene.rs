@@ -39,7 +39,7 @@ pub struct Provider {
 impl Scene {
     /// A development chain with the demo model, made exact, listed.
     pub async fn new() -> Result<Self> {
-        Self::of(&demo_source()).await
+        Self::of(&demo_source()?).await
     }
 
     /// The same with the model of these floats.
@@ -50,6 +50,11 @@ impl Scene {
             eprintln!("logs and stores stay in {}", folder.path().display());
         }
         let node = Node::development(folder.path())?;
+        Self::on(node, folder, floats).await
+    }
+
+    /// The same on the chain of this node, which lies in `folder`.
+    pub async fn on(node: Node, folder: TempDir, floats: &Path) -> Result<Self> {
         let chain = node.chain().await?;
         let publisher = Assay::new(&node.url(), PUBLISHER);
         let user = publisher.with_key(USER);
@@ -153,6 +158,17 @@ impl Scene {
         json["job"]
             .as_u64()
             .with_context(|| format!("no job in {json}"))
+    }
+
+    /// Submits a job, waits for the answer, and saves its receipt in a file. The job's number.
+    pub async fn buy(&self, question: &str, file: &str) -> Result<u64> {
+        let job = self.submit(question, &[])?;
+        let delivered =
+            |record: &Job| matches!(record.state, JobState::Delivered { .. }).then_some(());
+        self.wait_for(job, "delivered", delivered).await?;
+        let record = self.user.json(&["job", "status", &job.to_string()])?;
+        std::fs::write(file, record["receipt"].to_string())?;
+        Ok(job)
     }
 
     /// `assay run`, as JSON.

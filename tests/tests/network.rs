@@ -1,11 +1,11 @@
-//! Four validators: a network that loses one of them goes on, and one that loses two makes blocks
-//! but is not fooled into finalising them.
+//! Four validators: their network answers users; one that loses one of them goes on, and one that loses two makes
+//! blocks but is not fooled into finalising them.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{ensure, Result};
 use assay_client::Chain;
-use assay_tests::Node;
+use assay_tests::{network::Ground, Node};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -28,7 +28,7 @@ async fn wait_until_finalized(chain: &Chain, number: u32) -> Result<()> {
 #[tokio::test]
 async fn of_four_validators_three_finalise_and_two_do_not() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let local = ["--chain=local", "--validator"];
+    let local = ["--chain=local", "--validator", "--no-mdns"];
     let alice = Node::bootnode(folder.path(), "alice", &[&local[..], &["--alice"]].concat())?;
     let bootnodes = format!("--bootnodes={}", alice.address());
     let mut others = Vec::new();
@@ -64,5 +64,26 @@ async fn of_four_validators_three_finalise_and_two_do_not() -> Result<()> {
         chain.best().await?.number() > best,
         "two of four validators made no block"
     );
+    Ok(())
+}
+
+/// A full node besides, two workers behind different nodes, and a user behind each of these.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_answers_its_users() -> Result<()> {
+    let mut ground = Ground::here().await?;
+    let customers = ground.customers()?;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let seen = customers.stop().await?;
+    ensure!(seen >= 2, "{seen} jobs got into a block");
+    let (jobs, _) = ground.wait_until_over().await?;
+    ensure!(
+        ground.audit.paid() == jobs && jobs >= seen as usize,
+        "{} of {jobs} jobs are paid, of which users saw {seen}",
+        ground.audit.paid()
+    );
+    // Each validator makes blocks, and the full node none.
+    let blocks = ground.audit.blocks(0);
+    let authors: BTreeSet<_> = blocks.iter().map(|block| block.author).collect();
+    ensure!(authors.len() == 4, "{authors:?}");
     Ok(())
 }

@@ -1,0 +1,200 @@
+//! Everything that a chain finalized, read again to see whether it adds up.
+
+use std::collections::BTreeMap;
+
+use anyhow::{ensure, Context, Result};
+use assay_client::{
+    chain::{runtime, Settlement},
+    AccountId32, Chain,
+};
+use runtime::{
+    balances::events as balances, jobs::events as jobs,
+    runtime_types::sp_runtime::generic::digest::DigestItem,
+};
+
+/// What BABE calls itself in a block's digest.
+const BABE: [u8; 4] = *b"BABE";
+
+/// What was read up to some block.
+#[derive(Default)]
+pub struct Audit {
+    /// The number of the next block to read.
+    next: u32,
+    /// Planck at genesis.
+    start: u128,
+    /// Planck that came and went, by the events of balances.
+    minted: u128,
+    burned: u128,
+    jobs: BTreeMap<u64, Story>,
+    /// From the first on.
+    blocks: Vec<Block>,
+    /// Validators of the session that was read last.
+    session: Vec<AccountId32>,
+    offences: u32,
+}
+
+/// How often what happened to a job.
+#[derive(Default, Debug)]
+struct Story {
+    submitted: u32,
+    delivered: u32,
+    ended: u32,
+    paid: Option<Settlement>,
+}
+
+/// A block, who made it, and how much is in it.
+#[derive(Clone, Debug)]
+pub struct Block {
+    pub number: u32,
+    pub slot: u64,
+    /// The validator's account.
+    pub author: AccountId32,
+    pub transfers: u32,
+    /// Jobs that were paid in it.
+    pub paid: u32,
+}
+
+impl Audit {
+    /// Reads what was finalized since the last time. The node must have the state of all these blocks.
+    pub async fn catch_up(&mut self, chain: &Chain) -> Result<()> {
+        let last = chain.finalized().await?;
+        while self.next <= last.number() {
+            self.read(chain, self.next).await?;
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, chain: &Chain, number: u32) -> Result<()> {
+        let hash = chain.block_hash(number).await?;
+        let hash = hash.with_context(|| format!("block {number} is not there"))?;
+        let at = chain.at(hash).await?;
+        if number == 0 {
+            self.start = at.total_issuance().await?;
+            return Ok(());
+        }
+        let mut rotated = self.session.is_empty();
+        let (mut transfers, mut paid) = (0, 0);
+        let events = at.client().events().fetch().await?;
+        for event in events.iter() {
+            let event = event?;
+            macro_rules! fields {
+                ($type:ty) => {
+                    event.decode_fields_unchecked_as::<$type>()?
+                };
+            }
+            match (event.pallet_name(), event.event_name()) {
+                ("Balances", "Minted") => self.minted += fields!(balances::Minted).amount,
+                ("Balances", "Issued") => self.minted += fields!(balances::Issued).amount,
+                ("Balances", "Burned") => self.burned += fields!(balances::Burned).amount,
+                ("Balances", "BurnedHeld") => self.burned += fields!(balances::BurnedHeld).amount,
+                ("Balances", "Rescinded") => self.burned += fields!(balances::Rescinded).amount,
+                ("Balances", "DustLost") => self.burned += fields!(balances::DustLost).amount,
+                ("Balances", "Transfer") => transfers += 1,
+                ("Jobs", "Submitted") => self.job(fields!(jobs::Submitted).job).submitted += 1,
+                ("Jobs", "Delivered") => self.job(fields!(jobs::Delivered).job).delivered += 1,
+                ("Jobs", "Settled") => {
+                    paid += 1;
+                    let settled = fields!(jobs::Settled);
+                    let story = self.job(settled.job);
+                    story.ended += 1;
+                    story.paid = Some(settled.settlement);
+                }
+                ("Jobs", "Refunded") => self.job(fields!(jobs::Refunded).job).ended += 1,
+                ("Jobs", "Slashed") => self.job(fields!(jobs::Slashed).job).ended += 1,
+                ("Session", "NewSession") => rotated = true,
+                ("Offences", "Offence") => self.offences += 1,
+                _ => {}
+            }
+        }
+        let storage = at.client().storage();
+        let of = runtime::storage();
+        // A block that begins a session is made by one of the set of the session that it begins.
+        if rotated {
+            let validators = storage.fetch(of.session().validators(), ()).await?;
+            self.session = validators.decode()?;
+        }
+        let digest = storage.fetch(of.system().digest(), ()).await?.decode()?;
+        let claim = digest.logs.iter().find_map(|item| match item {
+            DigestItem::PreRuntime(BABE, bytes) => claim(bytes),
+            _ => None,
+        });
+        let (index, slot) = claim.with_context(|| format!("block {number} has no author"))?;
+        let author = self.session.get(index as usize);
+        let author = *author.with_context(|| format!("block {number} is of validator {index}"))?;
+        self.blocks.push(Block {
+            number,
+            slot,
+            author,
+            transfers,
+            paid,
+        });
+        Ok(())
+    }
+
+    fn job(&mut self, id: u64) -> &mut Story {
+        self.jobs.entry(id).or_default()
+    }
+
+    /// Jobs that were submitted, and of these those that are paid or refunded.
+    pub fn jobs(&self) -> (usize, usize) {
+        let ended = self.jobs.values().filter(|story| story.ended > 0);
+        (self.jobs.len(), ended.count())
+    }
+
+    /// The jobs that were paid.
+    pub fn paid(&self) -> usize {
+        let paid = self.jobs.values().filter(|story| story.paid.is_some());
+        paid.count()
+    }
+
+    /// The jobs that are not over.
+    pub fn open(&self) -> Vec<u64> {
+        let open = self.jobs.iter().filter(|(_, story)| story.ended == 0);
+        open.map(|(id, _)| *id).collect()
+    }
+
+    /// The blocks behind number `from`.
+    pub fn blocks(&self, from: u32) -> &[Block] {
+        let first = self.blocks.partition_point(|block| block.number <= from);
+        &self.blocks[first..]
+    }
+
+    /// Nothing happened twice, nobody signed two blocks, and every planck came and went by an event.
+    pub async fn check(&self, chain: &Chain) -> Result<()> {
+        for (id, story) in &self.jobs {
+            ensure!(
+                story.submitted == 1 && story.delivered <= 1 && story.ended <= 1,
+                "job {id}: {story:?}"
+            );
+            if let Some(paid) = &story.paid {
+                let parts = paid.provider + paid.royalty + paid.treasury + paid.burned;
+                ensure!(
+                    story.delivered == 1 && parts == paid.fee,
+                    "job {id}: {story:?}"
+                );
+            }
+        }
+        ensure!(self.offences == 0, "{} offences", self.offences);
+        let number = self.next.saturating_sub(1);
+        let hash = chain.block_hash(number).await?;
+        let at = chain.at(hash.context("a block that was read")?).await?;
+        let issuance = at.total_issuance().await?;
+        ensure!(
+            self.start + self.minted == issuance + self.burned,
+            "at block {number} there are {issuance} planck, of {} at the start, {} minted and {} burned",
+            self.start,
+            self.minted,
+            self.burned
+        );
+        Ok(())
+    }
+}
+
+/// Authority and slot of a BABE claim: primary, or secondary with or without a proof.
+fn claim(bytes: &[u8]) -> Option<(u32, u64)> {
+    let (kind, rest) = bytes.split_first()?;
+    let index = rest.get(..4)?.try_into().ok()?;
+    let slot = rest.get(4..12)?.try_into().ok()?;
+    matches!(kind, 1..=3).then(|| (u32::from_le_bytes(index), u64::from_le_bytes(slot)))
+}

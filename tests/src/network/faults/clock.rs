@@ -1,0 +1,47 @@
+//! A validator whose clock is off, by way of libfaketime.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result};
+
+use super::{timed, Ground, Healed};
+
+const VICTIM: &str = "bob";
+const WRONG: Duration = Duration::from_secs(25);
+
+impl Ground {
+    pub(super) async fn set_ahead(&mut self) -> Result<Healed> {
+        let library = library()?;
+        let under = [
+            "env".to_owned(),
+            format!("LD_PRELOAD={}", library.display()),
+            "FAKETIME=+20s".to_owned(),
+            "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
+        ];
+        let victim = self.validator(VICTIM)?;
+        let (lasted, ()) = timed(async {
+            victim.daemon.end()?;
+            victim.start_again(&under, &[])?;
+            tokio::time::sleep(WRONG).await;
+            victim.daemon.end()?;
+            victim.start_again(&[], &[])
+        })
+        .await?;
+        Ok(Healed::of(lasted, VICTIM))
+    }
+}
+
+/// Where `scripts/network` has put the library.
+fn library() -> Result<PathBuf> {
+    let folder = match std::env::var_os("ASSAY_NETWORK_DIR") {
+        Some(folder) => PathBuf::from(folder),
+        None => {
+            let home = std::env::var_os("HOME").context("HOME is not set")?;
+            PathBuf::from(home).join(".cache/assay/network")
+        }
+    };
+    let path = folder.join("libfaketime.so.1");
+    path.exists()
+        .then_some(path)
+        .context("libfaketime is not here: run scripts/network")
+}

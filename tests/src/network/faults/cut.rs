@@ -1,0 +1,143 @@
+//! Both halves of a network without each other.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, ensure, Result};
+use assay_client::{chain::runtime, keys, Chain};
+
+use super::{timed, Fork, Ground, Healed, MINUTE};
+use crate::transfers;
+
+/// Two sessions.
+const CUT: Duration = Duration::from_secs(40);
+const FORK: Duration = Duration::from_secs(12);
+/// Who transfers in each half while there is a fork.
+const SENDERS: [[&str; 2]; 2] = [
+    ["//Alice//stash", "//Bob//stash"],
+    ["//Eve//stash", "//Ferdie//stash"],
+];
+/// More than a sender can send meanwhile.
+const TRANSFERS: u32 = 4_000;
+
+impl Ground {
+    pub(super) async fn cut(&mut self) -> Result<Healed> {
+        let (lasted, forks) = timed(self.apart(async |_| {
+            tokio::time::sleep(CUT).await;
+            Ok(())
+        }))
+        .await?;
+        Ok(Healed {
+            forks: Some(forks),
+            ..Healed::lasting(lasted)
+        })
+    }
+
+    pub(super) async fn fork(&mut self) -> Result<Healed> {
+        let chain = &self.network.scene.chain;
+        let before = sent(chain).await?;
+        let mut signed = Vec::new();
+        for senders in SENDERS {
+            signed.push(transfers::sign(chain, &senders, TRANSFERS).await?);
+        }
+        let mut taken = 0;
+        let (lasted, forks) = timed(self.apart(async |urls| {
+            let until = Instant::now() + FORK;
+            let [left, right] = urls;
+            let (second, first) = (signed.pop().unwrap_or_default(), signed.pop());
+            let (left, right) = tokio::try_join!(
+                transfers::press(left, first.unwrap_or_default(), until),
+                transfers::press(right, second, until)
+            )?;
+            taken = left + right;
+            Ok(())
+        }))
+        .await?;
+        Ok(Healed {
+            note: format!("{taken} transfers of both sides are in the chain once; "),
+            forks: Some(forks),
+            transfers: Some(before + taken),
+            ..Healed::lasting(lasted)
+        })
+    }
+
+    /// Takes the link between the halves down while something happens; gives the blocks that each half made alone.
+    async fn apart(
+        &self,
+        meanwhile: impl AsyncFnOnce(&[String; 2]) -> Result<()>,
+    ) -> Result<[Fork; 2]> {
+        let halves = self.halves.as_ref();
+        let halves = halves.map_err(|why| anyhow!("no network namespaces here: {why}"))?;
+        let urls = [0, 3].map(|index| self.network.validators[index].url());
+        let finalized = self.network.watch.finalized();
+        halves.cut()?;
+        let done = meanwhile(&urls).await;
+        let forks = [
+            blocks(&urls[0], finalized).await,
+            blocks(&urls[1], finalized).await,
+        ];
+        halves.join()?;
+        done?;
+        let [left, right] = forks;
+        Ok([left?, right?])
+    }
+
+    /// What was taken back when the halves were together again.
+    pub(super) async fn judge(&self, forks: &[Fork; 2]) -> Result<String> {
+        let chain = &self.network.scene.chain;
+        let mut lost = [0, 0];
+        for (fork, lost) in forks.iter().zip(&mut lost) {
+            for (number, hash) in fork {
+                *lost += u32::from(chain.block_hash(*number).await? != Some(*hash));
+            }
+        }
+        let [left, right] = lost;
+        let depth = left.max(right);
+        ensure!(
+            depth > 1 && left.min(right) == 0,
+            "{left} blocks of one half were taken back and {right} of the other: no fork"
+        );
+        Ok(format!("a fork of {depth} blocks was taken back"))
+    }
+
+    /// Wait until the senders of a fork have so many transactions in the chain, and no more.
+    pub(super) async fn wait_for_transfers(&self, expected: u32) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let sent = sent(&self.network.scene.chain).await?;
+            if sent == expected {
+                return Ok(());
+            }
+            ensure!(
+                sent < expected && start.elapsed() < MINUTE,
+                "{sent} transfers are in the chain, and nodes took {expected}"
+            );
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// Transactions of all senders in the finalized chain.
+async fn sent(chain: &Chain) -> Result<u32> {
+    let snapshot = chain.finalized().await?;
+    let mut sent = 0;
+    for key in SENDERS.as_flattened() {
+        let account = keys::account(&keys::load(key)?);
+        let address = runtime::storage().system().account();
+        let storage = snapshot.client().storage();
+        sent += storage.fetch(address, (account,)).await?.decode()?.nonce;
+    }
+    Ok(sent)
+}
+
+/// The blocks of a node's best chain behind block `from`.
+async fn blocks(url: &str, from: u32) -> Result<Fork> {
+    let chain = Chain::connect(url).await?;
+    let best = chain.best().await?.number();
+    let mut blocks = Vec::new();
+    for number in from + 1..=best {
+        if let Some(hash) = chain.block_hash(number).await? {
+            blocks.push((number, hash));
+        }
+    }
+    Ok(blocks)
+}

@@ -1,0 +1,104 @@
+//! Blocks full of transfers, while jobs and a dispute have deadlines.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use anyhow::{ensure, Context, Result};
+use assay_client::chain::JobState;
+
+use super::{Ground, Healed};
+use crate::{transfers, Assay};
+
+const FLOOD: Duration = Duration::from_secs(25);
+const SENDERS: [&str; 3] = ["//Alice//stash", "//Bob//stash", "//Ferdie//stash"];
+/// More than they can send meanwhile.
+const TRANSFERS: u32 = 30_000;
+const BUYER: &str = "//Eve//stash";
+const JOBS: usize = 40;
+/// Who disputes an answer that is right.
+const CHALLENGER: &str = "//Alice";
+const TOKEN: &str = "3";
+
+impl Ground {
+    pub(super) async fn flood(&mut self) -> Result<Healed> {
+        let model = self.network.scene.model_dir();
+        let (chain, url) = (&self.network.scene.chain, self.network.scene.node.url());
+        let transfers = transfers::sign(chain, &SENDERS, TRANSFERS).await?;
+        let jobs = self.request.sign(chain, BUYER, JOBS).await?;
+        let challenger = self.network.scene.publisher.with_key(CHALLENGER);
+        let receipt = self.receipt(&challenger).await?;
+        let head = self.network.scene.chain.best().await?.number();
+
+        let start = Instant::now();
+        let until = start + FLOOD;
+        let open = [
+            "dispute", "open", &receipt, "--model", &model, "--at", TOKEN,
+        ];
+        let open = [&open[..], &["--yes"]].concat();
+        let open: Vec<String> = open.into_iter().map(str::to_owned).collect();
+        let dispute = tokio::task::spawn_blocking(move || {
+            challenger.run(&open.iter().map(String::as_str).collect::<Vec<_>>())
+        });
+        let (taken, asked) = tokio::try_join!(
+            transfers::press(&url, transfers, until),
+            transfers::press(&url, vec![jobs], until)
+        )?;
+        let lasted = start.elapsed();
+        ensure!(asked as usize == JOBS, "the node took {asked} jobs");
+        let ended = dispute.await??;
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        ensure!(
+            said.contains("the provider is right, and the bond is lost"),
+            "the dispute ended with {ended:?}"
+        );
+        self.wait_until_over().await?;
+
+        let blocks = self.audit.blocks(head);
+        let full = blocks.iter().filter(|block| block.transfers > 0);
+        let (first, last) = (full.clone().next(), full.clone().last());
+        let (first, last) = first.zip(last).context("no transfer is in a block")?;
+        let paying = blocks.iter().filter(|block| block.paid > 0).last();
+        let paying = paying.context("no job is paid")?;
+        let [transfers, most, paid] = blocks.iter().fold([0; 3], |[sum, most, paid], block| {
+            [
+                sum + block.transfers,
+                most.max(block.transfers),
+                paid + block.paid,
+            ]
+        });
+        ensure!(
+            transfers == taken,
+            "{transfers} of {taken} transfers are in blocks"
+        );
+        let rate = |count: u32, last: u64| f64::from(count) / (last + 1 - first.slot) as f64;
+        let note = format!(
+            "{:.0} transfers/s and {:.1} full jobs/s, at most {most} transfers in a block; the dispute was decided in time",
+            rate(transfers, last.slot),
+            rate(paid, paying.slot),
+        );
+        Ok(Healed {
+            note,
+            ..Healed::lasting(lasted)
+        })
+    }
+
+    /// A file with the receipt of a job of this user that was just delivered.
+    async fn receipt(&self, user: &Assay) -> Result<String> {
+        let scene = &self.network.scene;
+        let model = scene.model_dir();
+        let submit = ["job", "submit", "What is a bond?", "--model-dir", &model];
+        let job = user.json(&[&submit[..], &["--max-tokens=24"]].concat())?["job"].as_u64();
+        let job = job.context("a job has a number")?;
+        scene
+            .wait_for(job, "delivered", |record| {
+                matches!(record.state, JobState::Delivered(..)).then_some(())
+            })
+            .await?;
+        let record = user.json(&["job", "status", &job.to_string()])?;
+        let file = scene.folder().join("disputed.json");
+        fs::write(&file, record["receipt"].to_string())?;
+        Ok(file.display().to_string())
+    }
+}

@@ -1,0 +1,202 @@
+//! Two machines with one validator's keys: what the guide for validators warns of, on a real network.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::{ensure, Context, Result};
+use assay_client::{
+    chain::runtime::{self, runtime_types::pallet_validators::types::Role},
+    AccountId32, Snapshot,
+};
+use assay_tests::network::{stash, Network, VALIDATORS};
+use runtime::{
+    offences::events::Offence,
+    validators::events::{Chilled, Slashed},
+};
+
+const CULPRIT: &str = "alice";
+/// Until there is a slot in which both make a block, and the report of it is final.
+const CAUGHT: Duration = Duration::from_secs(90);
+/// Two eras of two sessions.
+const ELECTION: Duration = Duration::from_secs(120);
+/// Kinds of offences.
+const KINDS: [&[u8; 16]; 2] = [b"babe:equivocatio", b"grandpa:equivoca"];
+const BILLION: u128 = 1_000_000_000;
+
+/// What a validator has at stake.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Stake {
+    bond: u128,
+    held: u128,
+    is_validator: bool,
+}
+
+async fn stake(snapshot: &Snapshot, who: AccountId32) -> Result<Stake> {
+    let address = runtime::storage().validators().bonds();
+    let storage = snapshot.client().storage();
+    let bond = storage.fetch(address, (who,)).await?.decode()?;
+    let holds = snapshot.balances(who).await?.holds;
+    let mut held = holds
+        .iter()
+        .filter(|(reason, _)| reason == "Validators::Bond");
+    Ok(Stake {
+        bond: bond.amount,
+        held: held.next().map_or(0, |(_, amount)| *amount),
+        is_validator: matches!(bond.role, Role::Validator { .. }),
+    })
+}
+
+async fn stakes(snapshot: &Snapshot) -> Result<BTreeMap<&'static str, Stake>> {
+    let mut stakes = BTreeMap::new();
+    for name in VALIDATORS {
+        stakes.insert(name, stake(snapshot, stash(name)?).await?);
+    }
+    Ok(stakes)
+}
+
+/// The accounts of the validators of the session, and those of them that may not make blocks.
+async fn session(snapshot: &Snapshot) -> Result<(Vec<AccountId32>, Vec<AccountId32>)> {
+    let storage = snapshot.client().storage();
+    let of = runtime::storage();
+    let validators = storage
+        .fetch(of.session().validators(), ())
+        .await?
+        .decode()?;
+    let disabled = storage
+        .fetch(of.session().disabled_validators(), ())
+        .await?
+        .decode()?;
+    let disabled = disabled
+        .iter()
+        .filter_map(|(index, _)| validators.get(*index as usize).copied());
+    let disabled = disabled.collect();
+    Ok((validators, disabled))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_on_two_machines_is_slashed_and_the_others_go_on() -> Result<()> {
+    let network = Network::here().await?;
+    let (chain, culprit) = (network.scene.chain.clone(), stash(CULPRIT)?);
+    let before = chain.finalized().await?;
+    let at_stake = stakes(&before).await?;
+    let (all, disabled) = session(&before).await?;
+    ensure!(
+        all.len() == VALIDATORS.len() && disabled.is_empty(),
+        "{all:?} {disabled:?}"
+    );
+
+    let mut twin = network.twin(CULPRIT)?;
+    let mut next = before.number();
+    let start = Instant::now();
+    let mut reported = None;
+    let (mut slashes, mut chilled) = (Vec::new(), Vec::new());
+    let mut offences = 0;
+    // One is enough: what both do from now on is no different.
+    while offences == 0 {
+        ensure!(start.elapsed() < CAUGHT, "nobody reported the validator");
+        let last = chain.finalized().await?.number();
+        for number in next..=last {
+            let hash = chain.block_hash(number).await?.context("a final block")?;
+            let at = chain.at(hash).await?;
+            let events = at.client().events().fetch().await?;
+            for offence in events.find::<Offence>() {
+                let kind = offence?.kind;
+                ensure!(KINDS.iter().any(|known| **known == kind), "{kind:?}");
+                offences += 1;
+                reported = Some(hash);
+            }
+            slashes.extend(events.find::<Slashed>().collect::<Result<Vec<_>, _>>()?);
+            chilled.extend(events.find::<Chilled>().collect::<Result<Vec<_>, _>>()?);
+        }
+        next = last + 1;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    twin.daemon.kill()?;
+    let reported = chain
+        .at(reported.context("an offence is in a block")?)
+        .await?;
+
+    // Anybody may report, without an account: what counts is the proof that the keys were the validator's.
+    let extrinsics = reported.client().extrinsics().fetch().await?;
+    let mut proofs = 0;
+    for extrinsic in extrinsics.iter() {
+        let extrinsic = extrinsic?;
+        let call = (extrinsic.pallet_name(), extrinsic.call_name());
+        proofs += u32::from(matches!(
+            call,
+            ("Babe" | "Grandpa", "report_equivocation_unsigned")
+        ));
+    }
+    ensure!(proofs > 0, "the report is no extrinsic of its block");
+
+    // min((3 × 1 / 4)², 1) of what it had bonded, once in each session in which it did so.
+    let fraction = (3 * BILLION / 4).pow(2) / BILLION;
+    let had = at_stake[CULPRIT].bond;
+    for slash in &slashes {
+        ensure!(
+            slash.validator == culprit
+                && u128::from(slash.fraction.0) == fraction
+                && slash.amount == had * fraction / BILLION
+                && slash.reward < slash.amount,
+            "{slash:?} of {had}"
+        );
+    }
+    let lost: u128 = slashes.iter().map(|slash| slash.amount).sum();
+    ensure!(lost > 0, "nothing was slashed");
+    ensure!(
+        chilled.iter().map(|event| event.who).eq([culprit]),
+        "{chilled:?}"
+    );
+    let after = stakes(&reported).await?;
+    for (name, stake) in &after {
+        let had = at_stake[name];
+        let expected = match *name {
+            CULPRIT => Stake {
+                bond: had.bond - lost,
+                held: had.held - lost,
+                is_validator: false,
+            },
+            _ => had,
+        };
+        ensure!(*stake == expected, "{name} has {stake:?}, not {expected:?}");
+    }
+    let (_, disabled) = session(&reported).await?;
+    ensure!(disabled == [culprit], "{disabled:?} may not make blocks");
+
+    // It stays so until the next election is without it; blocks are made and become final meanwhile.
+    let start = Instant::now();
+    loop {
+        let now = chain.finalized().await?;
+        let (validators, disabled) = session(&now).await?;
+        if !validators.contains(&culprit) {
+            ensure!(validators.len() == VALIDATORS.len() - 1, "{validators:?}");
+            break;
+        }
+        ensure!(
+            disabled == [culprit],
+            "{disabled:?} may not make blocks at {}",
+            now.number()
+        );
+        ensure!(
+            start.elapsed() < ELECTION,
+            "the validator is still in the set at {}",
+            now.number()
+        );
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let elected = chain.finalized().await?.number();
+    let start = Instant::now();
+    while chain.finalized().await?.number() < elected + 5 {
+        ensure!(start.elapsed() < CAUGHT, "three validators do not finalise");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    for (name, stake) in stakes(&chain.finalized().await?).await? {
+        ensure!(
+            name == CULPRIT || stake == at_stake[name],
+            "{name} has {stake:?}"
+        );
+    }
+    network.scene.check_money().await
+}

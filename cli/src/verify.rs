@@ -18,7 +18,7 @@ use assay_exact::{
     kernel::Backend,
     Engine,
 };
-use assay_primitives::TokenId;
+use assay_primitives::{Finish, Task, TokenId};
 use clap::Args as ClapArgs;
 use serde_json::{json, Value};
 
@@ -131,14 +131,8 @@ pub fn judge(answer: &Answer, args: &Machine, progress: &Progress) -> Result<Ver
     let folder = ModelFolder::open(&args.model)?;
     let path = args.model.display();
     progress.wait("reading the model");
-    let root = folder.parts()?.root();
-    if root != answer.model.root {
-        return Ok(Verdict::Unknown(format!(
-            "{path} is another model: its root is {root:?}, and listing {:?} has {:?}; {}",
-            answer.header.listing,
-            answer.model.root,
-            where_to_look(answer, &folder)
-        )));
+    if let Some(sentence) = mismatch(answer, &folder)? {
+        return Ok(Verdict::Unknown(sentence));
     }
     let ModelWeights::Exact(weights) = folder.weights() else {
         return Ok(Verdict::Unknown(format!(
@@ -158,6 +152,20 @@ pub fn judge(answer: &Answer, args: &Machine, progress: &Progress) -> Result<Ver
         answer.header.listing
     ));
     compute(answer, weights, args, progress)
+}
+
+/// Why a folder, of which every byte is read, is not the answer's model.
+pub fn mismatch(answer: &Answer, folder: &ModelFolder) -> Result<Option<String>, Failure> {
+    let root = folder.parts()?.root();
+    Ok((root != answer.model.root).then(|| {
+        format!(
+            "{} is another model: its root is {root:?}, and listing {:?} has {:?}; {}",
+            folder.path().display(),
+            answer.header.listing,
+            answer.model.root,
+            where_to_look(answer, folder)
+        )
+    }))
 }
 
 /// What to do about a folder of another model. What the receipt says of its model's profile decides nothing: it is
@@ -192,10 +200,11 @@ fn compute(
     let request = answer.request();
     let total = answer.prompt.len().saturating_add(answer.output.len()) as u64;
     let start = Instant::now();
-    let wrong = check(&engine, &request, &answer.output, &mut |done| {
+    let first = check(&engine, &request, answer.checked(), &mut |done| {
         progress.advance(done as u64, total, "tokens");
     });
-    let Some(wrong) = wrong.map_err(|error| failed(&error))? else {
+    let first = first.map_err(|error| failed(&error))?;
+    let Some(wrong) = answer.false_at(first) else {
         let seconds = start.elapsed().as_secs_f64();
         return Ok(Verdict::Right { seconds });
     };
@@ -203,7 +212,10 @@ fn compute(
     let text = Text::open(&args.model).ok();
     let text = |token| text.as_ref().map(|text| text.token(token));
     Ok(Verdict::Wrong {
-        sentence: sentence(&wrong, answer.output.len(), text),
+        sentence: match answer.header.task {
+            Task::Generate => sentence(&wrong, answer.output.len(), text),
+            Task::Score { .. } => sentence_of_score(&wrong, answer.output.len(), text),
+        },
         first: json!({
             "token": wrong.index.saturating_add(1),
             "found": wrong.found,
@@ -215,13 +227,36 @@ fn compute(
     })
 }
 
+fn show(token: TokenId, text: impl Fn(TokenId) -> Option<String>) -> String {
+    match text(token) {
+        Some(text) => format!("{text:?} ({token})"),
+        None => format!("({token})"),
+    }
+}
+
+/// What a score says of a token that is not so.
+fn sentence_of_score(
+    wrong: &Wrong,
+    tokens: usize,
+    text: impl Fn(TokenId) -> Option<String>,
+) -> String {
+    let number = wrong.index.saturating_add(1);
+    let shown = |token: Option<TokenId>| token.map_or("none".into(), |token| show(token, &text));
+    let (found, expected) = (shown(wrong.found), shown(wrong.expected));
+    match wrong.found == wrong.expected {
+        true => format!(
+            "the score calls token {number} of {tokens} wrong, and it is the model's: {found}"
+        ),
+        false => format!(
+            "the score calls token {number} of {tokens} right: it is {found}, and the model gives {expected}"
+        ),
+    }
+}
+
 /// Which token is the first wrong one, counted from one, and what it should have been.
 fn sentence(wrong: &Wrong, tokens: usize, text: impl Fn(TokenId) -> Option<String>) -> String {
     let number = wrong.index.saturating_add(1);
-    let show = |token: TokenId| match text(token) {
-        Some(text) => format!("{text:?} ({token})"),
-        None => format!("({token})"),
-    };
+    let show = |token: TokenId| show(token, &text);
     match (wrong.found, wrong.expected) {
         (Some(found), Some(expected)) => format!(
             "token {number} of {tokens} is the first wrong one: it is {}, and the model gives {}",
@@ -262,8 +297,19 @@ fn report(
         Verdict::Right { seconds } => {
             let json = json("right", Some(seconds), None, Value::Null);
             context.show(json, || {
+                let right = match answer.header.task {
+                    Task::Generate => "every token is right".into(),
+                    Task::Score { .. } => format!(
+                        "the score is right: the first {} tokens of the answer are the model's{}",
+                        answer.signed.receipt.output_len,
+                        match answer.signed.receipt.finish {
+                            Finish::Mismatch => ", and the next is not",
+                            _ => "",
+                        }
+                    ),
+                };
                 format!(
-                    "every token is right ({tokens} tokens, one prefill, {seconds:.2} s)\n{}",
+                    "{right} ({tokens} tokens, one prefill, {seconds:.2} s)\n{}",
                     source.describe(answer)
                 )
             });

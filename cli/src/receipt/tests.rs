@@ -1,11 +1,13 @@
 use assay_client::{keys, listing_id, AccountId32, Keypair, SignedReceipt, H256};
 use assay_primitives::{
     salted_token_root, token_root, Anchor, Claim, Finish, ModelRoot, Price, Receipt, RequestHeader,
-    Sampling, Side, SignedHeader, VoucherKey, VoucherSignature,
+    Sampling, Side, SignedHeader, Task, VoucherKey, VoucherSignature,
 };
 use serde_json::Value;
 
 use super::*;
+
+mod scores;
 
 fn key() -> Keypair {
     keys::load("//Bob//operator").unwrap()
@@ -40,6 +42,7 @@ pub fn answer_of(
         listing: listing_id(&model.root, &model.publisher, model.royalty),
         prompt_root: token_root(&prompt),
         prompt_len: prompt.len() as u32,
+        task: Task::Generate,
         sampling: Sampling::GREEDY,
         token_limit: 10,
         input_price: 1 << 70,

@@ -13,6 +13,7 @@ mod campaign;
 mod charge;
 mod computed;
 mod game;
+mod news;
 mod plan;
 pub mod play;
 mod storage;
@@ -24,11 +25,12 @@ mod trial;
 mod witness;
 
 pub use self::{
-    calls::{commit, MoveCall},
-    campaign::{leaves, Campaign, News},
+    calls::{commit, open, MoveCall},
+    campaign::{leaves, Campaign},
     charge::{without_game, Charge},
     computed::Computed,
     game::{Choice, Dispute, DisputeId, Move, Question, Side, Stage, Step},
+    news::News,
     plan::{Opened, Plan},
     play::Play,
     storage::{Commitment, Conviction, Docket, Ending, Fault, Parameters, Verdict},

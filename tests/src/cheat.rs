@@ -5,22 +5,28 @@
 //! the end are the shipped programs. A [`Case`] is one cheat from the sale to what became of everybody's money.
 
 mod arena;
+mod broken;
 mod case;
+mod fork;
 pub mod honest;
 mod ledger;
 mod lie;
 mod list;
 mod provider;
 pub mod sale;
+mod stale;
 mod table;
 mod trace;
 
 pub use self::{
-    arena::{Arena, Listed, People},
+    arena::{as_root, govern, Arena, Listed, People},
+    broken::broken_model,
     case::{Case, Line},
+    fork::{on_a_fork, Replayed},
     ledger::{Game, Ledger},
     list::{Cheat, CHEATS},
     provider::{Located, Provider},
+    stale::stale_anchor,
     table::table,
 };
 
@@ -28,13 +34,18 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{ensure, Result};
 
-/// Plays all of these at once on one chain.
+use crate::{demo_source, qwen3_source};
+
+/// Plays all of these, which have one model, at once on one chain.
 pub async fn play(cheats: &[Cheat]) -> Result<Vec<Line>> {
-    let arena = Arc::new(Arena::new(cheats.len()).await?);
-    let issued = arena.scene.chain.best().await?.total_issuance().await?;
+    let folder = tempfile::tempdir()?;
+    let floats = match cheats.iter().any(|cheat| cheat.with_norms) {
+        true => qwen3_source(folder.path())?,
+        false => demo_source()?,
+    };
+    let arena = Arc::new(Arena::of(cheats.len(), &floats).await?);
+    let first = arena.scene.chain.best().await?;
     let mut ledger = Ledger::default();
-    ledger.catch_up(&arena.scene.chain).await?;
-    let destroyed: u128 = ledger.burned.iter().map(|(_, amount)| amount).sum();
 
     let cases = cheats.iter().enumerate().map(|(number, cheat)| {
         let case = Case::play(arena.clone(), number, *cheat);
@@ -61,16 +72,11 @@ pub async fn play(cheats: &[Cheat]) -> Result<Vec<Line>> {
         }
     }
     arena.scene.check_money().await?;
-    let now = last.total_issuance().await?;
-    let burned = ledger
-        .burned
-        .iter()
-        .filter(|(block, _)| *block <= last.number());
-    let burned: u128 = burned.map(|(_, amount)| amount).sum();
+    let (issued, now) = (first.total_issuance().await?, last.total_issuance().await?);
+    let growth = ledger.growth(first.number(), last.number());
     ensure!(
-        now + burned - destroyed == issued,
-        "{issued} planck were there, {now} are, and {} were destroyed",
-        burned - destroyed
+        now as i128 == issued as i128 + growth,
+        "{issued} planck and {growth} are not {now}"
     );
     for error in &failed {
         eprintln!("{error:#}");

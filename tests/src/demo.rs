@@ -1,24 +1,29 @@
-//! `make demo`: a chain, a worker, a paid question, who was paid what, and whether the answer was right.
+//! `make demo`: a chain, a worker, a paid question, who was paid what, whether the answer was right, and what becomes of
+//! a provider whose answer was not.
 
-use std::{fs, io::Write, path::Path, process::ExitCode, time::Instant};
+use std::{fs, io::Write, path::Path, process::ExitCode, sync::Arc, time::Instant};
 
 use anyhow::{ensure, Context, Result};
-use assay_client::{keys, AccountId32, Snapshot};
-use assay_tests::{demo_source, forged, Assay, Node, Worker};
+use assay_client::{keys, text::Message, AccountId32, Chain, Snapshot, Text};
+use assay_tests::{
+    cheat::{self, Ledger, Listed, CHEATS},
+    demo_source, repository, Assay, Node, Worker,
+};
 use tokio::signal::unix::{signal, SignalKind};
 
 const PUBLISHER: &str = "//Charlie";
 const PROVIDER: &str = "//Bob";
 const OPERATOR: &str = "//Bob//operator";
 const USER: &str = "//Dave";
+const LIAR: &str = "//Eve";
+/// What she does.
+const CHEAT: &str = "one unit in an activation";
 const QUESTION: &str = "What is Assay?";
 
 /// Names in the demo's folder.
 const MODEL: &str = "assay-demo-exact";
 const RECEIPT: &str = "receipt.json";
 const LIE: &str = "lie.json";
-/// The token that the lie changes, counted from zero.
-const CHANGED: usize = 11;
 
 /// From which the runtime derives its treasury's account.
 const TREASURY_PALLET_ID: [u8; 8] = *b"asy/trsy";
@@ -56,6 +61,25 @@ fn watch_signals() -> std::io::Result<()> {
     Ok(())
 }
 
+/// A second provider, built for this: there is one wrong number behind its answer, which is in the file [`LIE`].
+async fn sell_a_lie(chain: &Chain, model: &Path, folder: &Path) -> Result<Arc<cheat::Provider>> {
+    let mut cheats = CHEATS.iter();
+    let cheat = cheats.find(|cheat| cheat.name == CHEAT);
+    let cheat = *cheat.context("a cheat of this name")?;
+    let listed = Arc::new(Listed::find(chain.clone(), model).await?);
+    let prompt = Text::open(model)?.chat(&[Message::new("user", QUESTION)])?;
+    let people = Arc::new(cheat::People {
+        stash: keys::load(LIAR)?,
+        operator: keys::load(&format!("{LIAR}//operator"))?,
+        user: keys::load(USER)?,
+        challenger: keys::load(USER)?,
+        friend: keys::load(&format!("{LIAR}//friend"))?,
+    });
+    let liar = cheat::sale::in_channel(listed, people, cheat, &prompt, folder).await?;
+    fs::write(folder.join(LIE), liar.answer.to_json().to_string())?;
+    Ok(Arc::new(liar))
+}
+
 async fn demo() -> Result<()> {
     let start = Instant::now();
     let folder = tempfile::tempdir().context("a temporary folder")?;
@@ -71,7 +95,7 @@ async fn demo() -> Result<()> {
     say(
         "Charlie makes integers of a model's floats, so that every machine computes the same bits.",
     )?;
-    let source = demo_source().display().to_string();
+    let source = demo_source()?.display().to_string();
     typed(&assay, &["model", "import", &source])?;
 
     say("He publishes it for 2 % of what it earns. The chain keeps its root.")?;
@@ -133,16 +157,33 @@ async fn demo() -> Result<()> {
 
     let after = people.balances(&chain.best().await?).await?;
     say("Who was paid what, in ASY, transaction fees included.")?;
-    table(&people, &before, &after)?;
+    table(&chain, &people, &before, &after).await?;
 
     say("Was the answer right? Dave computes it again, in one pass, from the receipt, which the node in ASSAY_CHAIN confirms.")?;
     typed(&user, &["verify", RECEIPT, "--model", MODEL])?;
 
-    say("Had Bob signed one wrong token, this is what Dave would have seen.")?;
-    let receipt = serde_json::from_slice(&fs::read(folder.join(RECEIPT))?)?;
-    let (lie, _) = forged(&receipt, CHANGED, OPERATOR)?;
-    fs::write(folder.join(LIE), lie.to_string())?;
+    say("Eve bonds 1,000 ASY as well, and sells Dave sixteen tokens through a payment channel. One number inside the model she makes one larger, and one token another. She is paid.")?;
+    let liar = sell_a_lie(&chain, &model, folder).await?;
+    let defence = tokio::spawn(liar.clone().play());
+    let people = People::of_dispute()?;
+    let before = people.balances(&chain.best().await?).await?;
+
+    say("Her operator signed that answer too. Dave computes it again.")?;
     refused(&user, &["verify", LIE, "--model", MODEL])?;
+
+    say("He takes it to the chain, with a bond. Eve has to show hashes of all that she says she computed; he names the first wrong one, until one number is left, which the chain computes itself.")?;
+    typed(&user, &["dispute", "open", LIE, "--model", MODEL, "--yes"])?;
+    defence.abort();
+    let located = liar.located().context("the game went to a number")?;
+    let place = located.cell.place;
+    println!(
+        "# It was number {} of {:?} in layer {} at position {} that Eve had made larger.",
+        located.cell.element, place.row, place.layer, place.position
+    );
+
+    let after = people.balances(&chain.best().await?).await?;
+    say("Who lost and got what, in ASY: Dave has his fee back, and a share of Eve's bond for his trouble; the rest is burned.")?;
+    table(&chain, &people, &before, &after).await?;
 
     println!(
         "\nThat took {} s. To go on: leave `assay-node --dev` running in one terminal, follow the\n\
@@ -154,11 +195,9 @@ async fn demo() -> Result<()> {
 
 /// A word of a command as a reader of the repository would type it.
 fn shown(word: &str) -> String {
-    let word = word.replace("/tests/../", "/");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    let word = match root {
-        Some(root) => word.replace(&format!("{}/", root.display()), ""),
-        None => word,
+    let word = match repository() {
+        Ok(root) => word.replace(&format!("{}/", root.display()), ""),
+        Err(_) => word.to_owned(),
     };
     match word.contains(' ') {
         true => format!("{word:?}"),
@@ -196,6 +235,7 @@ fn print_command(assay: &Assay, arguments: &[&str]) {
 struct People(Vec<(&'static str, AccountId32)>);
 
 struct Balances {
+    block: u32,
     each: Vec<u128>,
     others: u128,
     issuance: u128,
@@ -214,6 +254,16 @@ impl People {
         ]))
     }
 
+    /// Those who have a part in the dispute.
+    fn of_dispute() -> Result<Self> {
+        let of = |key| Ok::<_, assay_client::Error>(keys::account(&keys::load(key)?));
+        Ok(Self(vec![
+            ("user (Dave)", of(USER)?),
+            ("provider (Eve)", of(LIAR)?),
+            ("treasury", keys::pallet_account(TREASURY_PALLET_ID)),
+        ]))
+    }
+
     async fn balances(&self, snapshot: &Snapshot) -> Result<Balances> {
         let total = |balances: assay_client::chain::Balances| balances.free + balances.reserved;
         let mut each = Vec::new();
@@ -227,6 +277,7 @@ impl People {
             }
         }
         Ok(Balances {
+            block: snapshot.number(),
             each,
             others,
             issuance: snapshot.total_issuance().await?,
@@ -234,7 +285,8 @@ impl People {
     }
 }
 
-fn table(people: &People, before: &Balances, after: &Balances) -> Result<()> {
+async fn table(chain: &Chain, people: &People, before: &Balances, after: &Balances) -> Result<()> {
+    let ledger = Ledger::read_all(chain).await?;
     println!(
         "{:<22} {:>24} {:>24} {:>20}",
         "", "before", "after", "change"
@@ -251,13 +303,18 @@ fn table(people: &People, before: &Balances, after: &Balances) -> Result<()> {
         row(name, before.each[index], after.each[index]);
     }
     row("all others", before.others, after.others);
-    let burned = before
-        .issuance
-        .checked_sub(after.issuance)
-        .context("money was created")?;
+    let during = |entries: &[(u32, u128)]| -> u128 {
+        let entries = entries.iter();
+        let during = entries.filter(|(block, _)| *block > before.block && *block <= after.block);
+        during.map(|(_, amount)| amount).sum()
+    };
+    let (minted, burned) = (during(&ledger.minted), during(&ledger.burned));
+    if minted > 0 {
+        row("minted", minted, 0);
+    }
     row("burned", 0, burned);
     let sum = |balances: &Balances| balances.each.iter().sum::<u128>() + balances.others;
-    row("sum", sum(before), sum(after) + burned);
+    row("sum", sum(before) + minted, sum(after) + burned);
     ensure!(
         sum(before) == before.issuance,
         "before, the accounts do not add up to the issuance"
@@ -267,7 +324,7 @@ fn table(people: &People, before: &Balances, after: &Balances) -> Result<()> {
         "after, the accounts do not add up to the issuance"
     );
     ensure!(
-        sum(before) == sum(after) + burned,
+        sum(before) + minted == sum(after) + burned,
         "the changes do not add up to zero"
     );
     println!("It adds up, to the last planck.");

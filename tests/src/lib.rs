@@ -15,6 +15,7 @@ pub mod network;
 mod node;
 mod port;
 mod scene;
+mod source;
 pub mod transfers;
 mod worker;
 
@@ -28,14 +29,14 @@ pub use marketplace::{highest_fee, GatewayBooks, Line, Marketplace, Server};
 pub use node::{Node, Place};
 pub use port::free_port;
 pub use scene::{Provider, Scene};
+pub use source::{demo_source, endless_source, qwen3_source};
 pub use worker::Worker;
+
+use source::DEMO;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-
-/// Where the shipped model lies in the repository.
-const DEMO: &str = "models/demo/assay-demo";
 
 /// The repository that this process works in: the first folder with the shipped model, from the working
 /// folder upwards.
@@ -48,25 +49,6 @@ pub fn repository() -> Result<PathBuf> {
             here.display()
         )
     })
-}
-
-/// The shipped model's floats, of which `assay model import` makes an exact model.
-pub fn demo_source() -> Result<PathBuf> {
-    Ok(repository()?.join(DEMO))
-}
-
-/// The same floats in `folder`, with a model that hardly ever ends an answer by itself.
-pub fn endless_source(folder: &Path) -> Result<PathBuf> {
-    let source = folder.join("endless-source");
-    copy(&demo_source()?, &source)?;
-    for name in ["config.json", "generation_config.json"] {
-        let path = source.join(name);
-        let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&path)?)?;
-        // The token of a byte that is in no text.
-        config["eos_token_id"] = serde_json::json!([192]);
-        std::fs::write(&path, config.to_string())?;
-    }
-    Ok(source)
 }
 
 /// A copy of a folder of files.

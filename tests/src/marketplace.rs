@@ -258,7 +258,7 @@ impl Gateway {
     }
 
     /// The list of its models.
-    fn models(&self) -> Result<Value> {
+    pub fn models(&self) -> Result<Value> {
         let page = http::get(self.port, "/v1/models")?;
         let mut listed: Value = serde_json::from_str(&page.body)?;
         Ok(listed["data"].take())

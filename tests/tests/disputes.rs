@@ -1,11 +1,19 @@
-//! Disputes between real processes: challengers who are wrong and who are right, and what a kill in the middle
-//! changes, which is nothing.
+//! Disputes between real processes: challengers who are wrong and who are right, a gateway that disputes by itself, a
+//! delegate; and what kills and a pause in the middle change, which is nothing.
 
 use std::{fs, time::Duration};
 
 use anyhow::{ensure, Context, Result};
-use assay_client::{keys, AccountId32};
-use assay_tests::{demo_source, eventually, forged, Assay, Daemon, Marketplace, Outcome, Scene};
+use assay_client::{
+    chain::runtime::runtime_types::{
+        assay_runtime::RuntimeCall, pallet_disputes::pallet::Call as Disputes,
+    },
+    keys, AccountId32,
+};
+use assay_tests::{
+    cheat::{self, Ledger},
+    demo_source, eventually, forged, Assay, Daemon, Marketplace, Outcome, Scene,
+};
 use serde_json::Value;
 
 const QUESTION: &str = "What is Assay?";
@@ -56,6 +64,18 @@ fn planck(value: &Value) -> Result<u128> {
     Ok(text.parse()?)
 }
 
+/// The games of a chain so far, which cost nobody who was right a fee.
+async fn games(scene: &Scene) -> Result<Ledger> {
+    let ledger = Ledger::read_all(&scene.chain).await?;
+    for (dispute, game) in &ledger.games {
+        ensure!(
+            game.refused == 0,
+            "moves of dispute {dispute} were refused: {game:?}"
+        );
+    }
+    Ok(ledger)
+}
+
 #[tokio::test]
 async fn a_challenger_who_is_wrong_pays_whoever_is_killed_on_the_way() -> Result<()> {
     let scene = Scene::new().await?;
@@ -63,16 +83,7 @@ async fn a_challenger_who_is_wrong_pays_whoever_is_killed_on_the_way() -> Result
     let mut worker = scene.worker(&provider, "worker")?;
     let model = scene.model_dir();
     let saved = scene.folder().join("receipt.json").display().to_string();
-    let job = scene.submit(QUESTION, &[])?;
-    scene
-        .wait_for(job, "delivered", |record| {
-            let state = format!("{:?}", record.state);
-            state.starts_with("Delivered").then_some(())
-        })
-        .await?;
-    let keep = ["job", "status", &job.to_string()].map(str::to_owned);
-    let record = scene.user.json(&keep.each_ref().map(String::as_str))?;
-    fs::write(&saved, record["receipt"].to_string())?;
+    let job = scene.buy(QUESTION, &saved).await?;
 
     // What is right is not disputed by mistake.
     let open = ["dispute", "open", &saved, "--model", &model];
@@ -121,12 +132,36 @@ async fn a_challenger_who_is_wrong_pays_whoever_is_killed_on_the_way() -> Result
     );
     worker.daemon.wait_for_log("dispute won", 0, PATIENCE)?;
     ensure!(!worker.daemon.log()?.contains("dispute lost"));
+
+    // One that was killed before it had seen its dispute finds how that ended, and pays for no other.
+    let plan = format!("{saved}.dispute");
+    let mut forgetful: Value = serde_json::from_slice(&fs::read(&plan)?)?;
+    forgetful["opened"] = Value::Null;
+    forgetful["over"] = Value::Bool(false);
+    fs::write(&plan, forgetful.to_string())?;
+    let same = scene
+        .user
+        .run(&[&["--output", "json"], &open[..]].concat())?;
+    expect(&same, 1, "the provider is right, and the bond is lost")?;
+    let same: Value = serde_json::from_str(&same.stdout)?;
+    ensure!(same["dispute"] == ending["dispute"], "{same} {ending}");
+    // Nor does anybody pay who comes too late.
+    scene.wait_settled(job).await?;
+    let settled = total(&scene, user).await?;
+    let later = scene.folder().join("later.json");
+    fs::copy(&saved, &later)?;
+    let later = later.display().to_string();
+    let open = [
+        "dispute", "open", &later, "--model", &model, "--at=3", "--yes",
+    ];
+    expect(&scene.user.run(&open)?, 1, "cannot be disputed any more")?;
+    ensure!(total(&scene, user).await? == settled, "that cost something");
     scene.check_money().await
 }
 
 #[tokio::test]
 async fn a_lie_costs_its_provider_and_pays_who_took_it_to_the_chain() -> Result<()> {
-    let market = Marketplace::of_one(&demo_source(), &[]).await?;
+    let market = Marketplace::of_one(&demo_source()?, &[]).await?;
     let scene = &market.scene;
     let mut gateway = market.gateway("20 ASY", &["--deposit=4 ASY"])?;
     let model = gateway.model()?;
@@ -215,5 +250,161 @@ async fn a_lie_costs_its_provider_and_pays_who_took_it_to_the_chain() -> Result<
     // It is over, and asked again it says the same.
     let same = scene.user.json(&again)?;
     ensure!(same["dispute"] == ending["dispute"], "{same} {ending}");
+    scene.check_money().await
+}
+
+#[tokio::test]
+async fn a_gateway_takes_a_wrong_answer_to_the_chain_also_when_it_is_killed() -> Result<()> {
+    let mut market = Marketplace::of_one(&demo_source()?, &[]).await?;
+    market.scene.damage_model()?;
+    let mut gateway = market.gateway("20 ASY", &["--deposit=4 ASY", "--check=100", "--dispute"])?;
+    let (scene, server) = (&market.scene, &mut market.servers[0]);
+    let bond = scene
+        .chain
+        .best()
+        .await?
+        .provider(server.provider.stash)
+        .await?;
+    let bond = bond.context("the provider is registered")?.bond;
+
+    let model = gateway.model()?;
+    gateway.ask(&model, "Assay is", 24, |_| Ok(()))?;
+    gateway.daemon.wait_for_log("chooses hash", 0, PATIENCE)?;
+    gateway.daemon.kill()?;
+    let from = gateway.daemon.log()?.len();
+    wait_for_stage(scene, "the challenger has to choose")?;
+    gateway.start_again()?;
+    let over = "the dispute is over, and its bond is back";
+    gateway.daemon.wait_for_log(over, from, PATIENCE)?;
+
+    // The last move would have been a proof with weights that are not the listing's.
+    server
+        .worker
+        .daemon
+        .wait_for_log("dispute lost", 0, PATIENCE)?;
+    let log = server.worker.daemon.log()?;
+    let told = log.matches("the chain would not take the move").count();
+    ensure!(told == 1 && log.contains("proves the step"), "{log}");
+    let left = scene
+        .chain
+        .best()
+        .await?
+        .provider(server.provider.stash)
+        .await?;
+    ensure!(
+        left.is_none_or(|left| left.bond < bond),
+        "nothing was slashed"
+    );
+    let ledger = games(scene).await?;
+    let user = account(&scene.user)?;
+    ensure!(
+        ledger.games.len() == 1
+            && matches!(&ledger.convictions[..], [one] if one.challenger == user && one.reward > 0),
+        "{:?} {:?}",
+        ledger.games,
+        ledger.convictions
+    );
+    scene.check_money().await
+}
+
+/// Blocks that clocks stand still: more than a move may take.
+const PAUSE: u32 = 16;
+
+#[tokio::test]
+async fn a_delegate_plays_on_behind_a_pause_and_moves_no_money() -> Result<()> {
+    let mut scene = Scene::new().await?;
+    cheat::govern(&scene, 30, 12).await?;
+    let provider = scene.provider("//Bob", 1, 3)?;
+    let mut worker = scene.worker(&provider, "worker")?;
+    scene.damage_model()?;
+    let (saved, model) = (scene.folder().join("receipt.json"), scene.model_dir());
+    let saved = saved.display().to_string();
+    scene.buy(QUESTION, &saved).await?;
+
+    // Somebody else's bond is on its way out meanwhile.
+    let leaving = scene.provider("//Eve", 1, 3)?;
+    leaving.assay.json(&["provider", "unbond", "100 ASY"])?;
+    let leaving_record = scene.chain.best().await?.provider(leaving.stash).await?;
+    let leaving_record = leaving_record.context("it is registered")?;
+    let due = leaving_record.unbonding.0.first().context("a chunk")?.due;
+
+    let delegate = scene.user.with_key("//Ferdie");
+    let who = account(&delegate)?;
+    let before = total(&scene, who).await?;
+    let name = who.to_string();
+    let open = [
+        "dispute",
+        "open",
+        &saved,
+        "--model",
+        &model,
+        "--delegate",
+        &name,
+    ];
+    let open = [&open[..], &["--yes", "--no-watch"]].concat();
+    expect(&scene.user.run(&open)?, 0, "the dispute is open")?;
+    let opened = wait_for_stage(&scene, "the challenger has to choose a hash")?;
+    let pause = |on| RuntimeCall::Disputes(Disputes::pause { on });
+    cheat::as_root(&scene.chain, pause(true)).await?;
+    let since = scene.chain.best().await?.number();
+
+    // All that a delegate needs is the answer.
+    let copied = scene.folder().join("copied.json");
+    fs::copy(&saved, &copied)?;
+    let copied = copied.display().to_string();
+    let words = delegate.words(&["dispute", "watch", &copied, "--model", &model]);
+    let log = scene.folder().join("delegate.log");
+    let mut watching = Daemon::start("assay", &words, &log)?;
+    // Nobody plays with numbers or tokens that are not the answer's.
+    let damaged = scene.folder().join("model").display().to_string();
+    let words = ["dispute", "watch", &copied, "--model", &damaged];
+    expect(&delegate.run(&words)?, 2, "layers.2.o.weights")?;
+    let mut altered: Value = serde_json::from_slice(&fs::read(&saved)?)?;
+    altered["prompt"][0] = altered["prompt"][1].clone();
+    let altered_file = scene.folder().join("altered.json");
+    fs::write(&altered_file, altered.to_string())?;
+    let altered_file = altered_file.display().to_string();
+    let words = ["dispute", "watch", &altered_file, "--model", &model];
+    expect(&delegate.run(&words)?, 1, "the prompt is not the one")?;
+    while scene.chain.best().await?.number() < since + PAUSE {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let paused = wait_for_stage(&scene, "the challenger has to choose a hash")?;
+    ensure!(
+        paused["state"] == opened["state"] && paused["deadline"] == opened["deadline"],
+        "{opened} {paused}"
+    );
+    cheat::as_root(&scene.chain, pause(false)).await?;
+
+    // Late by blocks, and in time by the clock.
+    watching.wait_for_log("chooses number", 0, PATIENCE)?;
+    let withdraw = ["provider", "withdraw"];
+    let best = scene.chain.best().await?.number();
+    if best < due + PAUSE {
+        ensure!(
+            leaving.assay.run(&withdraw)?.code != 0,
+            "block {best} was not {due} and a pause"
+        );
+    }
+    let words = ["dispute", "watch", &saved, "--model", &model];
+    let ending = scene.user.json(&words)?;
+    let conviction = &ending["conviction"];
+    ensure!(
+        ending["verdict"] == "Convicted"
+            && conviction["challenger"] == account(&scene.user)?.to_string()
+            && planck(&conviction["reward"])? > 0,
+        "{ending}"
+    );
+    worker.daemon.wait_for_log("dispute lost", 0, PATIENCE)?;
+    games(&scene).await?;
+    let after = total(&scene, who).await?;
+    ensure!(after == before, "the delegate had {before} and has {after}");
+    eventually("what was unbonded is out", PATIENCE, || {
+        Ok((leaving.assay.run(&withdraw)?.code == 0).then_some(()))
+    })?;
+    ensure!(
+        scene.chain.best().await?.number() >= due + PAUSE,
+        "it was out too early"
+    );
     scene.check_money().await
 }

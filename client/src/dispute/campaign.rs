@@ -1,16 +1,18 @@
 //! The challenger's way from a plan to the end of the dispute. All that it must remember is in the plan's
 //! file and on the chain, so that one that was killed goes on where it was.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use assay_exact::trace::Layout;
+use assay_primitives::Claim;
 use subxt::utils::AccountId32;
 use subxt_signer::sr25519::Keypair;
 use tokio::time::{sleep, timeout};
 
 use super::{
     calls::{self, MoveCall},
-    game::{Dispute, DisputeId, Side},
+    game::{Dispute, Side},
+    news::News,
     plan::{Opened, Plan},
     play::Play,
     storage::{Commitment, Ending},
@@ -19,8 +21,8 @@ use super::{
 };
 use crate::{
     answer::Answer,
-    chain::{runtime, NewBlocks},
-    keys, Amount, Chain, Error, Included, Snapshot, Wait,
+    chain::{runtime, JobState, NewBlocks},
+    keys, Chain, Error, Included, Snapshot, Wait,
 };
 
 /// How long a transaction may take into a block.
@@ -35,65 +37,6 @@ const AGAIN: u32 = 6;
 const REMEMBERED: u32 = 256;
 /// Blocks that the chain has to end a dispute by itself whose deadline is over.
 const LATE: u32 = 3;
-
-/// Something that happened, or is waited for.
-#[derive(Clone, Debug, PartialEq)]
-pub enum News {
-    Committed,
-    Opened {
-        dispute: DisputeId,
-        bond: u128,
-    },
-    /// Clock readings until the deadline, if the clock runs.
-    Waiting {
-        what: &'static str,
-        left: Option<u32>,
-    },
-    Moved {
-        dispute: DisputeId,
-        what: String,
-    },
-    NothingWrong,
-    /// The dispute is gone from the best block, and may come back until this block is final.
-    NotFinal {
-        block: u32,
-    },
-    /// The chain would not take the next move, now or later.
-    Refused(String),
-    /// It is tried again.
-    Trouble(String),
-}
-
-impl News {
-    /// Whether it is of interest only until the next comes.
-    pub fn is_waiting(&self) -> bool {
-        matches!(self, Self::Waiting { .. } | Self::NotFinal { .. })
-    }
-}
-
-impl fmt::Display for News {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::Committed => f.write_str("committed to the claim"),
-            Self::Opened { dispute, bond } => {
-                write!(f, "dispute {dispute} is open, with a bond of {}", Amount(*bond))
-            }
-            Self::Waiting { what, left: Some(left) } => {
-                write!(f, "{what}; {left} blocks are left for it")
-            }
-            Self::Waiting { what, left: None } => {
-                write!(f, "{what}, once other disputes with this provider are over")
-            }
-            Self::Moved { dispute, what } => write!(f, "dispute {dispute}: the challenger {what}"),
-            Self::NothingWrong => f.write_str(
-                "everything that the provider shows is right: this dispute is lost when its time is over",
-            ),
-            Self::NotFinal { block } => write!(f, "it ends when block {block} is final"),
-            Self::Refused(why) => write!(f, "the next move is not sent: {why}"),
-            Self::Trouble(why) => write!(f, "{why}; trying again"),
-        }
-    }
-}
 
 /// Somebody who disputes an answer, or plays for who does.
 pub struct Campaign<'a> {
@@ -206,6 +149,11 @@ impl Campaign<'_> {
             (Some(_), _) => Ok(None),
             (None, Some(opened)) => self.ending(best, opened, tell).await,
             (None, None) => {
+                if let Some(opened) = self.find_opened(best).await? {
+                    self.plan.opened = Some(opened);
+                    self.remember()?;
+                    return self.ending(best, opened, tell).await;
+                }
                 if best.is_convicted(claim).await? {
                     // It may be that this was the accusation, just before a restart.
                     let from = best.number().saturating_sub(REMEMBERED);
@@ -219,6 +167,11 @@ impl Campaign<'_> {
                     )));
                 }
                 self.check_key()?;
+                if let Some(why) = self.too_late(best).await? {
+                    self.plan.over = true;
+                    self.remember()?;
+                    return Err(Error::Dispute(why));
+                }
                 let commit = calls::commit(&claim, &self.plan.challenger, &self.plan.salt);
                 let made = self.submit(Some(best), &commit, Wait::InBlock).await;
                 // What was sent before a restart got there first.
@@ -249,6 +202,41 @@ impl Campaign<'_> {
             .max_by_key(|dispute| dispute.id))
     }
 
+    /// Why the answer cannot be disputed any more, if that is so: a commitment to it would be lost money.
+    async fn too_late(&self, best: &Snapshot) -> Result<Option<String>, Error> {
+        let is_open = match self.answer.header.claim {
+            Claim::Job(id) => {
+                let job = best.job(id).await?;
+                job.is_some_and(|job| matches!(job.state, JobState::Delivered { .. }))
+            }
+            Claim::Channel { .. } => {
+                let window = best.dispute_parameters().await?.challenge_blocks;
+                let (paused, _) = best.paused_blocks().await?;
+                let anchor = self.answer.signed.receipt.anchor.number;
+                let end = anchor.saturating_add(window).saturating_add(paused);
+                best.number() < end
+            }
+        };
+        Ok((!is_open).then(|| {
+            format!(
+                "{} cannot be disputed any more: the time for that is over",
+                self.answer.claim()
+            )
+        }))
+    }
+
+    /// The dispute, if it was opened and nobody here saw that before it was over.
+    async fn find_opened(&self, best: &Snapshot) -> Result<Option<Opened>, Error> {
+        let Some(from) = self.plan.sent.filter(|_| self.plan.charge.is_dispute()) else {
+            return Ok(None);
+        };
+        let claim = self.answer.header.claim;
+        let opened = self.chain.opened(best, claim, self.plan.challenger, from);
+        Ok(opened
+            .await?
+            .map(|(dispute, block)| Opened { dispute, block }))
+    }
+
     fn check_key(&self) -> Result<(), Error> {
         match self.me() == self.plan.challenger {
             true => Ok(()),
@@ -263,7 +251,7 @@ impl Campaign<'_> {
     async fn open(&mut self, best: &Snapshot, made: &Commitment) -> Result<Option<Ending>, Error> {
         self.check_key()?;
         // On the block of the commitment itself it would be too early, and in the next it is not.
-        let best = (made.made_at < best.number()).then_some(best);
+        let on_trial = (made.made_at < best.number()).then_some(best);
         let Plan {
             charge,
             delegate,
@@ -271,13 +259,15 @@ impl Campaign<'_> {
             ..
         } = self.plan.clone();
         let claim = self.answer.header.claim;
+        self.plan.sent = Some(best.number());
+        self.remember()?;
         let made = if charge.is_dispute() {
             let open = calls::open(self.answer, charge.position(), salt, delegate);
-            self.submit(best, &open, Wait::InBlock).await
+            self.submit(on_trial, &open, Wait::InBlock).await
         } else {
             let evidence = charge.evidence(self.answer, self.other)?;
             let accuse = calls::accuse(self.answer, evidence, salt);
-            self.submit(best, &accuse, Wait::Finalized).await
+            self.submit(on_trial, &accuse, Wait::Finalized).await
         };
         // It was sent before a restart, its block was of a fork, or the commitment waits to be dropped.
         if is(

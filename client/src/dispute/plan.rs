@@ -27,6 +27,9 @@ pub struct Plan {
     pub delegate: Option<AccountId32>,
     /// Hides what is committed to.
     pub salt: H256,
+    /// The best block when the dispute was last sent to be opened.
+    #[serde(default)]
+    pub sent: Option<u32>,
     /// The dispute, once it was seen on the chain.
     #[serde(default)]
     pub opened: Option<Opened>,
@@ -58,6 +61,7 @@ impl Plan {
             charge,
             delegate,
             salt: H256(rand::random()),
+            sent: None,
             opened: None,
             over: false,
         }

@@ -193,6 +193,38 @@ impl Snapshot {
 }
 
 impl Chain {
+    /// The latest dispute over a claim that an account opened, and its block, between the block `from` and `best`. An
+    /// error if the node has not all of them any more.
+    pub async fn opened(
+        &self,
+        best: &Snapshot,
+        claim: Claim,
+        challenger: AccountId32,
+        from: u32,
+    ) -> Result<Option<(DisputeId, u32)>, Error> {
+        for number in (from..=best.number()).rev() {
+            let Some(hash) = self.block_hash(number).await? else {
+                continue;
+            };
+            let forgotten = |_| {
+                Error::Dispute(format!(
+                    "the node has the events of block {number} no more, and they may say how this dispute began; ask an \
+                     archive node with --chain"
+                ))
+            };
+            let block = self.at(hash).await.map_err(forgotten)?;
+            let events = block.client().events().fetch().await;
+            let events = events.map_err(Error::node).map_err(forgotten)?;
+            for event in events.find::<runtime::disputes::events::Opened>() {
+                let event = event.map_err(Error::node)?;
+                if event.claim.0 == claim && event.challenger == challenger {
+                    return Ok(Some((event.dispute, number)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
     /// How a dispute ended that is not in the storage of `best` any more, as far back as the node has the
     /// states of its blocks, but not before the block `from`.
     pub async fn ending(

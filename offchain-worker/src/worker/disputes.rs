@@ -207,7 +207,7 @@ impl Worker {
             if let Some(why) = refusal {
                 error!(
                     target: LOG, dispute = id, %why,
-                    "the chain does not take the move that the provider {what}; it is not sent again"
+                    "the chain would not take the move with which the provider {what}; it is not sent"
                 );
                 case.reply = Reply::Refused;
                 self.state.disputes.complaint = Some(unanswered(id, &why));

@@ -9,13 +9,16 @@ use std::{
 use anyhow::{ensure, Context, Result};
 use assay_client::{
     answer::ListedModel,
-    chain::runtime::{
-        self,
-        runtime_types::{
-            assay_runtime::RuntimeCall, pallet_balances::pallet::Call as Balances,
-            pallet_disputes::pallet::Call as Disputes, pallet_jobs::pallet::Call as Jobs,
-            pallet_providers::pallet::Call as Providers,
+    chain::{
+        runtime::{
+            self,
+            runtime_types::{
+                assay_runtime::RuntimeCall, pallet_balances::pallet::Call as Balances,
+                pallet_disputes::pallet::Call as Disputes, pallet_jobs::pallet::Call as Jobs,
+                pallet_providers::pallet::Call as Providers,
+            },
         },
+        Listing,
     },
     keys,
     primitives::TokenId,
@@ -25,7 +28,7 @@ use assay_client::{
 };
 use assay_exact::{folder::Folder, Cpu, Shape};
 
-use crate::Scene;
+use crate::{demo_source, Scene};
 
 /// How long a transaction may take into a block.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -33,7 +36,7 @@ const ASY: u128 = 1_000_000_000_000;
 /// Blocks in which an answer can be disputed: dozens are computed again side by side.
 pub const WINDOW: u32 = 240;
 /// Counted blocks for a move.
-const REPLY: u32 = 20;
+pub const REPLY: u32 = 20;
 /// Who pays for everything.
 const SPONSOR: &str = "//Ferdie";
 const SUDO: &str = "//Alice";
@@ -57,13 +60,14 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// The only model of a chain, which is in this folder.
+    /// The model in this folder.
     pub async fn find(chain: Chain, folder: &Path) -> Result<Self> {
         let best = chain.best().await?;
-        let mut listings = best.listings().await?;
-        let (listing, record) = listings.pop().context("the model is listed")?;
-        ensure!(listings.is_empty(), "one model is listed");
         let opened = Folder::open(folder)?;
+        let listings = best.listings().await?;
+        let mut listings = listings.into_iter();
+        let is_its = |listed: &(_, Listing)| listed.1.parts.0 == opened.parts();
+        let (listing, record) = listings.find(is_its).context("the model is listed")?;
         let manifest = opened.manifest();
         Ok(Self {
             chain,
@@ -127,16 +131,21 @@ impl People {
 }
 
 impl Arena {
-    /// For so many cases.
+    /// For so many cases, with the shipped model.
     pub async fn new(cases: usize) -> Result<Self> {
-        let scene = Scene::new().await?;
+        Self::of(cases, &demo_source()?).await
+    }
+
+    /// The same with the model of these floats.
+    pub async fn of(cases: usize, floats: &Path) -> Result<Self> {
+        let scene = Scene::of(floats).await?;
         let text = Text::open(&scene.model)?;
         let arena = Self {
             listed: Arc::new(Listed::find(scene.chain.clone(), &scene.model).await?),
             prompt: text.chat(&[Message::new("user", "What is Assay?")])?,
             scene,
         };
-        govern(&arena.scene).await?;
+        govern(&arena.scene, WINDOW, REPLY).await?;
         let mut funds = Vec::new();
         for case in 0..cases {
             funds.extend(People::of(case)?.funds());
@@ -151,16 +160,16 @@ pub async fn send<C: Payload>(chain: &Chain, call: &C, key: &Keypair) -> Result<
     Ok(chain.submit(call, key, Wait::InBlock, PATIENCE).await?)
 }
 
-/// Windows and deadlines in which two cores can play everything at once.
-pub async fn govern(scene: &Scene) -> Result<()> {
+/// Windows of so many blocks, in which answers are disputed, earnings mature and bonds are unbonded, and so many counted
+/// blocks for a move.
+pub async fn govern(scene: &Scene, window: u32, reply: u32) -> Result<()> {
     let best = scene.chain.best().await?;
     let mut providers = best.provider_parameters().await?;
-    (providers.maturing_blocks, providers.unbonding_blocks) = (WINDOW, WINDOW);
+    (providers.maturing_blocks, providers.unbonding_blocks) = (window, window);
     let mut jobs = best.job_parameters().await?;
-    jobs.challenge_blocks = WINDOW;
+    jobs.challenge_blocks = window;
     let mut disputes = best.dispute_parameters().await?;
-    (disputes.challenge_blocks, disputes.reply_blocks) = (WINDOW, REPLY);
-    let sudo = keys::load(SUDO)?;
+    (disputes.challenge_blocks, disputes.reply_blocks) = (window, reply);
     for call in [
         RuntimeCall::Providers(Providers::set_parameters {
             parameters: providers,
@@ -170,10 +179,17 @@ pub async fn govern(scene: &Scene) -> Result<()> {
             parameters: disputes,
         }),
     ] {
-        send(&scene.chain, &runtime::tx().sudo().sudo(call), &sudo).await?;
+        as_root(&scene.chain, call).await?;
     }
     let now = scene.chain.best().await?.dispute_parameters().await?;
-    ensure!(now.challenge_blocks == WINDOW, "the parameters are refused");
+    ensure!(now.challenge_blocks == window, "the parameters are refused");
+    Ok(())
+}
+
+/// What governance may do, done by the development chain's sudo key.
+pub async fn as_root(chain: &Chain, call: RuntimeCall) -> Result<()> {
+    let sudo = keys::load(SUDO)?;
+    send(chain, &runtime::tx().sudo().sudo(call), &sudo).await?;
     Ok(())
 }
 

@@ -11,18 +11,14 @@ use anyhow::{ensure, Context, Result};
 use assay_client::{
     answer::Answer,
     chain::runtime,
-    dispute::{Choice, Dispute, DisputeId, Move, MoveCall, Side, Stage, Verdict},
-    keys,
-    primitives::{dispute::commitment, Claim},
-    subxt::utils::Static,
-    Chain, Keypair, Wait, H256,
+    dispute::{self, Choice, Dispute, DisputeId, Move, MoveCall, Side, Stage, Verdict},
+    keys, Chain, Keypair, Wait, H256,
 };
 use assay_exact::{
     folder::Folder,
     trace::{Cell, Layout, Row},
     Shape,
 };
-use runtime::runtime_types::pallet_disputes::types::Statement;
 use tokio::time::{sleep, timeout};
 
 use super::{
@@ -66,7 +62,7 @@ impl Siege {
     /// Of the model of these floats.
     pub async fn new(floats: &Path) -> Result<Self> {
         let scene = Scene::of(floats).await?;
-        arena::govern(&scene).await?;
+        arena::govern(&scene, arena::WINDOW, arena::REPLY).await?;
         let provider = scene.provider("//Bob", 1, 3)?;
         let worker = scene.worker(&provider, "honest")?;
         let shape = Folder::open(&scene.model)?.manifest().shape.clone();
@@ -210,25 +206,20 @@ pub const QUEUE: usize = 64;
 const FUNDS: u128 = 2_000_000_000_000_000;
 
 /// A challenger that knows that it is wrong.
-struct Unjust {
-    chain: Chain,
-    key: Keypair,
-    aim: Aim,
-    layout: Arc<Layout>,
+pub struct Unjust {
+    pub chain: Chain,
+    pub key: Keypair,
+    pub aim: Aim,
+    /// Of the disputed token's trace.
+    pub layout: Arc<Layout>,
 }
 
 impl Unjust {
     /// Commits, opens and plays to the end. The dispute's number, and its bond in planck.
-    async fn play(self, answer: &Answer, position: u32) -> Result<(DisputeId, u128)> {
+    pub async fn play(self, answer: &Answer, position: u32) -> Result<(DisputeId, u128)> {
         let me = keys::account(&self.key);
-        let claim = answer.header.claim;
-        ensure!(
-            matches!(claim, Claim::Job(_)),
-            "the chain has a job's request"
-        );
         let salt = H256::repeat_byte(1);
-        let calls = runtime::tx().disputes();
-        let commit = calls.commit(commitment(&claim, &me, &salt));
+        let commit = dispute::commit(&answer.header.claim, &me, &salt);
         let committed = self
             .chain
             .submit(&commit, &self.key, Wait::InBlock, PATIENCE);
@@ -238,15 +229,9 @@ impl Unjust {
             .find_first::<runtime::disputes::events::Committed>();
         let id = event.context("a commitment")??.dispute;
         let made_at = committed.block.number();
-        let statement = Statement {
-            receipt: Static(answer.signed.receipt.clone()),
-            signature: None,
-            header: None,
-            __ignore: Default::default(),
-        };
         let mut blocks = self.chain.best_blocks().await?;
         while blocks.next().await?.number() <= made_at {}
-        let open = calls.open(Static(claim), statement, Some(position), salt, None);
+        let open = dispute::open(answer, Some(position), salt, None);
         let opened = self.chain.submit(&open, &self.key, Wait::InBlock, PATIENCE);
         let opened = opened.await?;
         let mut bond = None;

@@ -1,6 +1,6 @@
 //! What a chain's blocks say about disputes, fees and what was destroyed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result};
 use assay_client::{
@@ -9,6 +9,10 @@ use assay_client::{
     primitives::Claim,
     AccountId32, Chain,
 };
+use tokio::time::sleep;
+
+/// Between two looks at whether a block is final.
+const PAUSE: Duration = Duration::from_millis(300);
 
 /// Everything up to the last block that was read.
 #[derive(Default)]
@@ -23,6 +27,8 @@ pub struct Ledger {
     pub dues: Vec<(u32, AccountId32, u128)>,
     /// Planck that were destroyed, by block.
     pub burned: Vec<(u32, u128)>,
+    /// Planck that were minted, by block.
+    pub minted: Vec<(u32, u128)>,
 }
 
 /// One dispute, or one accusation, from its commitment on.
@@ -68,6 +74,16 @@ impl Conviction {
 }
 
 impl Ledger {
+    /// Reads all up to the present best block, once it is final.
+    pub async fn read_all(chain: &Chain) -> Result<Self> {
+        let last = chain.best().await?.number();
+        let mut ledger = Self::default();
+        while ledger.catch_up(chain).await? < last {
+            sleep(PAUSE).await;
+        }
+        Ok(ledger)
+    }
+
     /// Reads what was finalized since.
     pub async fn catch_up(&mut self, chain: &Chain) -> Result<u32> {
         let last = chain.finalized().await?.number();
@@ -89,6 +105,9 @@ impl Ledger {
         }
         for burned in events.find::<runtime::balances::events::BurnedHeld>() {
             self.burned.push((number, burned?.amount));
+        }
+        for minted in events.find::<runtime::balances::events::Minted>() {
+            self.minted.push((number, minted?.amount));
         }
         for paid in events.find::<runtime::channels::events::DuesPaid>() {
             let paid = paid?;
@@ -188,6 +207,16 @@ impl Ledger {
     /// What an account paid for transactions in the blocks behind `from` and up to `to`, in planck.
     pub fn fees_of(&self, account: &AccountId32, from: u32, to: u32) -> u128 {
         sum(&self.fees, account, from, to)
+    }
+
+    /// Planck by which all money became more in the blocks behind `from` and up to `to`; negative if it became less.
+    pub fn growth(&self, from: u32, to: u32) -> i128 {
+        let within = |entries: &[(u32, u128)]| -> i128 {
+            let entries = entries.iter();
+            let within = entries.filter(|(block, _)| *block > from && *block <= to);
+            within.map(|(_, amount)| *amount as i128).sum()
+        };
+        within(&self.minted) - within(&self.burned)
     }
 
     /// The same of royalty and protocol fee.

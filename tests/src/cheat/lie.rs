@@ -21,7 +21,7 @@ use assay_exact::{
 };
 
 use super::trace;
-use crate::copy;
+use crate::{copy, damage};
 
 /// What is wrong with an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -240,14 +240,10 @@ impl Story {
     /// Does so to the model until it answers another thing than the truth.
     fn tamper(&mut self, tampering: Tampering, asked: &Question, truth: &[TokenId]) -> Result<()> {
         self.output.clear();
-        let file = self.model.join("weights.bin");
+        let file = damage::weights(&self.model);
         let original = fs::read(&file)?;
-        let places = places(&Folder::open(&self.model)?);
-        let place = |name: &str| {
-            let found = places.iter().find(|(other, ..)| other == name);
-            let (_, start, bytes) = found.with_context(|| format!("no {name} in {places:?}"))?;
-            anyhow::Ok((*start, *bytes))
-        };
+        let places = damage::places(&Folder::open(&self.model)?);
+        let place = |name: &str| damage::place(&places, name);
         let layers = Folder::open(&self.model)?.manifest().shape.layers;
         for attempt in 0..200 {
             let mut weights = original.clone();
@@ -294,6 +290,7 @@ impl Story {
                 settings: exhibit.sampling.into(),
                 seed: exhibit.seed,
                 secret: exhibit.secret,
+                scored: false,
                 index: exhibit.position,
             };
             let told = Answered {
@@ -327,15 +324,4 @@ impl Story {
             Ok(())
         })
     }
-}
-
-/// Name, start and length in bytes of each tensor in `weights.bin`.
-fn places(folder: &Folder) -> Vec<(String, usize, usize)> {
-    let mut end = 0usize;
-    let tensors = folder.tensors().map(|(name, bytes, _)| {
-        let start = end.next_multiple_of(64);
-        end = start + bytes as usize;
-        (name.to_owned(), start, bytes as usize)
-    });
-    tensors.collect()
 }

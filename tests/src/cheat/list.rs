@@ -20,6 +20,8 @@ pub struct Cheat {
     /// Whether it answers a job, and not a request in a channel. On a chain of its own: other providers
     /// would be drawn as well, and let the user down.
     pub in_job: bool,
+    /// Whether its model has norms for queries and keys; these are on another chain as well.
+    pub with_norms: bool,
     /// What it has to end with.
     pub end: End,
 }
@@ -141,6 +143,7 @@ const fn cheat(name: &'static str, lie: Lie, end: End) -> Cheat {
         sampling: DRAWN,
         limit: 16,
         in_job: false,
+        with_norms: false,
         end,
     }
 }
@@ -154,12 +157,22 @@ const fn number(row: Row, layer: u16, position: i32, element: u64) -> Lie {
     })
 }
 
+const fn normed(name: &'static str, row: Row, layer: u16, position: i32, element: u64) -> Cheat {
+    Cheat {
+        with_norms: true,
+        ..cheat(name, number(row, layer, position, element), End::Row(row))
+    }
+}
+
 const fn manner(name: &'static str, manner: Manner, end: End) -> Cheat {
     Cheat {
         manner,
         ..cheat(name, Lie::Token, end)
     }
 }
+
+/// No cheat at all.
+pub const HONEST: Cheat = cheat("the truth", Lie::None, End::Step);
 
 /// All of them.
 pub const CHEATS: &[Cheat] = &[
@@ -286,6 +299,22 @@ pub const CHEATS: &[Cheat] = &[
             End::Row(Row::MixedActivation),
         )
     },
+    normed("a wrong query behind its norm", Row::QueryNorm, 1, -1, 40),
+    normed(
+        "a wrong sum under a query's norm",
+        Row::QueryNormSquares,
+        3,
+        4,
+        2,
+    ),
+    normed("a wrong key behind its norm", Row::KeyNorm, 0, 7, 33),
+    normed(
+        "a wrong product under a key's norm",
+        Row::KeyNormProduct,
+        2,
+        -1,
+        1,
+    ),
     manner(
         "a rotated operator key",
         Manner::Rotates,

@@ -1,0 +1,65 @@
+//! What a challenger hears while a dispute is played for it.
+
+use std::fmt;
+
+use super::game::DisputeId;
+use crate::Amount;
+
+/// Something that happened, or is waited for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    Committed,
+    Opened {
+        dispute: DisputeId,
+        bond: u128,
+    },
+    /// Clock readings until the deadline, if the clock runs.
+    Waiting {
+        what: &'static str,
+        left: Option<u32>,
+    },
+    Moved {
+        dispute: DisputeId,
+        what: String,
+    },
+    NothingWrong,
+    /// The dispute is gone from the best block, and may come back until this block is final.
+    NotFinal {
+        block: u32,
+    },
+    /// The chain would not take the next move, now or later.
+    Refused(String),
+    /// It is tried again.
+    Trouble(String),
+}
+
+impl News {
+    /// Whether it is of interest only until the next comes.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting { .. } | Self::NotFinal { .. })
+    }
+}
+
+impl fmt::Display for News {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Committed => f.write_str("committed to the claim"),
+            Self::Opened { dispute, bond } => {
+                write!(f, "dispute {dispute} is open, with a bond of {}", Amount(*bond))
+            }
+            Self::Waiting { what, left: Some(left) } => {
+                write!(f, "{what}; {left} blocks are left for it")
+            }
+            Self::Waiting { what, left: None } => {
+                write!(f, "{what}, once other disputes with this provider are over")
+            }
+            Self::Moved { dispute, what } => write!(f, "dispute {dispute}: the challenger {what}"),
+            Self::NothingWrong => f.write_str(
+                "everything that the provider shows is right: this dispute is lost when its time is over",
+            ),
+            Self::NotFinal { block } => write!(f, "it ends when block {block} is final"),
+            Self::Refused(why) => write!(f, "the next move is not sent: {why}"),
+            Self::Trouble(why) => write!(f, "{why}; trying again"),
+        }
+    }
+}

@@ -12,6 +12,7 @@ use assay_primitives::{
 };
 use frame_support::{
     defensive,
+    dispatch::DispatchClass,
     pallet_prelude::*,
     traits::{
         fungible::{Inspect, Mutate},
@@ -23,7 +24,7 @@ use sp_runtime::traits::AccountIdConversion;
 
 use crate::{
     Config, CurrencyOf, EraProgress, EraRewards, Error, Event, Exposures, Pallet, Params, Points,
-    Unpaid,
+    Unpaid, WeightInfo,
 };
 
 /// How far an era is.
@@ -90,6 +91,11 @@ impl<T: Config> Pallet<T> {
 
     /// A block of this validator is a point.
     pub(crate) fn note_points(author: &T::AccountId) {
+        // The authorship pallet counts nothing for what it calls.
+        frame_system::Pallet::<T>::register_extra_weight_unchecked(
+            <T as Config>::WeightInfo::note_points(),
+            DispatchClass::Mandatory,
+        );
         Points::<T>::mutate(Self::active_era(), author, |points| {
             *points = points.saturating_add(1)
         });

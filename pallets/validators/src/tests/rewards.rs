@@ -5,7 +5,7 @@ use crate::{
 use assay_primitives::{Balance, EraIndex};
 use frame_support::{
     assert_noop, assert_ok,
-    dispatch::{DispatchResultWithPostInfo, Pays},
+    dispatch::{DispatchClass, DispatchResultWithPostInfo, Pays},
     traits::{fungible::Mutate, tokens::Preservation},
 };
 use proptest::prelude::*;
@@ -49,6 +49,9 @@ fn a_pot_is_the_fees_and_what_is_minted_divided_by_blocks() {
     TestExt::new().execute_with(|| {
         let issued = Balances::total_issuance();
         make_blocks(VERA, 6);
+        let weight = System::block_weight();
+        let expected = <() as WeightInfo>::note_points();
+        assert!(weight.get(DispatchClass::Mandatory).all_gte(expected));
         make_blocks(VITO, 3);
         pay_fees(1_000);
         let started = EraProgress::<Test>::get().started;

@@ -50,7 +50,7 @@ pub mod pallet {
     use assay_primitives::{Balance, EraEnded, EraIndex};
     use frame_support::{
         pallet_prelude::*,
-        traits::{fungible, OnUnbalanced, Time},
+        traits::{fungible, OnUnbalanced, PalletInfoAccess, Time},
         PalletId,
     };
     use frame_system::pallet_prelude::*;
@@ -382,6 +382,12 @@ pub mod pallet {
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn integrity_test() {
+            // The order of genesis is that of the indices.
+            assert!(
+                <Self as PalletInfoAccess>::index()
+                    < <pallet_session::Pallet<T> as PalletInfoAccess>::index(),
+                "validators: the session pallet's genesis asks for bonds, so give it a higher index"
+            );
             assert!(T::MaxValidators::get() > 0 && T::MaxNominators::get() > 0);
             assert!(
                 T::MaxCandidates::get() >= T::MaxValidators::get(),

@@ -1,6 +1,6 @@
 use crate as pallet_validators;
 use crate::{BondRecordOf, ExposureOf, HoldReason, Parameters};
-use assay_primitives::Balance;
+use assay_primitives::{Balance, EraEnded, EraIndex};
 use codec::Encode;
 use frame_support::{
     derive_impl, parameter_types,
@@ -96,6 +96,16 @@ parameter_types! {
     pub const RewardPot: PalletId = PalletId(*b"asy/rwrd");
     /// Who makes blocks.
     pub static Author: Option<u64> = None;
+    /// The eras whose end was told, in order.
+    pub static EndedEras: Vec<EraIndex> = Vec::new();
+}
+
+pub struct NoteEra;
+
+impl EraEnded for NoteEra {
+    fn era_ended(era: EraIndex, _: u64) {
+        EndedEras::mutate(|eras| eras.push(era));
+    }
 }
 
 pub struct FromAuthor;
@@ -154,7 +164,7 @@ impl crate::Config for Test {
     type WeightInfo = ();
     type Time = Timestamp;
     type RewardPot = RewardPot;
-    type EraEnded = ();
+    type EraEnded = NoteEra;
 }
 
 pub fn parameters() -> Parameters {
@@ -235,6 +245,7 @@ impl TestExt {
     pub fn execute_with<R>(self, story: impl FnOnce() -> R) -> R {
         let mut ext = self.build();
         Author::set(None);
+        EndedEras::set(Vec::new());
         ext.execute_with(|| {
             run_to(1);
             let result = story();

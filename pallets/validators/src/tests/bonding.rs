@@ -279,6 +279,29 @@ fn trap_4c_keys_of_a_validator_without_a_bond_stay_too() {
     });
 }
 
+/// Between its election and its first session, too.
+#[test]
+fn trap_4c_keys_of_who_is_elected_stay_though_its_bond_is_gone() {
+    TestExt::new().execute_with(|| {
+        assert_ok!(chill(VERA));
+        run_to_session(3);
+        assert!(!Session::validators().contains(&VERA));
+        assert_ok!(Validators::validate(
+            RuntimeOrigin::signed(VERA),
+            Permill::zero()
+        ));
+        run_to_session(5);
+        assert!(report(VITO, 1, 1) && report(VERA, 1, 1));
+        assert_eq!(Bonds::<Test>::get(VERA), None);
+        let purge = || Validators::purge_keys(RuntimeOrigin::signed(VERA));
+        assert_noop!(purge(), Error::<Test>::StillValidating);
+        run_to_session(6);
+        assert!(Session::validators().contains(&VERA));
+        run_to_session(9);
+        assert_ok!(purge());
+    });
+}
+
 #[test]
 fn only_governance_sets_count_and_parameters() {
     TestExt::new().execute_with(|| {

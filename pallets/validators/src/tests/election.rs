@@ -241,6 +241,7 @@ fn eras_come_and_go() {
             assert!(set().len() == 3 && Exposures::<Test>::iter().count() <= 5 * 4);
         }
         assert_eq!(Validators::active_era(), 13);
+        assert!(EndedEras::get().into_iter().eq(0..13));
         assert!(matches!(bond(6).unwrap().role, Role::Validator { .. }));
         assert_eq!(Candidates::<Test>::get().len(), 5);
         assert_eq!(Offenders::<Test>::iter().count(), 0);

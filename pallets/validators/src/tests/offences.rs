@@ -124,6 +124,22 @@ fn an_offence_that_was_punished_does_not_chill_again() {
 }
 
 #[test]
+fn a_sentence_is_as_grave_as_the_worst_offence_and_none_outside_the_set() {
+    TestExt::new().execute_with(|| {
+        let severity = || crate::Offenders::<Test>::get(VERA).map(|sentence| sentence.severity);
+        offend(Perbill::from_percent(50), 0);
+        run_to_session(1);
+        offend(Perbill::from_percent(10), 1);
+        assert_eq!(severity(), Some(Perbill::from_percent(50)));
+        run_to_session(3);
+        assert!(!Session::validators().contains(&VERA));
+        offend(Perbill::from_percent(60), 1);
+        assert_eq!(severity(), None);
+        assert_eq!(disabled().len(), 0);
+    });
+}
+
+#[test]
 fn an_offence_that_costs_nothing_chills_all_the_same() {
     TestExt::new().execute_with(|| {
         offend(Perbill::zero(), 0);

@@ -11,7 +11,8 @@ use assay_exact::{
     folder::Folder,
     import,
     trace::{
-        check_step, levels, opening, Case, Layout, Opening, Proof, Roots, Row, Ruling, Target,
+        check_step, levels, opening, Case, Digest, Layout, Opening, Proof, Roots, Row, Ruling,
+        Target,
     },
     Cpu, Engine,
 };
@@ -35,7 +36,8 @@ struct Board {
     roots: Roots,
     root: Option<H256>,
     token: u32,
-    position: u32,
+    /// The list of tokens that has it: its root, its length, and the token's place.
+    tokens: (Digest, u64, u32),
     stage: Stage,
     moves: u32,
 }
@@ -55,8 +57,28 @@ impl Board {
             Some(secret) => salted_token_root(&secret, side, tokens).0,
         };
         let length = exhibit.prompt.len() as u32;
-        let shape = &folder.manifest().shape;
-        let layout = Layout::new(shape, &exhibit.sampling.into(), length, exhibit.position);
+        let (shape, settings) = (&folder.manifest().shape, exhibit.sampling.into());
+        let all = [&exhibit.prompt[..], &exhibit.output].concat();
+        let (layout, prompt, output) = match exhibit.scored {
+            false => (
+                Layout::new(shape, &settings, length, exhibit.position),
+                &exhibit.prompt,
+                &exhibit.output[..],
+            ),
+            true => (
+                Layout::scored(shape, &settings, all.len() as u32, length, exhibit.position),
+                &all,
+                &[][..],
+            ),
+        };
+        let (prompt_root, output_root) = (
+            root(TokenSide::Prompt, prompt),
+            root(TokenSide::Output, output),
+        );
+        let tokens = match exhibit.scored {
+            false => (output_root, output.len() as u64, exhibit.position),
+            true => (prompt_root, all.len() as u64, length + exhibit.position),
+        };
         Self {
             case: Case {
                 layout: layout.unwrap(),
@@ -64,16 +86,16 @@ impl Board {
             },
             roots: Roots {
                 trace: [0; 32],
-                prompt: root(TokenSide::Prompt, &exhibit.prompt),
-                output: root(TokenSide::Output, &exhibit.output),
+                prompt: prompt_root,
+                output: output_root,
                 tables: parts.tables.0,
                 weights: parts.weights_root.0,
                 salted: exhibit.secret.is_some(),
-                output_len: exhibit.output.len() as u32,
+                output_len: output.len() as u32,
             },
             root: None,
             token: exhibit.output[exhibit.position as usize],
-            position: exhibit.position,
+            tokens,
             stage: Stage::Answer,
             moves: 0,
         }
@@ -106,12 +128,12 @@ impl Board {
                 if last.root(leaves, hash).map(H256) != root || last.leaves[0].0 != leaves - 1 {
                     return Refused("last leaf");
                 }
-                let output_leaves = u64::from(self.roots.output_len.div_ceil(32));
-                if token.root(output_leaves, hash) != Some(self.roots.output) {
+                let (root_of_tokens, length, place) = self.tokens;
+                if token.root(length.div_ceil(32), hash) != Some(root_of_tokens) {
                     return Refused("token leaf");
                 }
                 let salt = if self.roots.salted { 32 } else { 0 };
-                let at = salt + self.position as usize % 32 * 4;
+                let at = salt + place as usize % 32 * 4;
                 if token.leaves[0].1[at..at + 4] != last.leaves[0].1[..] {
                     return Refused("another token");
                 }
@@ -376,8 +398,15 @@ fn an_honest_provider_wins_whatever_is_chosen() {
     let cpu = Cpu::detect();
     let engine = Engine::of(&folder, &cpu).unwrap();
     let mut draw = numbers(1);
-    for (sampling, secret) in [(Sampling::GREEDY, None), (SAMPLED, Some([5; 32]))] {
-        let exhibit = exhibit(&engine, sampling, secret);
+    for (sampling, secret, scored) in [
+        (Sampling::GREEDY, None, false),
+        (SAMPLED, Some([5; 32]), false),
+        (SAMPLED, Some([5; 32]), true),
+    ] {
+        let exhibit = Exhibit {
+            scored,
+            ..exhibit(&engine, sampling, secret)
+        };
         let mut honest = Computed::new(&engine, exhibit.clone()).unwrap();
         let layout = honest.layout().clone();
         let mut rows = BTreeSet::new();

@@ -102,11 +102,22 @@ fn a_portion_is_rounded_down_and_never_above_the_whole() {
 }
 
 #[test]
+fn validators_have_four_fifths_of_a_fee_and_the_treasury_the_remainder() {
+    let rewards = ValidatorRewards::default();
+    assert_eq!(
+        [0, 1, 2, 1_004].map(|fee| rewards.of_fee(fee)),
+        [0, 0, 1, 803]
+    );
+}
+
+#[test]
 fn commission_goes_first_and_the_validator_takes_the_remainder() {
     let commission = Permill::from_percent(10);
     // 1,000 less 100 of commission, behind which stand 500, 300 and 200.
     let parts = [300, 200].map(|stake| nominator_part(1_000, commission, stake, 1_000));
     assert_eq!(parts, [270, 180]);
+    // A tenth of 1,001 is not less than 101.
+    assert_eq!(nominator_part(1_001, commission, 1, 1), 900);
     assert_eq!(nominator_part(7, Permill::zero(), 1, 3), 2);
     assert_eq!(nominator_part(7, Permill::one(), 1, 3), 0);
     assert_eq!(nominator_part(7, commission, 1, 0), 0);

@@ -1,7 +1,8 @@
 //! What exact answers cost in quality, and how fast they are, beside the engines that people use; and what it costs
-//! to sell them and to dispute them.
+//! to sell them and to dispute them, and what the rewards come to over years.
 
 mod dispute;
+mod economics;
 mod overhead;
 mod quality;
 mod report;
@@ -27,6 +28,8 @@ enum Command {
     Overhead(overhead::Args),
     /// Compute what disputes cost on chain, and measure what a worker needs for one.
     Dispute(dispute::Args),
+    /// Simulate what is minted, burned and earned over years.
+    Economics(economics::Args),
 }
 
 /// Ends with an error, and so with exit code 1, when a bar is missed.
@@ -36,5 +39,6 @@ fn main() -> Result<()> {
         Command::Speed(args) => speed::run(args),
         Command::Overhead(args) => overhead::run(args),
         Command::Dispute(args) => dispute::run(args),
+        Command::Economics(args) => economics::run(args),
     }
 }

@@ -34,6 +34,16 @@ impl Page {
         page
     }
 
+    /// A page of what is computed, the same on every machine.
+    pub fn of_formulas(title: &str) -> Self {
+        let mut page = Self {
+            text: String::new(),
+            bars: Vec::new(),
+        };
+        page.add(format!("# {title}\n\nCommit {}.\n", commit()));
+        page
+    }
+
     /// A paragraph.
     pub fn add(&mut self, text: impl Display) {
         println!("{text}");

@@ -1,13 +1,13 @@
-//! Two traps of consensus that only the whole runtime can fall into. The others have tests in
+//! Traps of consensus that only the whole runtime can fall into. The others have tests in
 //! pallet-validators.
 
 use assay_runtime::{
     genesis_config_presets::{get_preset, preset_names},
-    Runtime, RuntimeCall, RuntimeGenesisConfig, SessionKeys,
+    Authorship, Runtime, RuntimeCall, RuntimeGenesisConfig, Session, SessionKeys, Validators,
 };
 use frame_support::{
     genesis_builder_helper::{build_state, get_preset as get_preset_or_default},
-    traits::{Get, GetCallMetadata},
+    traits::{Get, GetCallMetadata, PalletInfoAccess},
 };
 use pallet_session::SessionHandler;
 use serde_json::Value;
@@ -43,4 +43,12 @@ fn trap_8_session_keys_are_in_the_order_of_their_pallets() {
         <Handler as SessionHandler<assay_runtime::AccountId>>::KEY_TYPE_IDS,
         SessionKeys::key_ids()
     );
+}
+
+/// The order of genesis and of the hooks is that of the indices. Session's genesis asks for the bonds,
+/// and who made the first block of a session is found in the set that begins with it.
+#[test]
+fn bonds_come_before_sessions_and_authors_after_them() {
+    let order = [Validators::index(), Session::index(), Authorship::index()];
+    assert!(order.is_sorted(), "{order:?}");
 }

@@ -15,7 +15,7 @@ export async function refusal(ask) {
 }
 
 // Runs all checks, or those whose names are given after the two arguments of the program.
-export async function run(checks) {
+export async function run(checks, say = console.log) {
   const wanted = process.argv.slice(4);
   for (const [name, check] of Object.entries(checks)) {
     if (wanted.length && !wanted.includes(name)) continue;
@@ -25,6 +25,6 @@ export async function run(checks) {
     } catch (caught) {
       error = String(caught.stack ?? caught);
     }
-    console.log(JSON.stringify({ check: name, error }));
+    say(JSON.stringify({ check: name, error }));
   }
 }

@@ -52,14 +52,24 @@ impl Clients {
     /// Runs a script against the server at `port`. Fails unless it made exactly these checks, and all went
     /// well.
     pub fn check(&self, script: &str, port: u16, model: &str, checks: &[&str]) -> Result<()> {
+        self.check_at(
+            script,
+            &format!("http://127.0.0.1:{port}/v1"),
+            model,
+            checks,
+        )
+    }
+
+    /// The same against what is at `url`, with another word about what to do there.
+    pub fn check_at(&self, script: &str, url: &str, word: &str, checks: &[&str]) -> Result<()> {
         let interpreter = match script.ends_with(".py") {
             true => "python/bin/python",
             false => "python/bin/node",
         };
         let output = Command::new(self.folder.join(interpreter))
             .arg(self.scripts.path().join(script))
-            .arg(format!("http://127.0.0.1:{port}/v1"))
-            .arg(model)
+            .arg(url)
+            .arg(word)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .output()
             .with_context(|| format!("starting {script}"))?;

@@ -71,15 +71,14 @@ impl<T: Config> Pallet<T> {
             let owed = fraction.mul_floor(exposed);
             owed.saturating_sub(before.mul_floor(exposed))
         };
-        let mut slashed = Self::slash_bond(validator, increment(exposure.own));
+        let own = Self::slash_bond(validator, increment(exposure.own));
+        let mut amount = own.peek();
+        let (reward, mut rest) = Self::reward_reporters(reporters, own);
         for backing in &exposure.nominators {
-            slashed.subsume(Self::slash_bond(
-                &backing.nominator,
-                increment(backing.amount),
-            ));
+            let part = Self::slash_bond(&backing.nominator, increment(backing.amount));
+            amount = amount.saturating_add(part.peek());
+            rest.subsume(part);
         }
-        let amount = slashed.peek();
-        let (reward, rest) = Self::reward_reporters(reporters, slashed);
         T::OnSlash::on_unbalanced(rest);
         Self::forfeit_points(era, validator);
         Self::deposit_event(Event::Slashed {
@@ -145,16 +144,14 @@ impl<T: Config> Pallet<T> {
         })
     }
 
-    /// Divide the reporters' share equally. A reporter without an account gets nothing. Returns what was
-    /// paid, and what is left.
-    fn reward_reporters(
-        reporters: &[T::AccountId],
-        slashed: CreditOf<T>,
-    ) -> (Balance, CreditOf<T>) {
-        let share = Params::<T>::get().reporter_share.mul_floor(slashed.peek());
+    /// Divide the reporters' share of what the offender itself has lost equally: were it of the nominators'
+    /// money too, one with little of its own would gain by reporting itself. A reporter that would not have
+    /// an account even then gets nothing. Returns what was paid, and what is left.
+    fn reward_reporters(reporters: &[T::AccountId], own: CreditOf<T>) -> (Balance, CreditOf<T>) {
+        let share = Params::<T>::get().reporter_share.mul_floor(own.peek());
         let count: Balance = reporters.len().unique_saturated_into();
         let each = share.checked_div(count).unwrap_or(0);
-        let (mut reward, mut rest) = (0, slashed);
+        let (mut reward, mut rest) = (0, own);
         for reporter in reporters {
             let (part, others) = rest.split(each);
             rest = others;

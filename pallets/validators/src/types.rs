@@ -34,7 +34,7 @@ pub struct Parameters {
     /// Sessions for which an offence can be reported, and for which money answers after the last
     /// session that it could have stood for.
     pub bonding_sessions: SessionIndex,
-    /// The share of a slash that goes to who reported the offence.
+    /// The share of what an offender itself loses that goes to who reported it.
     pub reporter_share: Permill,
     /// What validators earn.
     pub rewards: ValidatorRewards,

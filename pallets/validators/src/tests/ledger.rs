@@ -269,21 +269,23 @@ impl Ledger {
         if before.is_none() && does == Some(Does::Validate) {
             self.leave(who);
         }
-        let mut sum = 0;
-        for (who, exposed) in behind {
-            let Some(bonded) = self.bonds.get_mut(&who) else {
+        let (mut sum, mut own) = (0, 0);
+        for (member, exposed) in behind {
+            let Some(bonded) = self.bonds.get_mut(&member) else {
                 continue;
             };
             let owed = fraction.mul_floor(exposed);
-            sum += bonded.take(owed - before.unwrap_or_default().mul_floor(exposed));
+            let taken = bonded.take(owed - before.unwrap_or_default().mul_floor(exposed));
+            sum += taken;
+            own += if member == who { taken } else { 0 };
             if bonded.active == 0 {
-                self.leave(who);
+                self.leave(member);
             }
-            if self.bonds[&who].is_gone() {
-                self.bonds.remove(&who);
+            if self.bonds[&member].is_gone() {
+                self.bonds.remove(&member);
             }
         }
-        let share = Permill::from_percent(10).mul_floor(sum);
+        let share = Permill::from_percent(10).mul_floor(own);
         // Who has no account gets one or nothing.
         let has_account = self.free.contains_key(&reporter) || share >= EXISTENTIAL_DEPOSIT;
         let reward = if has_account { share } else { 0 };

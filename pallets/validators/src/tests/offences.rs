@@ -160,11 +160,44 @@ fn nominators_lose_the_same_share_of_what_they_exposed() {
         assert_eq!(held(VERA), BOND * 7 / 16);
         assert_eq!(held(NORA), 8 * LITTLE);
         assert_eq!(held(NED), 32 * LITTLE);
-        let slashed = BOND * 9 / 16 + 9 * LITTLE;
-        assert_eq!(free(TREASURY) - EXISTENTIAL_DEPOSIT, slashed - slashed / 10);
+        let (own, others) = (BOND * 9 / 16, 9 * LITTLE);
+        assert_eq!(free(SAM), ENDOWMENT + own / 10);
+        assert_eq!(
+            free(TREASURY) - EXISTENTIAL_DEPOSIT,
+            own - own / 10 + others
+        );
+        System::assert_has_event(
+            Event::Slashed {
+                validator: VERA,
+                session: 3,
+                fraction: Perbill::from_parts(562_500_000),
+                amount: own + others,
+                reward: own / 10,
+            }
+            .into(),
+        );
         // She still backs Vera, with what is left.
         let list = crate::Nominators::<Test>::get(VERA);
         assert_eq!(list[0].amount, 8 * LITTLE);
+    });
+}
+
+/// Else one could bond little, be backed with much, and report itself.
+#[test]
+fn who_reports_itself_loses_however_much_others_lose() {
+    TestExt::new().execute_with(|| {
+        for nominator in [NORA, NED, NINA] {
+            assert_ok!(nominate(nominator, 50 * BOND, VERA));
+        }
+        run_to_session(3);
+        let share = |parameters: &mut crate::Parameters| {
+            parameters.reporter_share = sp_runtime::Permill::from_percent(50);
+        };
+        crate::Params::<Test>::mutate(share);
+        let owned = || free(VERA) + held(VERA);
+        let before = owned();
+        assert!(report_by(vec![VERA], VERA, 3, 1));
+        assert_eq!(owned(), before - BOND * 9 / 32);
     });
 }
 

@@ -8,6 +8,9 @@ use sp_staking::SessionIndex;
 
 use crate::Config;
 
+/// The longest era: one that was planned cannot be shortened any more.
+pub const MAX_SESSIONS_PER_ERA: SessionIndex = 168;
+
 /// What governance may set.
 #[derive(
     Clone,
@@ -66,6 +69,7 @@ impl Parameters {
         self.min_nominator_bond > 0
             && self.min_validator_bond >= self.min_nominator_bond
             && self.min_validators > 0
+            && self.sessions_per_era <= MAX_SESSIONS_PER_ERA
             && self.bonding_sessions > 0
             && chunks.is_some_and(|chunks| chunks <= max_chunks)
             && self.reporter_share <= Permill::from_percent(50)
@@ -218,12 +222,13 @@ mod tests {
         assert!(good.is_valid(32));
         // 168 sessions are 28 eras, and one more has begun when the first is over.
         assert!(good.is_valid(30) && !good.is_valid(29));
-        let bad: [fn(&mut Parameters); 7] = [
+        let bad: [fn(&mut Parameters); 8] = [
             |parameters| parameters.min_nominator_bond = 0,
             |parameters| parameters.min_validator_bond = parameters.min_nominator_bond - 1,
             |parameters| parameters.min_validators = 0,
             |parameters| parameters.sessions_per_era = 0,
             |parameters| parameters.sessions_per_era = 5,
+            |parameters| parameters.sessions_per_era = 169,
             |parameters| parameters.bonding_sessions = 0,
             |parameters| parameters.reporter_share = Permill::from_parts(500_001),
         ];

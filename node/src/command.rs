@@ -43,8 +43,8 @@ impl SubstrateCli for Cli {
             "production" => {
                 return Err(
                     "`production` is a template without validators: write it with `assay-node \
-                     export-chain-spec --chain production`, fill in session.keys and \
-                     balances.balances, and start with `--chain FILE`"
+                     export-chain-spec --chain production`, fill in session.keys, \
+                     validators.validators and balances.balances, and start with `--chain FILE`"
                         .into(),
                 )
             }

@@ -1,6 +1,6 @@
 //! Validators publish under their session keys at which addresses they are, and look each other up.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use assay_runtime::opaque::Block;
 use futures::StreamExt;
@@ -19,7 +19,6 @@ impl Addresses {
         let NetworkConfiguration {
             allow_non_globals_in_dht,
             public_addresses,
-            net_config_path,
             ..
         } = &config.network;
         Self(WorkerConfig {
@@ -27,7 +26,6 @@ impl Addresses {
             public_addresses: public_addresses.clone(),
             // Nobody runs a version that signed its records otherwise.
             strict_record_validation: true,
-            persisted_cache_directory: net_config_path.as_ref().map(PathBuf::from),
             ..Default::default()
         })
     }

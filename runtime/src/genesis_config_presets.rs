@@ -4,8 +4,9 @@
 //! * `local_testnet`: four validators (Alice, Bob, Charlie, Dave), fast slots. For tests of networks.
 //! * `production`: six-second slots, one-hour epochs, no sudo. It names no validators, so it is not
 //!   in [`preset_names`]: whoever launches a chain exports it, fills in `session.keys` (one
-//!   `[account, account, {"babe": …, "grandpa": …, "authority_discovery": …}]` for each validator) and `balances.balances`,
-//!   and gives the result to all nodes.
+//!   `[account, account, {"babe": …, "grandpa": …, "authority_discovery": …}]` for each validator),
+//!   `validators.validators` (one `[account, planck]` each) and `balances.balances`, and gives the result
+//!   to all nodes.
 
 use crate::{
     configs::{treasury_account, BABE_GENESIS_EPOCH_CONFIG, EXISTENTIAL_DEPOSIT},

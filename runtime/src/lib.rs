@@ -131,10 +131,10 @@ impl_opaque_keys! {
     }
 }
 
-// The order is also that of genesis and of the hooks: `Timing` before `Babe`, which needs to know
-// the length of an epoch; `Babe` before `Session`, which ends sessions when BABE says so; `Validators`,
-// who have bonds, before `Session`, which asks for them; `Session` before `Authorship`, since who made the first block
-// of an epoch is one of its validators; `Balances` before everything that holds money.
+// The order of the indices is also that of genesis and of the hooks: `Timing` before `Babe`, which needs
+// to know the length of an epoch; `Babe` before `Session`, which ends sessions when BABE says so; `Balances` before
+// everything that holds money; `Validators`, who have bonds, before `Session`, which asks for them; `Session`
+// before `Authorship`, since who made the first block of an epoch is one of its validators.
 #[frame_support::runtime]
 mod runtime {
     #[runtime::runtime]
@@ -164,6 +164,9 @@ mod runtime {
     #[runtime::pallet_index(3)]
     pub type Timestamp = pallet_timestamp;
 
+    #[runtime::pallet_index(4)]
+    pub type Offences = pallet_offences;
+
     #[runtime::pallet_index(5)]
     pub type Balances = pallet_balances;
 
@@ -171,31 +174,28 @@ mod runtime {
     pub type TransactionPayment = pallet_transaction_payment;
 
     #[runtime::pallet_index(7)]
-    pub type Offences = pallet_offences;
+    pub type Validators = pallet_validators;
 
     #[runtime::pallet_index(8)]
     pub type Historical = session_historical;
 
-    #[runtime::pallet_index(13)]
-    pub type Validators = pallet_validators;
-
     #[runtime::pallet_index(9)]
     pub type Session = pallet_session;
 
-    #[runtime::pallet_index(4)]
-    pub type Authorship = pallet_authorship;
-
     #[runtime::pallet_index(10)]
     pub type Grandpa = pallet_grandpa;
-
-    #[runtime::pallet_index(14)]
-    pub type AuthorityDiscovery = pallet_authority_discovery;
 
     #[runtime::pallet_index(11)]
     pub type Utility = pallet_utility;
 
     #[runtime::pallet_index(12)]
     pub type Sudo = pallet_sudo;
+
+    #[runtime::pallet_index(13)]
+    pub type Authorship = pallet_authorship;
+
+    #[runtime::pallet_index(14)]
+    pub type AuthorityDiscovery = pallet_authority_discovery;
 
     #[runtime::pallet_index(20)]
     pub type Models = pallet_models;

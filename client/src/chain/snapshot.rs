@@ -254,18 +254,8 @@ impl Snapshot {
         &self,
         stash: AccountId32,
     ) -> Result<Vec<(ChannelId, Channel)>, Error> {
-        let address = runtime::storage().channels().provider_channels();
-        let storage = self.0.storage();
-        let mut entries = storage.iter(address, (stash,)).await.map_err(Error::node)?;
-        let mut ids = Vec::new();
-        while let Some(entry) = entries.next().await {
-            let key = entry
-                .map_err(Error::node)?
-                .key()
-                .and_then(|key| key.decode());
-            ids.push(key.map_err(Error::node)?.1);
-        }
-        self.channels(ids).await
+        let index = runtime::storage().channels().provider_channels();
+        self.channels_of(index, stash).await
     }
 
     /// The channels that this account opened, closed ones too, oldest first.
@@ -273,9 +263,18 @@ impl Snapshot {
         &self,
         user: AccountId32,
     ) -> Result<Vec<(ChannelId, Channel)>, Error> {
-        let address = runtime::storage().channels().user_channels();
+        let index = runtime::storage().channels().user_channels();
+        self.channels_of(index, user).await
+    }
+
+    async fn channels_of(
+        &self,
+        index: impl Address<KeyParts = (AccountId32, ChannelId)>,
+        account: AccountId32,
+    ) -> Result<Vec<(ChannelId, Channel)>, Error> {
         let storage = self.0.storage();
-        let mut entries = storage.iter(address, (user,)).await.map_err(Error::node)?;
+        let entries = storage.iter(index, (account,)).await;
+        let mut entries = entries.map_err(Error::node)?;
         let mut ids = Vec::new();
         while let Some(entry) = entries.next().await {
             let key = entry
@@ -284,10 +283,6 @@ impl Snapshot {
                 .and_then(|key| key.decode());
             ids.push(key.map_err(Error::node)?.1);
         }
-        self.channels(ids).await
-    }
-
-    async fn channels(&self, ids: Vec<ChannelId>) -> Result<Vec<(ChannelId, Channel)>, Error> {
         let mut channels = Vec::new();
         for id in ids {
             if let Some(channel) = self.channel(id).await? {

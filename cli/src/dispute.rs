@@ -15,6 +15,7 @@ use std::{
 use assay_client::{
     answer::Answer,
     dispute::{computed, Campaign, Charge, Ending, Exhibit, Plan, Study},
+    folder::ModelFolder,
     keys, AccountId32, Chain,
 };
 use clap::Subcommand;
@@ -22,7 +23,8 @@ use clap::Subcommand;
 use crate::{
     context::{Context, Progress},
     failure::Failure,
-    verify::Machine,
+    receipt::held_against_chain,
+    verify::{mismatch, Machine},
 };
 
 pub use self::open::offer;
@@ -49,8 +51,10 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     }
 }
 
-/// The true trace of a token of an answer, if that is what its provider is charged with.
-fn study(
+/// The true trace of a token of an answer, if that is what its provider is charged with. Whoever plays with other
+/// tokens or another model's numbers loses a bond, so all of it is looked at before.
+async fn study(
+    context: &Context,
     charge: &Charge,
     answer: &Answer,
     machine: Option<&Machine>,
@@ -62,6 +66,12 @@ fn study(
         let next = "name its folder with --model";
         Failure::Usage(format!("the trace is computed with the model here; {next}"))
     })?;
+    answer.check().map_err(Failure::Request)?;
+    let held = held_against_chain(answer, context).await;
+    held.map_err(Failure::Request)?;
+    if let Some(sentence) = mismatch(answer, &ModelFolder::open(&machine.model)?)? {
+        return Err(Failure::Usage(sentence));
+    }
     let (folder, cpu) = (machine.model.clone(), Arc::new(machine.cpu()?));
     let show = computed(folder, cpu, Exhibit::of(answer, position));
     Study::start(show).map(Some).map_err(Failure::Usage)
@@ -81,7 +91,7 @@ async fn play(
     let progress = context.progress();
     let study = match only_open {
         true => None,
-        false => study(&plan.charge, answer, machine)?,
+        false => study(context, &plan.charge, answer, machine).await?,
     };
     let campaign = Campaign {
         chain: &chain,

@@ -39,7 +39,8 @@ impl From<Error> for Failure {
             Error::Dispatch { .. }
             | Error::NotAccepted { .. }
             | Error::Timeout { .. }
-            | Error::Answer(_) => Self::Request(message),
+            | Error::Answer(_)
+            | Error::Dispute(_) => Self::Request(message),
             _ => Self::Usage(message),
         }
     }

@@ -21,14 +21,13 @@ impl Scene {
     }
 }
 
-/// The layers of the later half give nothing any more. The file is changed in place, so that whoever has it
-/// mapped sees it.
+/// No layer gives anything any more. The file is changed in place, so that whoever has it mapped sees it.
 fn damage(model: &Path) -> Result<()> {
     let folder = Folder::open(model)?;
     let file = File::options().write(true).open(weights(model))?;
     let layers = folder.manifest().shape.layers;
     let places = places(&folder);
-    for layer in layers / 2..layers {
+    for layer in 0..layers {
         for matrix in ["o", "down"] {
             let (start, bytes) = place(&places, &format!("layers.{layer}.{matrix}.weights"))?;
             file.write_all_at(&vec![0; bytes], start as u64)?;

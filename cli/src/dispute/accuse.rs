@@ -31,6 +31,13 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let chain = context.chain().await?;
     let progress = context.progress();
     let made = match plan(&chain, &args.file)? {
+        Some(plan) if plan.charge.position().is_some() => {
+            let file = args.file.display();
+            return Err(Failure::Usage(format!(
+                "a token of this answer is disputed, as {} says; `assay dispute watch {file}` goes on with that",
+                Plan::path(&args.file).display()
+            )));
+        }
         Some(plan) => {
             progress.say("going on with what was begun before");
             plan

@@ -6,7 +6,7 @@ use assay_client::{
     answer::Answer,
     dispute::{self, Charge, Plan},
     folder::{ModelFolder, ModelWeights},
-    keys, Amount, Chain,
+    keys, AccountId32, Amount, Chain,
 };
 use clap::Args as ClapArgs;
 
@@ -61,6 +61,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             )))
         }
         Some(plan) => {
+            goes_on(&plan, &args, delegate)?;
             progress.say("going on with the dispute that was begun before");
             plan
         }
@@ -79,6 +80,34 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     drop(progress);
     let place = (Some(args.file.as_path()), Some(&args.machine));
     play(context, made, &answer, None, place, args.no_watch).await
+}
+
+/// Whether the dispute that was begun is the one that is asked for.
+fn goes_on(plan: &Plan, args: &Args, delegate: Option<AccountId32>) -> Result<(), Failure> {
+    let began = |what: String| {
+        let file = args.file.display();
+        Err(Failure::Usage(format!(
+            "{what}, as {} says; `assay dispute watch {file}` goes on with that, and to begin another move it away",
+            Plan::path(&args.file).display()
+        )))
+    };
+    let Charge::Token { position } = plan.charge else {
+        return began(format!(
+            "its provider was accused: {}",
+            plan.charge.describe()
+        ));
+    };
+    let number = position.saturating_add(1);
+    if args.at.is_some_and(|at| at != number) {
+        return began(format!("token {number} of this answer is disputed"));
+    }
+    if args.delegate.is_some() && delegate != plan.delegate {
+        return began(match plan.delegate {
+            Some(delegate) => format!("the dispute of this answer has the delegate {delegate}"),
+            None => "the dispute of this answer has no delegate".into(),
+        });
+    }
+    Ok(())
 }
 
 /// The place, from 0, of the first wrong token: the one that was named, or else what computing gives.

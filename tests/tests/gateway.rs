@@ -3,10 +3,10 @@
 
 use std::{collections::BTreeSet, fs, thread, time::Duration};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use assay_client::primitives::WINDOW_TOKENS;
 use assay_tests::{
-    demo_source, endless_source, eventually, highest_fee, Clients, Gateway, Marketplace,
+    demo_source, endless_source, eventually, highest_fee, http, Clients, Gateway, Marketplace,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -212,5 +212,52 @@ async fn a_stream_goes_on_elsewhere_when_its_worker_is_killed() -> Result<()> {
     ensure!(claimed["fee"].is_string(), "{claimed}");
     market.wait_closed().await?;
     market.check_claims(&books, highest_fee(4, WINDOW_TOKENS.into()))?;
+    market.check_balances(&before).await
+}
+
+/// Who has only a model's text, and wants its answers checked, pays another provider to score them.
+#[tokio::test]
+async fn an_answer_that_cannot_be_computed_here_is_scored_by_the_other_provider() -> Result<()> {
+    let floats = demo_source()?;
+    let mut market = Marketplace::open(&floats, &[]).await?;
+    let (folder, user) = (market.scene.folder(), &market.scene.user);
+    let checks = ["--deposit=4 ASY", "--check=100", "--score"];
+    let mut gateway = Gateway::start(folder, "gateway", user, &floats, "20 ASY", &checks)?;
+    eventually("the gateway sees both offers", PATIENCE, || {
+        let offers = gateway.models()?[0]["assay"]["offers"].as_u64();
+        Ok((offers == Some(2)).then_some(()))
+    })?;
+    let model = gateway.model()?;
+    let before = market.balances().await?;
+
+    let heard = gateway.ask(&model, "Assay is", 24, |_| Ok(()))?;
+    let [answered] = &heard.bought[..] else {
+        bail!("the answer came in parts: {heard:?}")
+    };
+    let right = "assay_gateway_checks_total{verdict=\"right\"} 1";
+    let port = gateway.port;
+    eventually("the answer is scored", PATIENCE, || {
+        let metrics = http::get(port, "/metrics")?;
+        Ok(metrics.body.contains(right).then_some(()))
+    })?;
+
+    // The score is the other provider's first request, and as good a receipt as the answer's.
+    let channels = market.channels().await?;
+    ensure!(
+        channels.len() == 2,
+        "{} channels were opened",
+        channels.len()
+    );
+    let of_score = channels.iter().map(|(id, _)| format!("{id:?}/0"));
+    let of_score = of_score.filter(|request| request != answered);
+    let of_score: Vec<String> = of_score.collect();
+
+    let books = gateway.books()?;
+    gateway.daemon.kill()?;
+    verify(&market, &gateway, &[answered.clone()])?;
+    verify(&market, &gateway, &of_score)?;
+    market.request_close().await?;
+    market.wait_closed().await?;
+    market.check_claims(&books, 0)?;
     market.check_balances(&before).await
 }

@@ -198,3 +198,19 @@ fn claim(bytes: &[u8]) -> Option<(u32, u64)> {
     let slot = rest.get(4..12)?.try_into().ok()?;
     matches!(kind, 1..=3).then(|| (u32::from_le_bytes(index), u64::from_le_bytes(slot)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_names_authority_and_slot() {
+        for kind in 1..=3 {
+            let bytes = [&[kind, 2, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0][..], &[9; 96]].concat();
+            assert_eq!(claim(&bytes), Some((2, 0x201)));
+        }
+        assert_eq!(claim(&[0; 13]), None);
+        assert_eq!(claim(&[1; 12]), None);
+        assert_eq!(claim(&[]), None);
+    }
+}

@@ -22,9 +22,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_millis(900);
 /// A node's last sample says where it is for so long.
 const FRESH: Duration = Duration::from_millis(2_500);
-/// Blocks that the last finalized one of every node may be behind the head of all when all is well: the four of a
-/// single node, and two for what is made between looking at one node and at another.
-const WELL: u32 = 6;
+/// Blocks that the last finalized one of every node may be behind the head of all when all is well.
+const WELL: u32 = 10;
 /// Looks in a row at which all has to be well.
 const STEADY: usize = 3;
 
@@ -188,4 +187,57 @@ pub fn percentile(sorted: &[u32], percent: usize) -> u32 {
         .get(rank.saturating_sub(1))
         .copied()
         .unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A watch that saw these: seconds since the start, node, best and last finalized block.
+    fn seen(start: Instant, samples: &[(u64, usize, u32, u32)]) -> Watch {
+        let sample = |(second, node, best, finalized): &(u64, usize, u32, u32)| Sample {
+            at: start + Duration::from_secs(*second),
+            node: *node,
+            best: *best,
+            finalized: *finalized,
+        };
+        Watch {
+            nodes: 2,
+            samples: Arc::new(Mutex::new(samples.iter().map(sample).collect())),
+            _tasks: JoinSet::new(),
+        }
+    }
+
+    #[test]
+    fn a_share_of_values_is_counted_from_below() {
+        let values: Vec<u32> = (1..=200).collect();
+        assert_eq!(percentile(&values, 50), 100);
+        assert_eq!(percentile(&values, 99), 198);
+        assert_eq!(percentile(&[7], 99), 7);
+        // Nothing seen is nothing shown.
+        assert_eq!(percentile(&[], 50), u32::MAX);
+    }
+
+    #[test]
+    fn finality_stands_still_while_no_node_sees_more_of_it() {
+        let start = Instant::now() - Duration::from_secs(20);
+        let samples = [(1, 0, 5, 3), (2, 1, 6, 4), (9, 0, 12, 4), (10, 1, 13, 11)];
+        let still = seen(start, &samples).standstill(start);
+        // Since the tenth second nothing was seen at all.
+        assert_eq!(still.as_secs(), 10);
+        let samples = [&samples[..], &[(19, 0, 22, 20)]].concat();
+        let still = seen(start, &samples).standstill(start);
+        assert_eq!(still, Duration::from_secs(9));
+    }
+
+    #[test]
+    fn all_are_together_only_when_all_answer() {
+        let start = Instant::now() - Duration::from_secs(10);
+        let watch = seen(start, &[(5, 0, 9, 7), (9, 1, 12, 8)]);
+        assert_eq!(watch.span(), None);
+        let watch = seen(start, &[(9, 0, 9, 7), (9, 1, 12, 8)]);
+        assert_eq!(watch.span(), Some((12, 7)));
+        assert_eq!(watch.finalized(), 8);
+        assert_eq!(watch.lags(start), [2, 4]);
+    }
 }

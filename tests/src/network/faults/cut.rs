@@ -8,8 +8,8 @@ use assay_client::{chain::runtime, keys, Chain};
 use super::{timed, Fork, Ground, Healed, MINUTE};
 use crate::transfers;
 
-/// Two sessions.
-const CUT: Duration = Duration::from_secs(40);
+/// More than a session.
+const CUT: Duration = Duration::from_secs(30);
 const FORK: Duration = Duration::from_secs(12);
 /// Who transfers in each half while there is a fork.
 const SENDERS: [[&str; 2]; 2] = [

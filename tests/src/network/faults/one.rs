@@ -87,12 +87,11 @@ impl Ground {
         let (lasted, ()) = timed(async {
             victim.daemon.end()?;
             victim.purge(&chain)?;
-            victim.start_again(&[], &["--sync=warp"])
+            victim.start_again(&[], &["--sync=warp"])?;
+            let synced = "Warp sync is complete";
+            victim.daemon.wait_for_log(synced, 0, MINUTE)
         })
         .await?;
-        victim
-            .daemon
-            .wait_for_log("Warp sync is complete", 0, MINUTE)?;
         Ok(Healed::of(lasted, VICTIM))
     }
 }

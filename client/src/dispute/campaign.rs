@@ -1,11 +1,11 @@
 //! The challenger's way from a plan to the end of the dispute. All that it must remember is in the plan's
 //! file and on the chain, so that one that was killed goes on where it was.
 
-use std::{path::Path, time::Duration};
+use std::{collections::HashMap, path::Path, time::Duration};
 
 use assay_exact::trace::Layout;
 use assay_primitives::Claim;
-use subxt::utils::AccountId32;
+use subxt::utils::{AccountId32, H256};
 use subxt_signer::sr25519::Keypair;
 use tokio::time::{sleep, timeout};
 
@@ -62,10 +62,10 @@ impl Campaign<'_> {
         tell: &mut (dyn FnMut(News) + Send),
     ) -> Result<Option<Ending>, Error> {
         let mut blocks: Option<NewBlocks> = None;
-        let mut sent = None;
+        let mut made = Made::default();
         loop {
             let looked = match self.chain.best().await {
-                Ok(best) => self.look(&best, &mut sent, tell).await,
+                Ok(best) => self.look(&best, &mut made, tell).await,
                 Err(error) => Err(error),
             };
             match looked {
@@ -121,7 +121,7 @@ impl Campaign<'_> {
     async fn look(
         &mut self,
         best: &Snapshot,
-        sent: &mut Option<Sent>,
+        made: &mut Made,
         tell: &mut (dyn FnMut(News) + Send),
     ) -> Result<Option<Ending>, Error> {
         if let Some(dispute) = self.find(best).await? {
@@ -137,7 +137,7 @@ impl Campaign<'_> {
                     bond: dispute.bond,
                 });
             }
-            self.play(best, dispute, sent, tell).await?;
+            self.play(best, dispute, made, tell).await?;
             return Ok(None);
         }
         let claim = self.answer.header.claim;
@@ -287,7 +287,7 @@ impl Campaign<'_> {
         &self,
         best: &Snapshot,
         dispute: Dispute,
-        sent: &mut Option<Sent>,
+        made: &mut Made,
         tell: &mut (dyn FnMut(News) + Send),
     ) -> Result<(), Error> {
         let clock = best.dispute_clock().await?;
@@ -318,22 +318,18 @@ impl Campaign<'_> {
                 return Ok(());
             }
         };
-        let again = |sent: &Sent| {
-            let is_lost = best.number() >= sent.block.saturating_add(AGAIN);
-            sent.state != dispute.state || (is_lost && !sent.is_refused)
-        };
-        if !sent.as_ref().is_none_or(again) {
+        let (id, state) = (dispute.id, dispute.state);
+        if made.is_made(state, best.number()) {
             return Ok(());
         }
-        let (id, state) = (dispute.id, dispute.state);
         let play = study.play(Side::Challenger, dispute.stage.clone(), None);
         let mut is_refused = false;
         match play.await.map_err(Error::Dispute)? {
             Play::Wait => {}
             Play::NothingWrong => tell(News::NothingWrong),
-            Play::Move(made) => {
-                let what = made.describe();
-                let call = MoveCall::new(&dispute, made);
+            Play::Move(next) => {
+                let what = next.describe();
+                let call = MoveCall::new(&dispute, next);
                 // The trace took its time, so that this is not the best block any more.
                 let now = self.chain.best().await?;
                 match self.submit(Some(&now), &call, Wait::InBlock).await {
@@ -350,11 +346,7 @@ impl Campaign<'_> {
                 }
             }
         }
-        *sent = Some(Sent {
-            state,
-            block: best.number(),
-            is_refused,
-        });
+        made.note(state, best.number(), is_refused);
         Ok(())
     }
 
@@ -416,13 +408,39 @@ impl Campaign<'_> {
     }
 }
 
+/// The moves that were made, by the state that each is for.
+#[derive(Default)]
+struct Made {
+    moves: HashMap<H256, Sent>,
+    latest: H256,
+}
+
 /// A move that was made.
 struct Sent {
-    state: subxt::utils::H256,
     /// The best block at that time.
     block: u32,
     /// The chain refuses it at this state.
     is_refused: bool,
+}
+
+impl Made {
+    /// Whether the move at this state is made: it is under way, or refused.
+    fn is_made(&mut self, state: H256, best: u32) -> bool {
+        let Some(sent) = self.moves.get_mut(&state) else {
+            return false;
+        };
+        if self.latest != state {
+            // A fork took it back, and the node still has it: it comes again by itself.
+            self.latest = state;
+            sent.block = best;
+        }
+        sent.is_refused || best < sent.block.saturating_add(AGAIN)
+    }
+
+    fn note(&mut self, state: H256, block: u32, is_refused: bool) {
+        self.latest = state;
+        self.moves.insert(state, Sent { block, is_refused });
+    }
 }
 
 /// Whether it is one of these errors of the pallet.
@@ -446,4 +464,26 @@ fn is_passing(error: &Error) -> bool {
 pub fn leaves(answer: &Answer, shape: &assay_exact::Shape, position: u32) -> Option<u64> {
     let layout = Layout::of(shape, &answer.header, position);
     Some(layout.ok()?.leaves())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_move_is_made_again_when_a_fork_lost_it_and_never_when_the_chain_refuses_it() {
+        let [first, second] = [1, 2].map(H256::repeat_byte);
+        let mut made = Made::default();
+        assert!(!made.is_made(first, 10));
+        made.note(first, 10, false);
+        assert!(made.is_made(first, 10 + AGAIN - 1));
+        assert!(!made.is_made(first, 10 + AGAIN));
+        made.note(second, 20, false);
+        // The branch with the second state is gone: what is for the first is in the node's pool again.
+        assert!(made.is_made(first, 40));
+        assert!(made.is_made(first, 40 + AGAIN - 1));
+        assert!(!made.is_made(first, 40 + AGAIN));
+        made.note(first, 46, true);
+        assert!(made.is_made(first, 1_000));
+    }
 }

@@ -393,6 +393,15 @@ pub mod pallet {
                 T::MaxCandidates::get() >= T::MaxValidators::get(),
                 "validators: nobody can be elected who cannot stand for election"
             );
+            // The session pallet takes a whole block for what a new session costs.
+            let election = <T as Config>::WeightInfo::plan_era(
+                T::MaxCandidates::get(),
+                T::MaxNominators::get(),
+            );
+            assert!(
+                election.ref_time() <= T::BlockWeights::get().max_block.ref_time(),
+                "validators: an election does not fit into a block"
+            );
             assert!(
                 Parameters::default().is_valid(T::MaxUnbondingChunks::get()),
                 "validators: the default parameters contradict each other or MaxUnbondingChunks"

@@ -255,6 +255,7 @@ impl Payee {
                     made: 0,
                     allowed: match header.task {
                         Task::Generate => 1,
+                        // It is paid with its prompt, and comes at once.
                         Task::Score { .. } => header.token_limit,
                     },
                 };

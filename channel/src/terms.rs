@@ -1,7 +1,7 @@
 //! What both ends know of a channel, and the arithmetic that they share.
 
 use assay_primitives::{
-    salted_token_root, Balance, ChannelId, Claim, ListingId, Side, Task, TokenId, VoucherKey,
+    salted_token_root, Balance, ChannelId, Claim, ListingId, Side, TokenId, VoucherKey,
     WINDOW_TOKENS,
 };
 use codec::{Decode, Encode};
@@ -64,15 +64,11 @@ pub(crate) fn fee(header: &Header, output_len: u32) -> Balance {
     header.fee(output_len).unwrap_or(Balance::MAX)
 }
 
-/// How many output tokens may be paid for, and computed, while receipts speak of `receipted`: both ends' rule. A
-/// score is paid with its prompt, and comes at once.
+/// How many output tokens may be paid for, and computed, while receipts speak of `receipted`: both ends' rule.
 pub fn window_end(header: &Header, receipted: u32) -> u32 {
-    match header.task {
-        Task::Generate => receipted
-            .saturating_add(WINDOW_TOKENS)
-            .min(header.token_limit),
-        Task::Score { .. } => header.token_limit,
-    }
+    receipted
+        .saturating_add(WINDOW_TOKENS)
+        .min(header.token_limit)
 }
 
 /// Whether `prompt` is what the header speaks of, under the secret that came with the request.

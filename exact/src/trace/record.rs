@@ -129,7 +129,7 @@ pub struct Trace<'e, 'm> {
     tensors: Tensors,
     prompt: Tokens,
     output: Tokens,
-    /// Tokens in the output's tree.
+    /// Tokens of the whole answer.
     output_len: u32,
 }
 
@@ -151,10 +151,7 @@ impl<'e, 'm> Trace<'e, 'm> {
             tensors: Tensors::default(),
             prompt: Tokens::new(answered, Side::Prompt),
             output: Tokens::new(answered, Side::Output),
-            output_len: match answered.scored {
-                true => 0,
-                false => answered.output.len() as u32,
-            },
+            output_len: answered.output.len() as u32,
         })
     }
 

@@ -6,7 +6,7 @@ use assay_exact::{
     shape::Shape,
     trace::{check_step, Case, Layout, Opening, Operator, Part, Proof, Roots, Ruling, Target},
 };
-use assay_primitives::{blake2_256, ListingId, ModelCatalogue, ModelParts, Task};
+use assay_primitives::{blake2_256, ListingId, ModelCatalogue, ModelParts};
 use codec::DecodeAll;
 use frame_support::pallet_prelude::*;
 use sp_core::H256;
@@ -102,11 +102,7 @@ impl<T: Config> Pallet<T> {
             tables: parts.tables.0,
             weights: parts.weights_root.0,
             salted: Self::is_salted(&record.claim),
-            // A score's tokens are all in its prompt.
-            output_len: match header.task {
-                Task::Generate => receipt.output_len,
-                Task::Score { .. } => 0,
-            },
+            output_len: receipt.output_len,
         };
         let cell = layout.cell(step.leaf, step.element);
         let cell = cell.ok_or(Error::<T>::ChoiceOutOfBounds)?;

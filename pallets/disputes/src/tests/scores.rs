@@ -208,4 +208,11 @@ fn a_score_with_nothing_wrong_on_its_face_convicts_nobody() {
             assert_noop!(score.accuse(CARL, token), error);
         });
     }
+    // The answer is in the request, and takes no more of the context.
+    TestExt::new().execute_with(|| {
+        let score = score(7, Finish::Mismatch)
+            .with_header(|header| header.prompt_len = CONTEXT)
+            .with_receipt(|receipt| receipt.fee = PRICE.fee(CONTEXT, 0).unwrap());
+        assert_noop!(score.accuse(CARL, Evidence::Face), Error::<Test>::NoFault);
+    });
 }

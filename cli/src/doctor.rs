@@ -3,7 +3,10 @@
 use assay_client::{chain::ListingStatus, keys, Amount, Chain, Error, Snapshot};
 use serde_json::json;
 
-use crate::{context::Context, failure::Failure, records};
+use crate::{context::Context, failure::Failure, records, validator::status::Standing};
+
+/// Blocks from the last finalised one to the best that are usual on a busy network.
+const FINALITY_LAG: u32 = 10;
 
 /// One thing looked at.
 struct Check {
@@ -114,6 +117,7 @@ async fn examine(context: &Context, report: &mut Report) -> Result<(), Failure> 
         );
     }
     key(context, &best, report).await?;
+    validator(context, &chain, &best, report).await?;
     market(&best, report).await?;
     Ok(())
 }
@@ -139,10 +143,41 @@ async fn node(chain: &Chain, report: &mut Report) -> Result<Snapshot, Error> {
             blocks,
             "start a validator, for example with `assay-node --dev`",
         );
+    } else if best.number().saturating_sub(finalized.number()) > FINALITY_LAG {
+        report.problem(
+            "blocks",
+            format!("{blocks}, which is too far behind"),
+            "a third of the validators is away, or cannot be heard: if one is yours, look at its log",
+        );
     } else {
         report.fine("blocks", blocks);
     }
     Ok(best)
+}
+
+/// How the key's account does as a validator or nominator, if it is one.
+async fn validator(
+    context: &Context,
+    chain: &Chain,
+    best: &Snapshot,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let Ok(Some(key)) = context.key_if_given() else {
+        return Ok(());
+    };
+    let standing = Standing::read(chain, best, keys::account(&key)).await?;
+    if !standing.is_somebody() {
+        return Ok(());
+    }
+    let obstacles = standing.obstacles();
+    if obstacles.is_empty() {
+        report.fine("validator", standing.headline());
+    }
+    for obstacle in obstacles {
+        let (found, next) = obstacle.split_once("; ").unwrap_or((&obstacle, "look again"));
+        report.problem("validator", found, next);
+    }
+    Ok(())
 }
 
 async fn key(context: &Context, best: &Snapshot, report: &mut Report) -> Result<(), Error> {

@@ -15,7 +15,7 @@ pub type Takes<'a> = &'a [(&'static str, u128)];
 const DEPOSIT_BASE: u128 = 10_000_000_000;
 const DEPOSIT_PER_BYTE: u128 = 10_000_000;
 const LISTING_BYTES: u128 = 541;
-const PROVIDER_BYTES: u128 = 2_046;
+const PROVIDER_BYTES: u128 = 2_066;
 const OFFER_BYTES: u128 = 64;
 const JOB_BYTES: u128 = 793;
 const CHANNEL_BYTES: u128 = 394;
@@ -49,6 +49,11 @@ pub fn job_deposit(prompt_len: usize, max_output_tokens: u32) -> (&'static str, 
 
 pub fn channel_deposit() -> (&'static str, u128) {
     deposit(CHANNEL_BYTES)
+}
+
+/// For a call of so many bytes that a referendum is about.
+pub fn preimage_deposit(len: usize) -> (&'static str, u128) {
+    deposit(len as u128)
 }
 
 /// What an account can spend, and what a call needs.
@@ -123,7 +128,7 @@ mod tests {
     #[test]
     fn deposits_are_those_of_the_largest_records() {
         assert_eq!(listing_deposit().1, 15_410 * MILLI_ASY / 1_000);
-        assert_eq!(provider_deposit().1, 30_460 * MILLI_ASY / 1_000);
+        assert_eq!(provider_deposit().1, 30_660 * MILLI_ASY / 1_000);
         assert_eq!(offer_deposit().1, 10_640 * MILLI_ASY / 1_000);
         assert_eq!(job_deposit(7, 64).1, 20_780 * MILLI_ASY / 1_000);
         assert_eq!(channel_deposit().1, 13_940 * MILLI_ASY / 1_000);

@@ -20,9 +20,11 @@ mod offers;
 mod provider;
 mod receipt;
 mod records;
+mod referendum;
 mod request;
 mod run;
 mod transfer;
+mod validator;
 mod verify;
 mod watch;
 
@@ -66,6 +68,12 @@ enum Command {
     /// Sell inference.
     #[command(subcommand)]
     Provider(provider::Command),
+    /// Secure the chain, or back who does, and be paid for it.
+    #[command(subcommand)]
+    Validator(validator::Command),
+    /// Decide with other holders of ASY what becomes of the chain.
+    #[command(subcommand)]
+    Referendum(referendum::Command),
     /// Serve official OpenAI clients on this machine, with answers bought from providers.
     Gateway(Box<gateway::Args>),
     /// Start and stop a whole network on this machine.
@@ -100,6 +108,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Dispute(command) => dispute::run(context, command).await,
         Command::Model(command) => model::run(context, command).await,
         Command::Provider(command) => provider::run(context, command).await,
+        Command::Validator(command) => validator::run(context, command).await,
+        Command::Referendum(command) => referendum::run(context, command).await,
         Command::Gateway(args) => gateway::run(context, *args).await,
         Command::Devnet(command) => devnet::run(context, command).await,
         Command::Balance(args) => balance::run(context, args).await,

@@ -107,10 +107,9 @@ pub fn brought() -> Vec<Figure> {
 
 impl Tally {
     fn payment(&mut self, event: PaymentEvent<Runtime>) {
-        if let PaymentEvent::TransactionFeePaid { actual_fee, .. } = event {
-            count(&mut self.transactions);
-            add(&mut self.fees, actual_fee);
-        }
+        let PaymentEvent::TransactionFeePaid { actual_fee, .. } = event;
+        count(&mut self.transactions);
+        add(&mut self.fees, actual_fee);
     }
 
     fn job(&mut self, event: JobEvent<Runtime>) {

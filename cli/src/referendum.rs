@@ -1,0 +1,50 @@
+//! `assay referendum`: what the holders of ASY decide, upgrades of the chain included.
+
+mod parameters;
+mod propose;
+mod show;
+mod vote;
+
+use clap::Subcommand;
+
+use crate::{context::Context, failure::Failure};
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show the referenda that are open.
+    List {
+        /// Those that are over too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show one: what it would do, how the votes stand, and what comes next.
+    Status {
+        /// Its number.
+        referendum: u32,
+    },
+    /// Propose a new runtime, new parameters, or any call.
+    Propose(propose::Args),
+    /// Put down the deposit without which nothing is decided. It comes back.
+    Deposit {
+        /// Number of the referendum.
+        referendum: u32,
+    },
+    /// Vote, or change a vote. What is voted with stays yours, and can be voted with again elsewhere.
+    Vote(vote::Args),
+    /// Take a vote back, and free what it has locked as far as it is free.
+    Unvote {
+        /// Number of the referendum.
+        referendum: u32,
+    },
+}
+
+pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::List { all } => show::list(context, all).await,
+        Command::Status { referendum } => show::status(context, referendum).await,
+        Command::Propose(args) => propose::run(context, args).await,
+        Command::Deposit { referendum } => propose::deposit(context, referendum).await,
+        Command::Vote(args) => vote::run(context, args).await,
+        Command::Unvote { referendum } => vote::unvote(context, referendum).await,
+    }
+}

@@ -1,0 +1,269 @@
+//! `assay referendum propose`.
+
+use std::{fs, path::PathBuf};
+
+use assay_client::{
+    chain::{
+        runtime, Bounded, DispatchTime, GovernanceOrigin, OriginCaller, RawOrigin, Referendum,
+        ReferendumInfo, Track, MAX_INLINE_BYTES,
+    },
+    primitives::blake2_256,
+    Amount, Chain, Snapshot,
+};
+use clap::{ArgGroup, Args as ClapArgs, ValueEnum};
+use runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec;
+use serde_json::json;
+
+use super::parameters::{self, Change};
+use crate::{context::Context, failure::Failure, funds};
+
+/// How a Wasm module begins, and how one that is compressed does.
+const WASM: [u8; 4] = *b"\0asm";
+const COMPRESSED_WASM: [u8; 8] = [82, 188, 83, 118, 70, 219, 142, 5];
+
+#[derive(ClapArgs)]
+#[command(group(ArgGroup::new("what").required(true).args(["runtime", "set", "call"])))]
+pub struct Args {
+    /// A new runtime: the compressed Wasm of a build.
+    #[arg(long, value_name = "FILE")]
+    runtime: Option<PathBuf>,
+    /// A new parameter, such as jobs.challenge_blocks=20 or validators.min_validator_bond=500ASY; may be
+    /// given several times for one pallet.
+    #[arg(long, value_name = "PALLET.NAME=VALUE", value_parser = parameters::change)]
+    set: Vec<Change>,
+    /// Any call, encoded, as wallets show it.
+    #[arg(long, value_name = "0x…", value_parser = bytes)]
+    call: Option<Bytes>,
+    /// What it needs to be allowed to do [default: root for a runtime, parameters for parameters].
+    #[arg(long, value_enum)]
+    track: Option<TrackName>,
+    /// Blocks from its approval until it is done; never fewer than its track asks for.
+    #[arg(long, value_name = "BLOCKS", default_value_t = 1)]
+    after: u32,
+    /// Leave the deposit without which nothing is decided to somebody else.
+    #[arg(long)]
+    no_deposit: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TrackName {
+    Root,
+    Parameters,
+    Spender,
+}
+
+impl TrackName {
+    fn origin(self) -> OriginCaller {
+        match self {
+            Self::Root => OriginCaller::system(RawOrigin::Root),
+            Self::Parameters => OriginCaller::Governance(GovernanceOrigin::Parameters),
+            Self::Spender => OriginCaller::Governance(GovernanceOrigin::Spender),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Bytes(Vec<u8>);
+
+fn bytes(text: &str) -> Result<Bytes, String> {
+    let digits = text.strip_prefix("0x").unwrap_or_default();
+    match hex::decode(digits) {
+        Ok(bytes) if !bytes.is_empty() => Ok(Bytes(bytes)),
+        _ => Err("write 0x and hexadecimal digits".into()),
+    }
+}
+
+pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let chain = context.chain().await?;
+    let best = chain.best().await?;
+    let (call, usual) = match (&args.runtime, &args.call) {
+        (Some(path), _) => {
+            let code = read_runtime(path)?;
+            let call = best.encode_call(&runtime::tx().system().set_code(code))?;
+            (call, Some(TrackName::Root))
+        }
+        (None, Some(Bytes(call))) => (call.clone(), None),
+        (None, None) => {
+            let call = parameters::call(&best, &args.set).await?;
+            (best.encode_call(&call)?, Some(TrackName::Parameters))
+        }
+    };
+    // What is no call of this runtime would be voted on and do nothing.
+    let described = best.describe_call(&call)?;
+    let Some(track) = args.track.or(usual) else {
+        return Err(Failure::Usage(
+            "a call may need any of the origins; name the one with --track".into(),
+        ));
+    };
+    let progress = context.progress();
+    let (hash, len) = (blake2_256(&call), call.len());
+    let proposal = if len <= MAX_INLINE_BYTES {
+        Bounded::Inline(BoundedVec(call))
+    } else {
+        note(context, &chain, call).await?;
+        progress.say(&format!(
+            "{} is on chain under 0x{}",
+            described.name,
+            hex::encode(hash)
+        ));
+        Bounded::Lookup {
+            hash: hash.into(),
+            len: u32::try_from(len).unwrap_or(u32::MAX),
+        }
+    };
+    let submit =
+        runtime::tx()
+            .referenda()
+            .submit(track.origin(), proposal, DispatchTime::After(args.after));
+    let takes = [("as a deposit", best.submission_deposit()?)];
+    let included = context
+        .submit_under(&progress, &chain, &submit, &takes)
+        .await?;
+    let submitted = included
+        .events
+        .find_first::<runtime::referenda::events::Submitted>();
+    let Some(Ok(submitted)) = submitted else {
+        return Err(Failure::Chain(
+            "the proposal left no event; look at `assay referendum list`".into(),
+        ));
+    };
+    let index = submitted.index;
+    if !args.no_deposit {
+        progress.say(&format!("referendum {index} is proposed"));
+        place_deposit(context, &chain, index).await?;
+    }
+    let json = json!({
+        "referendum": index,
+        "call": described.name,
+        "hash": format!("0x{}", hex::encode(hash)),
+        "bytes": len,
+        "decision_deposit": !args.no_deposit,
+    });
+    context.show(json, || {
+        let next = match args.no_deposit {
+            true => format!("`assay referendum deposit {index}` by somebody, and then votes"),
+            false => format!("`assay referendum vote {index} aye --amount AMOUNT`"),
+        };
+        format!(
+            "referendum {index} would call {}; next: {next}",
+            described.name
+        )
+    });
+    Ok(())
+}
+
+fn read_runtime(path: &PathBuf) -> Result<Vec<u8>, Failure> {
+    let code = fs::read(path).map_err(|error| {
+        Failure::Usage(format!(
+            "{}: cannot be read: {error}; name the runtime's file",
+            path.display()
+        ))
+    })?;
+    match code.starts_with(&WASM) || code.starts_with(&COMPRESSED_WASM) {
+        true => Ok(code),
+        false => Err(Failure::Usage(format!(
+            "{}: is no Wasm; name the assay_runtime.compact.compressed.wasm of a build",
+            path.display()
+        ))),
+    }
+}
+
+/// Put the call on chain, unless it is there.
+async fn note(context: &Context, chain: &Chain, call: Vec<u8>) -> Result<(), Failure> {
+    let len = u32::try_from(call.len()).unwrap_or(u32::MAX);
+    let hash = blake2_256(&call);
+    let known = chain.best().await?.preimage(hash.into(), len).await?;
+    if known.is_some() {
+        return Ok(());
+    }
+    let takes = [funds::preimage_deposit(call.len())];
+    let note = runtime::tx().preimage().note_preimage(call);
+    context.submit(chain, &note, &takes).await?;
+    Ok(())
+}
+
+pub async fn deposit(context: &Context, index: u32) -> Result<(), Failure> {
+    let chain = context.chain().await?;
+    let amount = place_deposit(context, &chain, index).await?;
+    let json = json!({ "referendum": index, "decision_deposit": Amount(amount) });
+    context.show(json, || {
+        format!(
+            "{} is put down for referendum {index}; next: votes",
+            Amount(amount)
+        )
+    });
+    Ok(())
+}
+
+async fn place_deposit(context: &Context, chain: &Chain, index: u32) -> Result<u128, Failure> {
+    let best = chain.best().await?;
+    let track = track_of(&best, index, &open(&best, index).await?)?;
+    let call = runtime::tx().referenda().place_decision_deposit(index);
+    let takes = [("as a deposit for the decision", track.decision_deposit)];
+    context.submit(chain, &call, &takes).await?;
+    Ok(track.decision_deposit)
+}
+
+/// The referendum, if it can still be decided.
+pub async fn open(best: &Snapshot, index: u32) -> Result<Referendum, Failure> {
+    match best.referendum(index).await? {
+        Some(referendum @ ReferendumInfo::Ongoing(_)) => Ok(referendum),
+        Some(_) => Err(Failure::Request(format!(
+            "referendum {index} is over; look at it with `assay referendum status {index}`"
+        ))),
+        None => Err(unknown(index)),
+    }
+}
+
+pub fn unknown(index: u32) -> Failure {
+    Failure::Request(format!(
+        "there is no referendum {index}; look at `assay referendum list --all`"
+    ))
+}
+
+pub fn track_of(best: &Snapshot, index: u32, referendum: &Referendum) -> Result<Track, Failure> {
+    let ReferendumInfo::Ongoing(status) = referendum else {
+        return Err(unknown(index));
+    };
+    let found = best
+        .tracks()?
+        .into_iter()
+        .find(|track| track.id == status.track);
+    found.ok_or_else(|| {
+        Failure::Chain(format!(
+            "referendum {index} is on track {}, which this runtime does not have; update this program",
+            status.track
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_no_runtime_is_refused_before_anything_is_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runtime.wasm");
+        let message = read_runtime(&path).unwrap_err().to_string();
+        assert!(
+            message.contains("runtime.wasm: cannot be read"),
+            "{message}"
+        );
+        fs::write(&path, "hello").unwrap();
+        assert!(read_runtime(&path)
+            .unwrap_err()
+            .to_string()
+            .contains("is no Wasm"));
+        fs::write(&path, [&COMPRESSED_WASM[..], b"rest"].concat()).unwrap();
+        assert!(read_runtime(&path).is_ok());
+    }
+
+    #[test]
+    fn calls_are_hexadecimal() {
+        assert!(bytes("0x0001").is_ok());
+        for text in ["", "0x", "0001", "0x001", "0xzz"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! `assay referendum list` and `status`.
+
+use assay_client::{
+    chain::{Bounded, Described, Referendum, ReferendumInfo, Track},
+    primitives::blake2_256,
+    Amount, Snapshot, H256,
+};
+use serde_json::{json, Value};
+
+use super::propose;
+use crate::{context::Context, failure::Failure, records};
+
+/// A referendum as it is shown.
+struct Seen {
+    index: u32,
+    state: &'static str,
+    /// The block at which it ended; none while it is open.
+    ended: Option<u32>,
+    open: Option<Open>,
+}
+
+/// One that can still be decided.
+struct Open {
+    track: String,
+    hash: H256,
+    /// None if nobody has put the call on chain.
+    call: Option<Described>,
+    ayes: u128,
+    nays: u128,
+    support: u128,
+    has_deposit: bool,
+    /// What comes next, and the block by which it does at the latest.
+    next: String,
+}
+
+pub async fn list(context: &Context, all: bool) -> Result<(), Failure> {
+    let snapshot = context.chain().await?.best().await?;
+    let mut seen = Vec::new();
+    for index in 0..snapshot.referendum_count().await? {
+        if let Some(referendum) = snapshot.referendum(index).await? {
+            let one = look(&snapshot, index, referendum).await?;
+            if all || one.open.is_some() {
+                seen.push(one);
+            }
+        }
+    }
+    let json = json!(seen.iter().map(json_of).collect::<Vec<_>>());
+    context.show(json, || match seen.is_empty() {
+        true => "no referendum is open; propose one with `assay referendum propose`".into(),
+        false => seen.iter().map(text_of).collect::<Vec<_>>().join("\n"),
+    });
+    Ok(())
+}
+
+pub async fn status(context: &Context, index: u32) -> Result<(), Failure> {
+    let snapshot = context.chain().await?.best().await?;
+    show(context, &snapshot, index).await
+}
+
+pub async fn show(context: &Context, snapshot: &Snapshot, index: u32) -> Result<(), Failure> {
+    let referendum = snapshot.referendum(index).await?;
+    let referendum = referendum.ok_or_else(|| propose::unknown(index))?;
+    let seen = look(snapshot, index, referendum).await?;
+    context.show(json_of(&seen), || text_of(&seen));
+    Ok(())
+}
+
+async fn look(snapshot: &Snapshot, index: u32, referendum: Referendum) -> Result<Seen, Failure> {
+    let ended = |state, block| {
+        Ok(Seen {
+            index,
+            state,
+            ended: Some(block),
+            open: None,
+        })
+    };
+    let status = match &referendum {
+        ReferendumInfo::Ongoing(status) => status,
+        ReferendumInfo::Approved(block, ..) => return ended("Approved", *block),
+        ReferendumInfo::Rejected(block, ..) => return ended("Rejected", *block),
+        ReferendumInfo::Cancelled(block, ..) => return ended("Cancelled", *block),
+        ReferendumInfo::TimedOut(block, ..) => return ended("TimedOut", *block),
+        ReferendumInfo::Killed(block) => return ended("Killed", *block),
+    };
+    let track = propose::track_of(snapshot, index, &referendum)?;
+    let (hash, call) = match &status.proposal {
+        Bounded::Inline(bytes) => (blake2_256(&bytes.0).into(), Some(bytes.0.clone())),
+        Bounded::Lookup { hash, len } => (*hash, snapshot.preimage(*hash, *len).await?),
+        Bounded::Legacy { hash, .. } => (*hash, None),
+        // A variant that only the generated type has.
+        Bounded::__Ignore(_) => (H256::zero(), None),
+    };
+    let has_deposit = status.decision_deposit.is_some();
+    let since = status.deciding.as_ref().map(|deciding| deciding.since);
+    let confirming = status
+        .deciding
+        .as_ref()
+        .and_then(|deciding| deciding.confirming);
+    let (state, next) = next(
+        &track,
+        index,
+        status.submitted,
+        has_deposit,
+        since,
+        confirming,
+    );
+    Ok(Seen {
+        index,
+        state,
+        ended: None,
+        open: Some(Open {
+            hash,
+            call: call
+                .map(|bytes| snapshot.describe_call(&bytes))
+                .transpose()?,
+            ayes: status.tally.ayes,
+            nays: status.tally.nays,
+            support: status.tally.support,
+            has_deposit,
+            track: track.name,
+            next,
+        }),
+    })
+}
+
+/// The state of an open referendum, and what it waits for.
+fn next(
+    track: &Track,
+    index: u32,
+    submitted: u32,
+    has_deposit: bool,
+    since: Option<u32>,
+    confirming: Option<u32>,
+) -> (&'static str, String) {
+    match (since, confirming) {
+        (_, Some(until)) => (
+            "Confirming",
+            format!(
+                "is approved in block {until} if it keeps its majority, and done at least {} blocks later",
+                track.min_enactment_period
+            ),
+        ),
+        (Some(since), None) => (
+            "Deciding",
+            format!(
+                "has no sufficient majority yet, and until block {} to find one",
+                since.saturating_add(track.decision_period)
+            ),
+        ),
+        (None, None) if !has_deposit => (
+            "Preparing",
+            format!(
+                "waits for a deposit of {}: `assay referendum deposit {index}`",
+                Amount(track.decision_deposit)
+            ),
+        ),
+        (None, None) => (
+            "Preparing",
+            format!(
+                "is decided from block {} on, when its track has room",
+                submitted.saturating_add(track.prepare_period)
+            ),
+        ),
+    }
+}
+
+fn json_of(seen: &Seen) -> Value {
+    let open = seen.open.as_ref();
+    json!({
+        "referendum": seen.index,
+        "state": seen.state,
+        "ended": seen.ended,
+        "track": open.map(|open| &open.track),
+        "hash": open.map(|open| records::hash(&open.hash)),
+        "call": open.and_then(|open| open.call.as_ref()).map(|call| &call.name),
+        "arguments": open.and_then(|open| open.call.as_ref()).map(|call| &call.arguments),
+        "ayes": open.map(|open| Amount(open.ayes)),
+        "nays": open.map(|open| Amount(open.nays)),
+        "support": open.map(|open| Amount(open.support)),
+        "decision_deposit": open.map(|open| open.has_deposit),
+        "next": open.map(|open| &open.next),
+    })
+}
+
+fn text_of(seen: &Seen) -> String {
+    let Seen { index, state, .. } = seen;
+    let Some(open) = &seen.open else {
+        let block = seen.ended.unwrap_or_default();
+        return format!("referendum {index}: {state} in block {block}");
+    };
+    let call = match &open.call {
+        Some(call) => format!("would call {} {}", call.name, call.arguments),
+        None => format!(
+            "would call what nobody has put on chain, of hash {:?}",
+            open.hash
+        ),
+    };
+    format!(
+        "referendum {index} ({}): {state}\n  {call}\n  {} for it, {} against it, by conviction; {} support it\n  \
+         {}",
+        open.track,
+        Amount(open.ayes),
+        Amount(open.nays),
+        Amount(open.support),
+        open.next
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_says_what_it_waits_for() {
+        let track = Track {
+            id: 0,
+            name: "root".into(),
+            decision_deposit: 5_000_000_000_000,
+            prepare_period: 10,
+            decision_period: 100,
+            confirm_period: 20,
+            min_enactment_period: 7,
+        };
+        let state = |deposit, since, confirming| next(&track, 3, 50, deposit, since, confirming);
+        let (name, text) = state(false, None, None);
+        assert!(
+            name == "Preparing" && text.contains("5 ASY: `assay referendum deposit 3`"),
+            "{text}"
+        );
+        let (name, text) = state(true, None, None);
+        assert!(
+            name == "Preparing" && text.contains("from block 60"),
+            "{text}"
+        );
+        let (name, text) = state(true, Some(60), None);
+        assert!(
+            name == "Deciding" && text.contains("until block 160"),
+            "{text}"
+        );
+        let (name, text) = state(true, Some(60), Some(90));
+        assert!(
+            name == "Confirming" && text.contains("block 90") && text.contains("7 blocks"),
+            "{text}"
+        );
+    }
+}

@@ -17,10 +17,11 @@ pub use watch::{percentile, Sample, Watch};
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    thread,
     time::Duration,
 };
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use assay_client::{keys, AccountId32};
 
 use crate::{demo_source, free_port, programs, Node, Place, Scene, Worker};
@@ -32,7 +33,7 @@ const OBSERVER: &str = "observer";
 /// Who sells: stash, and price of a token of prompt and of answer in thousandths of an ASY.
 const PROVIDERS: [(&str, u32, u32); 2] = [("//Bob", 1, 3), ("//Eve", 1, 4)];
 /// Jobs that a provider takes at once.
-const CAPACITY: &str = "16";
+const CAPACITY: u32 = 16;
 /// Far longer than nodes need to find each other.
 const START: Duration = Duration::from_secs(90);
 
@@ -121,30 +122,38 @@ impl Network {
     pub fn open(&mut self) -> Result<()> {
         let last = self.validators.last().context("there are validators")?;
         let urls = [self.scene.node.url(), last.url()];
-        for ((key, input, output), url) in PROVIDERS.into_iter().zip(urls) {
-            let provider = self.scene.provider(key, input, output)?;
-            let (input, output) = (format!("{input} mASY"), format!("{output} mASY"));
-            provider.assay.json(&[
-                "provider",
-                "offer",
-                &format!("--input-price={input}"),
-                &format!("--output-price={output}"),
-                "--capacity",
-                CAPACITY,
-            ])?;
-            let name = format!("worker{}", self.workers.len());
-            let worker = Worker::start(
-                self.scene.folder(),
-                &name,
-                &url,
-                &provider.operator,
-                &[&self.scene.model],
-                &[],
-            )?;
-            self.workers.push(worker);
+        let scene = &self.scene;
+        // Each of them waits for the chain several times.
+        let opened = thread::scope(|scope| {
+            let opening = PROVIDERS.iter().zip(&urls).enumerate();
+            let opening = opening.map(|(index, (terms, url))| {
+                scope.spawn(move || open(scene, terms, &format!("worker{index}"), url))
+            });
+            let opening: Vec<_> = opening.collect();
+            let joined = opening.into_iter().map(|thread| thread.join());
+            joined.collect::<Vec<_>>()
+        });
+        for worker in opened {
+            let worker = worker.map_err(|_| anyhow!("a provider's thread ended"))?;
+            self.workers.push(worker?);
         }
         Ok(())
     }
+}
+
+/// A provider at these terms, and its worker.
+fn open(scene: &Scene, terms: &(&str, u32, u32), name: &str, url: &str) -> Result<Worker> {
+    let (key, input, output) = *terms;
+    let provider = scene.provider(key, input, output)?;
+    provider.assay.json(&[
+        "provider",
+        "offer",
+        &format!("--input-price={input} mASY"),
+        &format!("--output-price={output} mASY"),
+        &format!("--capacity={CAPACITY}"),
+    ])?;
+    let model = [scene.model.as_path()];
+    Worker::start(scene.folder(), name, url, &provider.operator, &model, &[])
 }
 
 impl Seat {

@@ -1,5 +1,6 @@
 //! `make network`: a network of four validators, a full node, two workers and users who ask all the time, and one
-//! fault after another. Prints what became of them, and writes it to the file that is named.
+//! fault after another. Prints what became of them, and writes it to the file that is named; words behind it choose
+//! the faults whose descriptions have one of them.
 
 use std::{
     path::PathBuf,
@@ -15,15 +16,24 @@ const STEADY: Duration = Duration::from_secs(45);
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let path = std::env::args_os().nth(1).map(PathBuf::from);
+    let mut arguments = std::env::args().skip(1);
+    let path = arguments.next().map(PathBuf::from);
+    let words: Vec<String> = arguments.collect();
+    let is_chosen = |fault: &Fault| {
+        words.is_empty()
+            || words
+                .iter()
+                .any(|word| fault.name().contains(word.as_str()))
+    };
     watch_signals()?;
     let start = Instant::now();
     let mut page = Page::default();
     let mut ground = Ground::open().await;
     if let Ok(ground) = &mut ground {
         page.steady = steady(ground).await?;
+        println!("network: {}", page.lag());
     }
-    for fault in Fault::ALL {
+    for fault in Fault::ALL.into_iter().filter(is_chosen) {
         println!("network: {}", fault.name());
         let outcome = match &mut ground {
             Ok(ground) => ground.endure(fault).await,

@@ -11,7 +11,7 @@ use assay_client::{
         rpcs::{client::RpcClient, LegacyRpcMethods},
         PolkadotConfig,
     },
-    Chain, Keypair,
+    AccountId32, Chain, Keypair,
 };
 use tokio::task::JoinSet;
 
@@ -20,12 +20,25 @@ type Rpc = LegacyRpcMethods<RpcConfigFor<PolkadotConfig>>;
 const PAYEE: &str = "//Alice//flood";
 /// Transactions of one sender that wait for the node's answer.
 const IN_FLIGHT: usize = 32;
-const PLANCK_PER_TRANSFER: u128 = 1_000_000_000;
-/// How long to wait when a node's pool is full.
+/// What each transfer is known by.
+pub const PLANCK_PER_TRANSFER: u128 = 1_000_000_001;
+/// Transactions of one account that are in no block yet: a pool keeps 8,192 of all accounts and forgets the others
+/// without a word.
+const WAITING: u64 = 2_000;
+/// How long to wait when there are so many.
 const FULL: Duration = Duration::from_millis(200);
 
-/// `count` transfers of these senders together; of each sender in the order of its nonces.
-pub async fn sign(chain: &Chain, senders: &[&str], count: u32) -> Result<Vec<Vec<Vec<u8>>>> {
+/// What one account will send.
+pub struct Signed {
+    pub account: AccountId32,
+    /// The nonce of the first.
+    pub first: u64,
+    /// In the order of their nonces.
+    pub transactions: Vec<Vec<u8>>,
+}
+
+/// `count` transfers of these senders together.
+pub async fn sign(chain: &Chain, senders: &[&str], count: u32) -> Result<Vec<Signed>> {
     let payee = keys::account(&keys::load(PAYEE)?);
     let call = runtime::tx()
         .balances()
@@ -37,7 +50,8 @@ pub async fn sign(chain: &Chain, senders: &[&str], count: u32) -> Result<Vec<Vec
         let key: Keypair = keys::load(uri)?;
         let share = count / number + u32::from(index < count % number);
         let mut transactions = at.client().transactions();
-        let first = transactions.account_nonce(&keys::account(&key)).await?;
+        let account = keys::account(&key);
+        let first = transactions.account_nonce(&account).await?;
         let mut signed = Vec::new();
         for nonce in (first..).take(share as usize) {
             let params = Params::new().immortal().nonce(nonce).build();
@@ -49,16 +63,20 @@ pub async fn sign(chain: &Chain, senders: &[&str], count: u32) -> Result<Vec<Vec
                     .to_vec(),
             );
         }
-        all.push(signed);
+        all.push(Signed {
+            account,
+            first,
+            transactions: signed,
+        });
     }
     Ok(all)
 }
 
 /// Send from all accounts at once, each over its own connection and a few at a time. The pool puts
 /// those that overtake each other back into the order of their nonces.
-pub async fn send(url: &str, signed: Vec<Vec<Vec<u8>>>) -> Result<()> {
+pub async fn send(url: &str, signed: Vec<Signed>) -> Result<()> {
     let mut senders = JoinSet::new();
-    for transactions in signed {
+    for Signed { transactions, .. } in signed {
         let rpc = Rpc::new(RpcClient::from_insecure_url(url).await?);
         senders.spawn(async move {
             for some in transactions.chunks(IN_FLIGHT) {
@@ -80,32 +98,39 @@ pub async fn send(url: &str, signed: Vec<Vec<Vec<u8>>>) -> Result<()> {
     Ok(())
 }
 
-/// The same until a time is over: what a full pool refuses is sent again a moment later. Gives how many the node
-/// took.
-pub async fn press(url: &str, signed: Vec<Vec<Vec<u8>>>, until: Instant) -> Result<u32> {
+/// Send from all accounts at once until a time is over, of each account no more than the pool keeps beside those of
+/// the others. Gives how many the node took.
+pub async fn press(url: &str, signed: Vec<Signed>, until: Instant) -> Result<u32> {
+    let chain = Chain::connect(url).await?;
     let mut senders = JoinSet::new();
-    for transactions in signed {
+    for sender in signed {
         let rpc = Rpc::new(RpcClient::from_insecure_url(url).await?);
+        let chain = chain.clone();
         senders.spawn(async move {
-            let mut taken = 0;
-            for bytes in transactions {
-                while rpc.author_submit_extrinsic(&bytes).await.is_err() {
+            let (mut taken, mut included) = (0, 0);
+            for bytes in &sender.transactions {
+                while taken >= included + WAITING {
                     if Instant::now() >= until {
-                        return taken;
+                        return Ok(taken);
                     }
                     tokio::time::sleep(FULL).await;
+                    let best = chain.best().await?;
+                    let nonce = best.client().transactions();
+                    let nonce = nonce.account_nonce(&sender.account).await?;
+                    included = nonce - sender.first;
                 }
+                rpc.author_submit_extrinsic(bytes).await?;
                 taken += 1;
                 if Instant::now() >= until {
                     break;
                 }
             }
-            taken
+            anyhow::Ok(taken)
         });
     }
     let mut all = 0;
     while let Some(taken) = senders.join_next().await {
-        all += taken?;
+        all += taken??;
     }
-    Ok(all)
+    Ok(u32::try_from(all)?)
 }

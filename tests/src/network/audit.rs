@@ -12,6 +12,8 @@ use runtime::{
     runtime_types::sp_runtime::generic::digest::DigestItem,
 };
 
+use crate::transfers::PLANCK_PER_TRANSFER;
+
 /// What BABE calls itself in a block's digest.
 const BABE: [u8; 4] = *b"BABE";
 
@@ -49,6 +51,7 @@ pub struct Block {
     pub slot: u64,
     /// The validator's account.
     pub author: AccountId32,
+    /// Those of a flood.
     pub transfers: u32,
     /// Jobs that were paid in it.
     pub paid: u32,
@@ -90,7 +93,10 @@ impl Audit {
                 ("Balances", "BurnedHeld") => self.burned += fields!(balances::BurnedHeld).amount,
                 ("Balances", "Rescinded") => self.burned += fields!(balances::Rescinded).amount,
                 ("Balances", "DustLost") => self.burned += fields!(balances::DustLost).amount,
-                ("Balances", "Transfer") => transfers += 1,
+                ("Balances", "Transfer") => {
+                    let amount = fields!(balances::Transfer).amount;
+                    transfers += u32::from(amount == PLANCK_PER_TRANSFER);
+                }
                 ("Jobs", "Submitted") => self.job(fields!(jobs::Submitted).job).submitted += 1,
                 ("Jobs", "Delivered") => self.job(fields!(jobs::Delivered).job).delivered += 1,
                 ("Jobs", "Settled") => {

@@ -20,6 +20,8 @@ use assay_client::{
 };
 use tokio::task::JoinSet;
 
+use crate::transfers::Signed;
+
 const QUESTION: &str = "What is Assay?";
 const OUTPUT_TOKENS: u32 = 16;
 /// More than any offer asks for an answer of this length.
@@ -63,11 +65,12 @@ impl Request {
     }
 
     /// `count` jobs of the user with this key, ready to be sent in the order of their nonces.
-    pub async fn sign(&self, chain: &Chain, key: &str, count: usize) -> Result<Vec<Vec<u8>>> {
+    pub async fn sign(&self, chain: &Chain, key: &str, count: usize) -> Result<Signed> {
         let key = keys::load(key)?;
         let at = chain.best().await?;
         let mut transactions = at.client().transactions();
-        let first = transactions.account_nonce(&keys::account(&key)).await?;
+        let account = keys::account(&key);
+        let first = transactions.account_nonce(&account).await?;
         let call = self.call();
         let mut signed = Vec::new();
         for nonce in (first..).take(count) {
@@ -75,7 +78,11 @@ impl Request {
             let one = transactions.create_signed(&call, &key, params).await?;
             signed.push(one.encoded().to_vec());
         }
-        Ok(signed)
+        Ok(Signed {
+            account,
+            first,
+            transactions: signed,
+        })
     }
 }
 

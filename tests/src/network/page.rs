@@ -29,15 +29,18 @@ impl Page {
         self.is_steady() && self.faults.iter().all(|(_, outcome)| outcome.is_ok())
     }
 
-    pub fn text(&self) -> String {
-        let mut text = String::new();
-        let _ = writeln!(
-            text,
-            "Finality lag with nothing wrong, of {} samples: median {} blocks, 99th percentile {} (bars: {MEDIAN} and {HIGHEST}).\n",
+    /// How far finality was behind when nothing was wrong.
+    pub fn lag(&self) -> String {
+        format!(
+            "Finality lag with nothing wrong, of {} samples: median {} blocks, 99th percentile {} (bars: {MEDIAN} and {HIGHEST}).",
             self.steady.len(),
             percentile(&self.steady, 50),
             percentile(&self.steady, 99),
-        );
+        )
+    }
+
+    pub fn text(&self) -> String {
+        let mut text = format!("{}\n\n", self.lag());
         text += "| fault | lasted | finality stood still | together again after | jobs over | |\n";
         text += "|---|---|---|---|---|---|\n";
         for (fault, outcome) in &self.faults {

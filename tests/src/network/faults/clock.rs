@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 use super::{timed, Ground, Healed};
 
 const VICTIM: &str = "bob";
+/// How far the clock is ahead.
+const AHEAD: Duration = Duration::from_secs(20);
 const WRONG: Duration = Duration::from_secs(25);
 
 impl Ground {
@@ -15,7 +17,7 @@ impl Ground {
         let under = [
             "env".to_owned(),
             format!("LD_PRELOAD={}", library.display()),
-            "FAKETIME=+20s".to_owned(),
+            format!("FAKETIME=+{}s", AHEAD.as_secs()),
             "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
         ];
         let victim = self.validator(VICTIM)?;
@@ -24,6 +26,9 @@ impl Ground {
             victim.start_again(&under, &[])?;
             tokio::time::sleep(WRONG).await;
             victim.daemon.end()?;
+            // It has signed blocks of slots that are still to come: whoever comes back before they are over signs a
+            // second block of the same slot, and loses its stake.
+            tokio::time::sleep(AHEAD).await;
             victim.start_again(&[], &[])
         })
         .await?;

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{ensure, Context, Result};
 use assay_client::chain::JobState;
 
-use super::{Ground, Healed};
+use super::{Ground, Healed, MINUTE};
 use crate::{transfers, Assay};
 
 const FLOOD: Duration = Duration::from_secs(25);
@@ -54,6 +54,7 @@ impl Ground {
             "the dispute ended with {ended:?}"
         );
         self.wait_until_over().await?;
+        self.wait_for_flood(head, taken).await?;
 
         let blocks = self.audit.blocks(head);
         let full = blocks.iter().filter(|block| block.transfers > 0);
@@ -68,10 +69,6 @@ impl Ground {
                 paid + block.paid,
             ]
         });
-        ensure!(
-            transfers == taken,
-            "{transfers} of {taken} transfers are in blocks"
-        );
         let rate = |count: u32, last: u64| f64::from(count) / (last + 1 - first.slot) as f64;
         let note = format!(
             "{:.0} transfers/s and {:.1} full jobs/s, at most {most} transfers in a block; the dispute was decided in time",
@@ -82,6 +79,24 @@ impl Ground {
             note,
             ..Healed::lasting(lasted)
         })
+    }
+
+    /// Wait until so many transfers are in blocks behind `head`, and no more.
+    async fn wait_for_flood(&mut self, head: u32, taken: u32) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            self.audit.catch_up(&self.network.scene.chain).await?;
+            let blocks = self.audit.blocks(head).iter();
+            let transfers: u32 = blocks.map(|block| block.transfers).sum();
+            if transfers == taken {
+                return Ok(());
+            }
+            ensure!(
+                transfers < taken && start.elapsed() < MINUTE,
+                "{transfers} of {taken} transfers are in blocks"
+            );
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 
     /// A file with the receipt of a job of this user that was just delivered.

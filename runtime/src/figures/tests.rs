@@ -164,27 +164,27 @@ fn what_a_block_brought_is_in_its_events() {
             burned: 3,
         };
         let events: [RuntimeEvent; 9] = [
-            pallet_jobs::Event::Settled {
+            pallet_jobs::Event::<Runtime>::Settled {
                 job: 1,
                 provider: who.clone(),
                 settlement,
             }
             .into(),
-            pallet_jobs::Event::SentBack {
+            pallet_jobs::Event::<Runtime>::SentBack {
                 job: 2,
                 provider: who.clone(),
                 outcome: Outcome::Declined,
                 compensation: 0,
             }
             .into(),
-            pallet_channels::Event::Settled {
+            pallet_channels::Event::<Runtime>::Settled {
                 channel: Default::default(),
                 provider: who.clone(),
                 settled: 100,
                 settlement,
             }
             .into(),
-            pallet_disputes::Event::Opened {
+            pallet_disputes::Event::<Runtime>::Opened {
                 dispute: 3,
                 claim: Claim::Job(1),
                 provider: who.clone(),
@@ -192,21 +192,21 @@ fn what_a_block_brought_is_in_its_events() {
                 bond: 7,
             }
             .into(),
-            pallet_disputes::Event::Ended {
+            pallet_disputes::Event::<Runtime>::Ended {
                 dispute: 3,
                 verdict: pallet_disputes::Verdict::Acquitted,
                 compensation: 1,
                 burned: 6,
             }
             .into(),
-            pallet_providers::Event::Compensated {
+            pallet_providers::Event::<Runtime>::Compensated {
                 provider: who.clone(),
                 beneficiary: who.clone(),
                 amount: 4,
                 burned: 5,
             }
             .into(),
-            pallet_validators::Event::RewardPaid {
+            pallet_validators::Event::<Runtime>::RewardPaid {
                 validator: who.clone(),
                 era: 1,
                 own: 11,
@@ -218,7 +218,7 @@ fn what_a_block_brought_is_in_its_events() {
                 slot: Vec::new(),
             }
             .into(),
-            pallet_transaction_payment::Event::TransactionFeePaid {
+            pallet_transaction_payment::Event::<Runtime>::TransactionFeePaid {
                 who,
                 actual_fee: 21,
                 tip: 1,

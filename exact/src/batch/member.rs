@@ -20,7 +20,7 @@ pub(super) struct Member {
     seed: [u8; 32],
     stop_tokens: Vec<u32>,
     limit: u32,
-    /// The answer that is scored, up to a token that the model does not have.
+    /// The answer that is scored, up to a token that the model does not have: that one is wrong anyway.
     scored: Option<Vec<u32>>,
     cache: Cache,
     /// Tokens that the answer may have.
@@ -50,12 +50,11 @@ impl Member {
     /// One that scores `answer`.
     pub fn score(request: &Request, answer: &[u32], vocabulary: u32, cache: Cache) -> Self {
         let known = answer.iter().take_while(|token| **token < vocabulary);
-        let looked_at = answer.len().min(known.count().saturating_add(1));
-        let answer = answer.get(..looked_at).unwrap_or(answer);
+        let known: Vec<u32> = known.copied().collect();
         let mut member = Self::new(request, cache);
-        let read = answer.split_last().map_or(answer, |(_, read)| read);
-        member.seen.extend(read);
-        member.scored = Some(answer.to_vec());
+        let read = known.split_last().map(|(_, read)| read);
+        member.seen.extend(read.unwrap_or_default());
+        member.scored = Some(known);
         member
     }
 

@@ -64,6 +64,25 @@ fn a_score_is_what_a_check_finds() {
     });
 }
 
+/// What was read of a false answer is kept, and says nothing of whether it is right.
+#[test]
+fn a_false_answer_is_as_false_the_second_time() {
+    with_engine(|engine, alone| {
+        let (asked, answer) = answered(alone, SAMPLED, 30, 60);
+        let mut batch = Batch::new(engine, limits(1, 50, 100));
+        for wrong in 0..60 {
+            let mut false_one = answer.clone();
+            false_one[wrong] = (answer[wrong] + 1) % 97;
+            for id in 0..2 {
+                let admitted = batch.admit_score(id, &asked.request(), &false_one);
+                assert_eq!(admitted, Ok(true));
+                batch.allow(id, 1);
+                assert_eq!(scored(&mut batch, id), Some(wrong), "time {id}");
+            }
+        }
+    });
+}
+
 /// A stop token ends answers, and scores are of tokens alone.
 #[test]
 fn stop_tokens_end_no_score() {

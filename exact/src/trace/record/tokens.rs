@@ -17,8 +17,7 @@ impl Tokens {
         let tokens = match (side, answered.scored) {
             (Side::Prompt, false) => prompt.to_vec(),
             (Side::Prompt, true) => [*prompt, *output].concat(),
-            (Side::Output, false) => output.to_vec(),
-            (Side::Output, true) => Vec::new(),
+            (Side::Output, _) => output.to_vec(),
         };
         let pieces = (0u64..).zip(tokens.chunks(LEAF_TOKENS));
         let leaves = pieces.map(|(index, tokens)| {

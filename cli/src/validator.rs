@@ -155,9 +155,24 @@ fn role(role: &Role<AccountId32>) -> &'static str {
     }
 }
 
+/// `1 era`, `2 eras`.
+fn counted(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(counted(1, "era"), "1 era");
+        assert_eq!(counted(0, "era"), "0 eras");
+        assert_eq!(counted(2, "era"), "2 eras");
+    }
 
     #[test]
     fn a_commission_is_a_percentage() {

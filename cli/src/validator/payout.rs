@@ -4,6 +4,7 @@ use assay_client::{chain::runtime, keys::parse_account, Amount};
 use clap::Args as ClapArgs;
 use serde_json::json;
 
+use super::counted;
 use crate::{context::Context, failure::Failure, records};
 
 #[derive(ClapArgs)]
@@ -70,9 +71,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     });
     context.show(json, || {
         format!(
-            "{validator} was paid {} for {} eras",
+            "{validator} was paid {} for {}",
             Amount(own),
-            paid.len()
+            counted(paid.len(), "era")
         )
     });
     Ok(())

@@ -6,7 +6,7 @@ use assay_client::{
 };
 use serde_json::{json, Value};
 
-use super::role;
+use super::{counted, role};
 use crate::{context::Context, failure::Failure, records};
 
 /// Everything about an account that has to do with validating.
@@ -111,8 +111,8 @@ impl Standing {
         }
         if !self.rewards.unpaid.is_empty() {
             found.push(format!(
-                "was not paid for {} eras; run `assay validator payout`",
-                self.rewards.unpaid.len()
+                "was not paid for {}; run `assay validator payout`",
+                counted(self.rewards.unpaid.len(), "era")
             ));
         }
         found
@@ -179,8 +179,8 @@ impl Standing {
         if !self.nominators.is_empty() {
             let sum = self.nominators.iter().map(|(_, amount)| *amount);
             lines.push(format!(
-                "  {} nominators with {} behind it",
-                self.nominators.len(),
+                "  {} with {} behind it",
+                counted(self.nominators.len(), "nominator"),
                 Amount(sum.fold(0, u128::saturating_add))
             ));
         }

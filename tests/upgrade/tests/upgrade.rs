@@ -29,8 +29,8 @@ const VOTERS: [&str; 8] = [
     "//Bob//stash",
 ];
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Jobs that are under way when the chain takes the runtime, one a block.
-const UNDER_WAY: u32 = 3;
+/// Their jobs are under way when the chain takes the runtime.
+const BUYERS: [&str; 3] = ["//Dave", "//Eve", "//Ferdie"];
 
 type Rpc = LegacyRpcMethods<RpcConfigFor<PolkadotConfig>>;
 
@@ -72,6 +72,26 @@ fn vote(url: &str, referendum: u32) -> Result<()> {
     Ok(())
 }
 
+/// Everybody buys at once.
+fn buy(scene: &Scene) -> Result<Vec<u64>> {
+    thread::scope(|scope| {
+        let jobs = BUYERS.map(|buyer| {
+            let user = scene.user.with_key(buyer);
+            let model = scene.model_dir();
+            scope.spawn(move || {
+                let words = ["job", "submit", "There was", "--model-dir", &model];
+                let job = user.json(&[&words[..], &["--max-tokens", "32"]].concat())?;
+                job["job"].as_u64().context("it has a number")
+            })
+        });
+        let jobs = jobs.into_iter().map(|job| {
+            let job = job.join();
+            job.map_err(|_| anyhow::anyhow!("a purchase ended in a panic"))?
+        });
+        jobs.collect()
+    })
+}
+
 async fn wait_until<T>(
     what: &str,
     chain: &Chain,
@@ -93,7 +113,11 @@ async fn wait_until<T>(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_referendum_upgrades_the_chain_under_its_jobs() -> Result<()> {
-    let folder = tempfile::tempdir()?;
+    let mut folder = tempfile::tempdir()?;
+    if std::env::var_os("ASSAY_KEEP").is_some() {
+        folder.disable_cleanup(true);
+        eprintln!("logs and stores stay in {}", folder.path().display());
+    }
     let node = Node::bootnode(folder.path(), "node", &["--dev"])?;
     let bootnodes = format!("--bootnodes={}", node.address());
     let follower = ["--chain=dev", "--no-mdns", bootnodes.as_str()];
@@ -110,6 +134,14 @@ async fn a_referendum_upgrades_the_chain_under_its_jobs() -> Result<()> {
         "it has another version already"
     );
     let provider = scene.provider("//Bob", 1, 3)?;
+    // All of the jobs at once.
+    let prices = ["--input-price", "1 mASY", "--output-price", "3 mASY"];
+    let offer = [
+        &["provider", "offer"][..],
+        &prices[..],
+        &["--capacity", "4"],
+    ];
+    provider.assay.json(&offer.concat())?;
     let _worker = scene.worker(&provider, "worker")?;
     scene.wait_online(&provider, true).await?;
     let mut jobs = vec![scene.submit("Once upon a time", &[])?];
@@ -140,35 +172,43 @@ async fn a_referendum_upgrades_the_chain_under_its_jobs() -> Result<()> {
         + root
             .context("there is a track of root")?
             .min_enactment_period;
-    wait_until("the last block before", chain, async || {
-        let now = chain.best().await?.number();
-        Ok((now + UNDER_WAY + 1 >= enacted).then_some(()))
+    // In a block before the last one they are submitted, in the last one drawn. The block of the enactment has no room,
+    // and those of the migration have no transactions.
+    wait_until("the last blocks before", chain, async || {
+        Ok((chain.best().await?.number() + 3 >= enacted).then_some(()))
     })
     .await?;
-    for question in 0..UNDER_WAY {
-        jobs.push(scene.submit(&format!("There were {question} of them"), &[])?);
-    }
+    jobs.extend(buy(&scene)?);
 
     wait_until("the new runtime", chain, async || {
         Ok((spec_version(&rpc, None).await? == 2).then_some(()))
     })
     .await?;
-    let took = chain
-        .block_hash(enacted)
-        .await?
-        .context("that block is there")?;
+    let took = chain.block_hash(enacted).await?;
+    let took = took.context("the block of the enactment is there")?;
+    let mut first = enacted;
+    while spec_version(&rpc, chain.block_hash(first).await?).await? < 2 {
+        first += 1;
+    }
     ensure!(
-        spec_version(&rpc, Some(took)).await? == 2,
-        "the block of its enactment, {enacted}, does not end with it"
+        first == enacted,
+        "block {first} and not {enacted} ends with the new runtime"
     );
     let before = chain.at(took).await?;
     let mut under_way = 0;
     for job in &jobs {
         let record = before.job(*job).await?;
         let record = record.with_context(|| format!("job {job} is gone"))?;
-        under_way += u32::from(matches!(record.state, JobState::Assigned(_)));
+        let is_under_way = matches!(
+            record.state,
+            JobState::Waiting { .. } | JobState::Assigned(_)
+        );
+        under_way += usize::from(is_under_way);
     }
-    ensure!(under_way > 0, "no job was under way at the upgrade");
+    ensure!(
+        under_way == BUYERS.len(),
+        "{under_way} jobs were under way in block {enacted}"
+    );
 
     for job in &jobs {
         scene.wait_settled(*job).await?;

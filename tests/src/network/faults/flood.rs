@@ -7,12 +7,20 @@ use std::{
 
 use anyhow::{ensure, Context, Result};
 use assay_client::chain::JobState;
+use tokio::task::JoinSet;
 
 use super::{Ground, Healed, MINUTE};
-use crate::{transfers, Assay};
+use crate::{transfers, Assay, Node};
 
 const FLOOD: Duration = Duration::from_secs(25);
-const SENDERS: [&str; 3] = ["//Alice//stash", "//Bob//stash", "//Ferdie//stash"];
+/// One for each validator. A node that hears of transactions from another gets them in any order, and its pool keeps
+/// few whose nonce is not next.
+const SENDERS: [&str; 4] = [
+    "//Alice//stash",
+    "//Bob//stash",
+    "//Charlie//stash",
+    "//Ferdie//stash",
+];
 /// More than they can send meanwhile.
 const TRANSFERS: u32 = 30_000;
 const BUYER: &str = "//Eve//stash";
@@ -41,10 +49,16 @@ impl Ground {
         let dispute = tokio::task::spawn_blocking(move || {
             challenger.run(&open.iter().map(String::as_str).collect::<Vec<_>>())
         });
-        let (taken, asked) = tokio::try_join!(
-            transfers::press(&url, transfers, until),
-            transfers::press(&url, vec![jobs], until)
-        )?;
+        let validators = self.network.validators.iter().map(Node::url);
+        let mut pressing = JoinSet::new();
+        for (url, sender) in validators.zip(transfers) {
+            pressing.spawn(async move { transfers::press(&url, vec![sender], until).await });
+        }
+        let asked = transfers::press(&url, vec![jobs], until).await?;
+        let mut taken = 0;
+        while let Some(one) = pressing.join_next().await {
+            taken += one??;
+        }
         let lasted = start.elapsed();
         ensure!(asked as usize == JOBS, "the node took {asked} jobs");
         let ended = dispute.await??;

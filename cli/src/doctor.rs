@@ -174,7 +174,9 @@ async fn validator(
         report.fine("validator", standing.headline());
     }
     for obstacle in obstacles {
-        let (found, next) = obstacle.split_once("; ").unwrap_or((&obstacle, "look again"));
+        let (found, next) = obstacle
+            .split_once("; ")
+            .unwrap_or((&obstacle, "look again"));
         report.problem("validator", found, next);
     }
     Ok(())

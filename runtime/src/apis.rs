@@ -1,8 +1,8 @@
 //! What the node and clients can ask the runtime.
 
 use crate::{
-    figures, genesis_config_presets, AccountId, AuthorityDiscovery, Babe, Balance, Block, Executive,
-    Grandpa, InherentDataExt, Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig,
+    figures, genesis_config_presets, AccountId, AuthorityDiscovery, Babe, Balance, Block,
+    Executive, Grandpa, InherentDataExt, Nonce, Runtime, RuntimeCall, RuntimeGenesisConfig,
     SessionKeys, System, TransactionPayment, Validators, VERSION,
 };
 use alloc::vec::Vec;

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread::sleep,
     time::Duration,
 };
 
@@ -13,6 +14,11 @@ use crate::{eventually, programs};
 
 /// Longer than a command waits for the chain before it gives up by itself.
 const COMMAND: Duration = Duration::from_secs(600);
+
+/// What it says when it would send a transaction in the place of another, and how often and how long to wait then.
+const UNDER_WAY: &str = "another transaction of this account is under way";
+const ATTEMPTS: usize = 5;
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// The command, for one chain and one key.
 #[derive(Clone)]
@@ -110,7 +116,16 @@ impl Assay {
     pub fn json(&self, arguments: &[&str]) -> Result<Value> {
         let mut all = vec!["--output", "json"];
         all.extend(arguments);
-        self.run(&all)?
+        let mut outcome = self.run(&all)?;
+        // A block that a network took back brings its transactions back a moment later.
+        for _ in 0..ATTEMPTS {
+            if !outcome.stderr.contains(UNDER_WAY) {
+                break;
+            }
+            sleep(PAUSE);
+            outcome = self.run(&all)?;
+        }
+        outcome
             .json()
             .with_context(|| format!("assay {}", arguments.join(" ")))
     }

@@ -28,55 +28,55 @@ pub trait WeightInfo {
 
 impl WeightInfo for () {
     fn open() -> Weight {
-        Weight::from_parts(119_067_000, 4902)
+        Weight::from_parts(109_474_000, 4922)
             .saturating_add(ParityDbWeight::get().reads(9))
             .saturating_add(ParityDbWeight::get().writes(7))
     }
     fn top_up() -> Weight {
-        Weight::from_parts(64_265_000, 4902)
+        Weight::from_parts(58_587_000, 4922)
             .saturating_add(ParityDbWeight::get().reads(4))
             .saturating_add(ParityDbWeight::get().writes(4))
     }
     fn settle() -> Weight {
-        Weight::from_parts(187_910_000, 6398)
-            .saturating_add(ParityDbWeight::get().reads(9))
+        Weight::from_parts(186_458_000, 6542)
+            .saturating_add(ParityDbWeight::get().reads(10))
             .saturating_add(ParityDbWeight::get().writes(7))
     }
     fn settle_many(n: u32) -> Weight {
-        Weight::from_parts(863_981_590, 4902)
-            .saturating_add(Weight::from_parts(136_201_972, 0).saturating_mul(n.into()))
-            .saturating_add(ParityDbWeight::get().reads(6))
+        Weight::from_parts(406_661_597, 4922)
+            .saturating_add(Weight::from_parts(72_791_005, 0).saturating_mul(n.into()))
+            .saturating_add(ParityDbWeight::get().reads(7))
             .saturating_add(ParityDbWeight::get().reads((3_u64).saturating_mul(n.into())))
             .saturating_add(ParityDbWeight::get().writes(4))
             .saturating_add(ParityDbWeight::get().writes((3_u64).saturating_mul(n.into())))
-            .saturating_add(Weight::from_parts(0, 2773).saturating_mul(n.into()))
+            .saturating_add(Weight::from_parts(0, 2776).saturating_mul(n.into()))
     }
     fn close() -> Weight {
-        Weight::from_parts(334_779_000, 11402)
-            .saturating_add(ParityDbWeight::get().reads(15))
-            .saturating_add(ParityDbWeight::get().writes(13))
+        Weight::from_parts(305_015_000, 11402)
+            .saturating_add(ParityDbWeight::get().reads(18))
+            .saturating_add(ParityDbWeight::get().writes(14))
     }
     fn request_close() -> Weight {
-        Weight::from_parts(15_763_000, 3763)
+        Weight::from_parts(14_020_000, 3763)
             .saturating_add(ParityDbWeight::get().reads(2))
             .saturating_add(ParityDbWeight::get().writes(2))
     }
     fn finalize() -> Weight {
-        Weight::from_parts(189_252_000, 8799)
-            .saturating_add(ParityDbWeight::get().reads(9))
-            .saturating_add(ParityDbWeight::get().writes(9))
+        Weight::from_parts(182_883_000, 8799)
+            .saturating_add(ParityDbWeight::get().reads(13))
+            .saturating_add(ParityDbWeight::get().writes(11))
     }
     fn remove() -> Weight {
-        Weight::from_parts(51_456_000, 3763)
-            .saturating_add(ParityDbWeight::get().reads(4))
+        Weight::from_parts(49_424_000, 3766)
+            .saturating_add(ParityDbWeight::get().reads(5))
             .saturating_add(ParityDbWeight::get().writes(7))
     }
     fn pay_dues() -> Weight {
-        Weight::from_parts(147_480_000, 8799)
-            .saturating_add(ParityDbWeight::get().reads(7))
-            .saturating_add(ParityDbWeight::get().writes(7))
+        Weight::from_parts(144_616_000, 8799)
+            .saturating_add(ParityDbWeight::get().reads(10))
+            .saturating_add(ParityDbWeight::get().writes(9))
     }
     fn set_parameters() -> Weight {
-        Weight::from_parts(3_806_000, 0).saturating_add(ParityDbWeight::get().writes(1))
+        Weight::from_parts(3_455_000, 0).saturating_add(ParityDbWeight::get().writes(1))
     }
 }

@@ -35,52 +35,52 @@ pub trait WeightInfo {
 
 impl WeightInfo for () {
     fn submit(p: u32) -> Weight {
-        Weight::from_parts(98_202_875, 4317)
-            .saturating_add(Weight::from_parts(30_337, 0).saturating_mul(p.into()))
+        Weight::from_parts(106_084_883, 4922)
+            .saturating_add(Weight::from_parts(35_198, 0).saturating_mul(p.into()))
             .saturating_add(ParityDbWeight::get().reads(9))
             .saturating_add(ParityDbWeight::get().writes(7))
     }
     fn cancel() -> Weight {
-        Weight::from_parts(51_236_000, 4262)
+        Weight::from_parts(55_683_000, 4274)
             .saturating_add(ParityDbWeight::get().reads(5))
             .saturating_add(ParityDbWeight::get().writes(6))
     }
     fn decline() -> Weight {
-        Weight::from_parts(68_141_000, 4317)
+        Weight::from_parts(78_818_000, 4922)
             .saturating_add(ParityDbWeight::get().reads(7))
             .saturating_add(ParityDbWeight::get().writes(8))
     }
     fn deliver(o: u32) -> Weight {
-        Weight::from_parts(107_915_705, 6028)
-            .saturating_add(Weight::from_parts(33_010, 0).saturating_mul(o.into()))
+        Weight::from_parts(131_999_370, 6028)
+            .saturating_add(Weight::from_parts(35_244, 0).saturating_mul(o.into()))
             .saturating_add(ParityDbWeight::get().reads(12))
             .saturating_add(ParityDbWeight::get().writes(9))
     }
     fn draw(o: u32) -> Weight {
-        Weight::from_parts(56_616_580, 5547)
-            .saturating_add(Weight::from_parts(8_602_187, 0).saturating_mul(o.into()))
+        Weight::from_parts(73_334_762, 5547)
+            .saturating_add(Weight::from_parts(10_280_256, 0).saturating_mul(o.into()))
             .saturating_add(ParityDbWeight::get().reads(6))
             .saturating_add(ParityDbWeight::get().reads((2_u64).saturating_mul(o.into())))
             .saturating_add(ParityDbWeight::get().writes(8))
-            .saturating_add(Weight::from_parts(0, 3327).saturating_mul(o.into()))
+            .saturating_add(Weight::from_parts(0, 3932).saturating_mul(o.into()))
     }
     fn miss() -> Weight {
-        Weight::from_parts(117_125_000, 6398)
+        Weight::from_parts(123_634_000, 6542)
             .saturating_add(ParityDbWeight::get().reads(8))
             .saturating_add(ParityDbWeight::get().writes(10))
     }
     fn settle() -> Weight {
-        Weight::from_parts(211_545_000, 11402)
-            .saturating_add(ParityDbWeight::get().reads(13))
-            .saturating_add(ParityDbWeight::get().writes(13))
+        Weight::from_parts(237_343_000, 11402)
+            .saturating_add(ParityDbWeight::get().reads(15))
+            .saturating_add(ParityDbWeight::get().writes(14))
     }
     fn remove() -> Weight {
-        Weight::from_parts(36_795_000, 3694)
+        Weight::from_parts(42_393_000, 3766)
             .saturating_add(ParityDbWeight::get().reads(2))
             .saturating_add(ParityDbWeight::get().writes(6))
     }
     fn set_parameters() -> Weight {
-        Weight::from_parts(3_505_000, 0)
+        Weight::from_parts(6_850_000, 1577)
             .saturating_add(ParityDbWeight::get().reads(1))
             .saturating_add(ParityDbWeight::get().writes(1))
     }

@@ -9,9 +9,7 @@
 
 use alloc::{vec, vec::Vec};
 
-use assay_primitives::{
-    Balance, EraEnded, ListingId, Market, ModelCatalogue, Price, RewardPool,
-};
+use assay_primitives::{Balance, EraEnded, ListingId, Market, ModelCatalogue, Price, RewardPool};
 use frame_benchmarking::v2::*;
 use frame_support::{
     traits::{fungible::Mutate, EnsureOrigin, Get},

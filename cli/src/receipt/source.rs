@@ -54,7 +54,7 @@ fn proof(answer: &Answer) -> &'static str {
 enum Record {
     /// Of a job that is assigned.
     Job {
-        header: RequestHeader<AccountId32>,
+        header: Box<RequestHeader<AccountId32>>,
         randomness: H256,
     },
     /// Of a channel.
@@ -97,7 +97,7 @@ async fn record(answer: &Answer, context: &Context) -> Result<(Record, AccountId
                 return none(records::describe(id, &job, &[]));
             };
             let record = Record::Job {
-                header: job_header(genesis, id, &job, assignment),
+                header: Box::new(job_header(genesis, id, &job, assignment)),
                 randomness: assignment.randomness,
             };
             (assignment.provider, record)
@@ -129,7 +129,7 @@ fn check_record(answer: &Answer, record: &Record, operator: AccountId32) -> Resu
     let claim = answer.claim();
     match (record, &answer.origin) {
         (Record::Job { header, randomness }, Origin::Job { randomness: here }) => {
-            if answer.header != *header {
+            if answer.header != **header {
                 return Err(format!(
                     "the request is not the chain's: that of {claim} has the hash {:?} there, and {:?} here",
                     header.hash(),
@@ -181,7 +181,10 @@ mod tests {
     fn record(answer: &Answer) -> (Record, AccountId32) {
         let header = answer.header.clone();
         let record = match answer.origin {
-            Origin::Job { randomness } => Record::Job { header, randomness },
+            Origin::Job { randomness } => Record::Job {
+                header: Box::new(header),
+                randomness,
+            },
             Origin::Channel { key, .. } => Record::Channel {
                 provider: header.provider,
                 listing: header.listing,

@@ -322,7 +322,8 @@ mod tests {
 
     #[test]
     fn each_obstacle_comes_alone_and_with_the_way_out() {
-        let cases: [(fn(&mut Standing), &str); 6] = [
+        type Case = (fn(&mut Standing), &'static str);
+        let cases: [Case; 6] = [
             (|it| it.is_disabled = true, "on no second machine"),
             (
                 |it| {

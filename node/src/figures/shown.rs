@@ -162,8 +162,9 @@ mod tests {
         let registry = Registry::new();
         let mut shown = Shown::new(registry.clone());
         let fees = figure("assay_fees_asy_total", None, Value::Money(ASY / 4));
-        shown.add(&[fees.clone()]);
-        shown.add(&[fees]);
+        for _ in 0..2 {
+            shown.add(std::slice::from_ref(&fees));
+        }
         assert!(page(&registry).contains("assay_fees_asy_total 0.5"));
     }
 

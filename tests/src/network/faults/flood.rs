@@ -72,9 +72,9 @@ impl Ground {
 
         let blocks = self.audit.blocks(head);
         let full = blocks.iter().filter(|block| block.transfers > 0);
-        let (first, last) = (full.clone().next(), full.clone().last());
+        let (first, last) = (full.clone().next(), full.clone().next_back());
         let (first, last) = first.zip(last).context("no transfer is in a block")?;
-        let paying = blocks.iter().filter(|block| block.paid > 0).last();
+        let paying = blocks.iter().rfind(|block| block.paid > 0);
         let paying = paying.context("no job is paid")?;
         let [transfers, most, paid] = blocks.iter().fold([0; 3], |[sum, most, paid], block| {
             [

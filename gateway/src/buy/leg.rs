@@ -67,10 +67,9 @@ pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
         tokens: Vec::new(),
         signer: None,
     };
-    request.line.streaming(request.seq, true);
     let ran = request.run(purchase).await;
     let ran = request.settle(purchase, ran).await;
-    request.line.streaming(request.seq, false);
+    request.line.stream_over(request.seq);
     let held = request.line.held(request.seq).map(|signed| signed.receipt);
     let leg = Leg {
         offer: offer.clone(),

@@ -127,10 +127,9 @@ async fn ask(
         tokens: Vec::new(),
         signer: None,
     };
-    request.line.streaming(request.seq, true);
     let scored = request.score(shop).await;
     let score = request.keep(shop, model);
-    request.line.streaming(request.seq, false);
+    request.line.stream_over(request.seq);
     scored?;
     match score {
         Ok(Some(score)) => Ok(score),

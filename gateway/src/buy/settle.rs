@@ -36,6 +36,8 @@ const FETCH: [Duration; 5] = [
 /// How long the rest of an answer may take that was ended: the client waits for what it cost.
 const REPLAY: Duration = Duration::from_secs(5);
 const RESEND: Duration = Duration::from_secs(1);
+/// Until receipts that a provider has signed are here, and paid for.
+const UNDER_WAY: Duration = Duration::from_millis(250);
 
 /// How often the last receipt is asked for now. Where the answer has to go on elsewhere, the client waits;
 /// what stays open is looked after later.
@@ -89,12 +91,15 @@ pub async fn recovered(request: &Request<'_>, shop: &Shop, status: &ChannelStatu
         }
         Recovery::Resend(voucher) => request.worker.pay(&voucher).await.is_ok(),
         Recovery::Fetch(seqs) => {
-            for seq in seqs.into_iter().filter(|seq| *seq != request.seq) {
-                // Its tokens are gone with the process that received them, or its own end looks after it.
-                let (worker, line) = (&request.worker, &request.line);
-                if line.is_streaming(seq) {
-                    continue;
-                }
+            let (worker, line) = (&request.worker, &request.line);
+            let others = seqs.into_iter().filter(|seq| *seq != request.seq);
+            // Its tokens are gone with the process that received them, or its own end looks after it.
+            let lost: Vec<_> = others.filter(|seq| !line.is_streaming(*seq)).collect();
+            if lost.is_empty() {
+                // The receipts of the streams beside this one are on their way.
+                tokio::time::sleep(UNDER_WAY).await;
+            }
+            for seq in lost {
                 match books::fetch(shop, worker, line, seq, &[]).await {
                     Ok(Fetched::Ended(_)) => {
                         if books::count(shop, line, seq).is_err() {

@@ -143,7 +143,7 @@ impl Line {
     }
 
     /// Orders an answer, if all that it may cost is free in the channel. `body` is what is to be sent with the signed
-    /// header; it is kept until the request's books are closed.
+    /// header; it is kept until the request's books are closed. The request streams until [`Self::stream_over`].
     pub(super) fn order(
         &self,
         ask: &Ask,
@@ -162,7 +162,10 @@ impl Line {
         });
         let bodies: Vec<_> = bodies.collect();
         self.store.put_order(&self.id, step.records(), &bodies)?;
-        Ok(Some(step.persisted()))
+        let order = step.persisted();
+        // From the first moment: whoever else mends the books must not ask the provider for what it was not sent yet.
+        inner.streaming.extend(&order.seqs);
+        Ok(Some(order))
     }
 
     /// What the chain says; if it shows a wrong, the channel is retired.
@@ -323,12 +326,9 @@ impl Line {
         self.inner().streaming.contains(&seq)
     }
 
-    pub fn streaming(&self, seq: u64, is: bool) {
-        let mut inner = self.inner();
-        match is {
-            true => inner.streaming.insert(seq),
-            false => inner.streaming.remove(&seq),
-        };
+    /// Its stream has ended, and what follows from that is done.
+    pub fn stream_over(&self, seq: u64) {
+        self.inner().streaming.remove(&seq);
     }
 
     /// The requests that are cut, and whose last receipt may be missing.

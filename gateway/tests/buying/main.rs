@@ -238,7 +238,8 @@ async fn many_streams_in_one_channel_are_paid_together() {
     world.start().await;
     let asked = (0..16).map(|_| async { world.ask(&world.request(150)).await });
     for (status, answer) in futures::future::join_all(asked).await {
-        assert_eq!((status, tokens(&answer)), (200, world.right(150)));
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(tokens(&answer), world.right(150));
     }
     assert_eq!(world.workers[0].earned(), 16 * 153);
     assert_eq!(world.chain.all().len(), 1);

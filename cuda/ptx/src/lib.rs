@@ -1,0 +1,1 @@
+//! Runs the PTX of integer kernels on the processor.

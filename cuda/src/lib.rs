@@ -1,0 +1,1 @@
+//! Exact models on NVIDIA GPUs.

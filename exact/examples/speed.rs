@@ -9,9 +9,6 @@
 //! Every round measures each thing once, so that what disturbs the machine disturbs all of them, and
 //! medians are printed.
 
-#[path = "../tests/random/mod.rs"]
-mod random;
-
 use std::{
     hint::black_box,
     ops::ControlFlow,
@@ -24,11 +21,11 @@ use assay_exact::{
     engine::{Part, Times},
     folder::Folder,
     model::Model,
+    random::{Numbers, Weights},
     sampling::Settings,
     shape::{Rotary, Scaling, Shape, PPM},
     Backend, Cache, Cpu, Engine, Logits, Sequence,
 };
-use random::{Numbers, Weights};
 
 const ROUNDS: usize = 5;
 const BATCHES: [usize; 5] = [1, 2, 4, 8, 16];

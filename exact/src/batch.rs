@@ -26,7 +26,7 @@ use std::{
 use self::{member::Member, prefixes::Prefixes};
 use crate::{
     answer::{self, AnswerError, Finish, Request},
-    cache::{Cache, SLAB},
+    cache::SLAB,
     engine::{Engine, EngineError, Sequence},
 };
 
@@ -105,7 +105,7 @@ pub struct Batch<'m> {
 impl<'m> Batch<'m> {
     /// A batch without requests.
     pub fn new(engine: Engine<'m>, limits: Limits) -> Self {
-        let slab = Cache::slab_bytes(engine.model().shape);
+        let slab = engine.slab_bytes();
         Self {
             slabs: limits.memory.checked_div(slab).unwrap_or_default(),
             engine,
@@ -406,8 +406,6 @@ fn run(engine: &Engine, sequences: &mut [Sequence]) -> Result<Vec<Vec<i32>>, Bat
 }
 
 /// Bytes of keys and values that one request of `positions` tokens, prompt and answer, takes at most.
-pub fn memory(shape: &crate::Shape, positions: usize) -> usize {
-    positions
-        .div_ceil(SLAB)
-        .saturating_mul(Cache::slab_bytes(shape))
+pub fn memory(engine: &Engine, positions: usize) -> usize {
+    positions.div_ceil(SLAB).saturating_mul(engine.slab_bytes())
 }

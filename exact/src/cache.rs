@@ -3,7 +3,7 @@
 //! A *page* is 16 positions of one key-value head, in the layout that [`crate::kernel`] reads. A
 //! *slab* is a few pages one after the other, of every layer and head: the piece in which memory is
 //! taken. Slabs are counted references, so that a clone of a cache shares them until one of the two
-//! writes.
+//! writes. Those of an [accelerator](crate::accelerator) are in its own memory, and have a name here.
 
 // A cache's own lengths are products of its sizes, which the shape's bounds keep far below 2^64, and
 // every place is below them.
@@ -11,10 +11,16 @@
 
 use std::{ops::Range, sync::Arc};
 
-use crate::{leaf::PAGE, number::Scale, rows::Scales, shape::Shape};
+use crate::{
+    accelerator::{AcceleratorError, Slabs},
+    leaf::PAGE,
+    number::Scale,
+    rows::Scales,
+    shape::Shape,
+};
 
 /// Positions of a slab.
-pub(crate) const SLAB: usize = 4 * PAGE;
+pub const SLAB: usize = 4 * PAGE;
 
 /// Keys and values of the positions so far.
 #[derive(Clone, Debug)]
@@ -22,6 +28,8 @@ pub struct Cache {
     sizes: Sizes,
     positions: usize,
     slabs: Vec<Arc<Slab>>,
+    /// None: this machine's memory.
+    elsewhere: Option<Arc<dyn Slabs>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,8 +39,22 @@ struct Sizes {
     head_dim: usize,
 }
 
+/// A slab, wherever it is.
+#[derive(Debug)]
+pub(crate) enum Slab {
+    Here(Filled),
+    Elsewhere(Lent),
+}
+
+/// A slab of an accelerator's, which has it back in the end.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    slabs: Arc<dyn Slabs>,
+    name: u32,
+}
+
 #[derive(Clone, Debug)]
-pub(crate) struct Slab {
+pub(crate) struct Filled {
     sizes: Sizes,
     keys: Rows,
     values: Rows,
@@ -72,6 +94,15 @@ impl Cache {
             sizes: Sizes::of(shape),
             positions: 0,
             slabs: Vec::new(),
+            elsewhere: None,
+        }
+    }
+
+    /// An empty cache in an accelerator's memory.
+    pub(crate) fn elsewhere(shape: &Shape, slabs: Arc<dyn Slabs>) -> Self {
+        Self {
+            elsewhere: Some(slabs),
+            ..Self::new(shape)
         }
     }
 
@@ -110,22 +141,42 @@ impl Cache {
         self.positions += SLAB;
     }
 
-    /// Whether it was made for a shape with the same keys and values. That it was filled by the same
-    /// model is the caller's to keep.
-    pub(crate) fn fits(&self, shape: &Shape) -> bool {
-        self.sizes == Sizes::of(shape)
+    /// Whether it was made for a shape with the same keys and values, in this memory. That it was filled
+    /// by the same model is the caller's to keep.
+    pub(crate) fn fits(&self, shape: &Shape, memory: Option<&Arc<dyn Slabs>>) -> bool {
+        let same_memory = match (&self.elsewhere, memory) {
+            (None, None) => true,
+            (Some(one), Some(other)) => core::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other)),
+            _ => false,
+        };
+        same_memory && self.sizes == Sizes::of(shape)
     }
 
     /// Takes memory for more positions, and makes what will be written its own.
-    pub(crate) fn reserve(&mut self, positions: usize) {
+    pub(crate) fn reserve(&mut self, positions: usize) -> Result<(), AcceleratorError> {
         let first = self.positions / SLAB;
         let slabs = (self.positions + positions).div_ceil(SLAB);
         for slab in self.slabs.iter_mut().skip(first) {
-            Arc::make_mut(slab);
+            if Arc::get_mut(slab).is_none() {
+                *slab = Arc::new(slab.duplicate()?);
+            }
         }
         while self.slabs.len() < slabs {
-            self.slabs.push(Arc::new(Slab::new(self.sizes)));
+            self.slabs.push(Arc::new(match &self.elsewhere {
+                None => Slab::Here(Filled::new(self.sizes)),
+                Some(slabs) => Slab::Elsewhere(Lent::new(slabs)?),
+            }));
         }
+        Ok(())
+    }
+
+    /// The names of its slabs in an accelerator's memory.
+    pub(crate) fn names(&self) -> Vec<u32> {
+        let name = |slab: &Arc<Slab>| match &**slab {
+            Slab::Here(_) => None,
+            Slab::Elsewhere(lent) => Some(lent.name),
+        };
+        self.slabs.iter().filter_map(name).collect()
     }
 
     /// Writes one head's key and value at a position that was reserved.
@@ -137,7 +188,9 @@ impl Cache {
         key: Quantised,
         value: Quantised,
     ) {
-        let slab = Arc::make_mut(&mut self.slabs[position / SLAB]);
+        let Some(Slab::Here(slab)) = Arc::get_mut(&mut self.slabs[position / SLAB]) else {
+            unreachable!("an engine writes what it has reserved in this memory");
+        };
         slab.write(layer, head, position % SLAB, key, value);
     }
 
@@ -148,7 +201,9 @@ impl Cache {
 
     /// What a head reads of slab number `slab` at its positions below `end`.
     pub(crate) fn pages(&self, slab: usize, layer: usize, head: usize, end: usize) -> Pages<'_> {
-        let slab = &self.slabs[slab];
+        let Slab::Here(slab) = &*self.slabs[slab] else {
+            unreachable!("an engine reads the caches that it accepts");
+        };
         let (pages, scales) = slab.places(layer, head);
         let scales = scales.start..scales.start + end.min(SLAB);
         Pages {
@@ -200,6 +255,34 @@ impl Sizes {
 }
 
 impl Slab {
+    fn duplicate(&self) -> Result<Self, AcceleratorError> {
+        Ok(match self {
+            Self::Here(filled) => Self::Here(filled.clone()),
+            Self::Elsewhere(lent) => {
+                let copy = Lent::new(&lent.slabs)?;
+                lent.slabs.copy(lent.name, copy.name)?;
+                Self::Elsewhere(copy)
+            }
+        })
+    }
+}
+
+impl Lent {
+    fn new(slabs: &Arc<dyn Slabs>) -> Result<Self, AcceleratorError> {
+        Ok(Self {
+            name: slabs.take()?,
+            slabs: slabs.clone(),
+        })
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.slabs.give(self.name);
+    }
+}
+
+impl Filled {
     fn new(sizes: Sizes) -> Self {
         let scales = sizes.layers * sizes.kv_heads * SLAB;
         let rows = Rows {
@@ -301,7 +384,7 @@ mod tests {
     }
 
     fn fill(cache: &mut Cache, positions: Range<usize>) {
-        cache.reserve(positions.len());
+        cache.reserve(positions.len()).unwrap();
         for position in positions.clone() {
             for layer in 0..2 {
                 for head in 0..3 {
@@ -378,7 +461,7 @@ mod tests {
             scale: Scale::ZERO,
         };
         cache.truncate(SLAB + 3);
-        cache.reserve(2);
+        cache.reserve(2).unwrap();
         cache.write(0, 0, SLAB + 3, zeros, zeros);
         assert!(Arc::ptr_eq(&cache.slabs[0], &other.slabs[0]));
         assert_filled(&other);

@@ -13,12 +13,13 @@ mod pass;
 mod times;
 
 use core::fmt;
-use std::io;
+use std::{io, sync::Arc};
 
 pub(crate) use self::observer::{Attended, Heads, Norm, Observer, Quantised, Rows};
 pub use self::times::{Part, Times};
 use self::{attention::Attention, pass::Pass};
 use crate::{
+    accelerator::{Accelerator, AcceleratorError, Slabs},
     cache::Cache,
     cpu::Cpu,
     folder::Folder,
@@ -42,12 +43,14 @@ pub enum EngineError {
     Token(u32),
     /// The positions would exceed the shape's context.
     Context,
-    /// A cache was made for another shape.
+    /// A cache was made for another shape, or in another memory.
     Cache,
     /// A stored number is outside its range.
     Leaf(LeafError),
     /// A token's row of the embedding does not come from the model's file.
     Read { token: u32, error: io::ErrorKind },
+    /// The accelerator failed.
+    Accelerator(AcceleratorError),
 }
 
 impl fmt::Display for EngineError {
@@ -56,13 +59,14 @@ impl fmt::Display for EngineError {
             Self::Model(error) => write!(f, "the model is not sound: {error}"),
             Self::Token(token) => write!(f, "token {token} is outside the vocabulary"),
             Self::Context => write!(f, "more positions than the model's context"),
-            Self::Cache => write!(f, "the cache belongs to a model of another shape"),
+            Self::Cache => write!(f, "the cache belongs to another engine"),
             Self::Leaf(error) => write!(f, "a number is outside the format: {error:?}"),
             Self::Read { token, error } => write!(
                 f,
                 "the embedding of token {token} cannot be read from the model's weights: {error}; \
                  see whether the folder is still whole"
             ),
+            Self::Accelerator(error) => write!(f, "{error}"),
         }
     }
 }
@@ -72,6 +76,15 @@ impl core::error::Error for EngineError {}
 impl From<LeafError> for EngineError {
     fn from(error: LeafError) -> Self {
         Self::Leaf(error)
+    }
+}
+
+impl From<AcceleratorError> for EngineError {
+    fn from(error: AcceleratorError) -> Self {
+        match error {
+            AcceleratorError::Leaf(error) => Self::Leaf(error),
+            other => Self::Accelerator(other),
+        }
     }
 }
 
@@ -121,6 +134,8 @@ pub struct Engine<'m> {
     model: Model<'m>,
     folder: Option<&'m Folder>,
     cpu: &'m Cpu,
+    /// What runs the passes, if it is not the processor, and its memory.
+    accelerator: Option<(&'m dyn Accelerator, Arc<dyn Slabs>)>,
     embedding: embedding::Rows<'m>,
     intervals: Intervals,
     hidden: norm::Width,
@@ -147,6 +162,7 @@ impl<'m> Engine<'m> {
         model.check().map_err(EngineError::Model)?;
         Ok(Self {
             cpu,
+            accelerator: None,
             embedding: embedding::Rows::new(&model, folder.map(Folder::low_limbs)),
             intervals: Intervals::new(&model.tables),
             hidden: norm::Width::hidden(model.shape),
@@ -155,6 +171,14 @@ impl<'m> Engine<'m> {
             model,
             folder,
         })
+    }
+
+    /// Lets the passes run on an accelerator that holds the same model. Traces are the processor's.
+    pub fn on(self, accelerator: &'m dyn Accelerator) -> Self {
+        Self {
+            accelerator: Some((accelerator, accelerator.slabs())),
+            ..self
+        }
     }
 
     /// The model that it runs.
@@ -174,7 +198,18 @@ impl<'m> Engine<'m> {
 
     /// An empty cache.
     pub fn cache(&self) -> Cache {
-        Cache::new(self.model.shape)
+        match &self.accelerator {
+            None => Cache::new(self.model.shape),
+            Some((_, slabs)) => Cache::elsewhere(self.model.shape, slabs.clone()),
+        }
+    }
+
+    /// Bytes of memory of one slab of a cache.
+    pub(crate) fn slab_bytes(&self) -> usize {
+        match &self.accelerator {
+            None => Cache::slab_bytes(self.model.shape),
+            Some((_, slabs)) => slabs.bytes(),
+        }
     }
 
     /// Runs all sequences together. Gives for each the rows of logits that it asked for, one after
@@ -208,11 +243,17 @@ impl<'m> Engine<'m> {
         times: &mut Times,
         observer: Option<&dyn Observer>,
     ) -> Result<Vec<Vec<i32>>, EngineError> {
+        // What is observed is this machine's own.
+        let accelerator = match observer {
+            None => self.accelerator.as_ref(),
+            Some(_) => None,
+        };
         for sequence in batch.iter() {
-            self.accept(sequence)?;
+            self.accept(sequence, accelerator.map(|(_, slabs)| slabs))?;
         }
         let before: Vec<usize> = batch.iter().map(|one| one.cache.positions()).collect();
-        let mut pass = Pass::new(self, times, observer);
+        let accelerator = accelerator.map(|(accelerator, _)| *accelerator);
+        let mut pass = Pass::new(self, accelerator, times, observer);
         let result = pass.run(batch);
         if result.is_err() {
             for (sequence, positions) in batch.iter_mut().zip(before) {
@@ -227,9 +268,13 @@ impl<'m> Engine<'m> {
         &self.intervals
     }
 
-    fn accept(&self, sequence: &Sequence) -> Result<(), EngineError> {
+    fn accept(
+        &self,
+        sequence: &Sequence,
+        memory: Option<&Arc<dyn Slabs>>,
+    ) -> Result<(), EngineError> {
         let shape = self.model.shape;
-        if !sequence.cache.fits(shape) {
+        if !sequence.cache.fits(shape, memory) {
             return Err(EngineError::Cache);
         }
         let positions = sequence.cache.positions();

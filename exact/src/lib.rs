@@ -19,8 +19,8 @@
 //!
 //! [`number`] has the four functions that everything is made of, [`op`] the operators, [`program`]
 //! their order, [`sampling`] the choice of the next token. With the feature `std`, [`engine`] runs the
-//! program on a [`cpu`], fast, [`answer`] makes answers with it and checks them, and [`batch`] makes
-//! those of many requests at once. [`trace`] has what a dispute over an answer is decided with. The
+//! program on a [`cpu`], fast, or on an [`accelerator`], [`answer`] makes answers with it and checks
+//! them, and [`batch`] makes those of many requests at once. [`trace`] has what a dispute over an answer is decided with. The
 //! section numbers in the comments are those of the format page.
 //!
 //! Nothing here uses floating point but the import of weights, and nothing panics on any input.
@@ -43,10 +43,8 @@
 )]
 
 extern crate alloc;
-// For test helpers that integration tests use as well.
-#[cfg(all(test, feature = "std"))]
-extern crate self as assay_exact;
-
+#[cfg(feature = "std")]
+pub mod accelerator;
 #[cfg(feature = "std")]
 pub mod answer;
 #[cfg(feature = "std")]
@@ -68,9 +66,8 @@ pub mod model;
 pub mod number;
 pub mod op;
 pub mod program;
-#[cfg(all(test, feature = "std"))]
-#[path = "../tests/random/mod.rs"]
-mod random;
+#[cfg(feature = "std")]
+pub mod random;
 #[cfg(feature = "std")]
 mod rows;
 pub mod sampling;
@@ -81,6 +78,7 @@ pub mod trace;
 
 #[cfg(feature = "std")]
 pub use self::{
+    accelerator::Accelerator,
     batch::Batch,
     cache::Cache,
     cpu::{Cpu, CpuError},

@@ -1,17 +1,15 @@
 //! Answers and their check, as a worker and a verifier use them.
 
-mod random;
-
 use std::ops::ControlFlow;
 
 use assay_exact::{
     answer::{check, generate, Answer, AnswerError, Finish, Request, Wrong},
     folder::root::blake2_256,
+    random::{Numbers, Weights},
     sampling::{self, Settings},
     shape::{Rotary, Shape, PPM},
     Backend, Cpu, Engine, Logits, Sequence,
 };
-use random::{Numbers, Weights};
 
 const SAMPLED: Settings = Settings {
     temperature: 900_000,

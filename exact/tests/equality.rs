@@ -5,18 +5,16 @@
 //! thread; that this one follows the format is what `vectors` shows. `ASSAY_LONG=1` is the long form,
 //! of more than 100,000 tokens.
 
-mod random;
-
 use std::path::Path;
 
 use assay_exact::{
     folder::Folder,
     import::huggingface,
     model::Model,
+    random::{Numbers, Weights},
     shape::{Rotary, Shape, PPM},
     Backend, Cache, Cpu, Engine, Logits, Sequence,
 };
-use random::{Numbers, Weights};
 
 const BATCHES: [usize; 4] = [1, 2, 7, 32];
 const CHUNKS: [usize; 3] = [1, 16, 512];

@@ -8,7 +8,7 @@ use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
 
 use super::*;
 use crate::{
-    cache::Slab,
+    cache::{Cache, Slab},
     random::{Numbers, Weights},
     sampling::Settings,
     shape::{Rotary, Shape, PPM},
@@ -271,7 +271,7 @@ fn a_request_waits_until_its_worst_case_fits() {
         let slab = Cache::slab_bytes(&shape());
         let (needed, memory) = (6 * slab, 5 * slab);
         assert_eq!(error, Err(BatchError::Memory { needed, memory }));
-        assert_eq!(super::memory(&shape(), 321), needed);
+        assert_eq!(super::memory(batch.batch.engine(), 321), needed);
     });
 }
 

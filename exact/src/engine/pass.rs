@@ -3,6 +3,7 @@
 // Lengths are products of a shape's sizes and a pass's rows, and places are below them.
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
 
+mod accelerated;
 mod heads;
 
 use super::{
@@ -12,6 +13,7 @@ use super::{
     Engine, EngineError, Part, Sequence, Times, CHUNK,
 };
 use crate::{
+    accelerator::Accelerator,
     cpu::Parts,
     leaf::LeafError,
     model::{Gamma, Layer, Matrix},
@@ -22,6 +24,8 @@ use crate::{
 /// Rows of one pass, each kind one token after the other, and the engine that they run on.
 pub(super) struct Pass<'a, 'm> {
     engine: &'a Engine<'m>,
+    /// What runs the rows instead.
+    accelerator: Option<&'m dyn Accelerator>,
     times: &'a mut Times,
     /// Of a batch of one sequence.
     observer: Option<&'a dyn Observer>,
@@ -68,11 +72,13 @@ struct Piece {
 impl<'a, 'm> Pass<'a, 'm> {
     pub fn new(
         engine: &'a Engine<'m>,
+        accelerator: Option<&'m dyn Accelerator>,
         times: &'a mut Times,
         observer: Option<&'a dyn Observer>,
     ) -> Self {
         Self {
             engine,
+            accelerator,
             times,
             observer,
             pieces: Vec::new(),
@@ -108,9 +114,13 @@ impl<'a, 'm> Pass<'a, 'm> {
         while self.take(batch, &mut done) {
             self.times.start();
             for piece in &self.pieces {
-                batch[piece.sequence].cache.reserve(piece.tokens);
+                batch[piece.sequence].cache.reserve(piece.tokens)?;
             }
             self.embed(batch)?;
+            if let Some(accelerator) = self.accelerator {
+                self.accelerate(accelerator, batch, &mut logits)?;
+                continue;
+            }
             let engine = self.engine;
             for (index, layer) in engine.model.layers.iter().enumerate() {
                 self.layer(index, layer, batch)?;

@@ -19,10 +19,12 @@ pub enum Part {
     Silu,
     /// The linear map to the logits.
     Logits,
+    /// All of a pass but the first part, where an accelerator runs it.
+    Accelerated,
 }
 
 impl Part {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Embed,
         Self::Norm,
         Self::Linear,
@@ -30,6 +32,7 @@ impl Part {
         Self::Attention,
         Self::Silu,
         Self::Logits,
+        Self::Accelerated,
     ];
 }
 

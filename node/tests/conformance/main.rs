@@ -13,8 +13,6 @@ mod executor;
 #[path = "../../../exact/tests/judge/mod.rs"]
 mod judge;
 #[allow(dead_code)]
-#[path = "../../../exact/tests/random/mod.rs"]
-mod random;
 #[path = "../../../exact/tests/wasm/rounds.rs"]
 mod rounds;
 #[path = "../../../exact/tests/wasm/step.rs"]

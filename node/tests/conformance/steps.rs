@@ -2,13 +2,14 @@
 
 use assay_exact::{
     folder::root,
+    random::Weights,
     sampling::Settings,
     shape::{Rotary, Shape, PPM},
     trace::{Answered, Cell, Layout, Proof, Roots, Row, Target, Trace, Tree, Trees},
     Backend, Cpu, Engine,
 };
 
-use crate::{executor::Module, random::Weights, step::Step};
+use crate::{executor::Module, step::Step};
 
 const SETTINGS: Settings = Settings {
     temperature: 900_000,

@@ -42,9 +42,9 @@ impl ExactEngine {
     /// Checks the model's small parameters, and that there is memory for any one request. `cpu` may
     /// serve other models as well.
     pub fn load(folder: Box<Folder>, cpu: Arc<Cpu>, places: Places) -> Result<Self, EngineError> {
-        assay_exact::Engine::of(&folder, &cpu).map_err(failed)?;
+        let engine = assay_exact::Engine::of(&folder, &cpu).map_err(failed)?;
         let spec = folder.parts().spec;
-        let needed = batch::memory(&folder.manifest().shape, spec.context as usize);
+        let needed = batch::memory(&engine, spec.context as usize);
         if needed > places.cache {
             return Err(EngineError::CacheMemory {
                 context: spec.context,

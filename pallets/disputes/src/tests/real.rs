@@ -2,11 +2,10 @@
 
 mod player;
 #[allow(dead_code)]
-#[path = "../../../../exact/tests/random/mod.rs"]
-mod random;
 mod scores;
 
 use assay_exact::{
+    random::{Numbers, Weights},
     sampling::Settings,
     tensor::Tensor,
     trace::{levels, Answered, Cell, Digest, Place, Row, Source, Trace, Tree, Trees},
@@ -18,10 +17,7 @@ use assay_primitives::{
 };
 use codec::Encode;
 
-use self::{
-    player::*,
-    random::{Numbers, Weights},
-};
+use self::player::*;
 use crate::{mock::*, referee, Choice, Convictions, DisputeId, Event, Stage, Verdict, WeightInfo};
 
 /// What a challenger chooses that has the true trace: the first that is wrong, or if nothing is, the

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use assay_exact::{
+    random::Weights,
     sampling::Settings,
     shape::{Rotary, Shape, PPM},
     tensor::Tensor,
@@ -20,7 +21,6 @@ use assay_primitives::{
 use codec::Encode;
 use sp_core::H256;
 
-use super::random::Weights;
 use crate::{mock::*, Answer, LeafOpening, Revelation, StepRecord};
 
 pub fn shape() -> Shape {

@@ -1,7 +1,14 @@
 //! Models with random weights, in memory: of any shape, and of ordinary sizes, so that attention
 //! looks at several positions and logits lie some units apart.
 
-use assay_exact::{
+// Lengths are products of a shape's sizes; whoever chooses the shape has the memory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+use crate::{
     model::{Embedding, Gamma, Layer, Matrix, Model, Row, Tables},
     shape::Shape,
     tables, Scale,
@@ -123,7 +130,6 @@ impl Weights {
     }
 
     /// All int8 weights that a token's decoding reads, one after the other.
-    #[allow(dead_code)]
     pub fn bytes(&self) -> &[i8] {
         let limbs = (self.shape.vocabulary * self.shape.hidden) as usize;
         let skipped = if self.shape.tied { 0 } else { limbs };

@@ -1,6 +1,6 @@
 //! How the elements of each row follow from what they read: a file for each subject.
 
-// Indices and counts are far below 2^63, as in the layout.
+// Of the files of this folder: indices and counts are far below 2^63, as in the layout.
 #![allow(clippy::arithmetic_side_effects)]
 
 mod attention;
@@ -11,75 +11,16 @@ mod heads;
 mod linear;
 mod norm;
 
-use alloc::vec::Vec;
-
 use super::{
-    layout::{Cell, Layout, Place},
+    finding::Finding,
+    layout::Layout,
+    place::{Cell, Place},
     reader::{Read, Reader},
+    reduction::Reduction,
     row::Row,
     source::Source,
 };
-use crate::{
-    leaf::{require, LeafError, Operand, BLOCK},
-    op,
-};
-
-/// How the results of a long reduction's blocks are combined.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Reduce {
-    Sum,
-    Maximum,
-}
-
-impl Reduce {
-    /// The result of some parts, of which there may be a few more than fit one block.
-    pub fn combine(self, parts: &[i64]) -> Result<i64, LeafError> {
-        let reduce = match self {
-            Self::Sum => op::sum,
-            Self::Maximum => op::maximum,
-        };
-        let blocks = parts.chunks(BLOCK).map(reduce);
-        reduce(&blocks.collect::<Result<Vec<_>, _>>()?)
-    }
-}
-
-/// A reduction, and in how many blocks it is taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Reduction {
-    pub reduce: Reduce,
-    /// At least 1.
-    pub blocks: u64,
-}
-
-impl Reduction {
-    const fn sum(blocks: u64) -> Option<Self> {
-        let reduce = Reduce::Sum;
-        Some(Self { reduce, blocks })
-    }
-
-    const fn maximum(blocks: u64) -> Option<Self> {
-        let reduce = Reduce::Maximum;
-        Some(Self { reduce, blocks })
-    }
-}
-
-/// What an element is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Finding {
-    /// This number.
-    Is(i64),
-    /// The claimed number, or another.
-    Recognised(bool),
-}
-
-impl Finding {
-    pub fn holds(self, claimed: i64) -> bool {
-        match self {
-            Self::Is(value) => value == claimed,
-            Self::Recognised(holds) => holds,
-        }
-    }
-}
+use crate::leaf::Operand;
 
 /// Which file knows a row.
 enum Subject {
@@ -159,27 +100,4 @@ pub(super) fn element<S: Source>(
         Subject::Choice => return choice::element(reader, cell, value, reduced),
     };
     found.map(Finding::Is)
-}
-
-/// The residual that a row's position and layer begin with, or end with for rows behind the layers.
-fn residual(layout: &Layout, place: Place) -> Place {
-    let layers = if Row::AFTER.contains(&place.row) {
-        layout.shape().layers
-    } else {
-        place.layer
-    };
-    match layers.checked_sub(1) {
-        Some(layer) => Place {
-            layer,
-            ..place.row(Row::Down)
-        },
-        None => place.outside(Row::Embed),
-    }
-}
-
-/// First element and number of elements of one block of `size` out of `all`.
-fn piece(block: u64, size: usize, all: u64) -> Result<(u64, u64), LeafError> {
-    let first = block * size as u64;
-    require(first < all, Operand::Length)?;
-    Ok((first, (all - first).min(size as u64)))
 }

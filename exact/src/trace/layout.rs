@@ -10,6 +10,7 @@ use assay_primitives::{RequestHeader, Task};
 
 use super::{
     levels,
+    place::{Cell, Leaf, Place, Run, Span},
     row::{Element, Extent, Row},
 };
 use crate::{
@@ -20,78 +21,6 @@ use crate::{
 
 /// Elements of a feed-forward row in one [`Row::ProductBlock`].
 pub(super) const PRODUCT_BLOCK: u64 = 16;
-
-/// A row at a position. `layer` is 0 for rows that belong to none.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Place {
-    pub position: u32,
-    pub layer: u16,
-    pub row: Row,
-}
-
-impl Place {
-    /// Another row at the same position and layer.
-    pub(super) fn row(self, row: Row) -> Self {
-        Self { row, ..self }
-    }
-
-    /// A row ahead of the layers or behind them, at the same position.
-    pub(super) fn outside(self, row: Row) -> Self {
-        Self {
-            row,
-            layer: 0,
-            ..self
-        }
-    }
-
-    /// The same row at another position.
-    pub(super) fn at(self, position: u32) -> Self {
-        Self { position, ..self }
-    }
-
-    /// An element of it.
-    pub(super) fn cell(self, element: u64) -> Cell {
-        Cell {
-            place: self,
-            element,
-        }
-    }
-}
-
-/// An element of a row.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Cell {
-    pub place: Place,
-    pub element: u64,
-}
-
-/// What a leaf holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Leaf {
-    pub place: Place,
-    /// Its first element.
-    pub first: u64,
-    /// How many; at least 1.
-    pub elements: u32,
-}
-
-/// Consecutive elements of one leaf.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Run {
-    pub leaf: u64,
-    /// The first of them in the leaf.
-    pub inside: u32,
-    pub elements: u32,
-}
-
-/// A row's leaves.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Span {
-    pub place: Place,
-    pub extent: Extent,
-    /// Its first leaf.
-    pub leaf: u64,
-}
 
 /// Why there is no trace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -477,6 +406,22 @@ impl Layout {
         let scores = width * (whole * (whole + 1) / 2) + rest * (whole + 1);
         let pages = position / PAGE as u64;
         position * fixed + layers * (pages * self.page + heads * scores)
+    }
+
+    /// The residual that a place's layer begins with; behind the layers, that they end with.
+    pub(super) fn residual(&self, place: Place) -> Place {
+        let layers = if Row::AFTER.contains(&place.row) {
+            self.shape.layers
+        } else {
+            place.layer
+        };
+        match layers.checked_sub(1) {
+            Some(layer) => Place {
+                layer,
+                ..place.row(Row::Down)
+            },
+            None => place.outside(Row::Embed),
+        }
     }
 
     /// Leaves of one layer of a position.

@@ -3,14 +3,16 @@
 use alloc::{vec, vec::Vec};
 
 use super::{
-    layout::{Cell, Layout, Place},
-    opening::{Digest, Opening},
+    case::Case,
+    layout::Layout,
+    opening::{Digest, Hash, Opening},
+    place::{Cell, Place},
     proof::{leaf_bytes, token_leaf_bytes, Proof, Roots, Tree, TOKENS_PER_LEAF},
     prove::{open, Recorder, Trees},
     reader::of_scale,
     row::{pair, Element, Row},
     source::Source,
-    step::{self, Case, Hash, Part, Target},
+    step::{self, Part, Target},
 };
 use crate::{
     number::Scale,

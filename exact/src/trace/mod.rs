@@ -20,38 +20,44 @@
 //! opens what it read. With the feature `std`, `Trace` computes any part of a trace with the engine, and
 //! `Cost` says what a dispute over one costs.
 
+mod case;
 #[cfg(feature = "std")]
 mod cost;
 mod element;
+mod finding;
 mod layout;
 pub mod levels;
 #[cfg(any(feature = "std", feature = "runtime-benchmarks"))]
 pub mod made;
 pub mod opening;
 mod operator;
+mod place;
 mod proof;
 mod prove;
 mod reader;
 #[cfg(feature = "std")]
 mod record;
+mod reduction;
 mod row;
 mod source;
 mod step;
 
-#[cfg(feature = "std")]
 pub use self::{
-    cost::Cost,
-    record::{Answered, Trace, TraceError},
-};
-pub use self::{
-    layout::{Cell, Layout, LayoutError, Leaf, Place, Run, Span},
-    opening::{Digest, Opening},
+    case::Case,
+    layout::{Layout, LayoutError},
+    opening::{Digest, Hash, Opening},
     operator::Operator,
+    place::{Cell, Leaf, Place, Run, Span},
     proof::{check_step, Proof, ProofError, Roots, Tensors, Tree},
     prove::{prove, Reads, Recorder, Trees},
     row::{pair, unpair, Element, Extent, Row, LEAF_BYTES},
     source::{Fault, Source},
-    step::{parts, rule, Case, Hash, Part, Ruling, StepError, Target},
+    step::{parts, rule, Part, Ruling, StepError, Target},
+};
+#[cfg(feature = "std")]
+pub use self::{
+    cost::Cost,
+    record::{Answered, Trace, TraceError},
 };
 
 #[cfg(all(test, feature = "std"))]

@@ -3,10 +3,12 @@
 use alloc::vec::Vec;
 
 use super::{
-    layout::{Layout, Leaf, Place},
-    opening::{Digest, Opening},
+    case::Case,
+    layout::Layout,
+    opening::{Digest, Hash, Opening},
+    place::{Leaf, Place},
     source::Source,
-    step::{self, Case, Hash, Ruling, StepError, Target},
+    step::{self, Ruling, StepError, Target},
 };
 use crate::tensor::Tensor;
 

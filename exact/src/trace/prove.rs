@@ -6,11 +6,13 @@ use alloc::{
 };
 
 use super::{
-    layout::{Layout, Place},
-    opening::{Digest, Opening},
+    case::Case,
+    layout::Layout,
+    opening::{Digest, Hash, Opening},
+    place::Place,
     proof::{roots_count, Proof, Tensors, Tree, TOKENS_PER_LEAF},
     source::{Fault, Source},
-    step::{self, Case, Hash, StepError, Target},
+    step::{self, StepError, Target},
 };
 use crate::tensor::Tensor;
 

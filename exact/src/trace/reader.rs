@@ -3,10 +3,11 @@
 use alloc::{collections::BTreeSet, vec, vec::Vec};
 
 use super::{
-    layout::Place,
+    case::Case,
+    opening::Hash,
+    place::Place,
     row::{unpair, Row},
     source::{Fault, Source},
-    step::{Case, Hash},
 };
 use crate::{
     leaf::{require, Entries, LeafError, Operand, INTERVALS_PER_LEAF},

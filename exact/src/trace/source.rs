@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::layout::Place;
+use super::place::Place;
 use crate::{leaf::LeafError, tensor::Tensor};
 
 /// What steps read: a proof that was verified, or a trace. The numbers of a trace are i64 whatever

@@ -4,23 +4,16 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::{
-    element::{self, Reduction},
-    layout::{Cell, Layout},
+    case::Case,
+    element,
+    layout::Layout,
+    opening::Hash,
+    place::Cell,
     reader::{Read, Reader},
+    reduction::Reduction,
     source::{Fault, Source},
 };
 use crate::leaf::{LeafError, Operand, Parameter, BLOCK};
-
-/// BLAKE2b-256, which this crate does not bring along.
-pub type Hash = fn(&[u8]) -> [u8; 32];
-
-/// One trace, as far as its request decides it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Case {
-    pub layout: Layout,
-    /// Of the request's draws.
-    pub seed: [u8; 32],
-}
 
 /// What is to be judged: an element, a part of it, or a part of a part.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -242,7 +235,7 @@ pub(super) fn found<S: Source>(
     value: i64,
     source: S,
     hash: Hash,
-) -> Read<element::Finding, S> {
+) -> Read<super::finding::Finding, S> {
     let scope = Scope::of_cell(&case.layout, cell).ok_or(Operand::Length)?;
     let mut reader = Reader::new(case, hash, source);
     let reduced = scope.computed(&mut reader, cell, value)?;

@@ -2,14 +2,14 @@
 
 use alloc::vec::Vec;
 
-use super::{piece, Reduction};
 use crate::{
     leaf::{Operand, BLOCK, PAGE},
     number::Scale,
     op::attention::{self, Maxima},
     trace::{
-        layout::{Cell, Place},
+        place::{Cell, Place},
         reader::{Read, Reader},
+        reduction::{piece, Reduction},
         row::Row,
         source::Source,
     },

@@ -2,13 +2,15 @@
 
 use alloc::vec::Vec;
 
-use super::{piece, Finding, Reduction};
 use crate::{
     leaf::{LeafError, Operand},
     sampling::{self, Candidate, BINS, VOCABULARY_BLOCK},
     trace::{
-        layout::{Cell, Layout, Place},
+        finding::Finding,
+        layout::Layout,
+        place::{Cell, Place},
         reader::{Read, Reader, Table},
+        reduction::{piece, Reduction},
         row::{pair, unpair, Row},
         source::Source,
     },

@@ -8,7 +8,7 @@ use crate::{
     },
     tensor::Tensor,
     trace::{
-        layout::Cell,
+        place::Cell,
         reader::{Read, Reader},
         row::{pair, Row},
         source::Source,

@@ -2,13 +2,14 @@
 
 use alloc::vec::Vec;
 
-use super::{piece, Reduction};
 use crate::{
     leaf::{Operand, BLOCK},
     op::{quant, silu},
     trace::{
-        layout::{Cell, Layout, Place, PRODUCT_BLOCK},
+        layout::{Layout, PRODUCT_BLOCK},
+        place::{Cell, Place},
         reader::{of_scale, Read, Reader, Table},
+        reduction::{piece, Reduction},
         row::Row,
         source::Source,
     },

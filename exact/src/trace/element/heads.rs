@@ -1,13 +1,14 @@
 //! Rotation and quantisation of heads' rows (format page §3.6, §3.3), the pages of values, and the
 //! quantised row of all heads' outputs.
 
-use super::{piece, Reduction};
 use crate::{
     leaf::{Operand, BLOCK, PAGE},
     op::{self, quant, rotary},
     trace::{
-        layout::{Cell, Layout, Place},
+        layout::Layout,
+        place::{Cell, Place},
         reader::{of_scale, Read, Reader},
+        reduction::{piece, Reduction},
         row::Row,
         source::Source,
     },

@@ -1,13 +1,14 @@
 //! Linear maps (format page §3.4).
 
-use super::{piece, residual, Reduction};
 use crate::{
     leaf::WEIGHTS_PER_LEAF,
     op::linear,
     tensor::{LayerTensor, Tensor},
     trace::{
-        layout::{Cell, Layout, Place},
+        layout::Layout,
+        place::{Cell, Place},
         reader::{Read, Reader},
+        reduction::{piece, Reduction},
         row::Row,
         source::Source,
     },
@@ -56,7 +57,7 @@ fn linear(layout: &Layout, place: Place) -> Linear {
         _ => (Row::InputActivation, Row::InputScale, shape.hidden),
     };
     let residual = match place.row {
-        Row::Output => Some(residual(layout, place)),
+        Row::Output => Some(layout.residual(place)),
         Row::Down => Some(place.row(Row::Output)),
         _ => None,
     };

@@ -1,6 +1,5 @@
 //! Norms of the residual and of heads (format page §3.2, §3.5), and what their elements share.
 
-use super::{piece, residual, Reduction};
 use crate::{
     leaf::{Operand, BLOCK},
     op::{
@@ -9,8 +8,10 @@ use crate::{
     },
     tensor::{LayerTensor, Tensor},
     trace::{
-        layout::{Cell, Layout, Place},
+        layout::Layout,
+        place::{Cell, Place},
         reader::{of_scale, Read, Reader},
+        reduction::{piece, Reduction},
         row::Row,
         source::Source,
     },
@@ -63,10 +64,10 @@ fn norm(layout: &Layout, place: Place) -> Norm {
     let of_layer = |tensor| Tensor::Layer(place.layer, tensor);
     let (x, gamma, width) = match maximum {
         PostMaximum => (place.row(Output), of_layer(Of::PostNorm), hidden),
-        FinalMaximum => (residual(layout, place), Tensor::FinalNorm, hidden),
+        FinalMaximum => (layout.residual(place), Tensor::FinalNorm, hidden),
         QueryNormMaximum => (place.row(Query), of_layer(Of::QueryNorm), head_dim),
         KeyNormMaximum => (place.row(Key), of_layer(Of::KeyNorm), head_dim),
-        _ => (residual(layout, place), of_layer(Of::InputNorm), hidden),
+        _ => (layout.residual(place), of_layer(Of::InputNorm), hidden),
     };
     Norm {
         part,

@@ -10,7 +10,7 @@ use crate::{
     sampling::{self, Settings, BINS},
     tensor::Tensor,
     trace::{
-        element::Finding,
+        finding::Finding,
         opening::{fold, leaf_hash},
         step::found,
         Case, Cell, Digest, Layout, Place, Proof, ProofError, Roots, Row, Ruling, Source, Target,

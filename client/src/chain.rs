@@ -21,13 +21,15 @@ mod referenda;
 mod rewards;
 mod snapshot;
 mod submit;
+#[cfg(test)]
+mod tests;
 mod validators;
 mod views;
 
 pub use self::{
     referenda::{
         AccountVote, Bounded, Described, DispatchTime, GovernanceOrigin, OriginCaller, RawOrigin,
-        Referendum, ReferendumInfo, Track, Vote, MAX_INLINE_BYTES,
+        Referendum, ReferendumInfo, Spend, Track, Vote, VoteLock, MAX_INLINE_BYTES,
     },
     rewards::ProviderReward,
     snapshot::{
@@ -359,36 +361,5 @@ async fn within<T, E: std::fmt::Display>(
             "no answer for {} s",
             CONNECT_TIMEOUT.as_secs()
         ))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mistyped_address_is_told_from_a_node_that_is_down() {
-        for url in [
-            "ws://127.0.0.1:9944",
-            "wss://node.example/path",
-            "ws://[::1]:9944/",
-            "ws://localhost",
-        ] {
-            assert!(check_url(url).is_ok(), "{url}");
-        }
-        for url in [
-            "",
-            "127.0.0.1:9944",
-            "http://127.0.0.1:9944",
-            "ws://",
-            "ws://:9944",
-            "ws://host:port",
-            "ws://host:99999",
-            "ws://host:",
-            "ws://a host",
-        ] {
-            let message = check_url(url).unwrap_err().to_string();
-            assert!(message.contains("is not a node's address"), "{message}");
-        }
     }
 }

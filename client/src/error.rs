@@ -6,6 +6,7 @@ use subxt::{
         BackendError, ConstantError, DispatchError, ExtrinsicError, RpcError, StorageError,
         TransactionEventsError, ViewFunctionError,
     },
+    rpcs::UserError,
     utils::AccountId32,
 };
 
@@ -126,15 +127,30 @@ impl Error {
         }
     }
 
-    /// Any error of subxt's outside of sending a transaction.
-    pub(crate) fn node(error: impl Into<subxt::Error>) -> Self {
+    /// Any error of subxt's outside of sending a transaction. What the runtime has in another shape, or has
+    /// no more, is [`Self::Incompatible`].
+    pub fn node(error: impl Into<subxt::Error>) -> Self {
         match error.into() {
-            subxt::Error::StorageError(StorageError::IncompatibleCodegen)
-            | subxt::Error::ConstantError(ConstantError::IncompatibleCodegen)
-            | subxt::Error::ExtrinsicError(ExtrinsicError::IncompatibleCodegen)
-            | subxt::Error::ViewFunctionError(ViewFunctionError::IncompatibleCodegen) => {
-                Self::Incompatible
-            }
+            subxt::Error::StorageError(
+                StorageError::IncompatibleCodegen
+                | StorageError::PalletNameNotFound(_)
+                | StorageError::StorageEntryNotFound { .. },
+            )
+            | subxt::Error::ConstantError(
+                ConstantError::IncompatibleCodegen
+                | ConstantError::PalletNameNotFound(_)
+                | ConstantError::ConstantNameNotFound { .. },
+            )
+            | subxt::Error::ExtrinsicError(
+                ExtrinsicError::IncompatibleCodegen
+                | ExtrinsicError::PalletNameNotFound(_)
+                | ExtrinsicError::CallNameNotFound { .. },
+            )
+            | subxt::Error::ViewFunctionError(
+                ViewFunctionError::IncompatibleCodegen
+                | ViewFunctionError::PalletNotFound(_)
+                | ViewFunctionError::ViewFunctionNotFound { .. },
+            ) => Self::Incompatible,
             other => Self::Node(one_line(&other.to_string())),
         }
     }
@@ -142,63 +158,28 @@ impl Error {
     /// An error on the way into the transaction pool.
     pub(crate) fn not_accepted(call: &str, account: &AccountId32, error: ExtrinsicError) -> Self {
         match error {
-            ExtrinsicError::IncompatibleCodegen
-            | ExtrinsicError::PalletNameNotFound(_)
-            | ExtrinsicError::CallNameNotFound { .. } => Self::Incompatible,
             ExtrinsicError::ErrorSubmittingTransaction(BackendError::Rpc(
-                RpcError::ClientError(subxt::rpcs::Error::User(refusal)),
-            )) => {
-                let data = refusal
-                    .data
-                    .as_ref()
-                    .map(|data| data.get())
-                    .unwrap_or_default();
-                let message = format!("{} {}", refusal.message, data.trim_matches('"'));
-                Self::not_accepted_because(call, account, &message)
-            }
-            other @ ExtrinsicError::ErrorSubmittingTransaction(_) => Self::node(other),
+                RpcError::ClientError(subxt::rpcs::Error::User(error)),
+            )) => Self::not_accepted_because(call, account, &pool_message(&error)),
+            other @ (ExtrinsicError::IncompatibleCodegen
+            | ExtrinsicError::PalletNameNotFound(_)
+            | ExtrinsicError::CallNameNotFound { .. }
+            | ExtrinsicError::ErrorSubmittingTransaction(_)) => Self::node(other),
             other => Self::not_accepted_because(call, account, &other.to_string()),
         }
     }
 
     pub(crate) fn not_accepted_because(call: &str, account: &AccountId32, message: &str) -> Self {
-        let poor = format!(
-            "the account {account} cannot pay the transaction's fee; send it ASY with `assay \
-             transfer`"
-        );
-        let known = [
-            (CANNOT_PAY, poor.as_str()),
-            (
-                "Transaction is outdated",
-                "another transaction of this account overtook it; try again",
-            ),
-            (
-                "Priority is too low",
-                "another transaction of this account is under way; wait for its block",
-            ),
-            (
-                "Already Imported",
-                "the same transaction is under way; wait for its block",
-            ),
-            (
-                "temporarily banned",
-                "the same transaction failed a moment ago; wait a minute",
-            ),
-        ];
-        let found = known.iter().find(|(text, _)| {
-            message
-                .to_ascii_lowercase()
-                .contains(&text.to_ascii_lowercase())
-        });
-        let reason = match found {
-            Some((_, reason)) => (*reason).to_owned(),
-            None => one_line(message),
-        };
         Self::NotAccepted {
             call: call.into(),
-            reason,
-            is_funds: found.is_some_and(|(text, _)| *text == CANNOT_PAY),
+            reason: refusal(account, message),
+            is_funds: has(message, CANNOT_PAY),
         }
+    }
+
+    /// Why the pool did not take a transaction of this account, with the next step where it is known.
+    pub fn refusal(account: &AccountId32, error: &UserError) -> String {
+        refusal(account, &pool_message(error))
     }
 
     /// An error of a transaction that is in a block.
@@ -272,6 +253,50 @@ impl Error {
                 | Self::NoSignature { .. }
         )
     }
+}
+
+/// The whole of what the pool says: the message is the same for all reasons, which are in the data.
+fn pool_message(error: &UserError) -> String {
+    let data = error.data.as_ref().map(|data| data.get());
+    let data = data.unwrap_or_default().trim_matches('"');
+    format!("{} {data}", error.message)
+}
+
+fn has(message: &str, text: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    message.contains(&text.to_ascii_lowercase())
+}
+
+fn refusal(account: &AccountId32, message: &str) -> String {
+    let poor = format!(
+        "the account {account} cannot pay the transaction's fee; send it ASY with `assay transfer`"
+    );
+    let known = [
+        (CANNOT_PAY, poor.as_str()),
+        (
+            "Transaction has a bad signature",
+            "it is not signed for the chain's present runtime, which a referendum may just have replaced; \
+             try again",
+        ),
+        (
+            "Transaction is outdated",
+            "another transaction of this account overtook it; try again",
+        ),
+        (
+            "Priority is too low",
+            "another transaction of this account is under way; wait for its block",
+        ),
+        (
+            "Already Imported",
+            "the same transaction is under way; wait for its block",
+        ),
+        (
+            "temporarily banned",
+            "the same transaction failed a moment ago; wait a minute",
+        ),
+    ];
+    let found = known.iter().find(|(text, _)| has(message, text));
+    found.map_or_else(|| one_line(message), |(_, reason)| (*reason).to_owned())
 }
 
 /// A message from elsewhere, on one line.

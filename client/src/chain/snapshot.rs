@@ -64,6 +64,11 @@ impl Snapshot {
         self.0.block_hash()
     }
 
+    /// The version of the runtime that the next block is made with.
+    pub fn spec_version(&self) -> u32 {
+        self.0.spec_version()
+    }
+
     /// subxt's own client at this block, for what is not wrapped here.
     pub fn client(&self) -> &OnlineClientAtBlock<PolkadotConfig> {
         &self.0

@@ -13,6 +13,9 @@ use subxt_signer::sr25519::Keypair;
 use super::{Chain, Snapshot};
 use crate::{keys, Error};
 
+/// Blocks that a transaction may wait for its inclusion: a power of two.
+const ERA: u32 = 32;
+
 /// How far a transaction must get before [`Chain::submit`] returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wait {
@@ -50,12 +53,16 @@ impl Chain {
             .system_account_next_index(&account)
             .await
             .map_err(Error::node)?;
+        // The transaction's mortality starts at a finalized block, which every fork has; it is for the
+        // runtime of the best one, where the pool judges it.
+        let finalized = self.finalized().await?;
         let params = PolkadotExtrinsicParamsBuilder::<PolkadotConfig>::new()
+            .mortal_from_unchecked(ERA.into(), finalized.number().into(), finalized.hash())
             .nonce(nonce)
             .build();
-        // The transaction's mortality starts at a finalized block, which every fork has.
-        let at = self.api.at_current_block().await.map_err(Error::node)?;
-        let progress = at
+        let best = self.best().await?;
+        let progress = best
+            .client()
             .transactions()
             .sign_and_submit_then_watch(call, signer, params)
             .await
@@ -74,11 +81,12 @@ impl Chain {
     /// What sending `call` costs before it is executed, in planck. A call that needs less than its
     /// worst case gets a part of it back.
     pub async fn fee<C: Payload>(&self, call: &C, signer: &Keypair) -> Result<u128, Error> {
-        let at = self.api.at_current_block().await.map_err(Error::node)?;
+        let best = self.best().await?;
         let params = PolkadotExtrinsicParamsBuilder::<PolkadotConfig>::new()
             .nonce(0)
             .build();
-        let signed = at.transactions().create_signed(call, signer, params).await;
+        let mut transactions = best.client().transactions();
+        let signed = transactions.create_signed(call, signer, params).await;
         let estimate = signed.map_err(Error::node)?.partial_fee_estimate().await;
         estimate.map_err(Error::node)
     }

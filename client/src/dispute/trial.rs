@@ -2,9 +2,7 @@
 //! same move at the same state of a dispute is refused again.
 
 use subxt::{
-    config::PolkadotExtrinsicParamsBuilder,
-    error::{DispatchError, ExtrinsicError},
-    transactions::Payload,
+    config::PolkadotExtrinsicParamsBuilder, error::DispatchError, transactions::Payload,
     PolkadotConfig,
 };
 use subxt_signer::sr25519::Keypair;
@@ -29,18 +27,14 @@ impl Snapshot {
     /// Tries a call of `key`'s on the state behind this block. Nothing is sent, and nothing changes.
     pub async fn trial<C: Payload>(&self, call: &C, key: &Keypair) -> Result<Trial, Error> {
         let transactions = self.client().transactions();
-        let unsendable = |error| match error {
-            ExtrinsicError::IncompatibleCodegen => Error::Incompatible,
-            other => Error::node(other),
-        };
         let nonce = transactions.account_nonce(&keys::account(key)).await;
         let params = PolkadotExtrinsicParamsBuilder::<PolkadotConfig>::new()
             .immortal()
-            .nonce(nonce.map_err(unsendable)?)
+            .nonce(nonce.map_err(Error::node)?)
             .build();
         let signed = transactions.create_signable_offline(call, params);
         let signed = signed.and_then(|mut call| call.sign(key));
-        let signed = signed.map_err(unsendable)?;
+        let signed = signed.map_err(Error::node)?;
         let apis = self.client().runtime_apis();
         let said = apis.call_raw(APPLY, Some(signed.encoded())).await;
         let said = said.map_err(Error::node)?;

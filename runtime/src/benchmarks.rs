@@ -132,6 +132,10 @@ impl pallet_jobs::BenchmarkHelper<Runtime> for MarketHelper {
         (stash, operator)
     }
 
+    fn owe_reward(stash: &AccountId) {
+        Providers::owe_reward(stash);
+    }
+
     fn sign(operator: &AccountId, payload: &[u8]) -> Signature {
         let key = sp_core::sr25519::Public::from_raw(*operator.as_ref());
         let signature = sp_io::crypto::sr25519_sign(OPERATOR_KEY_TYPE, &key, payload);
@@ -145,6 +149,10 @@ impl pallet_channels::BenchmarkHelper<AccountId> for MarketHelper {
         let (stash, operator) =
             <Self as pallet_jobs::BenchmarkHelper<Runtime>>::provider(index, listing, price);
         (listing, stash, operator)
+    }
+
+    fn owe_reward(stash: &AccountId) {
+        Providers::owe_reward(stash);
     }
 
     /// sr25519: ed25519 is verified in a little less time.

@@ -10,7 +10,7 @@ use frame_support::{
     assert_err, assert_noop, assert_ok,
     genesis_builder_helper::{build_state, get_preset as get_preset_or_default},
     storage::with_storage_layer,
-    traits::{fungible::InspectHold, KeyOwnerProofSystem},
+    traits::{fungible::InspectHold, KeyOwnerProofSystem, OnInitialize},
 };
 use pallet_validators::{HoldReason, Role};
 use serde_json::Value;
@@ -69,6 +69,11 @@ fn next_session() {
     System::set_block_number(System::block_number() + EPOCH_SLOTS as BlockNumber);
     pallet_babe::CurrentSlot::<Runtime>::put(Slot::from(session * EPOCH_SLOTS));
     Session::rotate_session();
+}
+
+/// What was decided is taken, as at the beginning of the next block.
+fn carry_out() {
+    Validators::on_initialize(System::block_number() + 1);
 }
 
 fn slot_in(session: u64) -> Slot {
@@ -168,6 +173,7 @@ fn two_blocks_for_one_slot_are_slashed_to_the_planck() {
             blocks(Sr25519Keyring::Alice, slot_in(0)),
             prove_babe(Sr25519Keyring::Alice)
         ));
+        carry_out();
         assert_eq!(held(AliceStash), BOND - SLASH);
         assert_eq!(free(&eve), before.0 + SLASH / 10);
         assert_eq!(free(&treasury), before.1 + SLASH - SLASH / 10);
@@ -199,6 +205,7 @@ fn two_votes_in_one_round_are_slashed_and_their_report_needs_no_signature() {
             votes(Ed25519Keyring::Bob, set, 9),
             prove_grandpa(Ed25519Keyring::Bob)
         ));
+        carry_out();
         assert_eq!(held(BobStash), BOND - SLASH);
         // There is no author in this story, so nobody is rewarded.
         assert_eq!(free(&treasury_account()), treasury + SLASH);
@@ -209,11 +216,13 @@ fn two_votes_in_one_round_are_slashed_and_their_report_needs_no_signature() {
             blocks(Sr25519Keyring::Bob, slot_in(1)),
             prove_babe(Sr25519Keyring::Bob)
         ));
+        carry_out();
         assert_eq!(held(BobStash), BOND - SLASH);
         assert_ok!(report(
             votes(Ed25519Keyring::Charlie, set, 9),
             prove_grandpa(Ed25519Keyring::Charlie)
         ));
+        carry_out();
         assert_eq!([BobStash, CharlieStash, DaveStash].map(held), [0, 0, BOND]);
     });
 }
@@ -313,6 +322,7 @@ fn a_forged_report_is_refused() {
             ),
             pallet_grandpa::Error::<Runtime>::InvalidEquivocationProof
         );
+        carry_out();
         assert_eq!([AliceStash, BobStash].map(held), [BOND; 2]);
     });
 }
@@ -329,12 +339,14 @@ fn a_report_of_an_old_session_is_refused() {
         // Twelve sessions later it is still in time.
         let _ = with_storage_layer(|| {
             assert_ok!(report());
+            carry_out();
             assert!(held(AliceStash) < BOND);
             Err::<(), _>(DispatchError::Other("only to see"))
         });
         next_session();
         let refused = pallet_babe::Error::<Runtime>::InvalidKeyOwnershipProof;
         assert_noop!(report(), refused);
+        carry_out();
         assert_eq!(held(AliceStash), BOND);
     });
 }
@@ -356,6 +368,7 @@ fn new_session_keys_do_not_hide_an_equivocation_with_the_old_ones() {
             pallet_babe::Error::<Runtime>::InvalidKeyOwnershipProof
         );
         assert_ok!(report_blocks(blocks(alice, slot_in(0)), prove_babe(alice)));
+        carry_out();
         assert_eq!(held(AliceStash), BOND - SLASH);
     });
 }

@@ -30,6 +30,9 @@ pub trait BenchmarkHelper<AccountId> {
     /// provider's stash and operator.
     fn provider(index: u32) -> (ListingId, AccountId, AccountId);
 
+    /// Let this provider have a reward to get, which it gets when dues are paid.
+    fn owe_reward(stash: &AccountId);
+
     /// A voucher key of the kind that takes longer to verify.
     fn voucher_key() -> VoucherKey;
 
@@ -186,10 +189,11 @@ mod benchmarks {
         Ok(())
     }
 
-    /// The channel was closing, and its last voucher is settled.
+    /// The channel was closing, its last voucher is settled, and the provider gets its reward for an era before.
     #[benchmark]
     fn close() -> Result<(), BenchmarkError> {
         let cast = cast::<T>();
+        T::BenchmarkHelper::owe_reward(&cast.stash);
         let id = opened(&cast)?;
         Pallet::<T>::do_request_close(cast.user.clone(), id)?;
         let voucher = voucher::<T>(id);
@@ -217,10 +221,11 @@ mod benchmarks {
         Ok(())
     }
 
-    /// The channel's dues are paid.
+    /// The channel's dues are paid, and the provider gets its reward for an era before.
     #[benchmark]
     fn finalize() -> Result<(), BenchmarkError> {
         let cast = cast::<T>();
+        T::BenchmarkHelper::owe_reward(&cast.stash);
         let id = opened(&cast)?;
         settled::<T>(id)?;
         Pallet::<T>::do_request_close(cast.user.clone(), id)?;
@@ -251,9 +256,11 @@ mod benchmarks {
         Ok(())
     }
 
+    /// The provider gets its reward for an era before.
     #[benchmark]
     fn pay_dues() -> Result<(), BenchmarkError> {
         let cast = cast::<T>();
+        T::BenchmarkHelper::owe_reward(&cast.stash);
         let id = opened(&cast)?;
         settled::<T>(id)?;
         assert!(channel::<T>(id).dues.treasury > 0 && channel::<T>(id).dues.royalty > 0);

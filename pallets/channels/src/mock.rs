@@ -280,6 +280,10 @@ impl pallet_jobs::BenchmarkHelper<Test> for Helper {
         (stash, operator)
     }
 
+    fn owe_reward(stash: &u64) {
+        Providers::owe_reward(stash);
+    }
+
     fn sign(operator: &u64, payload: &[u8]) -> TestSignature {
         TestSignature(*operator, payload.to_vec())
     }
@@ -298,6 +302,10 @@ impl crate::BenchmarkHelper<u64> for Helper {
         register_provider(stash);
         set_offer(stash);
         (listing(), stash, operator(stash))
+    }
+
+    fn owe_reward(stash: &u64) {
+        Providers::owe_reward(stash);
     }
 
     fn voucher_key() -> VoucherKey {

@@ -25,7 +25,7 @@ use sp_runtime::traits::{One, Saturating};
 
 use self::{
     judging::Judging,
-    scene::{output, parts, Scene, OUTPUT_LEN, POSITION, RICH, SALT},
+    scene::{parts, tokens, Scene, OUTPUT_LEN, POSITION, REQUEST_LEN, RICH, SALT},
 };
 use crate::*;
 
@@ -162,10 +162,11 @@ with_operators! {
         assert!(dispute::<T>().is_some());
     }
 
+    /// Of a score, whose tokens are in a longer list than an answer's.
     #[benchmark]
     fn answer() -> Result<(), BenchmarkError> {
-        let (token, root) = output();
-        let scene = Scene::<T>::new(parts(), SALT, root);
+        let (token, root) = tokens(REQUEST_LEN, (REQUEST_LEN - 1) / 32);
+        let scene = Scene::<T>::score(parts(), root);
         let record = scene.open()?;
         let shown = scene::answer(&scene, token);
 
@@ -262,12 +263,10 @@ with_operators! {
     /// Two receipts, two signatures, two openings.
     #[benchmark]
     fn accuse() {
-        let (opening, root) = output();
+        let (opening, root) = tokens(OUTPUT_LEN, 0);
         let mut other_opening = opening.clone();
         other_opening.bytes[32] = 1;
-        let place = POSITION - POSITION % 32;
-        let leaves = u64::from(OUTPUT_LEN.div_ceil(32));
-        let other_root = other_opening.root(leaves - 1, leaves);
+        let other_root = other_opening.root(0, OUTPUT_LEN.div_ceil(32).into());
         let scene = Scene::<T>::new(parts(), SALT, root);
         let mut other = scene.statement.receipt.clone();
         other.output_root = other_root.expect("the opening is sound");
@@ -276,7 +275,7 @@ with_operators! {
         let evidence = Evidence::Twice {
             other,
             signature,
-            position: place,
+            position: 0,
             opening,
             other_opening,
         };

@@ -393,6 +393,10 @@ impl pallet_jobs::BenchmarkHelper<Test> for Helper {
         (PETRA, operator(PETRA))
     }
 
+    fn owe_reward(stash: &u64) {
+        Providers::owe_reward(stash);
+    }
+
     fn sign(operator: &u64, payload: &[u8]) -> TestSignature {
         TestSignature(*operator, payload.to_vec())
     }
@@ -404,6 +408,10 @@ impl pallet_channels::BenchmarkHelper<u64> for Helper {
         list_model(parts());
         register_provider(PETRA);
         (listing(), PETRA, operator(PETRA))
+    }
+
+    fn owe_reward(stash: &u64) {
+        Providers::owe_reward(stash);
     }
 
     fn voucher_key() -> VoucherKey {

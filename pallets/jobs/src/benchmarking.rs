@@ -34,6 +34,9 @@ pub trait BenchmarkHelper<T: Config> {
     /// a job and a bond that covers it; another for each `index`. Returns its stash and operator.
     fn provider(index: u32, listing: ListingId, price: Price) -> (T::AccountId, T::AccountId);
 
+    /// Let this provider have a reward to get, which its next settlement pays.
+    fn owe_reward(stash: &T::AccountId);
+
     /// Sign `payload` as an operator that [`provider`](Self::provider) returned.
     fn sign(operator: &T::AccountId, payload: &[u8]) -> T::Signature;
 }
@@ -301,9 +304,11 @@ mod benchmarks {
         Ok(())
     }
 
+    /// The provider gets its reward for an era before.
     #[benchmark]
     fn settle() -> Result<(), BenchmarkError> {
         let cast = cast::<T>();
+        T::BenchmarkHelper::owe_reward(&cast.stash);
         let id = delivered::<T>(&cast)?;
         let record = job::<T>(id);
         go_to::<T>(record.state.due());

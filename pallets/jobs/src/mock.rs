@@ -298,6 +298,10 @@ impl crate::BenchmarkHelper<Test> for Helper {
         (stash, operator(stash))
     }
 
+    fn owe_reward(stash: &u64) {
+        Providers::owe_reward(stash);
+    }
+
     fn sign(operator: &u64, payload: &[u8]) -> TestSignature {
         TestSignature(*operator, payload.to_vec())
     }

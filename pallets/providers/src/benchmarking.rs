@@ -113,6 +113,24 @@ fn wait_to_withdraw<T: Config>() {
     frame_system::Pallet::<T>::set_block_number(due);
 }
 
+/// What one era brings a provider, in planck.
+const REWARD: Balance = 1_000_000_000;
+
+impl<T: Config> Pallet<T> {
+    /// Let a provider have a reward to get for the era under way, which is over then.
+    pub fn owe_reward(stash: &T::AccountId) {
+        Self::count_burned(stash, REWARD);
+        let era = BurnSoFar::<T>::get().era;
+        let pool = RewardPool {
+            amount: REWARD,
+            burned: REWARD,
+        };
+        RewardPools::<T>::insert(era, pool);
+        let era = era + 1;
+        BurnSoFar::<T>::put(Burn { era, amount: 0 });
+    }
+}
+
 #[benchmarks]
 mod benchmarks {
     use super::*;
@@ -308,20 +326,12 @@ mod benchmarks {
     #[benchmark]
     fn claim_reward() -> Result<(), BenchmarkError> {
         let stash = registered::<T>()?;
-        let burned: Balance = 1_000_000_000;
-        <Pallet<T> as Market<T::AccountId, BlockNumberFor<T>>>::note_burned(&stash, burned);
-        RewardPools::<T>::insert(
-            0,
-            RewardPool {
-                amount: burned,
-                burned,
-            },
-        );
+        Pallet::<T>::owe_reward(&stash);
 
         #[extrinsic_call]
         _(RawOrigin::Signed(rich::<T>("anyone", 0)), stash.clone());
 
-        assert!(Providers::<T>::get(&stash).is_some_and(|provider| provider.maturing == burned));
+        assert!(Providers::<T>::get(&stash).is_some_and(|provider| provider.maturing == REWARD));
         Ok(())
     }
 
@@ -333,8 +343,7 @@ mod benchmarks {
             burned: 1,
         };
         RewardPools::<T>::insert(0, pool);
-        let burned: Balance = 1_000_000_000;
-        <Pallet<T> as Market<T::AccountId, BlockNumberFor<T>>>::note_burned(&stash, burned);
+        <Pallet<T> as Market<T::AccountId, BlockNumberFor<T>>>::note_burned(&stash, REWARD);
 
         #[block]
         {

@@ -22,6 +22,8 @@ extern crate alloc;
 mod benchmarking;
 mod calls;
 mod draw;
+mod errors;
+mod events;
 mod invariants;
 mod market;
 mod maturing;
@@ -42,9 +44,13 @@ pub use rewards::REWARD_ERAS;
 pub use types::*;
 pub use weights::WeightInfo;
 
+use frame_support::pallet_macros::import_section;
+
 // The macros' own code expects what holds by construction, and a call has as many arguments as it
 // has fields; the logic is in the other modules.
 #[allow(clippy::expect_used, clippy::too_many_arguments)]
+#[import_section(errors::errors)]
+#[import_section(events::events)]
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;
@@ -180,224 +186,6 @@ pub mod pallet {
             );
             Params::<T>::put(&self.parameters);
         }
-    }
-
-    #[pallet::event]
-    #[pallet::generate_deposit(pub(super) fn deposit_event)]
-    pub enum Event<T: Config> {
-        /// A provider registered.
-        Registered {
-            /// Stash.
-            provider: T::AccountId,
-            /// Its first operator key.
-            operator: T::AccountId,
-            /// Planck.
-            bond: Balance,
-        },
-        /// A provider changed how it is reached.
-        InfoUpdated {
-            /// Stash.
-            provider: T::AccountId,
-        },
-        /// A provider replaced its operator key; the new one is valid from this block.
-        OperatorRotated {
-            /// Stash.
-            provider: T::AccountId,
-            /// The new key.
-            operator: T::AccountId,
-        },
-        /// Money was added to a bond.
-        Bonded {
-            /// Stash.
-            provider: T::AccountId,
-            /// Planck added.
-            amount: Balance,
-        },
-        /// Money began to leave a bond.
-        Unbonded {
-            /// Stash.
-            provider: T::AccountId,
-            /// Planck.
-            amount: Balance,
-            /// The first block at which it may be withdrawn.
-            due: BlockNumberFor<T>,
-        },
-        /// Unbonded money was released.
-        Withdrawn {
-            /// Stash.
-            provider: T::AccountId,
-            /// Planck.
-            amount: Balance,
-        },
-        /// An offer was made or changed. Assigned jobs keep the price that they were assigned at.
-        OfferSet {
-            /// Stash.
-            provider: T::AccountId,
-            /// What is served.
-            listing: ListingId,
-            /// Planck per token.
-            price: Price,
-        },
-        /// An offer was removed.
-        OfferRemoved {
-            /// Stash.
-            provider: T::AccountId,
-            /// What was served.
-            listing: ListingId,
-        },
-        /// An offer that must not stand, or not any longer, was removed.
-        OfferEvicted {
-            /// Stash.
-            provider: T::AccountId,
-            /// What was served.
-            listing: ListingId,
-            /// Who asked for it.
-            by: T::AccountId,
-        },
-        /// A provider went online or offline.
-        OnlineSet {
-            /// Stash.
-            provider: T::AccountId,
-            /// Whether new jobs may be assigned.
-            online: bool,
-        },
-        /// A provider left; its deposit was returned.
-        Deregistered {
-            /// Stash.
-            provider: T::AccountId,
-        },
-        /// An assignment ended.
-        Resolved {
-            /// Stash.
-            provider: T::AccountId,
-            /// How.
-            outcome: Outcome,
-            /// The provider's score after it, in parts per million.
-            score: u32,
-        },
-        /// Earnings began to mature.
-        EarningsHeld {
-            /// Stash.
-            provider: T::AccountId,
-            /// Planck.
-            amount: Balance,
-            /// The block at which they are due for release.
-            due: BlockNumberFor<T>,
-        },
-        /// Matured earnings were released to the stash.
-        EarningsReleased {
-            /// Stash.
-            provider: T::AccountId,
-            /// Planck.
-            amount: Balance,
-        },
-        /// A part of a bond was paid to somebody whom the provider let down.
-        Compensated {
-            /// Stash.
-            provider: T::AccountId,
-            /// Who was paid.
-            beneficiary: T::AccountId,
-            /// Planck paid.
-            amount: Balance,
-            /// Planck burned besides.
-            burned: Balance,
-        },
-        /// A provider was convicted of a wrong answer.
-        Slashed {
-            /// Stash.
-            provider: T::AccountId,
-            /// Planck taken from the bond, active or unbonding.
-            bond: Balance,
-            /// Planck of earnings that had not matured.
-            earnings: Balance,
-            /// Planck of both that went to the user.
-            refund: Balance,
-            /// Planck of both that went to the challenger.
-            reward: Balance,
-            /// Planck of both that were burned.
-            burned: Balance,
-        },
-        /// The parameters were set.
-        ParametersSet,
-        /// An era is over.
-        EraEnded {
-            /// Its number.
-            era: EraIndex,
-            /// Planck that settlements of all providers burned in it.
-            burned: Balance,
-            /// Planck that these providers can claim.
-            pool: Balance,
-        },
-        /// A provider got its part of an era's pool, which begins to mature.
-        Rewarded {
-            /// Stash.
-            provider: T::AccountId,
-            /// The era.
-            era: EraIndex,
-            /// Planck that were minted.
-            amount: Balance,
-        },
-    }
-
-    #[pallet::error]
-    pub enum Error<T> {
-        /// This account is not a provider's stash: register first.
-        UnknownProvider,
-        /// This account is already a provider's stash.
-        AlreadyRegistered,
-        /// This key already speaks for a provider: choose another.
-        OperatorTaken,
-        /// Too many operator keys are still remembered: wait until old receipts have expired.
-        TooManyRotations,
-        /// The bond is below the least that a provider may have.
-        BondTooSmall,
-        /// What would remain bonded does not cover the open jobs.
-        BondNeeded,
-        /// Too many withdrawals are under way: withdraw what is due first.
-        TooManyUnbondingChunks,
-        /// Nothing is due for withdrawal yet.
-        NothingToWithdraw,
-        /// There is no listing under this id: look at `assay model list`.
-        UnknownListing,
-        /// The listing is retired or frozen.
-        ListingNotActive,
-        /// The offer's context is zero or longer than the model's.
-        ContextOutOfBounds,
-        /// The price is too high for a worst-case fee to be computed.
-        PriceTooHigh,
-        /// This listing has as many offers as the chain allows.
-        TooManyOffers,
-        /// The provider has no offer for this listing.
-        UnknownOffer,
-        /// The offer has open jobs: set its capacity to zero and wait for them.
-        OfferBusy,
-        /// The offer may stand: its listing is active, its provider's bond suffices, and it is in
-        /// the way of no larger bond in a full listing.
-        OfferStands,
-        /// The provider still has offers: remove them first.
-        OffersRemain,
-        /// The provider still has a bond or unbonding money: withdraw it first.
-        BondRemains,
-        /// The provider still has open jobs.
-        JobsRemain,
-        /// The provider still has maturing earnings: wait until they are released.
-        EarningsRemain,
-        /// These earnings are not due yet, or there are none.
-        NotMatured,
-        /// A dispute against the provider is live: wait until it is over.
-        Disputed,
-        /// The parameters contradict each other: unbonding must outlast maturing, `reward_share` is at
-        /// most a half, `return_share` at most nine tenths, and only these, the emission and
-        /// `compensation_burned` may be zero.
-        InvalidParameters,
-        /// A sum of the provider's money does not fit its type.
-        Overflow,
-        /// No reward is due to this provider: one is when an era ends in which its settlements burned
-        /// something.
-        NoReward,
-        /// Earnings would mature while the answers that they are for can be challenged: lower the
-        /// referee's `challenge_blocks` first.
-        MaturesTooSoon,
     }
 
     #[pallet::hooks]

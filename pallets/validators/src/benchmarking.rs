@@ -19,7 +19,10 @@ use frame_support::{
 use frame_system::RawOrigin;
 use pallet_session::historical::IdentificationTuple;
 use sp_runtime::{traits::TrailingZeroInput, Perbill, Permill};
-use sp_staking::offence::{OffenceDetails, OnOffenceHandler};
+use sp_staking::{
+    offence::{OffenceDetails, OnOffenceHandler},
+    SessionIndex,
+};
 
 use crate::*;
 
@@ -91,8 +94,8 @@ fn candidates<T: Config>(count: u32) -> Result<(), BenchmarkError> {
     Ok(())
 }
 
-/// Expose a validator in the present session.
-fn exposed<T: Config>(validator: &T::AccountId) {
+/// Expose a validator in the present session, which is returned, and make it a member.
+fn exposed<T: Config>(validator: &T::AccountId) -> SessionIndex {
     let session = pallet_session::Pallet::<T>::current_index();
     EraOfSession::<T>::insert(session, 0);
     let exposure = Exposure {
@@ -101,6 +104,18 @@ fn exposed<T: Config>(validator: &T::AccountId) {
         commission: Permill::from_percent(5),
     };
     Exposures::<T>::insert(0, validator, exposure);
+    pallet_session::Validators::<T>::mutate(|set| set.push(validator.clone()));
+    session
+}
+
+/// Have it reported.
+fn offend<T: Config>(validator: &T::AccountId, session: SessionIndex) {
+    let offender: IdentificationTuple<T> = (validator.clone(), ());
+    let details = OffenceDetails {
+        offender,
+        reporters: alloc::vec![rich::<T>("reporter", 0)],
+    };
+    Pallet::<T>::on_offence(&[details], &[Perbill::from_percent(50)], session);
 }
 
 #[benchmarks]
@@ -332,25 +347,35 @@ mod benchmarks {
         Ok(())
     }
 
+    /// Of many candidates.
     #[benchmark]
-    fn on_offence(n: Linear<0, { T::MaxNominators::get() }>) -> Result<(), BenchmarkError> {
-        let validator = backed::<T>("who", 0, n)?;
-        exposed::<T>(&validator);
-        pallet_session::Validators::<T>::mutate(|set| set.push(validator.clone()));
-        let offender: IdentificationTuple<T> = (validator.clone(), ());
-        let details = OffenceDetails {
-            offender,
-            reporters: alloc::vec![rich::<T>("reporter", 0)],
-        };
-        let session = pallet_session::Pallet::<T>::current_index();
+    fn on_offence() -> Result<(), BenchmarkError> {
+        let validator = backed::<T>("who", 0, T::MaxNominators::get())?;
+        candidates::<T>(T::MaxCandidates::get())?;
+        let session = exposed::<T>(&validator);
 
         #[block]
         {
-            let fraction = Perbill::from_percent(50);
-            Pallet::<T>::on_offence(&[details], &[fraction], session);
+            offend::<T>(&validator, session);
         }
 
-        assert!(Slashed::<T>::contains_key(session, validator));
+        assert!(Warrants::<T>::contains_key(session, validator));
+        Ok(())
+    }
+
+    #[benchmark]
+    fn slash(n: Linear<0, { T::MaxNominators::get() }>) -> Result<(), BenchmarkError> {
+        let validator = backed::<T>("who", 0, n)?;
+        let session = exposed::<T>(&validator);
+        offend::<T>(&validator, session);
+
+        #[block]
+        {
+            Pallet::<T>::carry_out_slashes();
+        }
+
+        assert!(!Warrants::<T>::contains_key(session, &validator));
+        assert!(Bonds::<T>::get(validator).is_some_and(|record| record.held() < 4 * least::<T>()));
         Ok(())
     }
 

@@ -142,6 +142,7 @@ impl<T: Config> Pallet<T> {
     }
 
     pub(crate) fn do_withdraw_unbonded(who: T::AccountId) -> DispatchResult {
+        ensure!(!Self::slashes_are_due(), Error::<T>::SlashesDue);
         let session = pallet_session::Pallet::<T>::current_index();
         let amount = Bonds::<T>::try_mutate_exists(&who, |slot| {
             let record = slot.as_mut().ok_or(Error::<T>::NotBonded)?;

@@ -5,6 +5,7 @@ impl<T: crate::Config> crate::Pallet<T> {
     pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
         Self::try_state_bonds()?;
         Self::try_state_eras()?;
+        Self::try_state_warrants()?;
         Self::try_state_rewards()
     }
 
@@ -96,6 +97,27 @@ impl<T: crate::Config> crate::Pallet<T> {
             eras == exposed && eras.last() == Some(&planned.index),
             "validators 5: exposures of other eras than those that can be reported"
         );
+        Ok(())
+    }
+
+    fn try_state_warrants() -> Result<(), sp_runtime::TryRuntimeError> {
+        use crate::{EraOfSession, Exposures, Slashed, Warrants};
+        use frame_support::ensure;
+
+        for (session, validator, warrant) in Warrants::<T>::iter() {
+            let is_exposed = EraOfSession::<T>::get(session)
+                .is_some_and(|era| Exposures::<T>::contains_key(era, &validator));
+            ensure!(
+                is_exposed,
+                "validators 6: something is to be taken of what is forgotten"
+            );
+            // A fraction of nothing is decided too, and chills.
+            ensure!(
+                Slashed::<T>::get(session, &validator)
+                    .is_some_and(|decided| decided >= warrant.taken),
+                "validators 6: less is to be taken than was taken"
+            );
+        }
         Ok(())
     }
 }

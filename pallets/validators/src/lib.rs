@@ -22,6 +22,8 @@ extern crate alloc;
 mod benchmarking;
 mod calls;
 mod election;
+mod errors;
+mod events;
 mod invariants;
 #[cfg(test)]
 mod mock;
@@ -41,8 +43,12 @@ pub use session::{BondingSessions, IdentifiedByAccount, KeysStay};
 pub use types::*;
 pub use weights::WeightInfo;
 
+use frame_support::pallet_macros::import_section;
+
 // The macros' own code expects what holds by construction; the logic is in the other modules.
 #[allow(clippy::expect_used)]
+#[import_section(errors::errors)]
+#[import_section(events::events)]
 #[frame_support::pallet]
 pub mod pallet {
     use super::*;
@@ -85,6 +91,9 @@ pub mod pallet {
         /// The most nominators that back one validator: bounds the cost of a slash.
         #[pallet::constant]
         type MaxNominators: Get<u32>;
+        /// The most slashes in one block; others wait for the next.
+        #[pallet::constant]
+        type MaxSlashes: Get<u32>;
         /// The most withdrawals under way for one account.
         #[pallet::constant]
         type MaxUnbondingChunks: Get<u32>;
@@ -143,10 +152,22 @@ pub mod pallet {
     pub type Exposures<T: Config> =
         StorageDoubleMap<_, Twox64Concat, EraIndex, Blake2_128Concat, T::AccountId, ExposureOf<T>>;
 
-    /// The share of its exposure that a validator has lost for offences in a session.
+    /// The share of its exposure that a validator loses for offences in a session.
     #[pallet::storage]
     pub type Slashed<T: Config> =
         StorageDoubleMap<_, Twox64Concat, SessionIndex, Blake2_128Concat, T::AccountId, Perbill>;
+
+    /// By session and validator, what of [`Slashed`] is still to be taken.
+    #[pallet::storage]
+    #[pallet::unbounded]
+    pub type Warrants<T: Config> = StorageDoubleMap<
+        _,
+        Twox64Concat,
+        SessionIndex,
+        Blake2_128Concat,
+        T::AccountId,
+        Warrant<T::AccountId>,
+    >;
 
     /// The validators of the present session with the keys that they work with in it.
     #[pallet::storage]
@@ -233,154 +254,12 @@ pub mod pallet {
         }
     }
 
-    #[pallet::event]
-    #[pallet::generate_deposit(pub(super) fn deposit_event)]
-    pub enum Event<T: Config> {
-        /// Money was added to a bond.
-        Bonded {
-            who: T::AccountId,
-            /// Planck added.
-            amount: Balance,
-        },
-        /// Money began to leave a bond.
-        Unbonded {
-            who: T::AccountId,
-            /// Planck.
-            amount: Balance,
-            /// The first session in which it may be withdrawn.
-            due: SessionIndex,
-        },
-        /// Unbonded money was released.
-        Withdrawn {
-            who: T::AccountId,
-            /// Planck.
-            amount: Balance,
-        },
-        /// An account stands for election from the next one on, or changed its terms.
-        Validating {
-            who: T::AccountId,
-            /// Its share of its reward, before the rest is divided by backing.
-            commission: Permill,
-        },
-        /// An account backs a validator from the next election on.
-        Nominating {
-            who: T::AccountId,
-            validator: T::AccountId,
-        },
-        /// An account's bond stands for nothing from the next election on.
-        Chilled { who: T::AccountId },
-        /// An account lost its place in a full list to a larger bond; its bond stands for nothing from
-        /// the next election on.
-        Displaced { who: T::AccountId },
-        /// The validators of an era are known, a session before it begins.
-        EraPlanned {
-            era: EraIndex,
-            /// Its first session.
-            start: SessionIndex,
-            validators: u32,
-            /// Whether they were elected; else too few could be, and the set stays.
-            elected: bool,
-        },
-        /// An era began, and the one before is over.
-        EraStarted { era: EraIndex },
-        /// A validator and its nominators lost money for an offence.
-        Slashed {
-            validator: T::AccountId,
-            /// When the offence was.
-            session: SessionIndex,
-            /// What offences in that session cost it so far, as a share of its exposure.
-            fraction: Perbill,
-            /// Planck taken now, of the validator and its nominators.
-            amount: Balance,
-            /// Planck of it that went to reporters.
-            reward: Balance,
-        },
-        /// The number of validators was set.
-        ValidatorCountSet { count: u32 },
-        /// The parameters were set.
-        ParametersSet,
-        /// An era is over, and its pot is set apart.
-        EraRewarded {
-            era: EraIndex,
-            /// Blocks.
-            points: u32,
-            /// Planck minted for it.
-            minted: Balance,
-            /// Planck to divide: what was minted, transaction fees, and what earlier eras left.
-            pot: Balance,
-        },
-        /// A validator and its nominators were paid for an era.
-        RewardPaid {
-            validator: T::AccountId,
-            era: EraIndex,
-            /// Planck to the validator.
-            own: Balance,
-            /// Planck to its nominators.
-            nominators: Balance,
-        },
-        /// A validator that was at fault, and its nominators, get nothing for the blocks of an era.
-        PointsForfeited {
-            validator: T::AccountId,
-            era: EraIndex,
-            /// Blocks.
-            points: u32,
-        },
-        /// An era can be paid no more; the pot of the era under way has what was not.
-        EraExpired {
-            era: EraIndex,
-            /// Planck.
-            unpaid: Balance,
-        },
-    }
-
-    #[pallet::error]
-    pub enum Error<T> {
-        /// This account has no bond: bond first.
-        NotBonded,
-        /// This account has a bond already: add to it with bond_extra.
-        AlreadyBonded,
-        /// The bond is below the least that this takes.
-        BondTooSmall,
-        /// No more can be unbonded than is bonded.
-        InsufficientBond,
-        /// What would remain is too little for a validator or nominator: chill first.
-        BondNeeded,
-        /// Nothing was to be unbonded.
-        NothingToUnbond,
-        /// Nothing is due for withdrawal yet.
-        NothingToWithdraw,
-        /// Too many withdrawals are under way: withdraw what is due first.
-        TooManyUnbondingChunks,
-        /// This account has no session keys: set them with the proof from the node's
-        /// author_rotateKeysWithOwner first.
-        NoSessionKeys,
-        /// This account does not stand for election.
-        NotValidating,
-        /// This account neither stands for election nor backs anybody.
-        AlreadyIdle,
-        /// As many stand for election as can, each with at least as much behind it.
-        TooManyCandidates,
-        /// This validator has as many nominators as it can have, each with at least as much.
-        TooManyNominators,
-        /// Session keys stay as long as there is a bond: unbond and withdraw it first.
-        BondRemains,
-        /// This account is still in a session's set: wait until it is not.
-        StillValidating,
-        /// The number of validators is below `min_validators` or above what the chain allows.
-        CountOutOfBounds,
-        /// The parameters contradict each other or the number of validators.
-        InvalidParameters,
-        /// A sum of money does not fit its type.
-        Overflow,
-        /// The era is not over: what it brings is known when the next begins.
-        EraNotOver,
-        /// Nothing is to be paid to this validator for this era: it made no block, was paid already or was
-        /// at fault, or the era is too long ago.
-        NothingToPay,
-    }
-
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn on_initialize(_: BlockNumberFor<T>) -> Weight {
+            Self::carry_out_slashes()
+        }
+
         fn integrity_test() {
             // The order of genesis is that of the indices.
             assert!(
@@ -401,6 +280,13 @@ pub mod pallet {
             assert!(
                 election.ref_time() <= T::BlockWeights::get().max_block.ref_time(),
                 "validators: an election does not fit into a block"
+            );
+            let slashes = <T as Config>::WeightInfo::slash(T::MaxNominators::get())
+                .saturating_mul(T::MaxSlashes::get().into());
+            assert!(
+                T::MaxSlashes::get() > 0
+                    && slashes.ref_time() <= T::BlockWeights::get().max_block.ref_time() / 4,
+                "validators: the slashes of a block are none, or take more than a quarter of it"
             );
             assert!(
                 Parameters::default().is_valid(T::MaxUnbondingChunks::get()),

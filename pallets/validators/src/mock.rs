@@ -160,6 +160,7 @@ impl crate::Config for Test {
     type MaxValidators = ConstU32<8>;
     type MaxCandidates = ConstU32<8>;
     type MaxNominators = ConstU32<3>;
+    type MaxSlashes = ConstU32<2>;
     type MaxUnbondingChunks = ConstU32<30>;
     type WeightInfo = ();
     type Time = Timestamp;
@@ -362,12 +363,26 @@ impl Offence<(u64, ())> for Equivocation {
     }
 }
 
-/// Sam reports that this member of a set of four offended in this session.
+/// Sam reports that this member of a set of four offended in this session, and what it costs is taken.
 pub fn report(offender: u64, session: SessionIndex, slot: u64) -> bool {
     report_by(vec![SAM], offender, session, slot)
 }
 
 pub fn report_by(reporters: Vec<u64>, offender: u64, session: SessionIndex, slot: u64) -> bool {
+    let is_new = hear_of(reporters, offender, session, slot);
+    carry_out_all();
+    is_new
+}
+
+/// As many blocks as slashes need.
+pub fn carry_out_all() {
+    while Validators::slashes_are_due() {
+        Validators::carry_out_slashes();
+    }
+}
+
+/// These report an offence; nothing is taken yet.
+pub fn hear_of(reporters: Vec<u64>, offender: u64, session: SessionIndex, slot: u64) -> bool {
     let offence = Equivocation {
         session,
         validators: 4,

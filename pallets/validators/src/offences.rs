@@ -1,4 +1,4 @@
-//! What an offence costs.
+//! What an offence costs: decided at once, and taken a few validators a block.
 
 use assay_primitives::Balance;
 use frame_support::{
@@ -21,7 +21,8 @@ use sp_staking::{
 
 use crate::{
     weights::WeightInfo, Bonds, Config, CreditOf, CurrencyOf, Elected, EraOfSession, Event,
-    Exposures, HoldReason, Offenders, Pallet, Params, Planned, Sentence, Slashed,
+    Exposures, HoldReason, Offenders, Pallet, Params, Planned, Sentence, Slashed, Warrant,
+    Warrants,
 };
 
 impl<T: Config> OnOffenceHandler<T::AccountId, IdentificationTuple<T>, Weight> for Pallet<T> {
@@ -34,17 +35,18 @@ impl<T: Config> OnOffenceHandler<T::AccountId, IdentificationTuple<T>, Weight> f
     ) -> Weight {
         for (details, fraction) in offenders.iter().zip(slash_fraction) {
             let (validator, ()) = &details.offender;
-            Self::punish(validator, &details.reporters, *fraction, session);
+            Self::convict(validator, &details.reporters, *fraction, session);
         }
-        let each = <T as Config>::WeightInfo::on_offence(T::MaxNominators::get());
+        let each = <T as Config>::WeightInfo::on_offence();
         each.saturating_mul(offenders.len() as u64)
     }
 }
 
 impl<T: Config> Pallet<T> {
-    /// Punish a validator for what it did in this session. Of several offences in one session the worst
-    /// counts, so each report takes only what it adds to those before.
-    fn punish(
+    /// Decide what a validator loses for what it did in this session: of several offences the worst
+    /// counts. It is out at once. Its money and its nominators' is taken from the next block on, because
+    /// each offence of many at the same time makes those before dearer, which no block has room for.
+    fn convict(
         validator: &T::AccountId,
         reporters: &[T::AccountId],
         fraction: Perbill,
@@ -53,9 +55,9 @@ impl<T: Config> Pallet<T> {
         let Some(era) = EraOfSession::<T>::get(session) else {
             return;
         };
-        let Some(exposure) = Exposures::<T>::get(era, validator) else {
+        if !Exposures::<T>::contains_key(era, validator) {
             return;
-        };
+        }
         let before = Slashed::<T>::get(session, validator);
         if before.is_some_and(|before| before >= fraction) {
             return;
@@ -65,24 +67,64 @@ impl<T: Config> Pallet<T> {
             Self::disgrace(validator);
         }
         Self::disable(validator, fraction);
+        Self::forfeit_points(era, validator);
+        Warrants::<T>::mutate(session, validator, |warrant| {
+            warrant.get_or_insert_with(|| Warrant {
+                taken: before.unwrap_or_default(),
+                reporters: reporters.to_vec(),
+            });
+        });
+    }
 
-        let before = before.unwrap_or_default();
+    /// Whether somebody may own what was decided to be taken.
+    pub(crate) fn slashes_are_due() -> bool {
+        Warrants::<T>::iter_keys().next().is_some()
+    }
+
+    /// Whether something is to be taken for offences in this session.
+    pub(crate) fn slashes_are_due_for(session: SessionIndex) -> bool {
+        Warrants::<T>::iter_key_prefix(session).next().is_some()
+    }
+
+    /// Take what was decided, of as many as a block has time for.
+    pub(crate) fn carry_out_slashes() -> Weight {
+        let mut slashes = 0u64;
+        for (session, validator, warrant) in
+            Warrants::<T>::drain().take(T::MaxSlashes::get() as usize)
+        {
+            Self::slash(session, validator, warrant);
+            slashes = slashes.saturating_add(1);
+        }
+        let each = <T as Config>::WeightInfo::slash(T::MaxNominators::get());
+        T::DbWeight::get()
+            .reads(1)
+            .saturating_add(each.saturating_mul(slashes))
+    }
+
+    /// Take what offences in this session cost more than was taken for them before.
+    fn slash(session: SessionIndex, validator: T::AccountId, warrant: Warrant<T::AccountId>) {
+        let exposure =
+            EraOfSession::<T>::get(session).and_then(|era| Exposures::<T>::get(era, &validator));
+        let (Some(fraction), Some(exposure)) = (Slashed::<T>::get(session, &validator), exposure)
+        else {
+            defensive!("a slash of what is forgotten");
+            return;
+        };
         let increment = |exposed: Balance| {
             let owed = fraction.mul_floor(exposed);
-            owed.saturating_sub(before.mul_floor(exposed))
+            owed.saturating_sub(warrant.taken.mul_floor(exposed))
         };
-        let own = Self::slash_bond(validator, increment(exposure.own));
+        let own = Self::slash_bond(&validator, increment(exposure.own));
         let mut amount = own.peek();
-        let (reward, mut rest) = Self::reward_reporters(reporters, own);
+        let (reward, mut rest) = Self::reward_reporters(&warrant.reporters, own);
         for backing in &exposure.nominators {
             let part = Self::slash_bond(&backing.nominator, increment(backing.amount));
             amount = amount.saturating_add(part.peek());
             rest.subsume(part);
         }
         T::OnSlash::on_unbalanced(rest);
-        Self::forfeit_points(era, validator);
         Self::deposit_event(Event::Slashed {
-            validator: validator.clone(),
+            validator,
             session,
             fraction,
             amount,

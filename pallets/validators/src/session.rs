@@ -80,7 +80,9 @@ impl<T: Config> Pallet<T> {
         let kept = Params::<T>::get().bonding_sessions;
         let oldest_kept = ended.saturating_add(1).saturating_sub(kept);
         let from = KeptFrom::<T>::get();
-        let forgotten = (from..oldest_kept).take(FORGOTTEN_AT_ONCE);
+        let forgotten = (from..oldest_kept)
+            .take(FORGOTTEN_AT_ONCE)
+            .take_while(|session| !Self::slashes_are_due_for(*session));
         let mut next = from;
         for session in forgotten {
             next = session.saturating_add(1);

@@ -1,3 +1,5 @@
+use alloc::vec::Vec;
+
 use assay_primitives::{Balance, EraIndex, ValidatorRewards};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::{pallet_prelude::*, traits::fungible};
@@ -176,6 +178,15 @@ pub struct Sentence {
     pub severity: Perbill,
     /// The last era of the set that it was in when it was reported.
     pub era: EraIndex,
+}
+
+/// A slash that was decided and is not carried out.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, TypeInfo)]
+pub struct Warrant<AccountId> {
+    /// What was taken before for offences in that session, as a share of the exposure.
+    pub taken: Perbill,
+    /// Of the first offence of those that it is for.
+    pub reporters: Vec<AccountId>,
 }
 
 pub type CurrencyOf<T> = <T as Config>::Currency;

@@ -118,6 +118,7 @@ impl pallet_validators::Config for Runtime {
     type MaxValidators = MaxAuthorities;
     type MaxCandidates = ConstU32<400>;
     type MaxNominators = MaxNominators;
+    type MaxSlashes = ConstU32<16>;
     type MaxUnbondingChunks = ConstU32<32>;
     type Time = Timestamp;
     type RewardPot = RewardPotId;

@@ -20,6 +20,8 @@ pub const RICH: Balance = 1_000_000_000_000_000_000_000_000;
 pub const PROMPT_LEN: u32 = 1_000;
 pub const OUTPUT_LEN: u32 = (1 << 20) - PROMPT_LEN;
 pub const POSITION: u32 = OUTPUT_LEN - 1;
+/// Tokens of the request to score the answer.
+pub const REQUEST_LEN: u32 = PROMPT_LEN + OUTPUT_LEN;
 pub const SALT: H256 = H256([7; 32]);
 
 /// As large as the format allows.
@@ -79,6 +81,24 @@ pub struct Scene<T: Config> {
 impl<T: Config> Scene<T> {
     /// A receipt that the challenger has committed to.
     pub fn new(parts: ModelParts, prompt_root: H256, output_root: H256) -> Self {
+        let asked = (Task::Generate, PROMPT_LEN, prompt_root);
+        Self::of(parts, asked, output_root)
+    }
+
+    /// A score of the answer, in a request that has both prompt and answer.
+    pub fn score(parts: ModelParts, request_root: H256) -> Self {
+        let score = Task::Score {
+            seed: SALT,
+            answer_at: PROMPT_LEN,
+        };
+        Self::of(parts, (score, REQUEST_LEN, request_root), SALT)
+    }
+
+    fn of(
+        parts: ModelParts,
+        (task, prompt_len, prompt_root): (Task, u32, H256),
+        output_root: H256,
+    ) -> Self {
         let block = |number: u32| frame_system::Pallet::<T>::set_block_number(number.into());
         block(1);
         let channel = T::BenchmarkHelper::channel(parts);
@@ -96,8 +116,8 @@ impl<T: Config> Scene<T> {
             provider: channel.stash,
             listing: channel.listing,
             prompt_root,
-            prompt_len: PROMPT_LEN,
-            task: Task::Generate,
+            prompt_len,
+            task,
             sampling: sampling(),
             token_limit: OUTPUT_LEN,
             input_price: 1,
@@ -160,23 +180,23 @@ impl<T: Config> Scene<T> {
     }
 }
 
-/// The leaf of the output with the last token, and the output's root.
-pub fn output() -> (LeafOpening, H256) {
-    let leaves = OUTPUT_LEN.div_ceil(32);
-    let tokens = OUTPUT_LEN - (leaves - 1) * 32;
-    let bytes = vec![0; 32 + 4 * tokens as usize];
+/// A leaf of a list of so many tokens, all of them 0, and the list's root.
+pub fn tokens(length: u32, leaf: u32) -> (LeafOpening, H256) {
+    let leaves = length.div_ceil(32);
+    let inside = (length - leaf * 32).min(32);
+    let bytes = vec![0; 32 + 4 * inside as usize];
     let mut opening = LeafOpening {
         bytes: BoundedVec::truncate_from(bytes),
         siblings: Default::default(),
     };
-    let mut index = leaves - 1;
-    while index > 0 {
-        if index % 2 == 1 {
+    let (mut index, mut nodes) = (leaf, leaves);
+    while nodes > 1 {
+        if index % 2 == 1 || index + 1 < nodes {
             opening.siblings.try_push(SALT).expect("it is shorter");
         }
-        index /= 2;
+        (index, nodes) = (index / 2, nodes.div_ceil(2));
     }
-    let root = opening.root(u64::from(leaves) - 1, leaves.into());
+    let root = opening.root(leaf.into(), leaves.into());
     (opening, root.expect("the opening is sound"))
 }
 

@@ -126,6 +126,7 @@ fn apply(ledger: &mut Ledger, step: &Step) {
                 reporters: vec![reporter],
             };
             <Validators as OnOffenceHandler<_, _, _>>::on_offence(&[details], &[fraction], session);
+            carry_out_all();
             ledger.slash(who, session, fraction, reporter);
             return;
         }

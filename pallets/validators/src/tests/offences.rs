@@ -3,13 +3,82 @@ use frame_support::{assert_noop, assert_ok};
 use sp_runtime::Perbill;
 use sp_staking::offence::{Offence, OffenceDetails, OnOffenceHandler};
 
-/// What the handler is told when Vera alone offends in this session, with this fraction.
+/// What the handler is told when Vera alone offends in this session, with this fraction, is carried out.
 fn offend(fraction: Perbill, session: u32) {
     let details = OffenceDetails {
         offender: (VERA, ()),
         reporters: vec![SAM],
     };
     <Validators as OnOffenceHandler<_, _, _>>::on_offence(&[details], &[fraction], session);
+    carry_out_all();
+}
+
+/// Who is slashed in the next block.
+fn next_slashed() -> Vec<u64> {
+    System::reset_events();
+    run_to(System::block_number() + 1);
+    let events = System::events().into_iter();
+    let slashed = events.filter_map(|record| match record.event {
+        RuntimeEvent::Validators(Event::Slashed { validator, .. }) => Some(validator),
+        _ => None,
+    });
+    slashed.collect()
+}
+
+#[test]
+fn an_offender_is_out_at_once_and_pays_in_the_next_block() {
+    TestExt::new().execute_with(|| {
+        assert!(hear_of(vec![SAM], VERA, 0, 1));
+        assert_eq!(disabled(), vec![VERA]);
+        assert_eq!(bond(VERA).unwrap().role, Role::Idle);
+        assert_eq!((held(VERA), free(SAM)), (BOND, ENDOWMENT));
+        // Whoever it is: nobody can tell cheaply whose money is meant.
+        assert_noop!(withdraw(VITO), Error::<Test>::SlashesDue);
+        assert_eq!(next_slashed(), vec![VERA]);
+        assert_eq!(held(VERA), BOND * 7 / 16);
+        assert_noop!(withdraw(VITO), Error::<Test>::NothingToWithdraw);
+    });
+}
+
+/// Two votes of all in one round: each report makes those before dearer.
+#[test]
+fn many_offenders_at_once_are_slashed_once_each_and_a_few_a_block() {
+    let all: Vec<u64> = (1..=8).collect();
+    TestExt::of(&all).seats(8).execute_with(|| {
+        let issuance = Balances::total_issuance();
+        for offender in &all {
+            assert!(hear_of(vec![SAM], *offender, 0, 1));
+        }
+        let blocks: Vec<_> = (0..4).map(|_| next_slashed()).collect();
+        assert!(blocks.iter().all(|slashed| slashed.len() == 2));
+        let mut slashed = blocks.concat();
+        slashed.sort();
+        assert_eq!(slashed, all);
+        assert!(all.iter().all(|offender| bond(*offender).is_none()));
+        assert_eq!(free(SAM), ENDOWMENT + 8 * BOND / 10);
+        assert_eq!(free(TREASURY), EXISTENTIAL_DEPOSIT + 8 * BOND * 9 / 10);
+        assert_eq!(Balances::total_issuance(), issuance);
+        assert!(next_slashed().is_empty());
+    });
+}
+
+#[test]
+fn what_a_session_still_costs_keeps_it_from_being_forgotten() {
+    let all: Vec<u64> = (1..=8).collect();
+    TestExt::of(&all).seats(8).execute_with(|| {
+        // The last block in which the first session is known.
+        run_to_session(6);
+        run_to(System::block_number() + SESSION_BLOCKS - 1);
+        for offender in &all {
+            assert!(hear_of(vec![SAM], *offender, 0, 1));
+        }
+        let known = || crate::EraOfSession::<Test>::contains_key(0);
+        run_to_session(7);
+        assert!(known() && Validators::slashes_are_due());
+        run_to_session(8);
+        assert!(!known());
+        assert!(all.iter().all(|offender| held(*offender) == 0));
+    });
 }
 
 fn chunk(amount: u128, due: u32) -> UnbondingChunk {

@@ -3,7 +3,7 @@
 
 use assay_exact::Shape;
 
-use super::layout::{value_rows, Cache, SLAB};
+use super::layout::{padded_values, Cache, SLAB};
 use crate::device::{
     Argument::{U32, U64},
     Launch,
@@ -79,7 +79,7 @@ impl Splits {
     /// Bytes of the maxima, of the denominators and of the parts of a pass's rows.
     pub fn scratch_bytes(&self, shape: &Shape, rows: usize) -> [usize; 3] {
         let count = rows * usize::from(shape.heads) * self.count as usize;
-        let dimensions = value_rows(shape.head_dim.into()) as usize;
+        let dimensions = padded_values(shape.head_dim.into()) as usize;
         [16 * count, 8 * count, 8 * count * dimensions]
     }
 }

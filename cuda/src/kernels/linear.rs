@@ -1,6 +1,6 @@
 //! Launches of `linear.cu`.
 
-use super::layout::{padded, STEP};
+use super::layout::{padded_line, LINE};
 use crate::device::{
     Argument::{I32, U32, U64},
     Launch,
@@ -59,7 +59,7 @@ impl Tile {
     }
 
     fn shared(&self) -> u32 {
-        STAGES * (self.outputs + self.columns) * STEP
+        STAGES * (self.outputs + self.columns) * LINE
     }
 }
 
@@ -93,7 +93,7 @@ impl Linear {
                 U64(self.out),
                 U32(self.rows),
                 U32(outputs),
-                U32(padded(self.matrix.inputs)),
+                U32(padded_line(self.matrix.inputs)),
                 I32(self.fraction_bits.into()),
                 U32(self.added.into()),
             ],

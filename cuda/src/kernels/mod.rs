@@ -73,15 +73,20 @@ pub fn source() -> String {
         .collect()
 }
 
-/// The kernels that do nearly all of a pass's work: they may not keep registers in memory.
-pub const HOT: [&str; 9] = [
+/// All kernels.
+pub const NAMES: [&str; 14] = [
+    "rms_norm",
+    "quantise",
+    "silu",
     "linear_stream_4",
     "linear_stream_8",
     "linear_stream_16",
     "linear_tile_narrow",
     "linear_tile_wide",
+    "heads",
     "attention_maxima_few",
     "attention_maxima_many",
     "attention_mix_few",
     "attention_mix_many",
+    "attention_out",
 ];

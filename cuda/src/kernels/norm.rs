@@ -2,7 +2,7 @@
 
 use assay_exact::Shape;
 
-use super::layout::padded;
+use super::layout::padded_line;
 use crate::device::{
     Argument::{I32, U32, U64},
     Launch,
@@ -79,7 +79,7 @@ impl Norm {
                 U64(self.gamma.entries),
                 I32(self.gamma.exponent),
                 U32(width.elements),
-                U32(padded(width.elements)),
+                U32(padded_line(width.elements)),
                 U64(width.epsilon),
                 I32(width.fraction_bits.into()),
                 U64(width.root),

@@ -1,6 +1,6 @@
 //! Launches of `rows.cu`.
 
-use super::layout::padded;
+use super::layout::padded_line;
 use crate::device::{
     Argument::{U32, U64},
     Launch,
@@ -26,7 +26,7 @@ impl Quantise {
             arguments: vec![
                 U64(self.numbers),
                 U32(self.width),
-                U32(padded(self.width)),
+                U32(padded_line(self.width)),
                 U64(self.activations),
                 U64(self.scales),
             ],
@@ -59,7 +59,7 @@ impl Silu {
                 U64(self.gates_and_ups),
                 U64(self.table),
                 U32(self.width),
-                U32(padded(self.width)),
+                U32(padded_line(self.width)),
                 U64(self.activations),
                 U64(self.scales),
             ],

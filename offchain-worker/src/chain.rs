@@ -16,6 +16,24 @@ use crate::{
     serve::{Offer, View},
 };
 
+/// The two ends of the chain that the worker looks at.
+pub struct Heads {
+    /// What the next block stands on.
+    pub best: Snapshot,
+    /// What no fork takes back.
+    pub finalized: Snapshot,
+}
+
+impl Heads {
+    pub async fn of(chain: &Chain) -> Result<Self, Error> {
+        // In this order, so that the best block is never behind the finalised one: a delivery that
+        // only the latter knows would look like one that failed.
+        let finalized = chain.finalized().await?;
+        let best = chain.best().await?;
+        Ok(Self { best, finalized })
+    }
+}
+
 /// A job that is assigned to us.
 #[derive(Clone, Debug)]
 pub struct Duty {
@@ -125,10 +143,10 @@ pub async fn anchor_holds(best: &Snapshot, anchor: &Anchor) -> Result<bool, Erro
         .try_fetch(address, (anchor.number,))
         .await;
     let found = found
-        .map_err(node)?
+        .map_err(Error::node)?
         .map(|value| value.decode())
         .transpose()
-        .map_err(node)?;
+        .map_err(Error::node)?;
     Ok(found == Some(anchor.hash))
 }
 
@@ -139,7 +157,7 @@ pub async fn nonce(snapshot: &Snapshot, account: &AccountId32) -> Result<u64, Er
         .transactions()
         .account_nonce(account)
         .await
-        .map_err(node)
+        .map_err(Error::node)
 }
 
 /// Whether `operator` sent the delivery that a finalised job holds, and it is none that `known`
@@ -181,13 +199,12 @@ pub fn declined(job: &Job, provider: &AccountId32, now: u32, deadline: u32) -> b
     now <= deadline && job.excluded.0.contains(provider)
 }
 
-/// What is sold to channels and what they hold, at the block `finalized`.
+/// What is sold to channels and what they hold, at the finalised block.
 pub async fn view(
     genesis: H256,
     provider: AccountId32,
     listings: &[ListingId],
-    best: &Snapshot,
-    finalized: &Snapshot,
+    Heads { best, finalized }: &Heads,
 ) -> Result<View, Error> {
     let registered_at = finalized.provider(provider).await?.map(|p| p.registered_at);
     let channels = finalized.channels_of_provider(provider).await?;
@@ -253,8 +270,4 @@ fn facts(channel: &Channel, registered_at: Option<u32>) -> Facts {
         settled: channel.settled,
         state,
     }
-}
-
-fn node(error: impl std::fmt::Display) -> Error {
-    Error::Node(error.to_string())
 }

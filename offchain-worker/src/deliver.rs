@@ -16,7 +16,7 @@ use subxt::{
 };
 
 use crate::{
-    chain::Duty,
+    chain::{Duty, Heads},
     engine::Finish,
     generate::Generated,
     ledger::{Answer, Reply, Submission},
@@ -85,10 +85,9 @@ fn signed(receipt: Receipt, output: Vec<TokenId>, key: &Keypair) -> Answer {
     }
 }
 
-/// The extrinsic that tells the chain `reply`. Its mortality starts at the finalised block `from`,
-/// which every fork has.
+/// The extrinsic that tells the chain `reply`.
 pub fn sign(
-    from: &Snapshot,
+    heads: &Heads,
     job: JobId,
     reply: &Reply,
     nonce: u64,
@@ -103,26 +102,31 @@ pub fn sign(
                 answer.output.clone(),
             );
             let call = jobs.deliver(job, Static(answer.receipt.clone()), signature, output);
-            sign_call(from, &call, nonce, key)
+            sign_call(heads, &call, nonce, key)
         }
-        Reply::Refusal { .. } => sign_call(from, &jobs.decline(job), nonce, key),
+        Reply::Refusal { .. } => sign_call(heads, &jobs.decline(job), nonce, key),
     }
 }
 
 /// An extrinsic that does nothing but use up a nonce.
-pub fn sign_filler(from: &Snapshot, nonce: u64, key: &Keypair) -> Result<Submission, Error> {
-    sign_call(from, &runtime::tx().system().remark(Vec::new()), nonce, key)
+pub fn sign_filler(heads: &Heads, nonce: u64, key: &Keypair) -> Result<Submission, Error> {
+    sign_call(
+        heads,
+        &runtime::tx().system().remark(Vec::new()),
+        nonce,
+        key,
+    )
 }
 
 /// An extrinsic that takes the operator's provider online or offline.
 pub fn sign_set_online(
-    from: &Snapshot,
+    heads: &Heads,
     online: bool,
     nonce: u64,
     key: &Keypair,
 ) -> Result<Submission, Error> {
     let call = runtime::tx().providers().set_online(online);
-    sign_call(from, &call, nonce, key)
+    sign_call(heads, &call, nonce, key)
 }
 
 /// The most claims in one extrinsic.
@@ -131,7 +135,7 @@ pub const MAX_CLAIMS: usize = 100;
 /// An extrinsic that claims what was earned in channels, of which only the first [`MAX_CLAIMS`] count. One
 /// that somebody else claimed already is passed over.
 pub fn sign_settle(
-    from: &Snapshot,
+    heads: &Heads,
     claims: &[Settlement],
     nonce: u64,
     key: &Keypair,
@@ -140,17 +144,14 @@ pub fn sign_settle(
     let claims = claims.map(|claim| (Static(claim.voucher), claim.amount));
     let claims =
         runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec(claims.collect());
-    sign_call(
-        from,
-        &runtime::tx().channels().settle_many(claims),
-        nonce,
-        key,
-    )
+    let call = runtime::tx().channels().settle_many(claims);
+    sign_call(heads, &call, nonce, key)
 }
 
-/// What the operator's transactions cost at a block, as its runtime says. The estimates are of
+/// What the operator's transactions cost at the best block, as its runtime says. The estimates are of
 /// transactions that are never sent.
-pub async fn fees(best: &Snapshot, key: &Keypair) -> Result<Fees, Error> {
+pub async fn fees(heads: &Heads, key: &Keypair) -> Result<Fees, Error> {
+    let best = &heads.best;
     let max_tokens = best.max_tokens()?;
     let answer = |tokens: u32| {
         let receipt = Receipt {
@@ -168,10 +169,10 @@ pub async fn fees(best: &Snapshot, key: &Keypair) -> Result<Fees, Error> {
         reason: String::new(),
     };
     Ok(Fees {
-        set_online: fee(best, sign_set_online(best, false, 0, key)?).await?,
-        decline: fee(best, sign(best, 0, &refusal, 0, key)?).await?,
-        shortest: fee(best, sign(best, 0, &answer(1), 0, key)?).await?,
-        longest: fee(best, sign(best, 0, &answer(max_tokens), 0, key)?).await?,
+        set_online: fee(best, sign_set_online(heads, false, 0, key)?).await?,
+        decline: fee(best, sign(heads, 0, &refusal, 0, key)?).await?,
+        shortest: fee(best, sign(heads, 0, &answer(1), 0, key)?).await?,
+        longest: fee(best, sign(heads, 0, &answer(max_tokens), 0, key)?).await?,
         max_tokens,
     })
 }
@@ -183,29 +184,31 @@ pub async fn fee(best: &Snapshot, submission: Submission) -> Result<u128, Error>
         .transactions()
         .from_bytes(submission.extrinsic);
     let fee = extrinsic.partial_fee_estimate().await;
-    fee.map_err(|error| Error::Node(error.to_string()))
+    fee.map_err(Error::node)
 }
 
-/// An extrinsic of a call. Its mortality starts at the finalised block `from`.
+/// An extrinsic of a call, for the runtime of the best block, where the pool judges it. Its mortality starts
+/// at the finalised block, which every fork has.
 pub fn sign_call<C: Payload>(
-    from: &Snapshot,
+    heads: &Heads,
     call: &C,
     nonce: u64,
     key: &Keypair,
 ) -> Result<Submission, Error> {
+    let Heads {
+        best,
+        finalized: from,
+    } = heads;
     let params = PolkadotExtrinsicParamsBuilder::<PolkadotConfig>::new()
         .mortal_from_unchecked(ERA.into(), from.number().into(), from.hash())
         .nonce(nonce)
         .build();
-    let signed = from
+    let signed = best
         .client()
         .transactions()
         .create_signable_offline(call, params)
         .and_then(|mut call| call.sign(key))
-        .map_err(|error| match error {
-            ExtrinsicError::IncompatibleCodegen => Error::Incompatible,
-            other => Error::Node(other.to_string()),
-        })?;
+        .map_err(Error::node)?;
     Ok(Submission {
         signer: key.public_key().0,
         nonce,
@@ -223,7 +226,7 @@ pub enum Verdict {
     Taken,
     /// It has another one with the same nonce.
     Occupied,
-    /// It will not have it, for this reason.
+    /// It will not have it; the reason says what to do, where that is known.
     Refused(String),
 }
 
@@ -235,25 +238,21 @@ pub async fn send(via: &Snapshot, submission: &Submission) -> Result<Verdict, Er
         .from_bytes(submission.extrinsic.clone());
     match tokio::time::timeout(VERDICT, extrinsic.submit()).await {
         Err(_) | Ok(Ok(_)) => Ok(Verdict::Taken),
-        Ok(Err(error)) => verdict(error),
+        Ok(Err(error)) => verdict(error, submission),
     }
 }
 
-fn verdict(error: ExtrinsicError) -> Result<Verdict, Error> {
+fn verdict(error: ExtrinsicError, submission: &Submission) -> Result<Verdict, Error> {
     match error {
         ExtrinsicError::ErrorSubmittingTransaction(BackendError::Rpc(RpcError::ClientError(
             rpcs::Error::User(error),
         ))) => Ok(match error.code {
             ALREADY_IMPORTED => Verdict::Taken,
             PRIORITY_TOO_LOW => Verdict::Occupied,
-            // The reason is in the data; the message is the same for all of them.
-            _ => Verdict::Refused(match &error.data {
-                Some(data) => format!("{}: {}", error.message, data.get().trim_matches('"')),
-                None => error.message.clone(),
-            }),
+            _ => Verdict::Refused(Error::refusal(&submission.signer.into(), &error)),
         }),
         ExtrinsicError::TransactionStatusError(error) => Ok(Verdict::Refused(error.to_string())),
-        other => Err(Error::Node(other.to_string())),
+        other => Err(Error::node(other)),
     }
 }
 

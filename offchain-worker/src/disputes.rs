@@ -127,7 +127,7 @@ fn signed(
 
 fn forgotten(dispute: &Dispute) -> DefenceError {
     DefenceError::Missing(format!(
-        "the ledger has not what the receipt {:?} is about; is it the one that answered?",
+        "the ledger does not have what the receipt {:?} is about; start with the --ledger that answered",
         receipt_hash(&dispute.receipt)
     ))
 }

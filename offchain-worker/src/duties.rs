@@ -123,20 +123,6 @@ fn submit(entry: &Entry, reply: &Reply) -> Action {
     }
 }
 
-/// The nonce for a new extrinsic: after the account's, and after those that are on their way.
-pub fn next_nonce(at_best: u64, on_their_way: impl IntoIterator<Item = u64>) -> u64 {
-    on_their_way
-        .into_iter()
-        .map(|nonce| nonce.saturating_add(1))
-        .fold(at_best, u64::max)
-}
-
-/// The nonce that nothing on its way will use although something waits behind it.
-pub fn gap(at_best: u64, on_their_way: &[u64]) -> Option<u64> {
-    let behind = on_their_way.iter().any(|nonce| *nonce > at_best);
-    (behind && !on_their_way.contains(&at_best)).then_some(at_best)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -448,17 +434,5 @@ mod tests {
             }
         }
         assert_eq!(combinations, 4 * 9 * 2 * 4 * 4);
-    }
-
-    #[test]
-    fn nonces_follow_the_account_and_what_is_on_its_way() {
-        assert_eq!(next_nonce(5, []), 5);
-        assert_eq!(next_nonce(5, [5, 6]), 7);
-        // Somebody else used the key.
-        assert_eq!(next_nonce(9, [5, 6]), 9);
-        assert_eq!(gap(5, &[]), None);
-        assert_eq!(gap(5, &[5, 6]), None);
-        assert_eq!(gap(5, &[6, 7]), Some(5));
-        assert_eq!(gap(5, &[3, 4]), None);
     }
 }

@@ -2,7 +2,6 @@
 //! claimed on chain.
 
 use std::{
-    collections::BTreeSet,
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
@@ -15,11 +14,10 @@ use assay_primitives::ChannelId;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use super::{End, Worker, LOG, SEND_AGAIN};
+use super::{nonces::Nonces, End, Worker, LOG, SEND_AGAIN};
 use crate::{
-    chain,
+    chain::{self, Heads},
     deliver::{self, Verdict},
-    duties,
     ledger::Submission,
     purse::Purse,
     serve::{cashier::Gone, Shop, Summary, View},
@@ -65,10 +63,11 @@ struct Claim {
 }
 
 impl Channels {
-    /// The nonce of a claim that no block has at a nonce of `at_best`.
-    pub(super) fn nonce(&self, at_best: u64) -> Option<u64> {
-        let claim = self.claim.as_ref()?;
-        Some(claim.submission.nonce).filter(|nonce| *nonce >= at_best)
+    /// Notes the nonce of a claim that is on its way.
+    pub(super) fn note_nonce(&self, nonces: &mut Nonces) {
+        if let Some(claim) = &self.claim {
+            nonces.note(claim.submission.nonce);
+        }
     }
 
     /// What the node was told may be lost, so it is told again.
@@ -86,23 +85,22 @@ impl From<Gone> for End {
 }
 
 impl Worker {
-    /// Shows the books the finalised block, and claims what is due. `nonces` are those on their way, and
-    /// `due` what else the operator's money is wanted for.
+    /// Shows the books the finalised block, and claims what is due. `due` is what else the operator's
+    /// money is wanted for.
     pub(super) async fn sell(
         &mut self,
         (purse, due): (&Purse, u128),
-        (nonce_at_best, nonce_at_finalized): (u64, u64),
-        nonces: &mut BTreeSet<u64>,
-        best: &Snapshot,
-        finalized: &Snapshot,
+        nonces: &mut Nonces,
+        heads: &Heads,
     ) -> Result<(), End> {
+        let Heads { best, finalized } = heads;
         let Some(sales) = &self.sales else {
             return Ok(());
         };
         let (policy, ending) = (sales.policy, *sales.ending.borrow());
         let cashier = sales.shop.cashier().clone();
         if self.state.channels.seen != Some(finalized.number()) {
-            self.observe(best, finalized, nonce_at_finalized).await?;
+            self.observe(heads, nonces.at_finalized).await?;
         }
         let ask = cashier.ask(move |books| (books.due(&policy, ending), books.summary()));
         let (claims, summary) = ask.await?;
@@ -110,10 +108,7 @@ impl Worker {
 
         if let Some(claim) = self.state.channels.claim.take() {
             // Included, and perhaps not for ever.
-            let included = nonce_at_best > claim.submission.nonce;
-            if !included {
-                nonces.insert(claim.submission.nonce);
-            }
+            let included = nonces.at_best > claim.submission.nonce;
             let again = best.number() >= claim.sent_at.saturating_add(SEND_AGAIN);
             return match !included && again {
                 true => self.send_claim(claim, best).await,
@@ -134,22 +129,17 @@ impl Worker {
         if finalized.number() < self.state.channels.rests_until && !ending {
             return Ok(());
         }
-        self.claim(claims, (purse, due), nonce_at_best, nonces, best, finalized)
-            .await
+        self.claim(claims, (purse, due), nonces, heads).await
     }
 
-    async fn observe(
-        &mut self,
-        best: &Snapshot,
-        finalized: &Snapshot,
-        nonce_at_finalized: u64,
-    ) -> Result<(), End> {
+    async fn observe(&mut self, heads: &Heads, nonce_at_finalized: u64) -> Result<(), End> {
+        let Heads { best, finalized } = heads;
         let Some(sales) = &self.sales else {
             return Ok(());
         };
         let (shop, file) = (sales.shop.clone(), sales.vouchers.clone());
         let listings = shop.listings();
-        let view = chain::view(self.genesis, self.provider, &listings, best, finalized).await?;
+        let view = chain::view(self.genesis, self.provider, &listings, heads).await?;
         let record = best.provider(self.provider).await?;
         let complaint = record.and_then(|record| sales.announced.check(&record.info).err());
         self.state.channels.complaint = complaint.map(|error| error.to_string());
@@ -208,14 +198,13 @@ impl Worker {
         &mut self,
         mut claims: Vec<Settlement>,
         (purse, due): (&Purse, u128),
-        nonce_at_best: u64,
-        nonces: &mut BTreeSet<u64>,
-        best: &Snapshot,
-        finalized: &Snapshot,
+        nonces: &mut Nonces,
+        heads: &Heads,
     ) -> Result<(), End> {
+        let best = &heads.best;
         claims.truncate(deliver::MAX_CLAIMS);
-        let nonce = duties::next_nonce(nonce_at_best, nonces.iter().copied());
-        let submission = deliver::sign_settle(finalized, &claims, nonce, &self.key)?;
+        let nonce = nonces.next();
+        let submission = deliver::sign_settle(heads, &claims, nonce, &self.key)?;
         let fee = deliver::fee(best, submission.clone()).await?;
         if !purse.pays(fee, due) {
             error!(
@@ -224,7 +213,7 @@ impl Worker {
             );
             return Ok(());
         }
-        nonces.insert(nonce);
+        nonces.note(nonce);
         let amounts = claims
             .iter()
             .map(|claim| (claim.voucher.channel, claim.amount))

@@ -1,34 +1,34 @@
 //! Disputes against the provider: found in storage at every best block, and answered before anything else.
 //!
 //! Moves follow the best blocks. Each fits one state of its dispute, so that one which a fork took back is
-//! sent again byte for byte, and the chain refuses what is out of date.
+//! made again, and the chain refuses what is out of date.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
 use assay_client::{
-    dispute::{
-        computed, Dispute, DisputeId, Ending, Move, MoveCall, Play, Side, Study, Trial, Verdict,
-    },
+    dispute::{computed, Dispute, DisputeId, Move, MoveCall, Play, Side, Study, Trial},
     Amount, Chain, Snapshot, H256,
 };
 use assay_primitives::Claim;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{error, info, warn};
 
-use super::{End, Worker, LOG, SEND_AGAIN};
+use self::sent::{Sent, Step};
+use super::{nonces::Nonces, End, Worker, LOG};
 use crate::{
-    chain::receipt_hash,
-    deliver::{self, Verdict as Taken},
+    chain::{receipt_hash, Heads},
+    deliver,
     disputes::{defence, Defence, DefenceError},
-    duties,
-    ledger::Submission,
 };
 
+mod end;
+mod sent;
+
 /// Transactions that may fail on chain for one move that the chain, asked before, would have taken.
-const MAX_ATTEMPTS: u32 = 3;
+const MAX_FAILURES: u32 = 3;
 /// Blocks before what could not be found or computed is tried again.
 const RETRY: u32 = 5;
 
@@ -52,7 +52,8 @@ struct Case {
     state: H256,
     reply: Reply,
     sent: Option<Sent>,
-    attempts: u32,
+    /// Transactions that failed in blocks.
+    failures: u32,
 }
 
 /// How far the next move is.
@@ -68,13 +69,6 @@ enum Reply {
     Refused,
 }
 
-/// A move on its way.
-struct Sent {
-    submission: Submission,
-    /// The best block when it was last sent.
-    at: u32,
-}
-
 /// What came of the search for a move.
 pub(super) struct Played {
     id: DisputeId,
@@ -85,12 +79,17 @@ pub(super) struct Played {
 impl Disputes {
     /// What the node was told may be lost, so it is told again.
     pub(super) fn forget(&mut self) {
-        for sent in self
-            .cases
-            .values_mut()
-            .filter_map(|case| case.sent.as_mut())
-        {
-            sent.at = 0;
+        let sent = self.cases.values_mut();
+        for sent in sent.filter_map(|case| case.sent.as_mut()) {
+            sent.forget();
+        }
+    }
+
+    /// Notes the nonces of moves that are on their way.
+    pub(super) fn note_nonces(&self, nonces: &mut Nonces) {
+        let sent = self.cases.values().filter_map(|case| case.sent.as_ref());
+        for sent in sent {
+            nonces.note(sent.nonce());
         }
     }
 
@@ -149,13 +148,12 @@ impl Worker {
     pub(super) async fn defend(
         &mut self,
         chain: &Chain,
-        (nonce_at_best, nonce_at_finalized): (u64, u64),
-        nonces: &mut BTreeSet<u64>,
-        best: &Snapshot,
-        finalized: &Snapshot,
+        nonces: &mut Nonces,
+        heads: &Heads,
     ) -> Result<(), End> {
+        let best = &heads.best;
         let disputes = best.disputes_of_provider(self.provider).await?;
-        self.end_cases(chain, &disputes, best, finalized).await?;
+        self.end_cases(chain, &disputes, heads).await?;
         let (_, is_paused) = best.paused_blocks().await?;
         for dispute in &disputes {
             self.find_case(dispute, best);
@@ -180,28 +178,26 @@ impl Worker {
             let Reply::Ready(made) = &case.reply else {
                 continue;
             };
-            if let Some(sent) = &mut case.sent {
-                let nonce = sent.submission.nonce;
-                let included = nonce_at_best > nonce;
-                if !included && best.number() < sent.submission.valid_until {
-                    nonces.insert(nonce);
-                    if best.number() >= sent.at.saturating_add(SEND_AGAIN) {
-                        sent.at = best.number();
-                        let submission = sent.submission.clone();
-                        self.send_move(id, &submission, best).await?;
-                    }
+            let step = case.sent.as_ref().map(|sent| sent.step(nonces, best));
+            let mut replaced = None;
+            match step {
+                None => {}
+                Some(Step::Failed) => {
+                    case.failures = case.failures.saturating_add(1);
+                    case.sent = None;
+                }
+                Some(Step::Replace { nonce }) => replaced = Some(nonce),
+                Some(Step::SendAgain) => {
+                    self.send_move(id, best).await?;
                     continue;
                 }
-                // It failed on this fork; on another it may still succeed.
-                if included && nonce_at_finalized <= nonce {
-                    continue;
-                }
+                Some(Step::Wait) => continue,
             }
             let what = made.describe();
             let call = MoveCall::new(dispute, made.clone());
             let refusal = match best.trial(&call, &self.key).await? {
                 Trial::Refused(error) => Some(error.to_string()),
-                Trial::Taken | Trial::Unknown => (case.attempts >= MAX_ATTEMPTS)
+                Trial::Taken | Trial::Unknown => (case.failures >= MAX_FAILURES)
                     .then(|| "its transactions fail in blocks".to_owned()),
             };
             if let Some(why) = refusal {
@@ -213,20 +209,15 @@ impl Worker {
                 self.state.disputes.complaint = Some(unanswered(id, &why));
                 continue;
             }
-            let nonce = duties::next_nonce(nonce_at_best, nonces.iter().copied());
-            nonces.insert(nonce);
-            let submission = deliver::sign_call(finalized, &call, nonce, &self.key)?;
-            case.attempts = case.attempts.saturating_add(1);
-            case.sent = Some(Sent {
-                submission: submission.clone(),
-                at: best.number(),
-            });
+            let nonce = replaced.unwrap_or_else(|| nonces.take());
+            let submission = deliver::sign_call(heads, &call, nonce, &self.key)?;
             info!(
                 target: LOG, dispute = id, moves = dispute.moves, nonce,
                 extrinsic = ?submission.hash, bytes = submission.extrinsic.len(),
                 "dispute: the provider {what}"
             );
-            self.send_move(id, &submission, best).await?;
+            case.sent = Some(Sent::new(submission));
+            self.send_move(id, best).await?;
         }
         self.metrics.disputes_live.set(disputes.len() as i64);
         self.hold_new_work();
@@ -256,14 +247,14 @@ impl Worker {
                 state: dispute.state,
                 reply: Reply::Unknown,
                 sent: None,
-                attempts: 0,
+                failures: 0,
             }
         });
         if case.state != dispute.state {
             case.state = dispute.state;
             case.reply = Reply::Unknown;
             case.sent = None;
-            case.attempts = 0;
+            case.failures = 0;
             self.state.disputes.complaint = None;
         }
     }
@@ -338,97 +329,15 @@ impl Worker {
         }))
     }
 
-    async fn send_move(
-        &mut self,
-        id: DisputeId,
-        submission: &Submission,
-        best: &Snapshot,
-    ) -> Result<(), End> {
-        if let Taken::Refused(why) = deliver::send(best, submission).await? {
-            warn!(
-                target: LOG, dispute = id, %why,
-                "the node did not take a move; see that operator {} can pay a fee, which comes back",
-                self.operator
-            );
+    /// Sends the move that a case has signed.
+    async fn send_move(&mut self, id: DisputeId, best: &Snapshot) -> Result<(), End> {
+        let case = self.state.disputes.cases.get_mut(&id);
+        let Some(sent) = case.and_then(|case| case.sent.as_mut()) else {
+            return Ok(());
+        };
+        if let Some(why) = sent.send(best).await? {
+            warn!(target: LOG, dispute = id, %why, "the node did not take a move");
         }
         Ok(())
-    }
-
-    /// Tells how the disputes ended that no best and no finalised block has any more.
-    async fn end_cases(
-        &mut self,
-        chain: &Chain,
-        live: &[Dispute],
-        best: &Snapshot,
-        finalized: &Snapshot,
-    ) -> Result<(), End> {
-        let live: HashSet<DisputeId> = live.iter().map(|dispute| dispute.id).collect();
-        let cases = &self.state.disputes.cases;
-        let gone = cases.iter().filter(|(id, _)| !live.contains(id));
-        let gone: Vec<_> = gone
-            .map(|(id, case)| (*id, case.claim, case.found_at))
-            .collect();
-        for (id, claim, found_at) in gone {
-            let is_final = finalized.number() >= found_at && finalized.dispute(id).await?.is_none();
-            if !is_final {
-                continue;
-            }
-            let ending = chain.ending(best, Some(id), claim, found_at).await?;
-            self.state.disputes.cases.remove(&id);
-            let convicted = match &ending {
-                Some(ending) => matches!(
-                    ending.dispute,
-                    Some((_, Verdict::Convicted | Verdict::Superseded))
-                ),
-                None => finalized.is_convicted(claim).await?,
-            };
-            self.tell_end(id, convicted, ending);
-        }
-        let disputes = &mut self.state.disputes;
-        let about: HashSet<_> = disputes
-            .cases
-            .values()
-            .filter_map(|case| case.about)
-            .collect();
-        disputes.studies.retain(|study, _| about.contains(study));
-        if disputes.cases.is_empty() {
-            disputes.complaint = None;
-        }
-        Ok(())
-    }
-
-    fn tell_end(&self, dispute: DisputeId, convicted: bool, ending: Option<Ending>) {
-        let outcome = if convicted { "lost" } else { "won" };
-        self.metrics.disputes.with_label_values(&[outcome]).inc();
-        let block = ending.as_ref().map(|ending| ending.block);
-        let verdict = ending.as_ref().and_then(|ending| ending.dispute.clone());
-        match (&verdict, convicted) {
-            (_, true) => {
-                let slashed = ending
-                    .and_then(|ending| ending.conviction)
-                    .map_or(0, |money| {
-                        let Some(sum) = money.refund.checked_add(money.reward) else {
-                            return u128::MAX;
-                        };
-                        sum.saturating_add(money.burned)
-                    });
-                error!(
-                    target: LOG, dispute, block, slashed = %Amount(slashed),
-                    "dispute lost: the provider is convicted of a false answer; see that this machine \
-                     computes right before it sells more"
-                );
-            }
-            (Some((_, Verdict::ModelBroken)), false) => warn!(
-                target: LOG, dispute, block,
-                "dispute over: the model's numbers break the format, and nobody is to blame"
-            ),
-            (_, false) => {
-                let got = ending.map_or(0, |ending| ending.compensation);
-                info!(
-                    target: LOG, dispute, block, compensation = %Amount(got),
-                    "dispute won: the challenger pays"
-                );
-            }
-        }
     }
 }

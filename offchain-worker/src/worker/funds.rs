@@ -1,14 +1,12 @@
 //! The operator's money at work: reading it, and taking the provider offline and back online.
 
-use std::collections::BTreeSet;
-
 use assay_client::{Amount, Snapshot};
 use tracing::{error, info, warn};
 
-use super::{End, Worker, LOG, SEND_AGAIN};
+use super::{nonces::Nonces, End, Worker, LOG, SEND_AGAIN};
 use crate::{
+    chain::Heads,
     deliver::{self, Verdict},
-    duties,
     ledger::{Key, Submission},
     purse::{Fees, Presence, Purse, Switch},
 };
@@ -31,10 +29,11 @@ impl Funds {
         *self = Self::default();
     }
 
-    /// The nonce of a call that no block has at a nonce of `at_best`.
-    pub(super) fn nonce(&self, at_best: u64) -> Option<u64> {
-        let (_, submission) = self.switching.as_ref()?;
-        Some(submission.nonce).filter(|nonce| *nonce >= at_best)
+    /// Notes the nonce of a call that is on its way.
+    pub(super) fn note_nonce(&self, nonces: &mut Nonces) {
+        if let Some((_, submission)) = &self.switching {
+            nonces.note(submission.nonce);
+        }
     }
 
     /// What is not paid yet, in planck.
@@ -47,11 +46,12 @@ impl Funds {
 }
 
 impl Worker {
-    pub(super) async fn purse(&mut self, best: &Snapshot) -> Result<Purse, End> {
+    pub(super) async fn purse(&mut self, heads: &Heads) -> Result<Purse, End> {
+        let best = &heads.best;
         let fees = match self.state.funds.fees {
             Some((at, fees)) if best.number() < at.saturating_add(FEES) => fees,
             _ => {
-                let fees = deliver::fees(best, &self.key).await?;
+                let fees = deliver::fees(heads, &self.key).await?;
                 self.state.funds.fees = Some((best.number(), fees));
                 fees
             }
@@ -69,15 +69,14 @@ impl Worker {
     pub(super) async fn switch(
         &mut self,
         purse: &Purse,
-        nonce_at_best: u64,
-        nonces: &mut BTreeSet<u64>,
-        best: &Snapshot,
-        finalized: &Snapshot,
+        nonces: &mut Nonces,
+        heads: &Heads,
     ) -> Result<(), End> {
+        let Heads { best, finalized } = heads;
         if let Some((at, submission)) = self.state.funds.switching.take() {
-            let waits = nonce_at_best <= submission.nonce && best.number() < submission.valid_until;
+            let waits =
+                nonces.at_best <= submission.nonce && best.number() < submission.valid_until;
             if waits {
-                nonces.insert(submission.nonce);
                 return match best.number() >= at.saturating_add(SEND_AGAIN) {
                     true => self.send_switch(submission, best).await,
                     false => {
@@ -115,9 +114,7 @@ impl Worker {
                 );
             }
         }
-        let nonce = duties::next_nonce(nonce_at_best, nonces.iter().copied());
-        nonces.insert(nonce);
-        let submission = deliver::sign_set_online(finalized, go_online, nonce, &self.key)?;
+        let submission = deliver::sign_set_online(heads, go_online, nonces.take(), &self.key)?;
         self.send_switch(submission, best).await
     }
 

@@ -6,7 +6,7 @@ use tracing::{error, info, warn};
 
 use super::{Answered, End, Generating, Sent, Worker, LOG};
 use crate::{
-    chain::{self, Duty},
+    chain::{self, Duty, Heads},
     deliver::{self, Verdict},
     duties::View,
     engine::{GenerateRequest, Sampling},
@@ -157,9 +157,9 @@ impl Worker {
         entry: Entry,
         nonce: u64,
         view: &View,
-        best: &Snapshot,
-        finalized: &Snapshot,
+        heads: &Heads,
     ) -> Result<(), End> {
+        let best = &heads.best;
         let Some(reply) = entry.reply().cloned() else {
             return Ok(());
         };
@@ -173,7 +173,7 @@ impl Worker {
             }
             other => other,
         };
-        let mut submission = deliver::sign(finalized, key.job, &reply, nonce, &self.key)?;
+        let mut submission = deliver::sign(heads, key.job, &reply, nonce, &self.key)?;
         if let Some(last) = entry.submission().filter(|last| last.nonce == nonce) {
             submission.replaced = last.replaced.clone();
             submission.replaced.push(last.hash);
@@ -209,8 +209,7 @@ impl Worker {
                 if before != Some(&why) {
                     warn!(
                         target: LOG, job = key.job, nonce = submission.nonce, %why,
-                        "the node did not take the {}; see that operator {} can pay its fee",
-                        what(entry), self.operator
+                        "the node did not take the {}", what(entry)
                     );
                 }
                 Some(why)
@@ -220,6 +219,7 @@ impl Worker {
             key,
             Sent {
                 at: best.number(),
+                spec_version: best.spec_version(),
                 refusal,
             },
         );

@@ -8,10 +8,10 @@ shell_scripts = .ci/run $(shell grep -lE '^.!/.*sh$$' scripts/*)
 .PHONY: help
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target what; do \
-		printf '  make %-9s%s\n' "$$target" "$$what"; done
+		printf '  make %-10s%s\n' "$$target" "$$what"; done
 
 .PHONY: demo
-demo: build ## start a chain and a worker, pay for a prompt, show who was paid what
+demo: build ## start a chain, pay for an answer, convict a liar, show who was paid what
 	scripts/start assay-demo
 
 .PHONY: devnet
@@ -20,7 +20,7 @@ devnet: build ## start a chain, two providers and a gateway for OpenAI clients, 
 
 # End-to-end tests mostly wait for blocks, so that more of them fit side by side than there are cores.
 .PHONY: test
-test: build clients ## all unit, pallet, runtime and end-to-end tests (at most 10 minutes once built)
+test: build clients ## all unit, pallet, runtime and end-to-end tests
 	RUST_TEST_THREADS=4 cargo test $(everything)
 
 # Without them the tests that need them fail, and say so; the others are made all the same.

@@ -20,27 +20,22 @@ pub struct Bar {
 }
 
 impl Page {
-    /// A page with its title, and one line that says on which commit and machine it was made.
+    /// A page of what was measured: its title, and one line that says on which commit and machine.
     pub fn new(title: &str) -> Self {
-        let mut page = Self {
-            text: String::new(),
-            bars: Vec::new(),
-        };
-        page.add(format!(
-            "# {title}\n\nCommit {}; {}.\n",
-            commit(),
-            machine()
-        ));
-        page
+        Self::headed(title, format!("Commit {}; {}.", commit(), machine()))
     }
 
     /// A page of what is computed, the same on every machine.
     pub fn of_formulas(title: &str) -> Self {
+        Self::headed(title, format!("Commit {}.", commit()))
+    }
+
+    fn headed(title: &str, made: String) -> Self {
         let mut page = Self {
             text: String::new(),
             bars: Vec::new(),
         };
-        page.add(format!("# {title}\n\nCommit {}.\n", commit()));
+        page.add(format!("# {title}\n\n{made}\n"));
         page
     }
 

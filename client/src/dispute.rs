@@ -12,6 +12,7 @@ mod calls;
 mod campaign;
 mod charge;
 mod computed;
+mod exhibit;
 mod game;
 mod news;
 mod plan;
@@ -29,12 +30,13 @@ pub use self::{
     campaign::{leaves, Campaign},
     charge::{without_game, Charge},
     computed::Computed,
+    exhibit::Exhibit,
     game::{Choice, Dispute, DisputeId, Move, Question, Side, Stage, Step},
     news::News,
     plan::{Opened, Plan},
     play::Play,
     storage::{Commitment, Conviction, Docket, Ending, Fault, Parameters, Verdict},
-    study::{computed, Exhibit, Show, Study},
+    study::{computed, Show, Study},
     trial::Trial,
     witness::Witness,
 };

@@ -46,6 +46,30 @@ impl Chain {
         wait: Wait,
         timeout: Duration,
     ) -> Result<Included, Error> {
+        self.submit_tipped(call, signer, wait, timeout, 0).await
+    }
+
+    /// The same with a tip as large as the fee: among what waits for a place in a block it comes ahead of
+    /// all that has none.
+    pub async fn submit_ahead<C: Payload>(
+        &self,
+        call: &C,
+        signer: &Keypair,
+        wait: Wait,
+        timeout: Duration,
+    ) -> Result<Included, Error> {
+        let tip = self.fee(call, signer).await?;
+        self.submit_tipped(call, signer, wait, timeout, tip).await
+    }
+
+    async fn submit_tipped<C: Payload>(
+        &self,
+        call: &C,
+        signer: &Keypair,
+        wait: Wait,
+        timeout: Duration,
+        tip: u128,
+    ) -> Result<Included, Error> {
         let name = format!("{}.{}", call.pallet_name(), call.call_name());
         let account = keys::account(signer);
         let nonce = self
@@ -59,6 +83,7 @@ impl Chain {
         let params = PolkadotExtrinsicParamsBuilder::<PolkadotConfig>::new()
             .mortal_from_unchecked(ERA.into(), finalized.number().into(), finalized.hash())
             .nonce(nonce)
+            .tip(tip)
             .build();
         let best = self.best().await?;
         let progress = best

@@ -5,7 +5,10 @@ use std::{collections::HashMap, path::Path, time::Duration};
 
 use assay_exact::trace::Layout;
 use assay_primitives::Claim;
-use subxt::utils::{AccountId32, H256};
+use subxt::{
+    transactions::Payload,
+    utils::{AccountId32, H256},
+};
 use subxt_signer::sr25519::Keypair;
 use tokio::time::{sleep, timeout};
 
@@ -173,7 +176,7 @@ impl Campaign<'_> {
                     return Err(Error::Dispute(why));
                 }
                 let commit = calls::commit(&claim, &self.plan.challenger, &self.plan.salt);
-                let made = self.submit(Some(best), &commit, Wait::InBlock).await;
+                let made = self.submit_ahead(Some(best), &commit, Wait::InBlock).await;
                 // What was sent before a restart got there first.
                 if !is(&made, &["AlreadyCommitted"]) {
                     made?;
@@ -263,11 +266,11 @@ impl Campaign<'_> {
         self.remember()?;
         let made = if charge.is_dispute() {
             let open = calls::open(self.answer, charge.position(), salt, delegate);
-            self.submit(on_trial, &open, Wait::InBlock).await
+            self.submit_ahead(on_trial, &open, Wait::InBlock).await
         } else {
             let evidence = charge.evidence(self.answer, self.other)?;
             let accuse = calls::accuse(self.answer, evidence, salt);
-            self.submit(on_trial, &accuse, Wait::Finalized).await
+            self.submit_ahead(on_trial, &accuse, Wait::Finalized).await
         };
         // It was sent before a restart, its block was of a fork, or the commitment waits to be dropped.
         if is(
@@ -392,19 +395,37 @@ impl Campaign<'_> {
         )))
     }
 
-    /// Sends a call, if it is taken on trial behind a block; else the error is the chain's.
-    async fn submit<C: subxt::transactions::Payload>(
+    /// Sends a move, if it is taken on trial behind a block; else the error is the chain's.
+    async fn submit<C: Payload>(
         &self,
         on_trial: Option<&Snapshot>,
         call: &C,
         wait: Wait,
     ) -> Result<Included, Error> {
-        if let Some(block) = on_trial {
-            if let Trial::Refused(error) = block.trial(call, self.key).await? {
-                return Err(error);
-            }
-        }
+        self.try_on(on_trial, call).await?;
         self.chain.submit(call, self.key, wait, SUBMIT).await
+    }
+
+    /// The same with what leads to a dispute. It waits for a place among everybody's transactions, while the
+    /// time to dispute runs.
+    async fn submit_ahead<C: Payload>(
+        &self,
+        on_trial: Option<&Snapshot>,
+        call: &C,
+        wait: Wait,
+    ) -> Result<Included, Error> {
+        self.try_on(on_trial, call).await?;
+        self.chain.submit_ahead(call, self.key, wait, SUBMIT).await
+    }
+
+    async fn try_on<C: Payload>(&self, block: Option<&Snapshot>, call: &C) -> Result<(), Error> {
+        let Some(block) = block else {
+            return Ok(());
+        };
+        match block.trial(call, self.key).await? {
+            Trial::Refused(error) => Err(error),
+            Trial::Taken | Trial::Unknown => Ok(()),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use assay_exact::{
 use assay_primitives::Side;
 use subxt::utils::H256;
 
-use super::{study::Exhibit, tokens, witness::Witness};
+use super::{exhibit::Exhibit, tokens, witness::Witness};
 
 /// A trace that was computed here.
 pub struct Computed<'e, 'm> {

@@ -12,6 +12,7 @@ mod parts;
 mod ports;
 mod rpc;
 mod service;
+mod sync;
 
 /// Longer than the log's thread keeps lines back, so that the error is the last line.
 const LOG_DELAY: Duration = Duration::from_millis(100);

@@ -3,7 +3,7 @@
 use crate::{
     discovery, figures,
     parts::{FullBackend, FullClient, FullPool, FullSelectChain},
-    rpc,
+    rpc, sync,
 };
 use assay_runtime::{opaque::Block, Hash, RuntimeApi};
 use futures::FutureExt;
@@ -14,8 +14,8 @@ use sc_consensus_slots::BackoffAuthoringOnFinalizedHeadLagging;
 use sc_network::{config::FullNetworkConfiguration, Litep2pNetworkBackend, NetworkBackend};
 use sc_offchain::{OffchainWorkerOptions, OffchainWorkers};
 use sc_service::{
-    error::Error as ServiceError, Configuration, PartialComponents, RpcHandlers, SpawnTasksParams,
-    TaskManager, WarpSyncConfig,
+    error::Error as ServiceError, BuildNetworkAdvancedParams, Configuration, PartialComponents,
+    RpcHandlers, SpawnTasksParams, TaskManager, WarpSyncConfig,
 };
 use sc_telemetry::{Telemetry, TelemetryWorker};
 use sc_transaction_pool_api::OffchainTransactionPoolFactory;
@@ -235,20 +235,33 @@ pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
         Vec::new(),
     ));
 
+    let sync = sync::start(
+        &config,
+        &mut net_config,
+        &client,
+        &import_queue,
+        WarpSyncConfig::WithProvider(warp_sync),
+        metrics.clone(),
+        &task_manager,
+    )?;
     let (network, system_rpc_tx, tx_handler_controller, sync_service, _bitswap) =
-        sc_service::build_network(sc_service::BuildNetworkParams {
-            config: &config,
+        sc_service::build_network_advanced(BuildNetworkAdvancedParams {
+            role: config.role,
+            protocol_id: config.protocol_id(),
+            fork_id: config.chain_spec.fork_id(),
+            announce_block: config.announce_block,
             net_config,
             client: client.clone(),
             transaction_pool: transaction_pool.clone(),
             spawn_handle: task_manager.spawn_handle(),
             spawn_essential_handle: task_manager.spawn_essential_handle(),
             import_queue,
-            block_announce_validator_builder: None,
-            warp_sync_config: Some(WarpSyncConfig::WithProvider(warp_sync)),
-            block_relay: None,
+            sync_service: sync.service,
+            block_announce_config: sync.announcements,
+            network_service_provider: sync.provider,
+            metrics_registry: config.prometheus_registry(),
             metrics,
-            gap_sync_body_policy: None,
+            blocks_pruning: config.blocks_pruning,
         })?;
 
     if offchain_workers {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{ensure, Result};
 use assay_client::{
     chain::runtime,
     keys,
@@ -24,11 +24,14 @@ const IN_FLIGHT: usize = 32;
 pub const PLANCK_PER_TRANSFER: u128 = 1_000_000_001;
 /// Transactions of one account that are in no block yet: a pool keeps 8,192 of all accounts and forgets the others
 /// without a word.
-const WAITING: u64 = 2_000;
+const WAITING: usize = 2_000;
 /// How long to wait when there are so many.
 const FULL: Duration = Duration::from_millis(200);
+/// How long to wait between two looks at what is missing: a few blocks.
+const AGAIN: Duration = Duration::from_secs(3);
 
-/// What one account will send.
+/// What one account sends.
+#[derive(Clone)]
 pub struct Signed {
     pub account: AccountId32,
     /// The nonce of the first.
@@ -99,38 +102,75 @@ pub async fn send(url: &str, signed: Vec<Signed>) -> Result<()> {
 }
 
 /// Send from all accounts at once until a time is over, of each account no more than the pool keeps beside those of
-/// the others. Gives how many the node took.
-pub async fn press(url: &str, signed: Vec<Signed>, until: Instant) -> Result<u32> {
+/// the others. Gives those that the node took.
+pub async fn press(url: &str, signed: Vec<Signed>, until: Instant) -> Result<Vec<Signed>> {
     let chain = Chain::connect(url).await?;
     let mut senders = JoinSet::new();
-    for sender in signed {
+    for mut sender in signed {
         let rpc = Rpc::new(RpcClient::from_insecure_url(url).await?);
         let chain = chain.clone();
         senders.spawn(async move {
             let (mut taken, mut included) = (0, 0);
-            for bytes in &sender.transactions {
-                while taken >= included + WAITING {
-                    if Instant::now() >= until {
-                        return Ok(taken);
-                    }
-                    tokio::time::sleep(FULL).await;
-                    let best = chain.best().await?;
-                    let nonce = best.client().transactions();
-                    let nonce = nonce.account_nonce(&sender.account).await?;
-                    included = nonce - sender.first;
-                }
-                rpc.author_submit_extrinsic(bytes).await?;
-                taken += 1;
+            while let Some(bytes) = sender.transactions.get(taken) {
                 if Instant::now() >= until {
                     break;
                 }
+                if taken >= included + WAITING {
+                    tokio::time::sleep(FULL).await;
+                    included = sender.included(&chain).await?;
+                    continue;
+                }
+                rpc.author_submit_extrinsic(bytes).await?;
+                taken += 1;
             }
-            anyhow::Ok(taken)
+            sender.transactions.truncate(taken);
+            anyhow::Ok(sender)
         });
     }
-    let mut all = 0;
-    while let Some(taken) = senders.join_next().await {
-        all += taken??;
+    let mut all = Vec::new();
+    while let Some(sender) = senders.join_next().await {
+        all.push(sender??);
     }
-    Ok(u32::try_from(all)?)
+    Ok(all)
+}
+
+/// Wait until all are in the chain, as a wallet does: what the node does not know any more is sent again. A pool that
+/// is full, and one that takes a fork back, forgets. Gives how many were sent again.
+pub async fn see_in(url: &str, signed: &[Signed], limit: Duration) -> Result<usize> {
+    let chain = Chain::connect(url).await?;
+    let rpc = Rpc::new(RpcClient::from_insecure_url(url).await?);
+    let start = Instant::now();
+    let mut again = 0;
+    for sender in signed {
+        loop {
+            let included = sender.included(&chain).await?;
+            let missing = sender.transactions.get(included..).unwrap_or_default();
+            if missing.is_empty() {
+                break;
+            }
+            ensure!(
+                start.elapsed() < limit,
+                "{} of {} transfers of {} are not in the chain",
+                missing.len(),
+                sender.transactions.len(),
+                sender.account
+            );
+            for bytes in missing.iter().take(WAITING) {
+                // A node refuses what it has, and what came into a block meanwhile.
+                again += usize::from(rpc.author_submit_extrinsic(bytes).await.is_ok());
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+    Ok(again)
+}
+
+impl Signed {
+    /// How many are in the best chain.
+    async fn included(&self, chain: &Chain) -> Result<usize> {
+        let best = chain.best().await?;
+        let transactions = best.client().transactions();
+        let nonce = transactions.account_nonce(&self.account).await?;
+        Ok(nonce.saturating_sub(self.first).try_into()?)
+    }
 }

@@ -14,7 +14,10 @@ use anyhow::{bail, ensure, Context, Result};
 use assay_client::H256;
 
 use super::{stash, Audit, Block, Customers, Halves, Network, Request};
-use crate::{Node, Place};
+use crate::{
+    transfers::{self, Signed},
+    Node, Place,
+};
 
 /// How long all nodes may take until they are together again.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -107,8 +110,8 @@ struct Healed {
     author: Option<&'static str>,
     /// Blocks that halves made without each other.
     forks: Option<[Fork; 2]>,
-    /// Transactions that the senders of a fork have to have in the chain.
-    transfers: Option<u32>,
+    /// What the senders of a fork have to have in the chain.
+    transfers: Option<Vec<Signed>>,
 }
 
 impl Healed {
@@ -194,8 +197,8 @@ impl Ground {
         if let Some(forks) = &healed.forks {
             note += &self.judge(forks).await?;
         }
-        if let Some(transfers) = healed.transfers {
-            self.wait_for_transfers(transfers).await?;
+        if let Some(transfers) = &healed.transfers {
+            note += &self.see_transfers(transfers).await?;
         }
         if let Some(name) = healed.author {
             let (slots, own) = self.wait_for_author(name, head).await?;
@@ -261,6 +264,16 @@ impl Ground {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         bail!("{name} makes no blocks")
+    }
+
+    /// Wait until the transfers are in the chain that remained.
+    async fn see_transfers(&self, transfers: &[Signed]) -> Result<String> {
+        let url = self.network.scene.node.url();
+        let again = transfers::see_in(&url, transfers, MINUTE).await?;
+        let all: usize = transfers.iter().map(|one| one.transactions.len()).sum();
+        Ok(format!(
+            "; {all} transfers of both sides are in the chain once, {again} of them sent again"
+        ))
     }
 
     fn validator(&mut self, name: &str) -> Result<&mut Node> {

@@ -31,6 +31,9 @@ impl Page {
 
     /// How far finality was behind when nothing was wrong.
     pub fn lag(&self) -> String {
+        if self.steady.is_empty() {
+            return "Finality lag with nothing wrong: nothing was seen.".into();
+        }
         format!(
             "Finality lag with nothing wrong, of {} samples: median {} blocks, 99th percentile {} (bars: {MEDIAN} and {HIGHEST}).",
             self.steady.len(),

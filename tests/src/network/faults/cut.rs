@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, ensure, Result};
-use assay_client::{chain::runtime, keys, Chain};
+use assay_client::Chain;
 
-use super::{timed, Fork, Ground, Healed, MINUTE};
+use super::{timed, Fork, Ground, Healed};
 use crate::transfers;
 
 /// More than a session.
@@ -34,12 +34,11 @@ impl Ground {
 
     pub(super) async fn fork(&mut self) -> Result<Healed> {
         let chain = &self.network.scene.chain;
-        let before = sent(chain).await?;
         let mut signed = Vec::new();
         for senders in SENDERS {
             signed.push(transfers::sign(chain, &senders, TRANSFERS).await?);
         }
-        let mut taken = 0;
+        let mut taken = Vec::new();
         let (lasted, forks) = timed(self.apart(async |urls| {
             let until = Instant::now() + FORK;
             let [left, right] = urls;
@@ -48,14 +47,13 @@ impl Ground {
                 transfers::press(left, first.unwrap_or_default(), until),
                 transfers::press(right, second, until)
             )?;
-            taken = left + right;
+            taken = [left, right].concat();
             Ok(())
         }))
         .await?;
         Ok(Healed {
-            note: format!("{taken} transfers of both sides are in the chain once; "),
             forks: Some(forks),
-            transfers: Some(before + taken),
+            transfers: Some(taken),
             ..Healed::lasting(lasted)
         })
     }
@@ -98,35 +96,6 @@ impl Ground {
         );
         Ok(format!("a fork of {depth} blocks was taken back"))
     }
-
-    /// Wait until the senders of a fork have so many transactions in the chain, and no more.
-    pub(super) async fn wait_for_transfers(&self, expected: u32) -> Result<()> {
-        let start = Instant::now();
-        loop {
-            let sent = sent(&self.network.scene.chain).await?;
-            if sent == expected {
-                return Ok(());
-            }
-            ensure!(
-                sent < expected && start.elapsed() < MINUTE,
-                "{sent} transfers are in the chain, and nodes took {expected}"
-            );
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    }
-}
-
-/// Transactions of all senders in the finalized chain.
-async fn sent(chain: &Chain) -> Result<u32> {
-    let snapshot = chain.finalized().await?;
-    let mut sent = 0;
-    for key in SENDERS.as_flattened() {
-        let account = keys::account(&keys::load(key)?);
-        let address = runtime::storage().system().account();
-        let storage = snapshot.client().storage();
-        sent += storage.fetch(address, (account,)).await?.decode()?.nonce;
-    }
-    Ok(sent)
 }
 
 /// The blocks of a node's best chain behind block `from`.

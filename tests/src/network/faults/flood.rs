@@ -55,12 +55,13 @@ impl Ground {
             pressing.spawn(async move { transfers::press(&url, vec![sender], until).await });
         }
         let asked = transfers::press(&url, vec![jobs], until).await?;
-        let mut taken = 0;
+        let mut taken = Vec::new();
         while let Some(one) = pressing.join_next().await {
-            taken += one??;
+            taken.extend(one??);
         }
         let lasted = start.elapsed();
-        ensure!(asked as usize == JOBS, "the node took {asked} jobs");
+        let asked: usize = asked.iter().map(|one| one.transactions.len()).sum();
+        ensure!(asked == JOBS, "the node took {asked} jobs");
         let ended = dispute.await??;
         let said = format!("{}{}", ended.stdout, ended.stderr);
         ensure!(
@@ -68,6 +69,8 @@ impl Ground {
             "the dispute ended with {ended:?}"
         );
         self.wait_until_over().await?;
+        let again = transfers::see_in(&url, &taken, MINUTE).await?;
+        let taken: usize = taken.iter().map(|one| one.transactions.len()).sum();
         self.wait_for_flood(head, taken).await?;
 
         let blocks = self.audit.blocks(head);
@@ -85,7 +88,7 @@ impl Ground {
         });
         let rate = |count: u32, last: u64| f64::from(count) / (last + 1 - first.slot) as f64;
         let note = format!(
-            "{:.0} transfers/s and {:.1} full jobs/s, at most {most} transfers in a block; the dispute was decided in time",
+            "{:.0} transfers/s and {:.1} full jobs/s, at most {most} transfers in a block, {again} sent again; the dispute was decided in time",
             rate(transfers, last.slot),
             rate(paid, paying.slot),
         );
@@ -96,12 +99,12 @@ impl Ground {
     }
 
     /// Wait until so many transfers are in blocks behind `head`, and no more.
-    async fn wait_for_flood(&mut self, head: u32, taken: u32) -> Result<()> {
+    async fn wait_for_flood(&mut self, head: u32, taken: usize) -> Result<()> {
         let start = Instant::now();
         loop {
             self.audit.catch_up(&self.network.scene.chain).await?;
             let blocks = self.audit.blocks(head).iter();
-            let transfers: u32 = blocks.map(|block| block.transfers).sum();
+            let transfers: usize = blocks.map(|block| block.transfers as usize).sum();
             if transfers == taken {
                 return Ok(());
             }

@@ -7,7 +7,7 @@ use assay_tests::{
 };
 
 /// One for each way in which a case can go.
-const SOME: [&str; 12] = [
+const SOME: [&str; 14] = [
     "one flipped bit in a weight",
     "one wrong entry in a table",
     "a wrong value in an unfinished page",
@@ -20,6 +20,8 @@ const SOME: [&str; 12] = [
     "leaving and closing its channels when accused",
     "overtaking its accuser",
     "malformed proofs",
+    "a wrong token called right in a score",
+    "a score by a model with layers left out",
 ];
 
 #[tokio::test]

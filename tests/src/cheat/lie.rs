@@ -16,14 +16,14 @@ use assay_client::{
 use assay_exact::{
     answer::{self, generate, Request},
     folder::Folder,
-    trace::{Answered, Case, Cell, Layout, Place, Row, Trace},
+    trace::{Answered, Case, Cell, Layout, Place, Row, Trace, Tree},
     Cpu, Engine,
 };
 
 use super::trace;
 use crate::{copy, damage};
 
-/// What is wrong with an answer.
+/// What is wrong with an answer, or with a score of one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lie {
     /// The numbers are another model's.
@@ -36,15 +36,17 @@ pub enum Lie {
     Copied,
     /// One number of the trace is one too large, and so is the token.
     Number(Number),
-    /// The token is another than the one that was chosen.
+    /// The token is another than the one that was chosen; a score calls such a token right.
     Token,
+    /// A score calls a right token wrong.
+    Refused,
     /// A stop token stands where the model goes on.
     Early,
     /// The answer goes on behind its stop token.
     Late,
     /// The answer goes on with another token where the model stops.
     NoStop,
-    /// It is longer than was asked for.
+    /// It is longer than was asked for; a score calls a token wrong that is not there.
     TooLong,
     /// It is shorter than its end says.
     TooShort,
@@ -109,6 +111,8 @@ pub struct Question {
     /// The seed of the same request at another provider.
     pub another: [u8; 32],
     pub stop_tokens: Vec<TokenId>,
+    /// Whether an answer is to be scored, and not made.
+    pub in_score: bool,
 }
 
 /// Place in the answer of the tokens that are replaced, from 0.
@@ -117,8 +121,13 @@ pub const AT: usize = 12;
 /// What a liar says, and what it computes with when it is asked about it.
 #[derive(Clone, Debug)]
 pub struct Story {
+    /// The answer; of a score, the one that is scored.
     pub output: Vec<TokenId>,
+    /// What the receipt counts: the answer's tokens, or those of them that a score calls right.
+    pub counted: u32,
     pub finish: Finish,
+    /// What a score says stands behind those that it calls right.
+    instead: TokenId,
     /// Folder of the model that it runs.
     model: PathBuf,
     prompt: Vec<TokenId>,
@@ -131,7 +140,9 @@ impl Story {
     pub fn invent(lie: Lie, honest: &Path, asked: &Question, scratch: &Path) -> Result<Self> {
         let mut story = Self {
             output: Vec::new(),
+            counted: 0,
             finish: Finish::Length,
+            instead: 0,
             model: honest.into(),
             prompt: asked.prompt.clone(),
             seed: asked.seed,
@@ -187,6 +198,7 @@ impl Story {
             | Lie::InventedAnchor
             | Lie::FutureAnchor
             | Lie::Unasked
+            | Lie::Refused
             | Lie::None => {}
         }
         let is_true = matches!(
@@ -196,10 +208,44 @@ impl Story {
                 | Lie::InventedAnchor
                 | Lie::FutureAnchor
                 | Lie::Unasked
+                | Lie::Refused
                 | Lie::None
         );
         ensure!(is_true == (story.output == truth), "{lie:?} is no lie here");
+        story.counted = story.output.len() as u32;
+        if asked.in_score {
+            story.score(truth, other)?;
+        }
         Ok(story)
+    }
+
+    /// Made a score: of the answer that was made up, if it is to be called right, and else of the true one.
+    fn score(
+        &mut self,
+        truth: Vec<TokenId>,
+        other: impl Fn(TokenId) -> Result<TokenId>,
+    ) -> Result<()> {
+        let right = match self.lie {
+            Lie::Token => {
+                self.finish = Finish::Length;
+                return Ok(());
+            }
+            Lie::Model(_) => {
+                let mut both = self.output.iter().zip(&truth);
+                let right = both.position(|(said, token)| said != token);
+                right.context("its model stops where the true one goes on")?
+            }
+            Lie::Refused => AT,
+            Lie::TooLong => truth.len(),
+            other => bail!("{other:?} is no lie of a score"),
+        };
+        self.instead = match (self.lie, truth.get(right)) {
+            (Lie::Model(_), _) => self.output[right],
+            (_, Some(token)) => other(*token)?,
+            (_, None) => 0,
+        };
+        (self.output, self.counted, self.finish) = (truth, right as u32, Finish::Mismatch);
+        Ok(())
     }
 
     /// What this liar's model answers to this liar's prompt.
@@ -290,7 +336,7 @@ impl Story {
                 settings: exhibit.sampling.into(),
                 seed: exhibit.seed,
                 secret: exhibit.secret,
-                scored: false,
+                scored: exhibit.scored,
                 index: exhibit.position,
             };
             let told = Answered {
@@ -306,10 +352,18 @@ impl Story {
                 layout: honest.layout().clone(),
                 seed: exhibit.seed,
             };
+            let output_len = exhibit.output.len() as u32;
+            let list = match exhibit.scored {
+                false => (Tree::Output, output_len, exhibit.position),
+                true => {
+                    let before = exhibit.prompt.len() as u32;
+                    (Tree::Prompt, before + output_len, before + exhibit.position)
+                }
+            };
             let mut lie = trace::Lie {
                 case,
-                output_len: exhibit.output.len() as u32,
-                position: exhibit.position,
+                output_len,
+                list,
                 said: trace(&engine, &told)?,
                 honest,
                 changed: BTreeMap::new(),
@@ -318,8 +372,13 @@ impl Story {
             if let Lie::Number(number) = self.lie {
                 lie.add_one(number.cell(&lie.case.layout))?;
             }
-            let token = exhibit.output.get(exhibit.position as usize);
-            lie.say_token(*token.ok_or("the answer is shorter")?);
+            lie.say_token(match exhibit.position < self.counted {
+                true => {
+                    let token = exhibit.output.get(exhibit.position as usize);
+                    *token.ok_or("the answer is shorter")?
+                }
+                false => self.instead,
+            });
             show(&mut lie);
             Ok(())
         })

@@ -20,6 +20,8 @@ pub struct Cheat {
     /// Whether it answers a job, and not a request in a channel. On a chain of its own: other providers
     /// would be drawn as well, and let the user down.
     pub in_job: bool,
+    /// Whether it scores somebody's answer, and makes none.
+    pub in_score: bool,
     /// Whether its model has norms for queries and keys; these are on another chain as well.
     pub with_norms: bool,
     /// What it has to end with.
@@ -143,6 +145,7 @@ const fn cheat(name: &'static str, lie: Lie, end: End) -> Cheat {
         sampling: DRAWN,
         limit: 16,
         in_job: false,
+        in_score: false,
         with_norms: false,
         end,
     }
@@ -161,6 +164,13 @@ const fn normed(name: &'static str, row: Row, layer: u16, position: i32, element
     Cheat {
         with_norms: true,
         ..cheat(name, number(row, layer, position, element), End::Row(row))
+    }
+}
+
+const fn score(name: &'static str, lie: Lie, end: End) -> Cheat {
+    Cheat {
+        in_score: true,
+        ..cheat(name, lie, end)
     }
 }
 
@@ -299,6 +309,26 @@ pub const CHEATS: &[Cheat] = &[
             End::Row(Row::MixedActivation),
         )
     },
+    score(
+        "a wrong token called right in a score",
+        Lie::Token,
+        End::Row(Row::Token),
+    ),
+    score(
+        "a right token called wrong in a score",
+        Lie::Refused,
+        End::Row(Row::Token),
+    ),
+    score(
+        "a score by a model with layers left out",
+        Lie::Model(Tampering::LayerLeftOut),
+        End::Row(Row::Output),
+    ),
+    score(
+        "a token called wrong behind the answer",
+        Lie::TooLong,
+        End::Face,
+    ),
     normed("a wrong query behind its norm", Row::QueryNorm, 1, -1, 40),
     normed(
         "a wrong sum under a query's norm",

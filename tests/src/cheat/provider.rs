@@ -152,9 +152,7 @@ impl Provider {
             return Ok(());
         };
         if let Stage::Step(step) = &dispute.stage {
-            let header = &self.answer.header;
-            let settings = header.sampling.into();
-            let layout = Layout::new(&self.listed.shape, &settings, header.prompt_len, position);
+            let layout = Layout::of(&self.listed.shape, &self.answer.header, position);
             let layout = layout.map_err(|error| anyhow::anyhow!("{error:?}"))?;
             let cell = layout.cell(step.leaf, step.element).context("a number")?;
             let mut located = self.located.lock().unwrap_or_else(|lock| lock.into_inner());

@@ -90,23 +90,26 @@ impl Signed<'_> {
                 _ => header.output_price,
             },
         };
-        let tokens = story.output.len() as u32;
-        let counted = match self.cheat.lie {
-            Lie::Inflated => tokens + 10,
-            _ => tokens,
+        let paid = match self.cheat.lie {
+            Lie::Inflated => story.counted + 10,
+            _ => story.counted,
+        };
+        let output = match header.task {
+            Task::Generate => &story.output[..],
+            Task::Score { .. } => &[],
         };
         let receipt = Receipt {
             header: header.hash(),
             anchor: self.anchor,
-            output_len: tokens,
+            output_len: story.counted,
             output_root: match &self.origin {
-                Origin::Job { .. } => token_root(&story.output),
+                Origin::Job { .. } => token_root(output),
                 Origin::Channel { secret, .. } => {
-                    salted_token_root(&secret.0, Side::Output, &story.output)
+                    salted_token_root(&secret.0, Side::Output, output)
                 }
             },
             finish: story.finish,
-            fee: price.fee(header.prompt_len, counted).unwrap_or_default(),
+            fee: price.fee(header.prompt_len, paid).unwrap_or_default(),
         };
         let operator = &self.people.operator;
         let signature = operator.sign(&receipt.signing_payload()).0;
@@ -126,7 +129,7 @@ impl Signed<'_> {
     }
 }
 
-/// Sells an answer to `prompt` in a channel, as its lie goes, and takes the money. What it needs is put into
+/// Sells an answer to `prompt` in a channel, or a score of one, as its lie goes, and takes the money. What it needs is put into
 /// `scratch`.
 pub async fn in_channel(
     listed: Arc<Listed>,
@@ -146,7 +149,7 @@ pub async fn in_channel(
 
     let genesis = listed.chain.genesis_hash();
     let secret = H256(stash.0);
-    let header = Header {
+    let mut header = Header {
         version: FORMAT_VERSION,
         genesis,
         claim: Claim::Channel { id, seq: 0 },
@@ -172,8 +175,20 @@ pub async fn in_channel(
         seed: seed_of(&header),
         another: seed_of(&elsewhere),
         stop_tokens: listed.model.stop_tokens.clone(),
+        in_score: cheat.in_score,
     };
     let story = invent(cheat.lie, &listed, &asked, scratch).await?;
+    if cheat.in_score {
+        let tokens = [prompt, &story.output].concat();
+        header.task = Task::Score {
+            seed: H256(asked.seed),
+            answer_at: header.prompt_len,
+        };
+        header.prompt_root = salted_token_root(&secret.0, Side::Prompt, &tokens);
+        header.prompt_len = tokens.len() as u32;
+        header.token_limit = story.output.len() as u32;
+        header.output_price = 0;
+    }
 
     let signer = match cheat.lie {
         Lie::Unasked => &people.friend,
@@ -269,6 +284,7 @@ pub async fn by_job(
         seed: seed(&header.hash(), &randomness),
         another: [0; 32],
         stop_tokens: listed.model.stop_tokens.clone(),
+        in_score: false,
     };
     let story = invent(cheat.lie, &listed, &asked, scratch).await?;
     let block = listed.chain.best().await?;

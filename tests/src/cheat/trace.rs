@@ -20,7 +20,8 @@ use assay_exact::{
 pub struct Lie<'e, 'm> {
     pub case: Case,
     pub output_len: u32,
-    pub position: u32,
+    /// The tree that has the disputed token, its length in tokens, and the token's place.
+    pub list: (Tree, u32, u32),
     /// What was computed, from whatever the liar computes with.
     pub said: Trace<'e, 'm>,
     /// The true trace of the same token.
@@ -170,10 +171,11 @@ impl Witness for Lie<'_, '_> {
     }
 
     fn open_token(&mut self) -> Result<Opening, String> {
-        let leaf = u64::from(self.position / LEAF_TOKENS as u32);
-        let count = self.output_len.div_ceil(LEAF_TOKENS as u32);
-        let bytes = self.leaf(Tree::Output, leaf).map_err(say)?;
-        let node = |level, index| Trees::node(self, Tree::Output, level, index);
+        let (tree, length, place) = self.list;
+        let leaf = u64::from(place / LEAF_TOKENS as u32);
+        let count = length.div_ceil(LEAF_TOKENS as u32);
+        let bytes = self.leaf(tree, leaf).map_err(say)?;
+        let node = |level, index| Trees::node(self, tree, level, index);
         Opening::new(vec![(leaf, bytes)], count.into(), node).map_err(say)
     }
 

@@ -23,8 +23,8 @@ use clap::Subcommand;
 use crate::{
     context::{Context, Progress},
     failure::Failure,
+    judge::{mismatch, Machine},
     receipt::held_against_chain,
-    verify::{mismatch, Machine},
 };
 
 pub use self::open::offer;
@@ -144,13 +144,18 @@ fn over(context: &Context, ending: &Ending, me: &AccountId32) -> Result<(), Fail
     Err(Failure::Request(text))
 }
 
+/// Whether somebody is there to answer.
+fn can_ask() -> bool {
+    stdin().is_terminal() && stderr().is_terminal()
+}
+
 /// Whether the user wants that, which costs what the sentence says. Without a terminal only --yes says so.
 fn agreed(progress: &Progress, yes: bool, sentence: &str) -> Result<bool, Failure> {
     progress.say(sentence);
     if yes {
         return Ok(true);
     }
-    if !stdin().is_terminal() || !stderr().is_terminal() {
+    if !can_ask() {
         return Err(Failure::Usage(format!(
             "{sentence}; say --yes if you want that"
         )));

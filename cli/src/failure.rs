@@ -45,3 +45,8 @@ impl From<Error> for Failure {
         }
     }
 }
+
+/// A message of several lines, on one.
+pub fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}

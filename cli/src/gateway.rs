@@ -10,7 +10,10 @@ use assay_gateway::{channels::MoneyError, ChainMarket, Channels, Policy, Store, 
 use clap::Subcommand;
 use serde_json::{json, Value};
 
-use crate::{context::Context, failure::Failure};
+use crate::{
+    context::Context,
+    failure::{one_line, Failure},
+};
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -194,10 +197,6 @@ fn of_money(error: MoneyError) -> Failure {
         MoneyError::Chain(error) => error.into(),
         other => Failure::Request(one_line(&other.to_string())),
     }
-}
-
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

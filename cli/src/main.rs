@@ -14,6 +14,7 @@ mod failure;
 mod funds;
 mod gateway;
 mod job;
+mod judge;
 mod listing;
 mod model;
 mod offers;
@@ -57,7 +58,7 @@ enum Command {
     /// Open payment channels, look after them, and settle what they owe.
     #[command(subcommand)]
     Channel(channel::Command),
-    /// Compute an answer again, and say whether every token is right.
+    /// Compute an answer again, or pay another provider to, and say whether every token is right.
     Verify(verify::Args),
     /// Take a false answer to the chain, which convicts its provider.
     #[command(subcommand)]
@@ -87,7 +88,9 @@ enum Command {
     Doctor,
 }
 
-#[tokio::main]
+/// With one thread beside this one: what a gateway does for all its streams is less than what threads cost that take
+/// turns at it.
+#[tokio::main(worker_threads = 1)]
 async fn main() -> ExitCode {
     let Cli { globals, command } = Cli::parse();
     match dispatch(&Context::new(globals), command).await {

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use assay_channel::{AnchorView, Caught, Taken};
+use assay_channel::{wire::ChannelStatus, AnchorView, Caught, Recovery, Taken};
 use assay_client::AccountId32;
 use assay_primitives::TokenId;
 
@@ -17,6 +17,10 @@ use crate::{
 
 /// How often requests that were cut are looked at.
 const EVERY: Duration = Duration::from_secs(15);
+/// The pause before something is sent again.
+pub const RESEND: Duration = Duration::from_secs(1);
+/// Until receipts that a provider has signed are here, and paid for.
+const UNDER_WAY: Duration = Duration::from_millis(250);
 
 /// What a provider says of a request.
 pub enum Fetched {
@@ -119,6 +123,52 @@ pub async fn replay(
         Ok(Taken::TokensMissing) => Replayed::Broken,
         Err(caught) => Replayed::Caught(caught),
     })
+}
+
+/// Whether the books could be brought together after a provider refused the request `seq` for what it says of the
+/// channel, so that asking again makes sense.
+pub async fn recovered(
+    shop: &Shop,
+    worker: &Worker,
+    line: &Line,
+    seq: u64,
+    status: &ChannelStatus,
+) -> bool {
+    match line.recover(status) {
+        Recovery::InStep => {
+            tokio::time::sleep(RESEND).await;
+            true
+        }
+        Recovery::Resend(voucher) => worker.pay(&voucher).await.is_ok(),
+        Recovery::Fetch(seqs) => {
+            let others = seqs.into_iter().filter(|other| *other != seq);
+            // Its tokens are gone with the process that received them, or its own end looks after it.
+            let lost: Vec<_> = others.filter(|other| !line.is_streaming(*other)).collect();
+            if lost.is_empty() {
+                // The receipts of the streams beside this one are on their way.
+                tokio::time::sleep(UNDER_WAY).await;
+            }
+            for seq in lost {
+                match fetch(shop, worker, line, seq, &[]).await {
+                    Ok(Fetched::Ended(_)) => {
+                        if count(shop, line, seq).is_err() {
+                            return false;
+                        }
+                    }
+                    // It may still be at it.
+                    Ok(Fetched::Open) => tokio::time::sleep(RESEND).await,
+                    Ok(Fetched::Caught(_)) | Err(_) => return false,
+                }
+            }
+            true
+        }
+        Recovery::GiveUp(caught) => {
+            if let Err(error) = line.give_up(caught, None) {
+                tracing::error!(target: "assay_gateway", %error, "evidence is not kept");
+            }
+            false
+        }
+    }
 }
 
 /// Counts what a request has cost whose tokens are gone with the process that received them.

@@ -19,10 +19,11 @@ use crate::{
     shop::Shop,
 };
 
+pub mod check;
 mod leg;
 mod purchase;
 mod request;
-pub mod score;
+mod score;
 mod settle;
 mod shown;
 

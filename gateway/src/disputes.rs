@@ -11,19 +11,12 @@ use assay_client::{
     answer::Answer,
     dispute::{computed, without_game, Campaign, Charge, Ending, Exhibit, Plan, Study, Verdict},
     folder::ModelFolder,
-    keys, Amount, Chain, Error, Keypair,
+    keys, Amount, Error,
 };
 use assay_exact::{cpu::Cpu, kernel::Backend};
 use tokio::runtime::Handle;
 
-use crate::evidence;
-
-/// Who disputes: the user, on this chain.
-#[derive(Clone)]
-pub struct Challenger {
-    pub chain: Chain,
-    pub key: Keypair,
-}
+use crate::{evidence, market::Challenger};
 
 /// The disputes of a gateway. Cheap to clone.
 #[derive(Clone)]
@@ -68,7 +61,7 @@ impl Disputes {
         let challenger = self.challenger.clone();
         self.runtime.spawn(async move {
             let claim = answer.claim();
-            match challenger.dispute(&file, &answer, folder, position).await {
+            match dispute(&challenger, &file, &answer, folder, position).await {
                 Ok(Some(ending)) => tell(&claim, &ending),
                 Ok(None) => tracing::warn!(
                     target: "assay_gateway", %claim, file = %file.display(),
@@ -83,58 +76,56 @@ impl Disputes {
     }
 }
 
-impl Challenger {
-    async fn dispute(
-        &self,
-        file: &Path,
-        answer: &Answer,
-        folder: PathBuf,
-        position: Option<u32>,
-    ) -> Result<Option<Ending>, Error> {
-        let plan = match Plan::read(file)? {
-            Some(plan) => plan,
-            None => {
-                let charge = match position {
-                    Some(position) => Some(Charge::Token { position }),
-                    None => without_game(&self.chain, answer, None).await?,
-                };
-                let Some(charge) = charge else {
-                    return Ok(None);
-                };
-                let genesis = self.chain.genesis_hash();
-                let plan = Plan::new(genesis, keys::account(&self.key), charge, None);
-                plan.write(file)?;
-                plan
-            }
-        };
-        let study = match plan.charge.position() {
-            Some(position) => {
-                let cpu = Cpu::new(Backend::best(), 1)
-                    .map_err(|error| Error::Dispute(error.to_string()))?;
-                let exhibit = Exhibit::of(answer, position);
-                let show = computed(folder, Arc::new(cpu), exhibit);
-                Some(Study::start(show).map_err(Error::Dispute)?)
-            }
-            None => None,
-        };
-        let campaign = Campaign {
-            chain: &self.chain,
-            key: &self.key,
-            answer,
-            other: None,
-            study: study.as_ref(),
-            file: Some(file),
-            plan,
-            only_open: false,
-        };
-        let claim = answer.claim();
-        campaign
-            .run(&mut |news| match news.is_waiting() {
-                true => tracing::debug!(target: "assay_gateway", %claim, "{news}"),
-                false => tracing::info!(target: "assay_gateway", %claim, "{news}"),
-            })
-            .await
-    }
+async fn dispute(
+    challenger: &Challenger,
+    file: &Path,
+    answer: &Answer,
+    folder: PathBuf,
+    position: Option<u32>,
+) -> Result<Option<Ending>, Error> {
+    let plan = match Plan::read(file)? {
+        Some(plan) => plan,
+        None => {
+            let charge = match position {
+                Some(position) => Some(Charge::Token { position }),
+                None => without_game(&challenger.chain, answer, None).await?,
+            };
+            let Some(charge) = charge else {
+                return Ok(None);
+            };
+            let genesis = challenger.chain.genesis_hash();
+            let plan = Plan::new(genesis, keys::account(&challenger.key), charge, None);
+            plan.write(file)?;
+            plan
+        }
+    };
+    let study = match plan.charge.position() {
+        Some(position) => {
+            let cpu =
+                Cpu::new(Backend::best(), 1).map_err(|error| Error::Dispute(error.to_string()))?;
+            let exhibit = Exhibit::of(answer, position);
+            let show = computed(folder, Arc::new(cpu), exhibit);
+            Some(Study::start(show).map_err(Error::Dispute)?)
+        }
+        None => None,
+    };
+    let campaign = Campaign {
+        chain: &challenger.chain,
+        key: &challenger.key,
+        answer,
+        other: None,
+        study: study.as_ref(),
+        file: Some(file),
+        plan,
+        only_open: false,
+    };
+    let claim = answer.claim();
+    campaign
+        .run(&mut |news| match news.is_waiting() {
+            true => tracing::debug!(target: "assay_gateway", %claim, "{news}"),
+            false => tracing::info!(target: "assay_gateway", %claim, "{news}"),
+        })
+        .await
 }
 
 /// The files of evidence with a plan that is not at its end, or with a wrong token and no plan yet.

@@ -5,8 +5,8 @@
 //!   [`store`] is what must not be forgotten.
 //! * [`buy`] gets one answer, from one provider after the other if need be; [`upstream`] talks to a
 //!   provider's server, over [`tls`] whose key is pinned on the chain.
-//! * [`recheck`] computes a share of the answers again, or has them scored; [`evidence`] keeps what providers were caught at, and
-//!   [`disputes`] takes it to the chain.
+//! * [`recheck`] computes a share of the answers again, or [`buy`] has them scored; [`evidence`] keeps what providers were
+//!   caught at, and [`disputes`] takes it to the chain.
 //! * [`serve`] is what clients see, [`status`] what the user asks.
 
 mod backend;
@@ -30,12 +30,16 @@ mod upstream;
 use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
+use assay_client::{answer::Answer, AccountId32};
+use assay_primitives::Task;
 use tokio::sync::watch;
 
+use self::recheck::Suspect;
+
 pub use self::{
+    buy::check::Opinion,
     channels::{Channels, Policy},
-    disputes::Challenger,
-    market::{ChainMarket, Market},
+    market::{ChainMarket, Challenger, Market},
     serve::check_address,
     shop::Terms,
     status::Report,
@@ -100,6 +104,51 @@ pub async fn run(
     // Whoever asks next asks the store.
     let _ = fs::remove_file(noted);
     served
+}
+
+/// Has one provider score an answer of another, without serving anybody. `data` is the folder of a gateway that does not
+/// run, or a new one: the channel that is opened stays there. `model` is a folder with at least the model's tokenizer.
+pub async fn score(
+    market: Arc<dyn Market>,
+    data: &std::path::Path,
+    model: PathBuf,
+    terms: Terms,
+    answer: Answer,
+    by: AccountId32,
+) -> anyhow::Result<Opinion> {
+    anyhow::ensure!(
+        answer.header.task == Task::Generate && !answer.output.is_empty(),
+        "{} has no tokens that could be scored",
+        answer.claim()
+    );
+    anyhow::ensure!(
+        answer.header.provider != by,
+        "{by} gave the answer itself; name another provider with --by"
+    );
+    answer.check().map_err(anyhow::Error::msg)?;
+    let folders = models::open(&[model])?;
+    let store = Arc::new(open_store(data, &*market)?);
+    let shop = shop::Shop::new(market, store, folders, terms)?;
+    shop.refresh().await?;
+    let found = shop
+        .seen()
+        .models
+        .iter()
+        .find(|model| model.root == answer.model.root)
+        .cloned();
+    let model = found.with_context(|| {
+        format!(
+            "--model has not the text of the answer's model, or nobody lists that any more: its root is {:?}",
+            answer.model.root
+        )
+    })?;
+    anyhow::ensure!(
+        model.exact,
+        "nobody can score {}: its model is unverified, and two honest machines may give different tokens",
+        answer.claim()
+    );
+    let opinion = buy::check::opinion(&shop, Suspect::new(answer, model), by).await;
+    opinion.map_err(anyhow::Error::msg)
 }
 
 /// Where the gateway with this data folder listens, if one runs.

@@ -1,10 +1,10 @@
 //! What the gateway asks of the chain, and tells it: facts at one finalized block, channels, money.
 
-use assay_client::{AccountId32, Error, H256};
+use assay_client::{AccountId32, Chain, Error, Keypair, H256};
 use assay_primitives::{Balance, ChannelId, ListingId, ModelParts, VoucherKey};
 use futures::future::BoxFuture;
 
-use crate::{choice::Offer, disputes::Challenger};
+use crate::choice::Offer;
 
 mod chain;
 
@@ -62,6 +62,13 @@ pub struct Block {
     pub finalized: u32,
     /// Of the best chain's block that was asked for, if it is there.
     pub hash: Option<H256>,
+}
+
+/// Who takes wrong answers to the chain: the user.
+#[derive(Clone)]
+pub struct Challenger {
+    pub chain: Chain,
+    pub key: Keypair,
 }
 
 /// The chain, with the user's key.

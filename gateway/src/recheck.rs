@@ -1,14 +1,10 @@
-//! Answers that are checked after they have been paid. Where the model's weights are here, they are computed again
-//! from their tokens, one at a time, on one thread, so that nothing else of the machine notices; else another
-//! provider may be paid to score them.
+//! Answers that are computed again from their tokens after they have been paid: one at a time, on one thread, so that
+//! nothing else of the machine notices.
 
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{
-        mpsc::{sync_channel, SyncSender, TrySendError},
-        Arc,
-    },
+    sync::mpsc::{sync_channel, SyncSender, TrySendError},
     thread,
 };
 
@@ -22,9 +18,9 @@ use assay_exact::{
     kernel::Backend,
     Engine,
 };
-use assay_primitives::{Finish, PPM_ONE};
+use assay_primitives::{Claim, PPM_ONE};
 
-use crate::{buy::score, models::Model, shop::Shop};
+use crate::models::Model;
 
 /// Answers that may wait. A check that finds no room is left out: the next answer is as good.
 const WAITING: usize = 64;
@@ -35,6 +31,20 @@ pub struct Suspect {
     pub model: Model,
     /// Where it is written down.
     pub name: String,
+}
+
+impl Suspect {
+    pub fn new(answer: Answer, model: Model) -> Self {
+        let name = match answer.header.claim {
+            Claim::Job(job) => format!("job-{job}"),
+            Claim::Channel { id, seq } => format!("{id:?}-{seq}"),
+        };
+        Self {
+            answer,
+            model,
+            name,
+        }
+    }
 }
 
 /// How an answer turned out.
@@ -94,38 +104,6 @@ impl Checker {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
         }
-    }
-}
-
-/// What another provider says of an answer, paid for it.
-pub async fn scored(shop: &Arc<Shop>, suspect: &Suspect) -> Verdict {
-    let answer = &suspect.answer;
-    if let Err(what) = answer.check() {
-        return Verdict::Wrong {
-            what,
-            position: None,
-        };
-    }
-    if answer.output.is_empty() {
-        return Verdict::Right;
-    }
-    let score = match score::buy(shop, &suspect.model, answer).await {
-        Ok(score) => score,
-        Err(why) => return Verdict::Unknown(why),
-    };
-    let receipt = &score.signed.receipt;
-    match receipt.finish {
-        Finish::Mismatch => Verdict::Contradicted {
-            what: format!(
-                "{} calls token {} of {} wrong, and {} signed it",
-                score.header.provider,
-                receipt.output_len.saturating_add(1),
-                answer.output.len(),
-                answer.header.provider,
-            ),
-            score: Box::new(score),
-        },
-        _ => Verdict::Right,
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     market::{Facts, Market},
     metrics::Metrics,
     models::{self, Folder, Model},
-    recheck::{self, Checker, Suspect, Verdict},
+    recheck::{Checker, Suspect, Verdict},
     store::{Store, StoreError},
     upstream::Worker,
 };
@@ -67,9 +67,9 @@ pub struct Shop {
     workers: Mutex<HashMap<[u8; 32], (Offer, Worker)>>,
     /// Who spoke for a provider at recent blocks that are final: all streams beside each other build on the same ones.
     operators: Mutex<HashMap<Tenure, AccountId32>>,
-    checker: Checker,
+    pub checker: Checker,
     /// Scores that may be bought at the same time.
-    scoring: Arc<Semaphore>,
+    pub scoring: Arc<Semaphore>,
     trouble: Arc<Mutex<Trouble>>,
 }
 
@@ -258,34 +258,15 @@ impl Shop {
         }
     }
 
-    /// An answer is complete; perhaps it is one of those to be checked. A check that finds no room is left out: the
-    /// next answer is as good.
-    pub fn consider(self: &Arc<Self>, suspect: impl FnOnce() -> Suspect) {
-        if !self.checker.is_drawn() {
-            return;
-        }
-        let suspect = suspect();
-        let has_room = match suspect.model.weights || !self.terms.score {
-            true => self.checker.offer(suspect),
-            false => self.have_scored(suspect),
-        };
-        if !has_room {
-            tracing::debug!(target: "assay_gateway", "no room to check an answer");
-        }
-    }
-
-    fn have_scored(self: &Arc<Self>, suspect: Suspect) -> bool {
-        let Ok(place) = self.scoring.clone().try_acquire_owned() else {
-            return false;
-        };
-        let shop = self.clone();
-        tokio::spawn(async move {
-            let verdict = recheck::scored(&shop, &suspect).await;
-            let data = shop.store.folder();
-            told(data, &shop.metrics, &shop.trouble, &suspect, &verdict);
-            drop(place);
-        });
-        true
+    /// Says how an answer turned out that was checked.
+    pub fn tell(&self, suspect: &Suspect, verdict: &Verdict) {
+        told(
+            self.store.folder(),
+            &self.metrics,
+            &self.trouble,
+            suspect,
+            verdict,
+        );
     }
 
     /// Writes down what channels were given up for.

@@ -36,11 +36,14 @@ fn config(pinned: H256) -> Result<ClientConfig, Error> {
         key: pinned,
         provider: provider.clone(),
     });
-    Ok(ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth())
+        .with_no_client_auth();
+    // All answers of a provider share a connection where it can.
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 /// Takes a certificate for its key alone: names, dates and issuers say nothing about a provider that

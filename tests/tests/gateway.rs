@@ -8,6 +8,7 @@ use assay_client::primitives::WINDOW_TOKENS;
 use assay_tests::{
     demo_source, endless_source, eventually, highest_fee, http, Clients, Gateway, Marketplace,
 };
+use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -139,6 +140,91 @@ async fn official_clients_buy_answers_and_every_planck_is_accounted_for() -> Res
     market.wait_closed().await?;
     market.check_claims(&books, 0)?;
     market.check_balances(&before).await
+}
+
+/// Who has not the weights of a model pays somebody else than the provider who answered for a second look.
+#[tokio::test]
+async fn another_provider_scores_an_answer_that_cannot_be_computed_here() -> Result<()> {
+    let mut market = Marketplace::open(&demo_source()?, &[]).await?;
+    let user = market.scene.user.clone();
+    let path = |name: &str| market.scene.folder().join(name).display().to_string();
+    let receipt = path("receipt.json");
+    market
+        .scene
+        .run("What is Assay?", &["--receipt", &receipt])?;
+    let text = market.scene.folder().join("text");
+    fs::create_dir(&text)?;
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        fs::copy(market.scene.model.join(name), text.join(name))?;
+    }
+    let saved: Value = serde_json::from_slice(&fs::read(&receipt)?)?;
+    let by: Vec<_> = market
+        .servers
+        .iter()
+        .map(|one| one.provider.stash.to_string())
+        .collect();
+    let (itself, other): (Vec<_>, Vec<_>) = by.iter().partition(|one| saved["header"]["provider"] == **one);
+    let (text, data) = (text.display().to_string(), path("scores"));
+    let ask = |by: &str, more: &[&str]| -> Vec<String> {
+        let words = [
+            "verify", &receipt, "--model", &text, "--by", by, "--data", &data,
+        ];
+        words
+            .iter()
+            .chain(more)
+            .map(|word| (*word).to_owned())
+            .collect()
+    };
+    let run = |words: Vec<String>| {
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        user.run(&words)
+    };
+    let budget = ["--budget", "2 ASY"];
+    let without = run(ask(other[0], &[]))?;
+    ensure!(without.code == 2, "{}", without.stderr);
+    let own = run(ask(itself[0], &budget))?;
+    ensure!(
+        own.stderr.contains("gave the answer itself"),
+        "{}",
+        own.stderr
+    );
+    ensure!(market.channels().await?.is_empty(), "nothing is bought yet");
+
+    let told = run(ask(other[0], &budget))?;
+    ensure!(
+        told.code == 0
+            && told
+                .stdout
+                .contains("calls every token right, and signed it"),
+        "{} {}",
+        told.stdout,
+        told.stderr
+    );
+    // The second is paid in the same channel, and can be held against the weights itself.
+    let json = [&["--output", "json"][..], &budget].concat();
+    let told = run(ask(other[0], &json))?;
+    let told: Value = serde_json::from_str(&told.stdout)?;
+    ensure!(
+        told["verdict"] == "right" && told["first_wrong"].is_null(),
+        "{told}"
+    );
+    let score = path("score.json");
+    fs::write(&score, told["score"].to_string())?;
+    let judged = user.json(&["verify", &score, "--model", &market.scene.model_dir()])?;
+    ensure!(judged["verdict"] == "right", "{judged}");
+    let channels = market.channels().await?;
+    ensure!(channels.len() == 1, "{channels:?}");
+
+    // The channel is the user's to close, like a gateway's.
+    user.json(&["gateway", "close", "--data", &data])?;
+    market.wait_closed().await?;
+    let (_, closed) = market.book.channels.iter().next().context("a channel")?;
+    let fee = told["score"]["receipt"]["fee"]
+        .as_str()
+        .context("a fee")?
+        .parse::<u128>()?;
+    ensure!(closed.settled() == 2 * fee, "{closed:?} for twice {fee}");
+    market.scene.check_money().await
 }
 
 /// The answer is the same bits wherever it is computed, so that a client cannot tell that another provider

@@ -10,13 +10,13 @@ use assay_client::{
 };
 use clap::Args as ClapArgs;
 
-use super::{agreed, plan, play};
+use super::{agreed, can_ask, plan, play};
 use crate::{
     context::{Context, Progress},
     failure::Failure,
     funds::Funds,
+    judge::{judge, Machine, Verdict},
     receipt::{self, held_against_chain},
-    verify::{judge, Machine, Verdict},
 };
 
 #[derive(ClapArgs)]
@@ -171,7 +171,7 @@ async fn price(
     let leaves = leaves.ok_or_else(|| {
         let path = machine.model.display();
         Failure::Usage(format!(
-            "there is no trace of this answer with the model in {path}"
+            "there is no trace of this answer with the model in {path}; name its exact model with --model"
         ))
     })?;
     let best = chain.best().await?;
@@ -231,8 +231,7 @@ pub async fn offer(
 
 /// Whether the user wants to go on from the verdict to a dispute.
 fn agreed_to_open(progress: &Progress, reported: &Result<(), Failure>) -> Result<bool, Failure> {
-    use std::io::{stderr, stdin, IsTerminal};
-    if !stdin().is_terminal() || !stderr().is_terminal() {
+    if !can_ask() {
         return Ok(false);
     }
     let sentence = match reported {

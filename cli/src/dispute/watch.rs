@@ -15,7 +15,7 @@ use clap::Args as ClapArgs;
 use tokio::time::timeout;
 
 use super::{over, plan, play, show};
-use crate::{context::Context, failure::Failure, receipt, verify::Machine, watch::look};
+use crate::{context::Context, failure::Failure, judge::Machine, receipt, watch::look};
 
 /// Longer than any chain's slot, with a few missed ones.
 const BLOCK_TIMEOUT: Duration = Duration::from_secs(120);
@@ -165,7 +165,7 @@ async fn follow(
         .await?;
     let ending = ending.ok_or_else(|| {
         Failure::Chain(format!(
-            "dispute {} is over, and the node does not know any more how",
+            "dispute {} is over, and the node does not know any more how; ask another with --chain",
             dispute.id
         ))
     })?;

@@ -10,10 +10,10 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
-use super::{api_key, one_line, Place};
+use super::{api_key, Place};
 use crate::{
     context::{decimal, some_amount, Context},
-    failure::Failure,
+    failure::{one_line, Failure},
 };
 
 #[derive(clap::Args)]

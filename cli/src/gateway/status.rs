@@ -10,8 +10,11 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{api_key, one_line, open, Opened, Place};
-use crate::{context::Context, failure::Failure};
+use super::{api_key, open, Opened, Place};
+use crate::{
+    context::Context,
+    failure::{one_line, Failure},
+};
 
 pub async fn run(context: &Context, place: &Place) -> Result<(), Failure> {
     let asked = match assay_gateway::address(&place.data) {

@@ -8,6 +8,7 @@ use assay_primitives::{salted_token_root, Finish, Sampling, Side, Task, TokenId,
 use serde_json::{json, Value};
 
 use super::{
+    check,
     purchase::Purchase,
     request::{Leg, Ran, Request},
     settle::Paying,
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     channels::MoneyError,
     choice::Offer,
+    recheck::Suspect,
     upstream::{Chunk, Logprob},
 };
 
@@ -68,8 +70,13 @@ pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
         signer: None,
     };
     let ran = request.run(purchase).await;
-    let ran = request.settle(purchase, ran).await;
+    let (ran, answer) = request.settle(purchase, ran).await;
     request.line.stream_over(request.seq);
+    if let Some(answer) = answer.filter(|_| purchase.model.exact) {
+        check::consider(&purchase.shop, || {
+            Suspect::new(answer, purchase.model.clone())
+        });
+    }
     let held = request.line.held(request.seq).map(|signed| signed.receipt);
     let leg = Leg {
         offer: offer.clone(),

@@ -10,8 +10,8 @@ use assay_client::{AccountId32, Amount};
 use assay_primitives::{ChannelId, Finish, TokenId};
 use serde_json::{json, Value};
 
-use super::settle::recovered;
 use crate::{
+    books,
     channels::{Line, MoneyError},
     choice::Offer,
     shop::{Shop, ANCHOR_AGE},
@@ -105,7 +105,10 @@ impl Request<'_> {
                 ("insufficient_voucher" | "amount_exceeds_deposit", Some(owed)) => owed,
                 _ => return Err(self.refused(code, &failed)),
             };
-            if attempt >= ATTEMPTS || !recovered(self, shop, &known.channel).await {
+            let (worker, line, seq) = (&self.worker, &self.line, self.seq);
+            if attempt >= ATTEMPTS
+                || !books::recovered(shop, worker, line, seq, &known.channel).await
+            {
                 return Err(self.failed(&failed));
             }
         }

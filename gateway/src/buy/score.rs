@@ -19,12 +19,17 @@ use crate::{
 /// How often the last receipt of a score that broke off is asked for now; what stays open is looked after later.
 const ATTEMPTS: usize = 3;
 
-/// The score of the first provider that gives one, the best first; why there is none.
-pub async fn buy(shop: &Arc<Shop>, model: &Model, answer: &Answer) -> Result<Answer, String> {
+/// The score of the first provider that gives one, the best first, or of the one that is named; why there is none.
+pub async fn buy(
+    shop: &Arc<Shop>,
+    model: &Model,
+    answer: &Answer,
+    by: Option<AccountId32>,
+) -> Result<Answer, String> {
     let tokens = [&answer.prompt[..], &answer.output].concat();
     let mut asked = vec![answer.header.provider];
     let mut failed = None;
-    while let Some(offer) = choose(shop, model, tokens.len(), &asked) {
+    while let Some(offer) = choose(shop, model, tokens.len(), &asked, by) {
         asked.push(offer.provider);
         let now = Instant::now();
         match ask(shop, model, &offer, answer, &tokens).await {
@@ -49,18 +54,31 @@ pub async fn buy(shop: &Arc<Shop>, model: &Model, answer: &Answer) -> Result<Ans
             Err(Ran::Finished(_) | Ran::Stopped) => {}
         }
     }
-    let nobody = || "nobody else offers the model, so that nobody can score it".to_owned();
-    Err(failed.unwrap_or_else(nobody))
+    Err(failed.unwrap_or_else(|| match by {
+        None => "nobody else offers the model, so that nobody can score it".into(),
+        Some(by) => format!(
+            "{by} cannot be asked: no offer of its for the model is for {} tokens at this price, or it cannot be \
+             reached; `assay model show` says who offers it",
+            tokens.len()
+        ),
+    }))
 }
 
-fn choose(shop: &Shop, model: &Model, tokens: usize, excluded: &[AccountId32]) -> Option<Offer> {
+fn choose(
+    shop: &Shop,
+    model: &Model,
+    tokens: usize,
+    excluded: &[AccountId32],
+    by: Option<AccountId32>,
+) -> Option<Offer> {
     let need = Need {
         prompt_len: u32::try_from(tokens).ok()?,
         token_limit: 0,
         max_price: shop.terms.max_price,
         sealed: shop.terms.seal,
     };
-    let offers = shop.offers(model);
+    let mut offers = shop.offers(model);
+    offers.retain(|offer| by.is_none_or(|by| offer.provider == by));
     let has_channel = |offer: &Offer| shop.channels.usable(offer).is_some();
     let experience = shop.experience();
     let ranked = rank(

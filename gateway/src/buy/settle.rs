@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use assay_channel::{wire::ChannelStatus, Caught, Recovery};
+use assay_channel::Caught;
 use assay_client::{
     answer::{Answer, ListedModel, Origin},
     AccountId32, SignedReceipt, H256,
@@ -16,10 +16,9 @@ use super::{
     request::{Ran, Request},
 };
 use crate::{
-    books::{self, Fetched, Replayed},
+    books::{self, Fetched, Replayed, RESEND},
     channels::Line,
     models::Model,
-    recheck::Suspect,
     shop::Shop,
     store::Spending,
     upstream::Worker,
@@ -35,9 +34,6 @@ const FETCH: [Duration; 5] = [
 ];
 /// How long the rest of an answer may take that was ended: the client waits for what it cost.
 const REPLAY: Duration = Duration::from_secs(5);
-const RESEND: Duration = Duration::from_secs(1);
-/// Until receipts that a provider has signed are here, and paid for.
-const UNDER_WAY: Duration = Duration::from_millis(250);
 
 /// How often the last receipt is asked for now. Where the answer has to go on elsewhere, the client waits;
 /// what stays open is looked after later.
@@ -82,48 +78,10 @@ impl Drop for Paying {
     }
 }
 
-/// Whether the books could be brought together after a refusal, so that asking again makes sense.
-pub async fn recovered(request: &Request<'_>, shop: &Shop, status: &ChannelStatus) -> bool {
-    match request.line.recover(status) {
-        Recovery::InStep => {
-            tokio::time::sleep(RESEND).await;
-            true
-        }
-        Recovery::Resend(voucher) => request.worker.pay(&voucher).await.is_ok(),
-        Recovery::Fetch(seqs) => {
-            let (worker, line) = (&request.worker, &request.line);
-            let others = seqs.into_iter().filter(|seq| *seq != request.seq);
-            // Its tokens are gone with the process that received them, or its own end looks after it.
-            let lost: Vec<_> = others.filter(|seq| !line.is_streaming(*seq)).collect();
-            if lost.is_empty() {
-                // The receipts of the streams beside this one are on their way.
-                tokio::time::sleep(UNDER_WAY).await;
-            }
-            for seq in lost {
-                match books::fetch(shop, worker, line, seq, &[]).await {
-                    Ok(Fetched::Ended(_)) => {
-                        if books::count(shop, line, seq).is_err() {
-                            return false;
-                        }
-                    }
-                    // It may still be at it.
-                    Ok(Fetched::Open) => tokio::time::sleep(RESEND).await,
-                    Ok(Fetched::Caught(_)) | Err(_) => return false,
-                }
-            }
-            true
-        }
-        Recovery::GiveUp(caught) => {
-            request.give_up(caught, None);
-            false
-        }
-    }
-}
-
 impl Request<'_> {
-    /// After the stream, however it ended: the last receipt, what the answer cost, and perhaps a check of
-    /// it.
-    pub async fn settle(&mut self, purchase: &Purchase, ran: Ran) -> Ran {
+    /// After the stream, however it ended: the last receipt, and what the answer cost. With the answer, if it is known
+    /// by now.
+    pub async fn settle(&mut self, purchase: &Purchase, ran: Ran) -> (Ran, Option<Answer>) {
         let ran = match ran {
             // Its last receipt came with the stream, or there is nothing to be said to it any more.
             over @ (Ran::Finished(_) | Ran::Caught(_)) => over,
@@ -132,18 +90,12 @@ impl Request<'_> {
                 Err(ran) => ran,
             },
         };
-        match self.keep(&purchase.shop, &purchase.model) {
-            Err(error) => {
-                tracing::error!(target: "assay_gateway", %error, "an answer cannot be kept");
-            }
-            Ok(Some(answer)) if purchase.model.exact => purchase.shop.consider(|| Suspect {
-                model: purchase.model.clone(),
-                name: format!("{:?}-{}", self.line.id(), self.seq),
-                answer,
-            }),
-            Ok(_) => {}
-        }
-        ran
+        let kept = self.keep(&purchase.shop, &purchase.model);
+        let answer = kept.unwrap_or_else(|error| {
+            tracing::error!(target: "assay_gateway", %error, "an answer cannot be kept");
+            None
+        });
+        (ran, answer)
     }
 
     /// The request broke off, or was ended here: nothing more is paid ahead, and what the provider signed

@@ -10,8 +10,8 @@ use assay_primitives::{Balance, ChannelId, ListingId, VoucherKey};
 use futures::future::BoxFuture;
 use subxt::transactions::Payload;
 
-use super::{Block, Facts, Listed, Market, OnChain, State};
-use crate::{choice::Offer, disputes::Challenger};
+use super::{Block, Challenger, Facts, Listed, Market, OnChain, State};
+use crate::choice::Offer;
 
 /// How long a transaction may take until it is final.
 const PATIENCE: Duration = Duration::from_secs(180);

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use assay_client::answer::Answer;
+use assay_gateway::Opinion;
 use assay_primitives::{Finish, Task};
 
 use crate::{worker::Manner, world::*};
@@ -161,4 +162,84 @@ async fn another_scorer_is_asked_when_one_breaks_off() {
     assert_eq!(world.workers[1].earned(), 2 * 15);
     let spent = world.status().await["spending"][0]["fees"].clone();
     assert!(!spent.is_null(), "{spent}");
+}
+
+/// An answer that was bought before, and what each of the others says of it, bought without a gateway that serves.
+async fn bought(world: &mut World) -> Answer {
+    world.terms.check = 0;
+    world.start().await;
+    ask(world).await;
+    world.stop().await;
+    let channel = world.channels_of(&world.workers[0])[0];
+    let answer = world.store().answer(&channel, 0).unwrap().unwrap();
+    Answer::parse(&answer).unwrap()
+}
+
+async fn score(world: &World, answer: &Answer, worker: usize) -> anyhow::Result<Opinion> {
+    let (market, by) = (world.chain.clone(), world.workers[worker].stash);
+    let (data, model) = (world.folder(), world.model.clone());
+    let terms = world.terms.clone();
+    assay_gateway::score(market, &data, model, terms, answer.clone(), by).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_named_is_paid_to_score_an_answer() {
+    let mut world = world(&[1, 2, 3]).await;
+    let answer = bought(&mut world).await;
+    // The dearer one, twice, in the same channel.
+    for times in 1..=2 {
+        let opinion = score(&world, &answer, 2).await.unwrap();
+        assert_eq!(opinion.against, None);
+        assert_eq!(opinion.score.check(), Ok(()));
+        assert_eq!(opinion.score.header.provider, world.workers[2].stash);
+        assert_eq!(opinion.score.output, answer.output);
+        assert_eq!(world.workers[2].earned(), times * 3 * (3 + 12));
+    }
+    assert_eq!((asked(&world, 1), asked(&world, 2)), (0, 2));
+    assert_eq!(world.channels_of(&world.workers[2]).len(), 1);
+    assert!(world.evidence().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_named_scorers_contradiction_is_kept() {
+    let mut world = world(&[1, 2]).await;
+    world.workers[0].behave(Manner::Lies);
+    let lie = bought(&mut world).await;
+    let opinion = score(&world, &lie, 1).await.unwrap();
+    let against = opinion.against.unwrap();
+    assert!(against.contains("calls token 3 of 12 wrong"), "{against}");
+    let (answer, score) = evidence(&world);
+    assert_eq!(answer.output, lie.output);
+    assert_eq!(score.signed.receipt, opinion.score.signed.receipt);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_score_an_answer_is_told_and_nothing_is_spent() {
+    let mut world = world(&[1, 2]).await;
+    let answer = bought(&mut world).await;
+    let told = async |world: &World, answer: &Answer, worker: usize| {
+        let refused = score(world, answer, worker).await;
+        refused.err().expect("it is scored").to_string()
+    };
+    let itself = told(&world, &answer, 0).await;
+    assert!(itself.contains("gave the answer itself"), "{itself}");
+    let mut bent = answer.clone();
+    bent.output[4] ^= 1;
+    let bent = told(&world, &bent, 1).await;
+    assert!(bent.contains("output"), "{bent}");
+    // The text of another model.
+    let other = tempfile::tempdir().unwrap();
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        let text = std::fs::read_to_string(demo().join(name)).unwrap();
+        std::fs::write(other.path().join(name), text + "\n").unwrap();
+    }
+    let model = std::mem::replace(&mut world.model, other.path().into());
+    let other = told(&world, &answer, 1).await;
+    assert!(other.contains("--model"), "{other}");
+    world.model = model;
+    world.terms.policy.budget = 1_010;
+    let poor = told(&world, &answer, 1).await;
+    assert!(poor.contains("raise --budget"), "{poor}");
+    assert_eq!(asked(&world, 1), 0);
+    assert!(world.channels_of(&world.workers[1]).is_empty());
 }

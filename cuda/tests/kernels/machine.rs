@@ -8,10 +8,13 @@ use assay_ptx::Counts;
 
 use crate::common::{self, interpreter::Interpreter};
 
-/// Architectures whose kernels differ: without and with large products and copies ahead.
-const ARCHITECTURES: [u32; 2] = [75, 80];
+/// Architectures whose kernels differ, without and with large products and copies ahead; and the bytes
+/// of shared memory that a block may have there.
+const ARCHITECTURES: [(u32, u32); 2] = [(75, 64 << 10), (80, 163 << 10)];
 
 pub struct Machine {
+    /// Bytes that a block may have.
+    pub shared: u32,
     interpreter: Arc<Interpreter>,
     device: Arc<dyn Device>,
 }
@@ -24,12 +27,13 @@ pub fn each(test: impl Fn(&Machine)) {
             return Vec::new();
         };
         ARCHITECTURES
-            .map(|number| common::ptx(&nvrtc, number))
+            .map(|(number, _)| common::ptx(&nvrtc, number))
             .into()
     });
-    for ptx in compiled {
+    for (ptx, (_, shared)) in compiled.iter().zip(ARCHITECTURES) {
         let interpreter = Interpreter::new(ptx, 132);
         test(&Machine {
+            shared,
             device: interpreter.clone(),
             interpreter,
         });

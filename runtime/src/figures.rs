@@ -6,6 +6,7 @@
 
 mod events;
 mod records;
+mod referenda;
 #[cfg(test)]
 mod tests;
 mod validators;

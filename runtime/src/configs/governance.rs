@@ -104,7 +104,8 @@ impl Tracks {
     fn root() -> TrackInfo<Balance, BlockNumber> {
         TrackInfo {
             name: str_array("root"),
-            max_deciding: 1,
+            // What nobody wants is decided for the whole period too: few places would keep others waiting.
+            max_deciding: 50,
             decision_deposit: 1_000 * ASY,
             prepare_period: Hours::<Runtime, 2>::get(),
             decision_period: Hours::<Runtime, { 14 * 24 }>::get(),

@@ -1,6 +1,6 @@
 //! What a block brought, counted from its events.
 
-use super::{add, count, validators, Figure, Kind};
+use super::{add, count, referenda, validators, Figure, Kind};
 use crate::{Balance, Runtime, RuntimeEvent, System};
 use alloc::vec::Vec;
 use assay_primitives::{Outcome, Settlement};
@@ -56,6 +56,7 @@ struct Tally {
     wrong_answers: Balance,
     missed_deadlines: Balance,
     rewards: Balance,
+    referenda: referenda::Tally,
     validators: validators::Tally,
 }
 
@@ -99,6 +100,8 @@ pub fn brought() -> Vec<Figure> {
             RuntimeEvent::Channels(event) => tally.channel(event),
             RuntimeEvent::Disputes(event) => tally.dispute(event),
             RuntimeEvent::Providers(event) => tally.provider(event),
+            RuntimeEvent::Referenda(event) => tally.referenda.referendum(event),
+            RuntimeEvent::Scheduler(event) => tally.referenda.enactment(event),
             other => tally.validators.event(other),
         }
     }
@@ -232,6 +235,7 @@ impl Tally {
         figures.extend(SETTLED.moneys("to", settled));
         figures.extend(DISPUTES.numbers("event", disputes));
         figures.extend(PROVIDERS_LOST.moneys("reason", lost));
+        figures.extend(self.referenda.figures());
         figures.extend(self.validators.figures());
         figures
     }

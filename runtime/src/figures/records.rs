@@ -1,7 +1,7 @@
 //! What there is, counted from the records. Their number has no bound that a single call could
 //! keep to, so that they come in pages.
 
-use super::{add, count, validators, Figure, Kind};
+use super::{add, count, referenda, validators, Figure, Kind};
 use crate::{treasury_account, Balance, Balances, Models, Runtime};
 use alloc::{vec, vec::Vec};
 use codec::{Decode, Encode};
@@ -33,6 +33,7 @@ const PROVIDERS: u8 = 3;
 const DISPUTES: u8 = 4;
 const LISTINGS: u8 = 5;
 const VALIDATORS: u8 = 6;
+const REFERENDA: u8 = 7;
 
 const ISSUANCE: Kind = Kind::new("assay_issuance_asy", "All ASY that exist.");
 const TREASURY: Kind = Kind::new("assay_treasury_asy", "What the treasury has.");
@@ -93,11 +94,12 @@ pub fn page(from: Option<Cursor>) -> (Vec<Figure>, Option<Cursor>) {
         DISPUTES => disputes(after),
         LISTINGS => listings(after),
         VALIDATORS => validators::records(after),
+        REFERENDA => referenda::records(after),
         _ => return (Vec::new(), None),
     };
     let next = match last {
         Some(after) => Some(Cursor { book, after }),
-        None if book < VALIDATORS => Some(Cursor {
+        None if book < REFERENDA => Some(Cursor {
             book: book.saturating_add(1),
             after: Vec::new(),
         }),
@@ -133,6 +135,7 @@ fn overview() -> Vec<Figure> {
         TREASURY.money(Balances::balance(&treasury_account())),
         ROYALTIES.money(Balances::balance(&Models::account_id())),
         PAUSED.number(paused.into()),
+        referenda::overview(),
     ];
     figures.extend(validators::overview());
     figures

@@ -151,6 +151,54 @@ fn a_node_finds_its_validator_by_the_key_that_it_has() {
 }
 
 #[test]
+fn open_referenda_are_counted_by_how_far_they_are() {
+    chain_of("development").execute_with(|| {
+        assert_eq!(
+            of(&sums(all_pages().0), "assay_runtime_version", ""),
+            crate::VERSION.spec_version.into()
+        );
+        System::set_block_number(1);
+        let who = crate::RuntimeOrigin::signed(Sr25519Keyring::Bob.to_account_id());
+        let counted = || {
+            let sums = sums(all_pages().0);
+            ["preparing", "deciding", "confirming"].map(|state| of(&sums, "assay_referenda", state))
+        };
+        assert_eq!(counted(), [0, 0, 0]);
+        for _ in 0..2 {
+            pallet_referenda::Pallet::<Runtime>::submit(
+                who.clone(),
+                Box::new(frame_system::RawOrigin::Root.into()),
+                frame_support::traits::Bounded::Inline(Default::default()),
+                frame_support::traits::schedule::DispatchTime::After(1),
+            )
+            .unwrap();
+        }
+        assert_eq!(counted(), [2, 0, 0]);
+        let change = |index, deciding| {
+            pallet_referenda::ReferendumInfoFor::<Runtime>::mutate(index, |slot| match slot {
+                Some(pallet_referenda::ReferendumInfo::Ongoing(status)) => {
+                    status.deciding = Some(deciding)
+                }
+                _ => panic!("referendum {index} is not open"),
+            })
+        };
+        let since = |confirming| pallet_referenda::DecidingStatus {
+            since: 1,
+            confirming,
+        };
+        change(0, since(None));
+        assert_eq!(counted(), [1, 1, 0]);
+        change(0, since(Some(9)));
+        assert_eq!(counted(), [1, 0, 1]);
+        pallet_referenda::ReferendumInfoFor::<Runtime>::insert(
+            0,
+            pallet_referenda::ReferendumInfo::Killed(5),
+        );
+        assert_eq!(counted(), [1, 0, 0]);
+    });
+}
+
+#[test]
 fn what_a_block_brought_is_in_its_events() {
     chain_of("development").execute_with(|| {
         // Genesis has no events.
@@ -163,7 +211,12 @@ fn what_a_block_brought_is_in_its_events() {
             treasury: 5,
             burned: 3,
         };
-        let events: [RuntimeEvent; 9] = [
+        let enacted = |id, result| pallet_scheduler::Event::<Runtime>::Dispatched {
+            task: (5, 0),
+            id,
+            result,
+        };
+        let events: [RuntimeEvent; 15] = [
             pallet_jobs::Event::<Runtime>::Settled {
                 job: 1,
                 provider: who.clone(),
@@ -218,6 +271,21 @@ fn what_a_block_brought_is_in_its_events() {
                 slot: Vec::new(),
             }
             .into(),
+            pallet_referenda::Event::<Runtime>::Approved { index: 1 }.into(),
+            pallet_referenda::Event::<Runtime>::Killed {
+                index: 2,
+                tally: pallet_conviction_voting::Tally::from_parts(1, 2, 3),
+            }
+            .into(),
+            enacted(Some([1; 32]), Ok(())).into(),
+            enacted(Some([2; 32]), Err(sp_runtime::DispatchError::BadOrigin)).into(),
+            // A referendum that wakes itself up.
+            enacted(None, Ok(())).into(),
+            pallet_scheduler::Event::<Runtime>::CallUnavailable {
+                task: (5, 1),
+                id: Some([3; 32]),
+            }
+            .into(),
             pallet_transaction_payment::Event::<Runtime>::TransactionFeePaid {
                 who,
                 actual_fee: 21,
@@ -244,6 +312,11 @@ fn what_a_block_brought_is_in_its_events() {
             ("assay_validator_rewards_asy_total", "", 13),
             ("assay_offences_total", "grandpa", 1),
             ("assay_offences_total", "babe", 0),
+            ("assay_referenda_total", "approved", 1),
+            ("assay_referenda_total", "killed", 1),
+            ("assay_referenda_total", "submitted", 0),
+            ("assay_enactments_total", "taken", 1),
+            ("assay_enactments_total", "failed", 2),
             ("assay_transactions_total", "", 1),
             ("assay_transaction_fees_asy_total", "", 21),
         ] {

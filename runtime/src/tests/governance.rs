@@ -103,6 +103,39 @@ fn a_referendum_that_all_want_takes_under_a_minute_on_a_development_chain() {
 }
 
 #[test]
+fn proposals_that_nobody_wants_keep_no_other_waiting() {
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        let call = |key: u8| frame_system::Call::set_storage {
+            items: vec![(vec![key], b"v".to_vec())],
+        };
+        for key in 0..40 {
+            assert_ok!(Referenda::submit(
+                signed(Sr25519Keyring::Bob),
+                Box::new(root()),
+                proposal(call(key)),
+                DispatchTime::After(0)
+            ));
+            let number = key.into();
+            assert_ok!(Referenda::place_decision_deposit(
+                signed(Sr25519Keyring::Bob),
+                number
+            ));
+        }
+        // All of them are being decided.
+        while System::block_number() < 10 {
+            next_block();
+        }
+        refer(root(), proposal(call(200)));
+        while sp_io::storage::get(&[200]).is_none() {
+            assert!(System::block_number() < 70, "it waits for the others");
+            next_block();
+        }
+        assert!((0..40).all(|key: u8| sp_io::storage::get(&[key]).is_none()));
+    });
+}
+
+#[test]
 fn periods_are_parts_of_the_day_that_genesis_names() {
     let periods = |preset| {
         chain_of(preset).execute_with(|| {

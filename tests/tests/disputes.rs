@@ -3,7 +3,7 @@
 
 use std::{fs, time::Duration};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use assay_client::{
     chain::runtime::runtime_types::{
         assay_runtime::RuntimeCall, pallet_disputes::pallet::Call as Disputes,
@@ -12,12 +12,14 @@ use assay_client::{
 };
 use assay_tests::{
     cheat::{self, Ledger},
-    demo_source, eventually, forged, Assay, Daemon, Marketplace, Outcome, Scene,
+    copy, demo_source, eventually, forged, Assay, Daemon, Marketplace, Outcome, Scene,
 };
 use serde_json::Value;
 
 const QUESTION: &str = "What is Assay?";
 const PATIENCE: Duration = Duration::from_secs(120);
+/// With what providers register.
+const BOND: u128 = 1_000_000_000_000_000;
 
 fn expect(outcome: &Outcome, code: i32, part: &str) -> Result<()> {
     let said = format!("{}{}", outcome.stdout, outcome.stderr);
@@ -304,6 +306,72 @@ async fn a_gateway_takes_a_wrong_answer_to_the_chain_also_when_it_is_killed() ->
         ledger.games,
         ledger.convictions
     );
+    scene.check_money().await
+}
+
+/// The disk of one who scores answers goes bad, and it calls a right token wrong.
+#[tokio::test]
+async fn a_lying_checker_is_convicted_and_who_answered_right_keeps_its_bond() -> Result<()> {
+    let floats = demo_source()?;
+    let mut scene = Scene::of(&floats).await?;
+    let honest = scene.provider("//Bob", 1, 3)?;
+    let intact = scene.folder().join("of-bob");
+    copy(&scene.model, &intact)?;
+    let _worker = scene.worker_of(&honest, "honest", &[&intact])?;
+    let file = |scene: &Scene, name: &str| scene.folder().join(name).display().to_string();
+    let answer = file(&scene, "answer.json");
+    scene.buy(QUESTION, &answer).await?;
+    let checker = scene.provider("//Eve", 1, 3)?;
+    let mut server = scene.server(&checker, "checker", &[])?;
+    scene.wait_online(&checker, true).await?;
+    scene.damage_model()?;
+
+    let (text, data) = (floats.display().to_string(), file(&scene, "scores"));
+    let by = checker.stash.to_string();
+    let score = [
+        "--output", "json", "verify", &answer, "--model", &text, "--by", &by, "--data", &data,
+        "--budget", "5 ASY",
+    ];
+    // Its offer has to be final.
+    let told = eventually("the checker is asked", PATIENCE, || {
+        let told = scene.user.run(&score)?;
+        Ok((!told.stderr.contains("cannot be asked")).then_some(told))
+    })?;
+    expect(&told, 1, "one of the two lies")?;
+    let told: Value = serde_json::from_str(&told.stdout)?;
+    let score = file(&scene, "score.json");
+    fs::write(&score, told["score"].to_string())?;
+
+    // Whoever has the weights sees which.
+    let model = scene.model_dir();
+    let open = |file| ["dispute", "open", file, "--model", &model, "--yes"];
+    expect(
+        &scene.user.run(&open(&answer))?,
+        1,
+        "every token is right (",
+    )?;
+    let ending = scene.user.json(&open(&score))?;
+    ensure!(ending["verdict"] == "Convicted", "{ending}");
+    server.daemon.wait_for_log("dispute lost", 0, PATIENCE)?;
+
+    let ledger = games(&scene).await?;
+    let [convicted] = &ledger.convictions[..] else {
+        bail!("{:?}", ledger.convictions)
+    };
+    let fee = planck(&told["score"]["receipt"]["fee"])?;
+    let rest = convicted.slashed() - convicted.refund;
+    ensure!(
+        convicted.provider == checker.stash
+            && convicted.challenger == account(&scene.user)?
+            && convicted.returned + convicted.refund >= fee
+            && convicted.reward == rest * 4 / 10
+            && convicted.burned == rest - convicted.reward
+            && convicted.reward > 0,
+        "of a fee of {fee}: {convicted:?}"
+    );
+    let bond = scene.chain.best().await?.provider(honest.stash).await?;
+    let bond = bond.context("it is registered")?.bond;
+    ensure!(bond == BOND, "{bond} planck are left of {BOND}");
     scene.check_money().await
 }
 

@@ -49,11 +49,8 @@ struct HeadRow {
         largest = over_lanes<Maximum>(largest);
         const Root mean(squares, reduction, width);
         const i32 shift = bits((u64)largest) - 30;
-        Scale factor = {0, 0};
-        if (largest != 0) {
-            factor = normalised<24>(quotient(width.root << 31, mean.root),
-                                    mean.exponent - width.root_exponent - 31);
-        }
+        const Scale factor = normalised<24>(quotient(width.root << 31, mean.root),
+                                            mean.exponent - width.root_exponent - 31);
         const i32 exponent = factor.exponent + shift + gamma_exponent + 16;
         each([&](i32& x, u32 i) {
             const i64 z = product(reduced(x, reduction), gamma[i]);

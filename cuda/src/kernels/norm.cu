@@ -37,14 +37,10 @@ rms_norm(const i32* residual, const u32* picked, const i32* gamma, i32 gamma_exp
     if (threadIdx.x != blockDim.x - 1) {
         return;
     }
-    Scale scale = {0, -128};
-    if (largest != 0) {
-        const Width width = {epsilon, fraction_bits, width_root, width_root_exponent};
-        const Root mean(squares, z.reduction, width);
-        u64 t = quotient((u64)reciprocal.reduced * width.root, mean.root);
-        scale = normalised<16>(quotient(t << 30, MAX_ACTIVATION),
-                               reciprocal.shift + gamma_exponent + mean.exponent -
-                                   width.root_exponent - 30);
-    }
-    scales[blockIdx.x] = scale;
+    const Width width = {epsilon, fraction_bits, width_root, width_root_exponent};
+    const Root mean(squares, z.reduction, width);
+    const u64 t = quotient((u64)reciprocal.reduced * width.root, mean.root);
+    scales[blockIdx.x] =
+        normalised<16>(quotient(t << 30, MAX_ACTIVATION), reciprocal.shift + gamma_exponent +
+                                                              mean.exponent - width.root_exponent - 30);
 }

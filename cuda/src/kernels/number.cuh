@@ -1,5 +1,5 @@
 // The functions that every operator is made of (format page, 1), in 64 bits. All are total: within the
-// page's bounds they are the mathematical functions, and no number makes them undefined.
+// page's bounds they are the mathematical functions, and beyond them some numbers.
 
 typedef signed char i8;
 typedef unsigned char u8;
@@ -25,12 +25,9 @@ __device__ __forceinline__ i64 rounded_down(i64 x, i32 shift) {
     return ((x >> (shift - 1)) + 1) >> 1;
 }
 
-// R(x, shift); where the shift is negative, the result is known to fit.
+// R(x, shift) for -63 <= shift <= 63; where the shift is negative, the result is known to fit.
 __device__ __forceinline__ i64 rounded(i64 x, i32 shift) {
-    if (shift <= 0) {
-        return (i64)((u64)x << min(-shift, 63));
-    }
-    return shift > 63 ? 0 : rounded_down(x, shift);
+    return shift <= 0 ? (i64)((u64)x << -shift) : rounded_down(x, shift);
 }
 
 __device__ __forceinline__ i32 saturated(i64 x) {

@@ -26,9 +26,6 @@ struct Reciprocal {
 
     // Of a row whose z has the unit 2^-(unit - 32) for int16, 2^-(unit - 24) for int8.
     __device__ __forceinline__ Scale scale(i32 unit) const {
-        if (reciprocal == 0) {
-            return {0, -128};
-        }
         return normalised<16>(quotient((u64)reduced << 32, MAX_ACTIVATION), shift - unit);
     }
 };

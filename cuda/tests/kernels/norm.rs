@@ -102,6 +102,28 @@ fn norms_of_several_rows_are_those_of_each() {
 }
 
 #[test]
+fn roots_have_all_their_digits() {
+    each(|machine| {
+        // Rows of one element whose scale is another one where the root is smaller by one, of a square
+        // and of another number, whose digits are an odd number.
+        for (x, entry, eps40, fraction_bits, mantissa) in [
+            (3_109_193, 9_264_269, 1, 8, 36_473),
+            (15_871, 1_447_564, 189_440, 16, 45_592),
+        ] {
+            let shape = shape(1, eps40, fraction_bits);
+            let (_, scales) = run(machine, &shape, (0, &[entry]), &[x], None);
+            let gamma = model::Gamma {
+                exponent: 0,
+                entries: &[entry],
+            };
+            let width = norm::Width::hidden(&shape);
+            assert_eq!(scales, [norm::row(&[x], gamma, &width, &mut [0]).unwrap()]);
+            assert_eq!(scales[0].mantissa, mantissa);
+        }
+    });
+}
+
+#[test]
 fn a_norm_of_the_largest_width_does_not_overflow() {
     each(|machine| {
         let shape = shape(1 << 14, 1 << 30, 20);

@@ -10,7 +10,9 @@ use crate::{
 };
 
 pub(super) fn decode(d: &mut Decoder<'_, '_>) -> Result<bool> {
-    d.opcode.ignore(&["uni"]);
+    if matches!(d.opcode.name, "bra" | "brx" | "call" | "ret") {
+        d.opcode.ignore(&["uni"]);
+    }
     match d.opcode.name {
         "bra" => {
             let Operand::Name { name, .. } = *d.operand(0)? else {

@@ -50,11 +50,15 @@ impl<'a> Parser<'a> {
                 ".align" => align = Some(self.number()? as u32),
                 ".v2" => vector = 2,
                 ".v4" => vector = 4,
-                // What a parameter points to is not relied on.
-                ".ptr" | ".global" | ".const" | ".shared" | ".local" => {}
-                _ => break bytes_of(word).map_err(|problem| self.error(problem))? * vector,
+                _ => {
+                    let bytes = bytes_of(word).map_err(|problem| self.error(problem))?;
+                    break bytes * vector;
+                }
             }
         };
+        if self.takes_word(".ptr") {
+            self.pointee()?;
+        }
         let name = self.word()?;
         let mut bytes = element;
         while self.takes('[') {
@@ -85,6 +89,17 @@ impl<'a> Parser<'a> {
             initial,
             element,
         })
+    }
+
+    /// Space and alignment of what a parameter points to, which are not relied on.
+    fn pointee(&mut self) -> Result<(), ParseError> {
+        for space in [".global", ".const", ".shared", ".local"] {
+            self.takes_word(space);
+        }
+        if self.takes_word(".align") {
+            self.number()?;
+        }
+        Ok(())
     }
 
     fn initial(&mut self, values: &mut Vec<Initial<'a>>) -> Result<(), ParseError> {

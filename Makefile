@@ -20,13 +20,17 @@ devnet: build ## start a chain, two providers and a gateway for OpenAI clients, 
 
 # End-to-end tests mostly wait for blocks, so that more of them fit side by side than there are cores.
 .PHONY: test
-test: build clients ## all unit, pallet, runtime and end-to-end tests
+test: build clients cuda ## all unit, pallet, runtime and end-to-end tests
 	RUST_TEST_THREADS=4 cargo test $(everything)
 
 # Without them the tests that need them fail, and say so; the others are made all the same.
 .PHONY: clients
 clients: setup ## install the OpenAI clients that the tests speak through
 	-@scripts/clients
+
+.PHONY: cuda
+cuda: setup ## install the compiler of the GPU's kernels that tests call
+	-@scripts/cuda
 
 .PHONY: cheats
 cheats: build ## every way to cheat, and every unjust challenger, on real chains; writes docs/results/cheats.md
@@ -37,7 +41,7 @@ network: build ## networks of zombienet/, and every fault that a network survive
 	scripts/network run
 
 .PHONY: soak
-soak: build clients ## the long runs and the full lists of faults
+soak: build clients cuda ## the long runs and the full lists of faults
 	scripts/soak
 
 .PHONY: bench

@@ -1,0 +1,154 @@
+//! One pass on a device: what is uploaded, what is launched, and the graphs that launch it at once.
+//!
+//! What changes from step to step (positions, slabs) is in the device's memory, and what the launches
+//! themselves depend on is a [`Plan`] of few numbers. A plan that comes again is captured as a graph,
+//! so that a step of decoding costs one launch instead of hundreds.
+
+mod inputs;
+mod program;
+mod scratch;
+
+use std::{collections::HashMap, sync::Arc};
+
+use assay_exact::{accelerator::AcceleratorPass, Shape};
+
+pub use self::scratch::Scratch;
+use self::{inputs::Inputs, program::Program, scratch::LOGITS};
+use crate::{
+    device::{numbers_of, Buffer, Device, DeviceError, Graph},
+    slabs::Pool,
+    weights::Weights,
+};
+
+/// Most rows of a pass that is worth a graph: larger ones hardly come again as they were, and launch
+/// slower than they are put in line anyway.
+const GRAPH_ROWS: usize = 64;
+/// Graphs that are kept; they are made anew when there are more.
+const GRAPHS: usize = 64;
+
+/// All that the launches of a pass depend on, beside the model and what is in the device's memory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Plan {
+    rows: usize,
+    /// Tiles of attention, and whether they are those of many rows.
+    tiles: usize,
+    many: bool,
+    /// Slabs in the longest sequence's table, rounded up so that few lengths differ.
+    table: usize,
+    /// Rows whose logits are asked for.
+    logits: usize,
+}
+
+/// The memory of passes, and their graphs.
+#[derive(Debug)]
+pub struct Pass {
+    device: Arc<dyn Device>,
+    scratch: Scratch<Buffer>,
+    graphs: HashMap<Plan, Seen>,
+}
+
+/// A plan that came before.
+#[derive(Debug)]
+enum Seen {
+    Once,
+    Ready(Box<dyn Graph>),
+    /// The device made no graph of it.
+    Never,
+}
+
+impl Pass {
+    /// Memory for passes of up to `rows` rows.
+    pub fn new(device: &Arc<dyn Device>, shape: &Shape, rows: usize) -> Result<Self, DeviceError> {
+        Ok(Self {
+            scratch: Scratch::new(device, shape, rows)?,
+            device: device.clone(),
+            graphs: HashMap::new(),
+        })
+    }
+
+    /// Runs the program over the rows of `pass`, and downloads the logits.
+    pub fn run(
+        &mut self,
+        shape: &Shape,
+        weights: &Weights,
+        pool: &Pool,
+        pass: &AcceleratorPass,
+        logits: &mut [&mut [i32]],
+    ) -> Result<(), DeviceError> {
+        let inputs = Inputs::of(shape, pass);
+        inputs.upload(&*self.device, &self.scratch)?;
+        let plan = inputs.plan;
+        let program = Program {
+            device: &*self.device,
+            shape,
+            weights,
+            slabs: pool.address(),
+            scratch: &self.scratch,
+            plan,
+        };
+        if plan.rows <= GRAPH_ROWS && plan.logits <= LOGITS {
+            if self.graphs.len() > GRAPHS {
+                self.graphs.clear();
+            }
+            match self.graphs.get(&plan) {
+                Some(Seen::Ready(graph)) => graph.run()?,
+                Some(Seen::Once) => {
+                    let work = &mut || program.all();
+                    // Nothing has run yet, so that whatever fails is found again by running it.
+                    let seen = match self.device.clone().capture(work) {
+                        Ok(graph) => {
+                            graph.run()?;
+                            Seen::Ready(graph)
+                        }
+                        Err(_) => {
+                            program.all()?;
+                            Seen::Never
+                        }
+                    };
+                    self.graphs.insert(plan, seen);
+                }
+                Some(Seen::Never) => program.all()?,
+                None => {
+                    program.all()?;
+                    self.graphs.insert(plan, Seen::Once);
+                }
+            }
+            return self.download(shape, 0..plan.logits, logits);
+        }
+        program.layers()?;
+        for first in (0..plan.logits).step_by(LOGITS) {
+            let rows = first..plan.logits.min(first + LOGITS);
+            program.logits(rows.clone())?;
+            self.download(shape, rows, logits)?;
+        }
+        match plan.logits {
+            // Whatever goes wrong is this pass's.
+            0 => self.device.synchronise(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The logits of some of the rows that were asked for, which lie one after the other in `logits`.
+    fn download(
+        &self,
+        shape: &Shape,
+        rows: std::ops::Range<usize>,
+        logits: &mut [&mut [i32]],
+    ) -> Result<(), DeviceError> {
+        let vocabulary = shape.vocabulary as usize;
+        if rows.is_empty() {
+            return self.device.synchronise();
+        }
+        let mut bytes = vec![0; rows.len() * vocabulary * 4];
+        self.device
+            .download(self.scratch.logits.address(), &mut bytes)?;
+        let found: Vec<i32> = numbers_of(&bytes);
+        let all = logits
+            .iter_mut()
+            .flat_map(|part| part.chunks_mut(vocabulary));
+        for (row, found) in all.skip(rows.start).zip(found.chunks(vocabulary)) {
+            row.copy_from_slice(found);
+        }
+        Ok(())
+    }
+}

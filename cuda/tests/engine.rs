@@ -1,0 +1,286 @@
+//! The whole engine on a device that is the processor: what a GPU's driver is told, and the kernels
+//! that the compiler made, give the bits of the portable engine, alone and in batches, also where the
+//! device fails.
+
+mod common;
+
+use std::sync::Arc;
+
+use assay_cuda::{
+    kernels::layout::slab_bytes,
+    selftest::{self, shapes},
+    Device, Resident, ResidentError,
+};
+use assay_exact::{
+    accelerator::AcceleratorError,
+    answer::{generate, AnswerError, Request},
+    batch::{memory, Batch, BatchError, Event, Limits},
+    cache::SLAB,
+    random::{Numbers, Weights},
+    sampling::Settings,
+    Backend, Cpu, Engine, EngineError, Logits, Sequence, Shape,
+};
+use common::interpreter::Interpreter;
+
+const SAMPLED: Settings = Settings {
+    temperature: 900_000,
+    top_k: 40,
+    top_p: 950_000,
+    min_p: 10_000,
+    penalty: 1_200_000,
+};
+
+/// Devices for PTX of the oldest architecture, and of those with asynchronous copies.
+fn devices() -> Vec<Arc<Interpreter>> {
+    let Some(nvrtc) = common::nvrtc() else {
+        return Vec::new();
+    };
+    // Few and many multiprocessors: other tiles, other splits.
+    let device =
+        |(arch, multiprocessors)| Interpreter::new(&common::ptx(&nvrtc, arch), multiprocessors);
+    [(75, 2), (80, 30)].map(device).into()
+}
+
+fn little() -> Shape {
+    let (_, shape) = shapes().remove(0);
+    shape
+}
+
+/// Tokens of the answer that `engine` gives alone.
+fn answer(engine: &Engine, prompt: &[u32], limit: u32) -> Vec<u32> {
+    let request = request(prompt, limit);
+    let mut go_on = |_| std::ops::ControlFlow::Continue(());
+    generate(engine, &request, &mut go_on).unwrap().tokens
+}
+
+fn request(prompt: &[u32], limit: u32) -> Request<'_> {
+    Request {
+        prompt,
+        settings: SAMPLED,
+        seed: [7; 32],
+        stop_tokens: &[],
+        limit,
+    }
+}
+
+#[test]
+fn a_device_gives_the_processors_bits_on_every_shape() {
+    for (index, device) in devices().into_iter().enumerate() {
+        let used = device.in_use();
+        let dynamic: Arc<dyn Device> = device.clone();
+        let mut shapes = 0;
+        selftest::run(&dynamic, 60, index as u64, &mut |compared| {
+            println!("{compared:?}");
+            assert!(compared.tokens >= 60, "{compared:?}");
+            assert_eq!(compared.wrong, 0, "{compared:?}");
+            shapes += 1;
+        })
+        .unwrap();
+        assert_eq!(shapes, 1 + selftest::shapes().len());
+        assert_eq!(device.in_use(), used, "memory is given back");
+        println!("{}", device.counts());
+    }
+}
+
+#[test]
+fn a_batch_on_a_device_answers_as_the_processor_does_alone() {
+    let (shape, cpu) = (little(), Cpu::new(Backend::Portable, 1).unwrap());
+    let weights = Weights::random(&shape, 5);
+    let model = weights.model();
+    let alone = Engine::new(&model, &cpu).unwrap();
+    let mut numbers = Numbers::new(1);
+    let common = numbers.tokens(SLAB + 3, &shape);
+    // Two begin with the same slab; one is short.
+    let prompts = [common.clone(), [&common[..], &[3, 4]].concat(), vec![5]];
+    let expected: Vec<_> = prompts
+        .iter()
+        .map(|prompt| answer(&alone, prompt, 6))
+        .collect();
+    for device in devices() {
+        let slabs = 6;
+        let resident = Resident::new(device.clone(), &model, slabs * slab_bytes(&shape)).unwrap();
+        let engine = Engine::new(&model, &cpu).unwrap().on(&resident);
+        assert_eq!(memory(&engine, 2 * SLAB), 2 * slab_bytes(&shape));
+        let limits = Limits {
+            requests: 3,
+            prefill: 32,
+            memory: slabs * slab_bytes(&shape),
+        };
+        let mut batch = Batch::new(engine, limits);
+        let mut found = vec![Vec::new(); prompts.len()];
+        for (id, prompt) in prompts.iter().enumerate() {
+            assert!(batch.admit(id as u64, &request(prompt, 6)).unwrap());
+            batch.allow(id as u64, 6);
+            if id == 0 {
+                // So that the second finds its slab.
+                for _ in 0..4 {
+                    collect(batch.step(), &mut found);
+                }
+            }
+        }
+        while let Some(events) = batch.step() {
+            collect(Some(events), &mut found);
+        }
+        assert_eq!(found, expected);
+        let usage = batch.usage();
+        assert_eq!((usage.requests, usage.reused), (0, SLAB as u64));
+        assert_eq!(usage.kept, slab_bytes(&shape), "the beginning is kept");
+        drop(batch);
+        assert_eq!(resident.free_slabs(), slabs);
+        let (_, graphs) = device.launches();
+        assert!(graphs > 0, "decoding ran as graphs");
+    }
+}
+
+fn collect(events: Option<Vec<(u64, Event)>>, found: &mut [Vec<u32>]) {
+    for (id, event) in events.into_iter().flatten() {
+        match event {
+            Event::Token { token, .. } => found[id as usize].push(token),
+            Event::End(_) => {}
+            other => panic!("{id}: {other:?}"),
+        }
+    }
+}
+
+/// Wherever in a pass the device goes, everybody is told, no cache has moved, and nothing panics.
+#[test]
+fn a_device_that_is_lost_fails_requests_and_leaves_caches_as_they_were() {
+    let Some(device) = devices().into_iter().next() else {
+        return;
+    };
+    let (shape, cpu) = (little(), Cpu::new(Backend::Portable, 1).unwrap());
+    let weights = Weights::random(&shape, 5);
+    let model = weights.model();
+    let slabs = 4;
+    let resident = Resident::new(device.clone(), &model, slabs * slab_bytes(&shape)).unwrap();
+    let engine = || Engine::new(&model, &cpu).unwrap().on(&resident);
+    let one = engine();
+    let mut cache = one.cache();
+    let mut read = |tokens: &[u32]| {
+        let before = cache.positions();
+        let result = one.run(&mut [Sequence {
+            cache: &mut cache,
+            tokens,
+            logits: Logits::Last,
+        }]);
+        let expected = before + if result.is_ok() { tokens.len() } else { 0 };
+        assert_eq!(cache.positions(), expected);
+        result.map(|logits| logits.concat())
+    };
+    let first = read(&[1, 2, 3]).unwrap();
+    for calls in [0, 1, 5, 9, 20] {
+        device.lose_after(calls);
+        let Err(EngineError::Accelerator(AcceleratorError::Failed { name, code, .. })) = read(&[4])
+        else {
+            panic!("the device was lost after {calls} calls")
+        };
+        assert_eq!((name, code), ("CUDA_ERROR_DEVICE_UNAVAILABLE", 46));
+    }
+    // Nothing of what was begun counts.
+    device.lose_after(i64::MAX);
+    read(&[4]).unwrap();
+    drop(read);
+    cache.truncate(0);
+    let again = one.run(&mut [Sequence {
+        cache: &mut cache,
+        tokens: &[1, 2, 3],
+        logits: Logits::Last,
+    }]);
+    assert_eq!(again.unwrap().concat(), first);
+    drop(cache);
+
+    let limits = Limits {
+        requests: 2,
+        prefill: 32,
+        memory: slabs * slab_bytes(&shape),
+    };
+    let mut batch = Batch::new(engine(), limits);
+    for id in [0, 1] {
+        assert!(batch.admit(id, &request(&[9, 8], 5)).unwrap());
+        batch.allow(id, 5);
+    }
+    batch.step().unwrap();
+    device.lose_after(3);
+    let events = batch.step().unwrap();
+    assert_eq!(events.len(), 2);
+    for (_, event) in events {
+        let Event::Failed(BatchError::Answer(AnswerError::Engine(error))) = event else {
+            panic!("{event:?}")
+        };
+        let told = error.to_string();
+        assert!(told.starts_with("the device failed at a pass"), "{told}");
+    }
+    assert_eq!(batch.step(), None);
+    drop(batch);
+    assert_eq!(resident.free_slabs(), slabs);
+}
+
+/// A clone that shares a slab gets its own before it writes; a cache of elsewhere is refused.
+#[test]
+fn caches_on_a_device_are_shared_until_written_and_refused_elsewhere() {
+    let Some(device) = devices().into_iter().next() else {
+        return;
+    };
+    let (shape, cpu) = (little(), Cpu::new(Backend::Portable, 1).unwrap());
+    let weights = Weights::random(&shape, 8);
+    let model = weights.model();
+    let resident = Resident::new(device.clone(), &model, 2 * slab_bytes(&shape)).unwrap();
+    let (here, there) = (
+        Engine::new(&model, &cpu).unwrap(),
+        Engine::new(&model, &cpu).unwrap().on(&resident),
+    );
+    let run = |engine: &Engine, cache: &mut assay_exact::Cache, tokens: &[u32]| {
+        engine.run(&mut [Sequence {
+            cache,
+            tokens,
+            logits: Logits::Last,
+        }])
+    };
+    let mut cache = there.cache();
+    run(&there, &mut cache, &[1, 2, 3]).unwrap();
+    let mut other = cache.clone();
+    assert_eq!(resident.free_slabs(), 1);
+    let four = run(&there, &mut cache, &[4]).unwrap();
+    assert_eq!(resident.free_slabs(), 0);
+    // It still has what both had, and would want a third.
+    let mut third = other.clone();
+    assert_eq!(
+        run(&there, &mut third, &[5]),
+        Err(AcceleratorError::Slabs.into())
+    );
+    drop(third);
+    let five = run(&there, &mut other, &[5]).unwrap();
+    for (last, found) in [(4, four), (5, five)] {
+        let expected = run(&here, &mut here.cache(), &[1, 2, 3, last]).unwrap();
+        assert_eq!(found, expected);
+    }
+    assert_eq!(run(&here, &mut other, &[1]), Err(EngineError::Cache));
+    assert_eq!(
+        run(&there, &mut here.cache(), &[1]),
+        Err(EngineError::Cache)
+    );
+    assert_eq!(run(&there, &mut cache, &[97]), Err(EngineError::Token(97)));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_it_is_tried_with_what_would() {
+    let Some(device) = devices().into_iter().next() else {
+        return;
+    };
+    let (shape, used) = (little(), device.in_use());
+    let weights = Weights::random(&shape, 8);
+    let error = Resident::new(device.clone(), &weights.model(), 4 << 30).unwrap_err();
+    let ResidentError::Memory { fits, cache, .. } = error else {
+        panic!("{error}")
+    };
+    assert!(cache > 4_000_000_000 && fits > 1 << 26 && fits < 1 << 28);
+    let told = error.to_string();
+    assert!(
+        told.contains(&format!("--cache-memory at most {}", fits >> 20)),
+        "{told}"
+    );
+    assert_eq!(device.in_use(), used);
+    let resident = Resident::new(device.clone(), &weights.model(), fits).unwrap();
+    drop(resident);
+    assert_eq!(device.in_use(), used);
+}

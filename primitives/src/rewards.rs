@@ -38,6 +38,7 @@ pub fn portion(amount: Balance, part: Balance, whole: Balance) -> Balance {
     Serialize,
     Deserialize,
 )]
+#[serde(deny_unknown_fields)]
 pub struct Emission {
     /// In a year, as a share of the issuance at each era's end.
     pub yearly_rate: Permill,
@@ -82,6 +83,7 @@ impl Emission {
     Serialize,
     Deserialize,
 )]
+#[serde(deny_unknown_fields)]
 pub struct ValidatorRewards {
     /// Their share of each transaction fee; the treasury has the rest. Tips are wholly theirs.
     pub fee_share: Permill,
@@ -141,6 +143,7 @@ pub fn nominator_part(
     Serialize,
     Deserialize,
 )]
+#[serde(deny_unknown_fields)]
 pub struct ProviderRewards {
     /// The most of what its own settlements burned that a provider gets back.
     pub return_share: Permill,

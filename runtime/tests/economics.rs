@@ -1,14 +1,14 @@
 //! Fees, rewards and issuance on the whole runtime.
 
+mod genesis;
+
 use assay_primitives::{Market, ProviderRewards, ValidatorRewards};
 use assay_runtime::{
-    genesis_config_presets::get_preset, treasury_account, AccountId, Balance, Balances,
-    BlockNumber, Providers, Runtime, RuntimeGenesisConfig, RuntimeOrigin, Session, System,
-    Validators, ASY, EXISTENTIAL_DEPOSIT,
+    treasury_account, AccountId, Balance, Balances, BlockNumber, Providers, Runtime, RuntimeOrigin,
+    Session, System, Validators, ASY, EXISTENTIAL_DEPOSIT,
 };
 use frame_support::{
     assert_ok,
-    genesis_builder_helper::{build_state, get_preset as get_preset_or_default},
     traits::{
         fungible::{Inspect, InspectHold, Mutate},
         tokens::{Fortitude, Precision, Preservation},
@@ -16,32 +16,11 @@ use frame_support::{
 };
 use pallet_authorship::EventHandler;
 use pallet_transaction_payment::OnChargeTransaction;
-use serde_json::Value;
 use sp_keyring::Sr25519Keyring::{AliceStash, Bob, Charlie, Dave, Eve};
 
-fn merge(into: &mut Value, patch: Value) {
-    match (into, patch) {
-        (Value::Object(into), Value::Object(patch)) => {
-            for (key, value) in patch {
-                merge(into.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (into, patch) => *into = patch,
-    }
-}
-
 fn development() -> sp_io::TestExternalities {
-    let json = |id| {
-        let bytes = get_preset_or_default::<RuntimeGenesisConfig>(&id, get_preset).unwrap();
-        serde_json::from_slice::<Value>(&bytes).unwrap()
-    };
-    let mut ext = sp_io::TestExternalities::new_empty();
-    ext.execute_with(|| {
-        let mut genesis = json(None);
-        merge(&mut genesis, json(Some("development".into())));
-        build_state::<RuntimeGenesisConfig>(genesis.to_string().into_bytes()).unwrap();
-        System::set_block_number(1);
-    });
+    let mut ext = genesis::chain_of("development");
+    ext.execute_with(|| System::set_block_number(1));
     ext
 }
 

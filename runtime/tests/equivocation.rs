@@ -1,19 +1,19 @@
 //! Real equivocations of BABE and GRANDPA, reported to the whole runtime of four validators.
 
+mod genesis;
+
 use assay_runtime::{
-    genesis_config_presets::get_preset, treasury_account, AccountId, Babe, Balance, Balances,
-    BlockNumber, Grandpa, Hash, Header, Historical, Runtime, RuntimeCall, RuntimeGenesisConfig,
-    RuntimeHoldReason, RuntimeOrigin, Session, SessionKeys, System, Validators, ASY,
+    treasury_account, AccountId, Babe, Balance, Balances, BlockNumber, Grandpa, Hash, Header,
+    Historical, Runtime, RuntimeCall, RuntimeHoldReason, RuntimeOrigin, Session, SessionKeys,
+    System, Validators, ASY,
 };
 use codec::{Decode, Encode};
 use frame_support::{
     assert_err, assert_noop, assert_ok,
-    genesis_builder_helper::{build_state, get_preset as get_preset_or_default},
     storage::with_storage_layer,
     traits::{fungible::InspectHold, KeyOwnerProofSystem, OnInitialize},
 };
 use pallet_validators::{HoldReason, Role};
-use serde_json::Value;
 use sp_consensus_babe::{
     digests::{CompatibleDigestItem, PreDigest, SecondaryPlainPreDigest},
     Slot,
@@ -34,27 +34,8 @@ const BOND: Balance = 10_000 * ASY;
 const SLASH: Balance = BOND * 9 / 16;
 const EPOCH_SLOTS: u64 = 20;
 
-fn merge(into: &mut Value, patch: Value) {
-    match (into, patch) {
-        (Value::Object(into), Value::Object(patch)) => {
-            for (key, value) in patch {
-                merge(into.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (into, patch) => *into = patch,
-    }
-}
-
 fn four_validators(story: impl FnOnce()) {
-    let json = |id| {
-        let bytes = get_preset_or_default::<RuntimeGenesisConfig>(&id, get_preset).unwrap();
-        serde_json::from_slice::<Value>(&bytes).unwrap()
-    };
-    let mut ext = sp_io::TestExternalities::new_empty();
-    ext.execute_with(|| {
-        let mut genesis = json(None);
-        merge(&mut genesis, json(Some("local_testnet".into())));
-        build_state::<RuntimeGenesisConfig>(genesis.to_string().into_bytes()).unwrap();
+    genesis::chain_of("local_testnet").execute_with(|| {
         System::set_block_number(1);
         let issuance = Balances::total_issuance();
         story();

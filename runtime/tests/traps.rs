@@ -1,16 +1,14 @@
 //! Traps of consensus that only the whole runtime can fall into. The others have tests in
 //! pallet-validators.
 
+mod genesis;
+
 use assay_runtime::{
-    genesis_config_presets::{get_preset, preset_names},
-    Authorship, Runtime, RuntimeCall, RuntimeGenesisConfig, Session, SessionKeys, Validators,
+    genesis_config_presets::preset_names, Authorship, Runtime, RuntimeCall, Session, SessionKeys,
+    Validators,
 };
-use frame_support::{
-    genesis_builder_helper::{build_state, get_preset as get_preset_or_default},
-    traits::{Get, GetCallMetadata, PalletInfoAccess},
-};
+use frame_support::traits::{Get, GetCallMetadata, PalletInfoAccess};
 use pallet_session::SessionHandler;
-use serde_json::Value;
 use sp_runtime::traits::OpaqueKeys;
 
 /// BABE counts epochs from genesis on; another length would brick the chain.
@@ -18,19 +16,11 @@ use sp_runtime::traits::OpaqueKeys;
 fn trap_7_no_call_changes_the_length_of_an_epoch() {
     assert!(!RuntimeCall::get_module_names().contains(&"Timing"));
     for preset in preset_names() {
-        let bytes = get_preset_or_default::<RuntimeGenesisConfig>(&None, get_preset).unwrap();
-        let mut genesis: Value = serde_json::from_slice(&bytes).unwrap();
-        let patch: Value = serde_json::from_slice(&get_preset(&preset).unwrap()).unwrap();
-        let slots = patch["timing"]["epochSlots"].clone();
-        for (key, value) in patch.as_object().unwrap() {
-            for (field, value) in value.as_object().unwrap() {
-                genesis[key][field] = value.clone();
-            }
-        }
-        sp_io::TestExternalities::new_empty().execute_with(|| {
-            build_state::<RuntimeGenesisConfig>(genesis.to_string().into_bytes()).unwrap();
+        let preset: &str = preset.as_ref();
+        let slots = genesis::of(preset)["timing"]["epochSlots"].as_u64();
+        genesis::chain_of(preset).execute_with(|| {
             let length = <Runtime as pallet_babe::Config>::EpochDuration::get();
-            assert_eq!(Some(length), slots.as_u64());
+            assert_eq!(Some(length), slots);
         });
     }
 }
@@ -51,4 +41,27 @@ fn trap_8_session_keys_are_in_the_order_of_their_pallets() {
 fn bonds_come_before_sessions_and_authors_after_them() {
     let order = [Validators::index(), Session::index(), Authorship::index()];
     assert!(order.is_sorted(), "{order:?}");
+}
+
+/// It would be another chain than its operators think, and nobody would say so.
+#[test]
+fn a_parameter_that_there_is_not_is_no_genesis() {
+    let genesis = genesis::of("development");
+    for path in [
+        "/channels/parameters",
+        "/disputes/parameters",
+        "/jobs/parameters",
+        "/providers/parameters",
+        "/providers/parameters/rewards",
+        "/validators/parameters",
+        "/validators/parameters/rewards",
+        "/validators/parameters/rewards/emission",
+    ] {
+        let mut mistyped = genesis.clone();
+        let parameters = mistyped.pointer_mut(path).and_then(|it| it.as_object_mut());
+        let parameters = parameters.unwrap_or_else(|| panic!("{path} is not in a genesis"));
+        parameters.insert("bondingSessions".into(), 4.into());
+        let refused = genesis::build(&mistyped).map(drop).unwrap_err();
+        assert!(refused.contains("unknown field"), "{path}: {refused}");
+    }
 }

@@ -22,6 +22,7 @@ use crate::Config;
     Serialize,
     Deserialize,
 )]
+#[serde(deny_unknown_fields)]
 pub struct Parameters<BlockNumber> {
     /// Blocks that a provider has to settle after the user asked to close.
     pub close_window_blocks: BlockNumber,

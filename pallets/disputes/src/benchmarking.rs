@@ -20,7 +20,6 @@ use frame_support::{
     BoundedVec,
 };
 use frame_system::{pallet_prelude::BlockNumberFor, RawOrigin};
-use sp_core::H256;
 use sp_runtime::traits::{One, Saturating};
 
 use self::{

@@ -18,31 +18,37 @@ use crate::{
 };
 
 impl<T: Config> Pallet<T> {
-    /// The dispute in which `who` may make the next move, which it knows as `state`.
+    /// The dispute in which `who` may make the next move, which it knows as `state`; none if another of its
+    /// side was first with it. Two that watch a dispute for one side, and who sends a move again because
+    /// of a fork, cannot know that; but only the first to come too late is excused, or moves were free
+    /// however many they are.
     fn turn(
         who: &T::AccountId,
         number: DisputeId,
         state: H256,
         side: Side,
-    ) -> Result<DisputeRecordOf<T>, Error<T>> {
+    ) -> Result<Option<DisputeRecordOf<T>>, Error<T>> {
         ensure!(!Self::is_paused(), Error::<T>::Paused);
-        let record = Disputes::<T>::get(number).ok_or(Error::<T>::UnknownDispute)?;
+        let mut record = Disputes::<T>::get(number).ok_or(Error::<T>::UnknownDispute)?;
         ensure!(
             !Convictions::<T>::contains_key(record.claim),
             Error::<T>::AlreadyConvicted
         );
-        ensure!(record.state == state, Error::<T>::StateChanged);
-        let deadline = record.deadline.ok_or(Error::<T>::DisputeWaits)?;
         let is_their = match side {
             Side::Challenger => record.is_challenger(who),
             Side::Provider => T::Stake::provider_of(who).as_ref() == Some(&record.provider),
         };
-        ensure!(
-            is_their && record.stage.side() == side,
-            Error::<T>::NotYourTurn
-        );
+        let is_turn = record.stage.side() == side;
+        if record.overtaken == Some(state) && is_their && !is_turn {
+            record.overtaken = None;
+            Disputes::<T>::insert(number, record);
+            return Ok(None);
+        }
+        ensure!(record.state == state, Error::<T>::StateChanged);
+        let deadline = record.deadline.ok_or(Error::<T>::DisputeWaits)?;
+        ensure!(is_their && is_turn, Error::<T>::NotYourTurn);
         ensure!(Clock::<T>::get() <= deadline, Error::<T>::DeadlinePassed);
-        Ok(record)
+        Ok(Some(record))
     }
 
     /// The move was good: wait for the other side's.
@@ -67,7 +73,9 @@ impl<T: Config> Pallet<T> {
         state: H256,
         answer: AnswerOf<T>,
     ) -> DispatchResult {
-        let record = Self::turn(&who, number, state, Side::Provider)?;
+        let Some(record) = Self::turn(&who, number, state, Side::Provider)? else {
+            return Ok(());
+        };
         ensure!(record.stage == Stage::Answer, Error::<T>::OtherMoveExpected);
         let facts = Self::facts(&record.claim)?;
         match (&record.question, answer) {
@@ -190,7 +198,9 @@ impl<T: Config> Pallet<T> {
         state: H256,
         revelation: Revelation,
     ) -> DispatchResult {
-        let record = Self::turn(&who, number, state, Side::Provider)?;
+        let Some(record) = Self::turn(&who, number, state, Side::Provider)? else {
+            return Ok(());
+        };
         let (
             Stage::Node { level, index, hash },
             Question::Token {
@@ -241,7 +251,9 @@ impl<T: Config> Pallet<T> {
         state: H256,
         choice: Choice,
     ) -> DispatchResult {
-        let record = Self::turn(&who, number, state, Side::Challenger)?;
+        let Some(record) = Self::turn(&who, number, state, Side::Challenger)? else {
+            return Ok(());
+        };
         let Question::Token {
             position,
             ref header,
@@ -266,14 +278,16 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// What a proof shows is done; returns what the step is computed by.
+    /// What a proof shows is done; returns what the step is computed by, if nobody was first.
     pub(crate) fn do_prove(
         who: T::AccountId,
         number: DisputeId,
         state: H256,
         proof: ProofBytes,
-    ) -> Result<Operator, DispatchError> {
-        let record = Self::turn(&who, number, state, Side::Provider)?;
+    ) -> Result<Option<Operator>, DispatchError> {
+        let Some(record) = Self::turn(&who, number, state, Side::Provider)? else {
+            return Ok(None);
+        };
         let Stage::Step(step) = record.stage.clone() else {
             return Err(Error::<T>::OtherMoveExpected.into());
         };
@@ -290,6 +304,6 @@ impl<T: Config> Pallet<T> {
                 Self::conclude(number, record, Verdict::ModelBroken)?;
             }
         }
-        Ok(operator)
+        Ok(Some(operator))
     }
 }

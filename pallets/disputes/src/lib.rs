@@ -318,7 +318,9 @@ pub mod pallet {
         ) -> DispatchResultWithPostInfo {
             let who = ensure_signed(origin)?;
             let operator = Self::do_prove(who, dispute, state, proof)?;
-            let weight = T::WeightInfo::prove(T::WeightInfo::judge(operator));
+            let judged =
+                operator.map(|operator| T::WeightInfo::prove(T::WeightInfo::judge(operator)));
+            let weight = judged.unwrap_or_else(T::WeightInfo::choose);
             Ok((Some(weight), Pays::No).into())
         }
 

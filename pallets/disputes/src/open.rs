@@ -138,6 +138,7 @@ impl<T: Config> Pallet<T> {
             stage,
             moves: 0,
             state: state.into(),
+            overtaken: None,
             deadline: None,
         };
         ByClaim::<T>::insert(claim, number.to_be_bytes(), ());

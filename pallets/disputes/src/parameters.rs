@@ -24,6 +24,7 @@ pub(crate) const CROWD: u32 = 8;
     Serialize,
     Deserialize,
 )]
+#[serde(deny_unknown_fields)]
 pub struct Parameters<BlockNumber> {
     /// Blocks after its anchor in which a receipt of a channel can be challenged. A job says its own
     /// window's end.

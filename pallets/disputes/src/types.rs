@@ -324,6 +324,8 @@ pub struct DisputeRecord<AccountId, BlockNumber> {
     pub moves: u32,
     /// What a move must name: a hash of all moves so far.
     pub state: H256,
+    /// The state that the last move was for, until another comes for it: that does nothing, and is free.
+    pub overtaken: Option<H256>,
     /// The clock's last reading at which the next move is in time; none while the dispute waits.
     pub deadline: Option<BlockNumber>,
 }
@@ -334,6 +336,7 @@ impl<AccountId: PartialEq, BlockNumber: Saturating + From<u32>>
     /// Go on to `stage`.
     pub fn advance(&mut self, stage: Stage) {
         self.moves = self.moves.saturating_add(1);
+        self.overtaken = Some(self.state);
         self.state = blake2_256(&(self.state, &stage).encode()).into();
         self.stage = stage;
     }

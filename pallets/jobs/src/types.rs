@@ -29,6 +29,7 @@ use crate::Config;
     Serialize,
     Deserialize,
 )]
+#[serde(deny_unknown_fields)]
 pub struct Parameters<BlockNumber> {
     /// Blocks between delivery and settlement, in which the receipt can be challenged.
     pub challenge_blocks: BlockNumber,

@@ -23,6 +23,7 @@ use crate::{maturing::MAX_EARNINGS, Config};
     Serialize,
     Deserialize,
 )]
+#[serde(deny_unknown_fields)]
 pub struct Parameters<BlockNumber> {
     /// The least bond of a provider that may be assigned work, in planck.
     pub min_bond: Balance,

@@ -27,6 +27,7 @@ pub const MAX_SESSIONS_PER_ERA: SessionIndex = 168;
     Serialize,
     Deserialize,
 )]
+#[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// The least bond of a validator, in planck.
     pub min_validator_bond: Balance,

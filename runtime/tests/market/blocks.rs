@@ -1,51 +1,30 @@
 //! A development chain, block by block, whose books are looked at after each.
 
 use assay_runtime::{
-    genesis_config_presets::get_preset, AccountId, Babe, Balance, Balances, Channels, Disputes,
-    Hash, Jobs, Models, Providers, Runtime, RuntimeCall, RuntimeEvent, RuntimeGenesisConfig,
-    RuntimeHoldReason, RuntimeOrigin, System, ASY,
+    AccountId, Babe, Balance, Balances, Channels, Disputes, Hash, Jobs, Models, Providers, Runtime,
+    RuntimeCall, RuntimeEvent, RuntimeHoldReason, RuntimeOrigin, System, ASY,
 };
 use frame_support::{
-    genesis_builder_helper::{build_state, get_preset as get_preset_or_default},
     storage::with_storage_layer,
     traits::{fungible::InspectHold, Hooks},
     weights::Weight,
 };
-use serde_json::Value;
 use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Eve};
 use sp_runtime::{
     traits::{BlakeTwo256, Dispatchable, Hash as _},
     DispatchResult,
 };
 
-use crate::calls::{list_model, listing_of, register, set_offer};
+use crate::{
+    calls::{list_model, listing_of, register, set_offer},
+    genesis,
+};
 
 pub const ENDOWMENT: Balance = 1_000_000 * ASY;
 pub const BOND: Balance = 1_000 * ASY;
 
-fn merge(into: &mut Value, patch: Value) {
-    match (into, patch) {
-        (Value::Object(into), Value::Object(patch)) => {
-            for (key, value) in patch {
-                merge(into.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (into, patch) => *into = patch,
-    }
-}
-
 pub fn development() -> sp_io::TestExternalities {
-    let json = |id| {
-        let bytes = get_preset_or_default::<RuntimeGenesisConfig>(&id, get_preset).unwrap();
-        serde_json::from_slice::<Value>(&bytes).unwrap()
-    };
-    let mut ext = sp_io::TestExternalities::new_empty();
-    ext.execute_with(|| {
-        let mut genesis = json(None);
-        merge(&mut genesis, json(Some("development".into())));
-        build_state::<RuntimeGenesisConfig>(genesis.to_string().into_bytes()).unwrap();
-    });
-    ext
+    genesis::chain_of("development")
 }
 
 fn hash_of(block: u32) -> Hash {

@@ -5,6 +5,8 @@ mod acts;
 mod any;
 mod blocks;
 mod calls;
+#[path = "../genesis/mod.rs"]
+mod genesis;
 mod plans;
 mod stories;
 mod views;

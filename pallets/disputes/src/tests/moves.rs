@@ -114,10 +114,50 @@ fn a_move_names_the_state_that_it_was_made_for() {
             Error::<Test>::StateChanged
         );
         assert_ok!(Disputes::choose(by(), number, after, Choice::Node(0)));
+        // Behind the provider's move there is no excuse for the challenger.
         assert_noop!(
-            Disputes::choose(by(), number, after, Choice::Node(0)),
+            Disputes::choose(by(), number, before, Choice::Node(0)),
             Error::<Test>::StateChanged
         );
+    });
+}
+
+/// Two that play for one side cannot know of each other; and a flood of moves must cost something.
+#[test]
+fn who_comes_second_with_a_move_pays_nothing_once() {
+    TestExt::new().execute_with(|| {
+        let (given, number, forged) = disputed(0);
+        let before = dispute(number).state;
+        let shown = forged.answer(&given, 0);
+        let again =
+            |who| Disputes::answer(RuntimeOrigin::signed(who), number, before, shown.clone());
+        assert_ok!(again(PETRA));
+        let opened = dispute(number).state;
+        // Neither the other side nor a stranger uses up the provider's.
+        for who in [CARL, DORA, SAM] {
+            assert_noop!(again(who), Error::<Test>::StateChanged);
+        }
+        let choose = |who| {
+            let by = RuntimeOrigin::signed(who);
+            Disputes::choose(by, number, before, Choice::Node(0))
+        };
+        assert_noop!(choose(CARL), Error::<Test>::StateChanged);
+        let events = System::events().len();
+        let late = again(operator(PETRA)).unwrap();
+        assert_eq!(late.pays_fee, Pays::No);
+        assert_eq!(System::events().len(), events);
+        assert_eq!((dispute(number).state, dispute(number).moves), (opened, 1));
+        assert_noop!(again(PETRA), Error::<Test>::StateChanged);
+
+        let choose = |who, node| {
+            let by = RuntimeOrigin::signed(who);
+            Disputes::choose(by, number, opened, Choice::Node(node))
+        };
+        assert_ok!(choose(CARL, 0));
+        let chosen = dispute(number).stage;
+        assert_eq!(choose(CARL, 1).unwrap().pays_fee, Pays::No);
+        assert_eq!(dispute(number).stage, chosen);
+        assert_noop!(choose(CARL, 0), Error::<Test>::StateChanged);
     });
 }
 

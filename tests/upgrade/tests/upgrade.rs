@@ -142,7 +142,7 @@ async fn a_referendum_upgrades_the_chain_under_its_jobs() -> Result<()> {
         &["--capacity", "4"],
     ];
     provider.assay.json(&offer.concat())?;
-    let _worker = scene.worker(&provider, "worker")?;
+    let worker = scene.worker(&provider, "worker")?;
     scene.wait_online(&provider, true).await?;
     let mut jobs = vec![scene.submit("Once upon a time", &[])?];
 
@@ -219,6 +219,10 @@ async fn a_referendum_upgrades_the_chain_under_its_jobs() -> Result<()> {
         jobs.len()
     );
     ensure!(bond == 1_000_000_000_000_000, "the bond is {bond}");
+    // What was signed for the old runtime is signed anew before the node has to refuse it.
+    let log = worker.daemon.log()?;
+    let refused = log.lines().find(|line| line.contains("did not take"));
+    ensure!(refused.is_none(), "{refused:?}");
     ensure!(
         indexed(&rpc).await? == jobs.iter().copied().collect(),
         "the migration did not see every job"

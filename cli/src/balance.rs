@@ -104,16 +104,53 @@ fn text(lines: &[Line], total_issuance: u128) -> String {
             "{name}\n  free      {}\n",
             Amount(line.balances.free)
         ));
-        if line.balances.frozen > 0 {
-            text.push_str(&format!(
-                "  of it not to be spent {}\n",
-                Amount(line.balances.frozen)
-            ));
+        let locked = line.balances.locked();
+        if locked > 0 {
+            text.push_str(&format!("  of it not to be spent {}\n", Amount(locked)));
         }
         for (reason, amount) in &line.balances.holds {
             text.push_str(&format!("  on hold   {} for {reason}\n", Amount(*amount)));
         }
+        let deposits = line.balances.deposits();
+        if deposits > 0 {
+            let deposits = Amount(deposits);
+            text.push_str(&format!(
+                "  on hold   {deposits} for deposits of referenda\n"
+            ));
+        }
     }
     text.push_str(&format!("total issuance {}", Amount(total_issuance)));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_not_free_to_spend_has_a_line() {
+        const ASY: u128 = 1_000_000_000_000;
+        let line = |frozen| Line {
+            name: "key".into(),
+            account: AccountId32([7; 32]),
+            balances: Balances {
+                free: 100 * ASY,
+                reserved: 60 * ASY,
+                frozen,
+                holds: vec![("Validators::Bond".into(), 50 * ASY)],
+            },
+        };
+        let seen = text(&[line(90 * ASY)], 160 * ASY);
+        for part in [
+            "free      100 ASY",
+            "of it not to be spent 30 ASY",
+            "50 ASY for Validators::Bond",
+            "10 ASY for deposits of referenda",
+        ] {
+            assert!(seen.contains(part), "{seen}");
+        }
+        // What is on hold is locked first, and no more than all.
+        assert!(!text(&[line(60 * ASY)], 0).contains("not to be spent"));
+        assert!(text(&[line(900 * ASY)], 0).contains("not to be spent 100 ASY"));
+    }
 }

@@ -2,7 +2,7 @@
 //! fee all the same.
 
 use assay_client::{
-    keys, subxt::transactions::Payload, AccountId32, Amount, Chain, Error, Keypair, Snapshot,
+    keys, subxt::transactions::Payload, AccountId32, Amount, Chain, Error, Keypair,
 };
 
 use crate::failure::Failure;
@@ -56,11 +56,19 @@ pub fn preimage_deposit(len: usize) -> (&'static str, u128) {
     deposit(len as u128)
 }
 
-/// What an account can spend, and what a call needs.
+/// The pallets whose calls take money away from its account. What the others take stays there, on hold; for that it
+/// may be locked by votes.
+const SPENDING: [&str; 2] = ["Balances", "Referenda"];
+
+/// What an account has, and what a call needs.
 pub struct Funds {
     account: AccountId32,
-    spendable: u128,
-    needs: Vec<(&'static str, u128)>,
+    /// What the call can take of it, in planck: less than all that it has, or else it would be gone.
+    usable: u128,
+    /// The part that is not locked: fees are paid of it.
+    unlocked: u128,
+    takes: Vec<(&'static str, u128)>,
+    fee: u128,
 }
 
 impl Funds {
@@ -71,51 +79,58 @@ impl Funds {
         takes: Takes<'_>,
     ) -> Result<Self, Error> {
         let account = keys::account(key);
-        let mut needs = takes.to_vec();
-        needs.push(("as the transaction's fee", chain.fee(call, key).await?));
+        let best = chain.best().await?;
+        let balances = best.balances(account).await?;
+        let least = best.existential_deposit()?;
+        let unlocked = balances.free.saturating_sub(least.max(balances.locked()));
         Ok(Self {
             account,
-            spendable: spendable(&chain.best().await?, account).await?,
-            needs,
+            usable: match SPENDING.contains(&call.pallet_name()) {
+                true => unlocked,
+                false => balances.free.saturating_sub(least),
+            },
+            unlocked,
+            takes: takes.to_vec(),
+            fee: chain.fee(call, key).await?,
         })
     }
 
     pub fn check(&self) -> Result<(), Failure> {
-        match self.total() > self.spendable {
+        match self.total() > self.usable || self.fee > self.unlocked {
             true => Err(self.failure()),
             false => Ok(()),
         }
     }
 
     fn total(&self) -> u128 {
-        self.needs
-            .iter()
-            .fold(0, |sum, (_, amount)| sum.saturating_add(*amount))
+        let takes = self.takes.iter();
+        takes.fold(self.fee, |sum, (_, amount)| sum.saturating_add(*amount))
     }
 
     /// That the account has too little.
     pub fn failure(&self) -> Failure {
-        let each: Vec<String> = self
-            .needs
-            .iter()
+        let fee = format!("{} as the transaction's fee", Amount(self.fee));
+        let takes = self.takes.iter();
+        let mut needs: Vec<String> = takes
             .map(|(what, amount)| format!("{} {what}", Amount(*amount)))
             .collect();
+        let (has, total) = match self.total() > self.usable {
+            true => (self.usable, self.total()),
+            // The money is there and locked.
+            false => {
+                needs.clear();
+                (self.unlocked, self.fee)
+            }
+        };
+        needs.push(fee);
         Failure::Request(format!(
             "{} has {} free, and this needs {}: {}; send it ASY, and look at it with `assay balance`",
             self.account,
-            Amount(self.spendable),
-            Amount(self.total()),
-            each.join(", ")
+            Amount(has),
+            Amount(total),
+            needs.join(", ")
         ))
     }
-}
-
-/// What is free and neither frozen nor needed to keep the account.
-async fn spendable(best: &Snapshot, account: AccountId32) -> Result<u128, Error> {
-    let balances = best.balances(account).await?;
-    let frozen = balances.frozen.saturating_sub(balances.reserved);
-    let stays = best.existential_deposit()?.max(frozen);
-    Ok(balances.free.saturating_sub(stays))
 }
 
 #[cfg(test)]
@@ -138,14 +153,13 @@ mod tests {
     fn too_little_money_is_told_with_what_is_needed_for_what() {
         let mut funds = Funds {
             account: AccountId32([7; 32]),
-            spendable: 5 * MILLI_ASY,
-            needs: vec![
-                ("for --max-fee", 4 * MILLI_ASY),
-                ("as the transaction's fee", MILLI_ASY),
-            ],
+            usable: 5 * MILLI_ASY,
+            unlocked: 5 * MILLI_ASY,
+            takes: vec![("for --max-fee", 4 * MILLI_ASY)],
+            fee: MILLI_ASY,
         };
         assert!(funds.check().is_ok());
-        funds.spendable -= 1;
+        funds.usable -= 1;
         let message = funds.check().unwrap_err().to_string();
         for part in [
             funds.account.to_string().as_str(),
@@ -156,5 +170,23 @@ mod tests {
             assert!(message.contains(part), "{message}");
         }
         assert!(!message.contains('\n'));
+    }
+
+    #[test]
+    fn what_is_locked_may_go_on_hold_and_pays_no_fee() {
+        let mut funds = Funds {
+            account: AccountId32([7; 32]),
+            usable: 5 * MILLI_ASY,
+            unlocked: MILLI_ASY,
+            takes: vec![("to bond", 4 * MILLI_ASY)],
+            fee: MILLI_ASY,
+        };
+        assert!(funds.check().is_ok());
+        funds.unlocked -= 1;
+        let message = funds.check().unwrap_err().to_string();
+        assert!(
+            message.contains("has 999.999999 uASY free, and this needs 1 mASY: 1 mASY as the"),
+            "{message}"
+        );
     }
 }

@@ -1,9 +1,12 @@
 //! `assay referendum`: what the holders of ASY decide, upgrades of the chain included.
 
 mod parameters;
+mod payout;
 mod propose;
+mod refund;
 mod show;
 mod vote;
+mod wasm;
 
 use clap::Subcommand;
 
@@ -22,7 +25,7 @@ pub enum Command {
         /// Its number.
         referendum: u32,
     },
-    /// Propose a new runtime, new parameters, or any call.
+    /// Propose a new runtime, new parameters, money of the treasury, or any call.
     Propose(propose::Args),
     /// Put down the deposit without which nothing is decided. It comes back.
     Deposit {
@@ -36,6 +39,17 @@ pub enum Command {
         /// Number of the referendum.
         referendum: u32,
     },
+    /// Free what votes that were taken back had locked, as far as it is free by now.
+    Unlock,
+    /// Have the deposits of a referendum that is over paid back to who put them down. Anybody may.
+    Refund {
+        /// Number of the referendum.
+        referendum: u32,
+    },
+    /// Take your calls off the chain that no open referendum is about; their deposits return.
+    Forget,
+    /// Have the treasury pay what referenda have given. Anybody may.
+    Payout,
 }
 
 pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
@@ -46,5 +60,9 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Deposit { referendum } => propose::deposit(context, referendum).await,
         Command::Vote(args) => vote::run(context, args).await,
         Command::Unvote { referendum } => vote::unvote(context, referendum).await,
+        Command::Unlock => vote::unlock(context).await,
+        Command::Refund { referendum } => refund::run(context, referendum).await,
+        Command::Forget => refund::forget(context).await,
+        Command::Payout => payout::run(context).await,
     }
 }

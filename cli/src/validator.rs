@@ -40,9 +40,10 @@ pub enum Command {
     RotateKeys,
     /// Stand for election, or change the commission.
     Validate {
-        /// Your share of what you and your nominators earn, in percent; the rest is divided by bond.
-        #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = commission)]
-        commission: u32,
+        /// Your share of what you and your nominators earn, in percent; the rest is divided by bond [default: as it
+        /// is, and 0 at first].
+        #[arg(long, value_name = "PERCENT", allow_hyphen_values = true, value_parser = commission)]
+        commission: Option<u32>,
     },
     /// Back a validator with the whole bond: its reward is shared, and so is what its faults cost.
     Nominate {
@@ -96,13 +97,24 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             let account = context.account(None)?;
             let keys = best(context).await?.session_keys(account).await?;
             checks::validate(bond.as_ref(), keys.is_some(), &parameters)?;
-            send(context, &calls.validate(Permill(commission)), &[]).await
+            let commission = match (commission, bond.map(|bond| bond.role)) {
+                (Some(ppm), _) => Permill(ppm),
+                (None, Some(Role::Validator { commission })) => commission,
+                (None, _) => Permill(0),
+            };
+            send(context, &calls.validate(commission), &[]).await
         }
         Command::Nominate { validator } => {
             let validator = parse_account(&validator)?;
             let (bond, parameters) = own(context).await?;
-            let of = best(context).await?.bond(validator).await?;
-            checks::nominate(bond.as_ref(), validator, of.as_ref(), &parameters)?;
+            let best = best(context).await?;
+            let to = checks::Backed {
+                account: validator,
+                bond: best.bond(validator).await?,
+                nominators: best.nominators(validator).await?,
+                room: max_nominators(&best)?,
+            };
+            checks::nominate(context.account(None)?, bond.as_ref(), &to, &parameters)?;
             send(context, &calls.nominate(validator), &[]).await
         }
         Command::Chill => {
@@ -124,6 +136,14 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Payout(args) => payout::run(context, args).await,
         Command::PurgeKeys => keys::purge(context).await,
     }
+}
+
+/// How many nominators a validator can have.
+fn max_nominators(best: &Snapshot) -> Result<usize, Failure> {
+    let address = runtime::constants().validators().max_nominators();
+    let most = best.client().constants().entry(address);
+    let most = most.map_err(|error| Failure::Chain(error.to_string()))?;
+    Ok(usize::try_from(most).unwrap_or(usize::MAX))
 }
 
 async fn best(context: &Context) -> Result<Snapshot, Failure> {

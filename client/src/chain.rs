@@ -38,7 +38,7 @@ pub use self::{
         ListingStatus, Offer, Provider, ProviderParameters, RefundReason, SentBack, Settlement,
         Snapshot,
     },
-    submit::{Included, Wait},
+    submit::{era, Included, Wait},
     validators::{
         Bond, Era, EraStatus, NewSessionKeys, Role, UnbondingChunk, ValidatorParameters,
         ValidatorStatus,

@@ -1,12 +1,13 @@
 //! `assay referendum propose`.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use assay_client::{
     chain::{
         runtime, Bounded, DispatchTime, GovernanceOrigin, OriginCaller, RawOrigin, Referendum,
         ReferendumInfo, Track, MAX_INLINE_BYTES,
     },
+    keys::parse_account,
     primitives::blake2_256,
     Amount, Chain, Snapshot,
 };
@@ -14,15 +15,21 @@ use clap::{ArgGroup, Args as ClapArgs, ValueEnum};
 use runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec;
 use serde_json::json;
 
-use super::parameters::{self, Change};
-use crate::{context::Context, failure::Failure, funds};
+use super::{
+    parameters::{self, Change},
+    wasm::Wasm,
+};
+use crate::{
+    context::{some_amount, Context},
+    failure::Failure,
+    funds,
+};
 
-/// How a Wasm module begins, and how one that is compressed does.
-const WASM: [u8; 4] = *b"\0asm";
-const COMPRESSED_WASM: [u8; 8] = [82, 188, 83, 118, 70, 219, 142, 5];
+/// More than a transaction has besides its call.
+const TRANSACTION_BYTES: usize = 1_024;
 
 #[derive(ClapArgs)]
-#[command(group(ArgGroup::new("what").required(true).args(["runtime", "set", "call"])))]
+#[command(group(ArgGroup::new("what").required(true).args(["runtime", "set", "spend", "call"])))]
 pub struct Args {
     /// A new runtime: the compressed Wasm of a build.
     #[arg(long, value_name = "FILE")]
@@ -31,10 +38,17 @@ pub struct Args {
     /// given several times for one pallet.
     #[arg(long, value_name = "PALLET.NAME=VALUE", value_parser = parameters::change)]
     set: Vec<Change>,
+    /// Money of the treasury, for the account that --to names.
+    #[arg(long, value_name = "AMOUNT", requires = "to", allow_hyphen_values = true, value_parser = some_amount)]
+    spend: Option<Amount>,
+    /// Who is to have what is spent.
+    #[arg(long, value_name = "ACCOUNT", requires = "spend")]
+    to: Option<String>,
     /// Any call, encoded, as wallets show it.
     #[arg(long, value_name = "0x…", value_parser = bytes)]
     call: Option<Bytes>,
-    /// What it needs to be allowed to do [default: root for a runtime, parameters for parameters].
+    /// What it needs to be allowed to do [default: root for a runtime, parameters for parameters, spender for
+    /// money].
     #[arg(long, value_enum)]
     track: Option<TrackName>,
     /// Blocks from its approval until it is done; never fewer than its track asks for.
@@ -76,18 +90,7 @@ fn bytes(text: &str) -> Result<Bytes, String> {
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let chain = context.chain().await?;
     let best = chain.best().await?;
-    let (call, usual) = match (&args.runtime, &args.call) {
-        (Some(path), _) => {
-            let code = read_runtime(path)?;
-            let call = best.encode_call(&runtime::tx().system().set_code(code))?;
-            (call, Some(TrackName::Root))
-        }
-        (None, Some(Bytes(call))) => (call.clone(), None),
-        (None, None) => {
-            let call = parameters::call(&best, &args.set).await?;
-            (best.encode_call(&call)?, Some(TrackName::Parameters))
-        }
-    };
+    let (call, usual) = proposed(&best, &args).await?;
     // What is no call of this runtime would be voted on and do nothing.
     let described = best.describe_call(&call)?;
     let Some(track) = args.track.or(usual) else {
@@ -152,34 +155,55 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read_runtime(path: &PathBuf) -> Result<Vec<u8>, Failure> {
-    let code = fs::read(path).map_err(|error| {
-        Failure::Usage(format!(
-            "{}: cannot be read: {error}; name the runtime's file",
-            path.display()
-        ))
-    })?;
-    match code.starts_with(&WASM) || code.starts_with(&COMPRESSED_WASM) {
-        true => Ok(code),
-        false => Err(Failure::Usage(format!(
-            "{}: is no Wasm; name the assay_runtime.compact.compressed.wasm of a build",
-            path.display()
-        ))),
+/// The call that is proposed, and the track that such a call takes.
+async fn proposed(best: &Snapshot, args: &Args) -> Result<(Vec<u8>, Option<TrackName>), Failure> {
+    if let Some(path) = &args.runtime {
+        let wasm = Wasm::read(path)?;
+        wasm.check(path, best)?;
+        let call = runtime::tx().system().set_code(wasm.code);
+        return Ok((best.encode_call(&call)?, Some(TrackName::Root)));
     }
+    if let (Some(Amount(planck)), Some(to)) = (args.spend, &args.to) {
+        let call = runtime::tx()
+            .treasury()
+            .spend((), planck, parse_account(to)?, None);
+        return Ok((best.encode_call(&call)?, Some(TrackName::Spender)));
+    }
+    if let Some(Bytes(call)) = &args.call {
+        return Ok((call.clone(), None));
+    }
+    let call = parameters::call(best, &args.set).await?;
+    Ok((best.encode_call(&call)?, Some(TrackName::Parameters)))
 }
 
 /// Put the call on chain, unless it is there.
 async fn note(context: &Context, chain: &Chain, call: Vec<u8>) -> Result<(), Failure> {
     let len = u32::try_from(call.len()).unwrap_or(u32::MAX);
     let hash = blake2_256(&call);
-    let known = chain.best().await?.preimage(hash.into(), len).await?;
-    if known.is_some() {
+    let best = chain.best().await?;
+    if best.preimage(hash.into(), len).await?.is_some() {
         return Ok(());
+    }
+    let most = max_call_bytes(&best)?;
+    if call.len() > most {
+        return Err(Failure::Usage(format!(
+            "the call has {} bytes, and a transaction takes {most} at most; name the compressed Wasm of a build",
+            call.len()
+        )));
     }
     let takes = [funds::preimage_deposit(call.len())];
     let note = runtime::tx().preimage().note_preimage(call);
     context.submit(chain, &note, &takes).await?;
     Ok(())
+}
+
+/// The most bytes of a call that a transaction can carry.
+fn max_call_bytes(best: &Snapshot) -> Result<usize, Failure> {
+    let address = runtime::constants().system().block_length();
+    let length = best.client().constants().entry(address);
+    let length = length.map_err(|error| Failure::Chain(error.to_string()))?;
+    let most = usize::try_from(length.max.normal).unwrap_or(usize::MAX);
+    Ok(most.saturating_sub(TRANSACTION_BYTES))
 }
 
 pub async fn deposit(context: &Context, index: u32) -> Result<(), Failure> {
@@ -197,7 +221,13 @@ pub async fn deposit(context: &Context, index: u32) -> Result<(), Failure> {
 
 async fn place_deposit(context: &Context, chain: &Chain, index: u32) -> Result<u128, Failure> {
     let best = chain.best().await?;
-    let track = track_of(&best, index, &open(&best, index).await?)?;
+    let referendum = open(&best, index).await?;
+    if matches!(&referendum, ReferendumInfo::Ongoing(status) if status.decision_deposit.is_some()) {
+        return Err(Failure::Usage(format!(
+            "referendum {index} has its deposit already; vote with `assay referendum vote {index}`"
+        )));
+    }
+    let track = track_of(&best, index, &referendum)?;
     let call = runtime::tx().referenda().place_decision_deposit(index);
     let takes = [("as a deposit for the decision", track.decision_deposit)];
     context.submit(chain, &call, &takes).await?;
@@ -240,24 +270,6 @@ pub fn track_of(best: &Snapshot, index: u32, referendum: &Referendum) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_that_is_no_runtime_is_refused_before_anything_is_sent() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("runtime.wasm");
-        let message = read_runtime(&path).unwrap_err().to_string();
-        assert!(
-            message.contains("runtime.wasm: cannot be read"),
-            "{message}"
-        );
-        fs::write(&path, "hello").unwrap();
-        assert!(read_runtime(&path)
-            .unwrap_err()
-            .to_string()
-            .contains("is no Wasm"));
-        fs::write(&path, [&COMPRESSED_WASM[..], b"rest"].concat()).unwrap();
-        assert!(read_runtime(&path).is_ok());
-    }
 
     #[test]
     fn calls_are_hexadecimal() {

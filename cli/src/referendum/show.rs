@@ -7,16 +7,25 @@ use assay_client::{
 };
 use serde_json::{json, Value};
 
-use super::propose;
+use super::{propose, refund};
 use crate::{context::Context, failure::Failure, records};
 
 /// A referendum as it is shown.
 struct Seen {
     index: u32,
     state: &'static str,
-    /// The block at which it ended; none while it is open.
-    ended: Option<u32>,
+    over: Option<Over>,
     open: Option<Open>,
+}
+
+/// One that is over.
+struct Over {
+    /// The block in which it ended.
+    block: u32,
+    /// The block in which its call is due; none if it is done, or will never be.
+    due: Option<u32>,
+    /// Planck of deposits that can come back.
+    deposits: u128,
 }
 
 /// One that can still be decided.
@@ -66,23 +75,36 @@ pub async fn show(context: &Context, snapshot: &Snapshot, index: u32) -> Result<
 }
 
 async fn look(snapshot: &Snapshot, index: u32, referendum: Referendum) -> Result<Seen, Failure> {
-    let ended = |state, block| {
-        Ok(Seen {
-            index,
-            state,
-            ended: Some(block),
-            open: None,
-        })
+    let (state, block) = match &referendum {
+        ReferendumInfo::Ongoing(_) => return look_open(snapshot, index, &referendum).await,
+        ReferendumInfo::Approved(block, ..) => ("Approved", *block),
+        ReferendumInfo::Rejected(block, ..) => ("Rejected", *block),
+        ReferendumInfo::Cancelled(block, ..) => ("Cancelled", *block),
+        ReferendumInfo::TimedOut(block, ..) => ("TimedOut", *block),
+        ReferendumInfo::Killed(block) => ("Killed", *block),
     };
-    let status = match &referendum {
-        ReferendumInfo::Ongoing(status) => status,
-        ReferendumInfo::Approved(block, ..) => return ended("Approved", *block),
-        ReferendumInfo::Rejected(block, ..) => return ended("Rejected", *block),
-        ReferendumInfo::Cancelled(block, ..) => return ended("Cancelled", *block),
-        ReferendumInfo::TimedOut(block, ..) => return ended("TimedOut", *block),
-        ReferendumInfo::Killed(block) => return ended("Killed", *block),
+    let deposits = refund::deposits(&referendum).unwrap_or_default();
+    Ok(Seen {
+        index,
+        state,
+        over: Some(Over {
+            block,
+            due: snapshot.enactment(index).await?,
+            deposits: deposits.sum(),
+        }),
+        open: None,
+    })
+}
+
+async fn look_open(
+    snapshot: &Snapshot,
+    index: u32,
+    referendum: &Referendum,
+) -> Result<Seen, Failure> {
+    let track = propose::track_of(snapshot, index, referendum)?;
+    let ReferendumInfo::Ongoing(status) = referendum else {
+        return Err(propose::unknown(index));
     };
-    let track = propose::track_of(snapshot, index, &referendum)?;
     let (hash, call) = match &status.proposal {
         Bounded::Inline(bytes) => (blake2_256(&bytes.0).into(), Some(bytes.0.clone())),
         Bounded::Lookup { hash, len } => (*hash, snapshot.preimage(*hash, *len).await?),
@@ -107,12 +129,10 @@ async fn look(snapshot: &Snapshot, index: u32, referendum: Referendum) -> Result
     Ok(Seen {
         index,
         state,
-        ended: None,
+        over: None,
         open: Some(Open {
             hash,
-            call: call
-                .map(|bytes| snapshot.describe_call(&bytes))
-                .transpose()?,
+            call: call.map(|bytes| described(snapshot, &bytes)),
             ayes: status.tally.ayes,
             nays: status.tally.nays,
             support: status.tally.support,
@@ -120,6 +140,14 @@ async fn look(snapshot: &Snapshot, index: u32, referendum: Referendum) -> Result
             track: track.name,
             next,
         }),
+    })
+}
+
+/// Anybody may propose any bytes: those that are no call must not hide the rest.
+fn described(snapshot: &Snapshot, call: &[u8]) -> Described {
+    snapshot.describe_call(call).unwrap_or_else(|_| Described {
+        name: "no call of this runtime".into(),
+        arguments: format!("({} bytes)", call.len()),
     })
 }
 
@@ -166,10 +194,13 @@ fn next(
 
 fn json_of(seen: &Seen) -> Value {
     let open = seen.open.as_ref();
+    let over = seen.over.as_ref();
     json!({
         "referendum": seen.index,
         "state": seen.state,
-        "ended": seen.ended,
+        "ended": over.map(|over| over.block),
+        "due": over.and_then(|over| over.due),
+        "deposits": over.map(|over| Amount(over.deposits)),
         "track": open.map(|open| &open.track),
         "hash": open.map(|open| records::hash(&open.hash)),
         "call": open.and_then(|open| open.call.as_ref()).map(|call| &call.name),
@@ -185,8 +216,11 @@ fn json_of(seen: &Seen) -> Value {
 fn text_of(seen: &Seen) -> String {
     let Seen { index, state, .. } = seen;
     let Some(open) = &seen.open else {
-        let block = seen.ended.unwrap_or_default();
-        return format!("referendum {index}: {state} in block {block}");
+        let over = seen.over.as_ref();
+        return format!(
+            "referendum {index}: {state}{}",
+            over.map_or_else(String::new, text_of_end)
+        );
     };
     let call = match &open.call {
         Some(call) => format!("would call {} {}", call.name, call.arguments),
@@ -206,9 +240,46 @@ fn text_of(seen: &Seen) -> String {
     )
 }
 
+fn text_of_end(over: &Over) -> String {
+    let mut text = format!(" in block {}", over.block);
+    if let Some(due) = over.due {
+        text.push_str(&format!(", and done in block {due}"));
+    }
+    if over.deposits > 0 {
+        text.push_str(&format!(
+            "; deposits of {} wait for `assay referendum refund`",
+            Amount(over.deposits)
+        ));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_over_says_when_it_is_done_and_what_comes_back() {
+        let over = |due, deposits| {
+            let seen = Seen {
+                index: 3,
+                state: "Approved",
+                over: Some(Over {
+                    block: 40,
+                    due,
+                    deposits,
+                }),
+                open: None,
+            };
+            text_of(&seen)
+        };
+        assert_eq!(over(None, 0), "referendum 3: Approved in block 40");
+        assert_eq!(
+            over(Some(52), 110_000_000_000_000),
+            "referendum 3: Approved in block 40, and done in block 52; deposits of 110 ASY wait for `assay \
+             referendum refund`"
+        );
+    }
 
     #[test]
     fn each_state_says_what_it_waits_for() {

@@ -62,19 +62,48 @@ pub fn validate(
     }
 }
 
+/// Whom somebody wants to back.
+pub struct Backed {
+    pub account: AccountId32,
+    pub bond: Option<Bond>,
+    /// Who backs it already, and with how many planck.
+    pub nominators: Vec<(AccountId32, u128)>,
+    /// How many nominators it can have.
+    pub room: usize,
+}
+
 pub fn nominate(
+    who: AccountId32,
     bond: Option<&Bond>,
-    validator: AccountId32,
-    of: Option<&Bond>,
+    to: &Backed,
     parameters: &ValidatorParameters,
 ) -> Result<(), Failure> {
     let bond = bonded(bond)?;
     at_least(bond.amount, parameters.min_nominator_bond, "a nominator")?;
-    match of.map(|bond| &bond.role) {
-        Some(Role::Validator { .. }) => Ok(()),
-        _ => Err(usage(format!(
-            "{validator} does not stand for election; choose from `assay validator list`"
+    let validator = to.account;
+    if who == validator {
+        return Err(usage(
+            "a validator's own bond is behind it already; name another, or add with `assay validator bond`",
+        ));
+    }
+    match to.bond.as_ref().map(|bond| &bond.role) {
+        Some(Role::Validator { .. }) => {}
+        _ => {
+            return Err(usage(format!(
+                "{validator} does not stand for election; choose from `assay validator list`"
+            )))
+        }
+    }
+    let others = to.nominators.iter().filter(|(other, _)| *other != who);
+    let amounts: Vec<u128> = others.map(|(_, amount)| *amount).collect();
+    match amounts.iter().min() {
+        Some(least) if amounts.len() >= to.room && bond.amount <= *least => Err(usage(format!(
+            "{validator} has {} nominators, the most it can have, with {} or more each; bond more than that, or \
+             choose another from `assay validator list`",
+            amounts.len(),
+            Amount(*least)
         ))),
+        _ => Ok(()),
     }
 }
 
@@ -223,15 +252,54 @@ pub mod tests {
         assert!(message.contains("add 1 ASY"), "{message}");
     }
 
+    fn backed(bond: Option<Bond>, amounts: &[u128]) -> Backed {
+        let nominators = amounts.iter().zip(20..);
+        Backed {
+            account: AccountId32([8; 32]),
+            bond,
+            nominators: nominators
+                .map(|(amount, who)| (AccountId32([who; 32]), amount * ASY))
+                .collect(),
+            room: 2,
+        }
+    }
+
     #[test]
     fn nobody_backs_whoever_does_not_stand_for_election() {
         let own = with(10, Role::Idle);
-        let of = with(100, validator());
-        assert!(nominate(Some(&own), SELF, Some(&of), &parameters()).is_ok());
-        for of in [None, Some(&own)] {
-            let message = said(nominate(Some(&own), SELF, of, &parameters()));
+        let to = |bond| nominate(SELF, Some(&own), &backed(bond, &[]), &parameters());
+        assert!(to(Some(with(100, validator()))).is_ok());
+        for bond in [None, Some(with(10, Role::Idle))] {
+            let message = said(to(bond));
             assert!(message.contains("assay validator list"), "{message}");
         }
+    }
+
+    #[test]
+    fn nobody_backs_itself() {
+        let own = with(100, validator());
+        let mut to = backed(Some(with(100, validator())), &[]);
+        to.account = SELF;
+        let message = said(nominate(SELF, Some(&own), &to, &parameters()));
+        assert!(message.contains("behind it already"), "{message}");
+    }
+
+    #[test]
+    fn a_full_list_takes_only_who_has_more_than_the_smallest_on_it() {
+        let own = with(10, Role::Idle);
+        let to = |amounts: &[u128]| {
+            let to = backed(Some(with(100, validator())), amounts);
+            nominate(SELF, Some(&own), &to, &parameters())
+        };
+        assert!(to(&[20]).is_ok() && to(&[20, 9]).is_ok());
+        for amounts in [[10, 20], [11, 12]] {
+            let message = said(to(&amounts));
+            assert!(message.contains("2 nominators, the most"), "{message}");
+        }
+        // Who is on the list already stays.
+        let mut full = backed(Some(with(100, validator())), &[10, 20]);
+        full.nominators[0].0 = SELF;
+        assert!(nominate(SELF, Some(&own), &full, &parameters()).is_ok());
     }
 
     #[test]

@@ -60,6 +60,14 @@ pub async fn purge(context: &Context) -> Result<(), Failure> {
                 .into(),
         ));
     }
+    let members = best.session_validators().await?;
+    let stays = members.iter().any(|(member, _)| *member == account);
+    if stays || best.elected().await?.contains(&account) {
+        return Err(Failure::Request(format!(
+            "{account} is in the set that makes blocks, which needs its keys; try again when `assay validator list` \
+             is without it"
+        )));
+    }
     let call = runtime::tx().validators().purge_keys();
     context.submit(&chain, &call, &[]).await?;
     let json = json!({ "account": records::account(&account), "session_keys": null });

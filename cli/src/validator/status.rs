@@ -168,12 +168,14 @@ impl Standing {
         if let Some(bond) = &self.bond {
             lines.push(format!("  bond {}", Amount(bond.amount)));
             for chunk in &bond.unbonding.0 {
-                lines.push(format!(
-                    "  unbonding {}, due in session {} (this is {})",
-                    Amount(chunk.amount),
-                    chunk.due,
-                    self.session
-                ));
+                let amount = Amount(chunk.amount);
+                lines.push(match chunk.due <= self.session {
+                    true => format!("  {amount} are due: `assay validator withdraw` releases them"),
+                    false => format!(
+                        "  unbonding {amount}, due in session {} (this is {})",
+                        chunk.due, self.session
+                    ),
+                });
             }
         }
         if !self.nominators.is_empty() {
@@ -266,8 +268,11 @@ pub async fn show(
 mod tests {
     use super::*;
     use crate::validator::checks::tests::parameters;
-    use assay_client::chain::runtime::runtime_types::{
-        bounded_collections::bounded_vec::BoundedVec, sp_arithmetic::per_things::Permill,
+    use assay_client::chain::{
+        runtime::runtime_types::{
+            bounded_collections::bounded_vec::BoundedVec, sp_arithmetic::per_things::Permill,
+        },
+        UnbondingChunk,
     };
 
     const ASY: u128 = 1_000_000_000_000;
@@ -354,6 +359,19 @@ mod tests {
             assert_eq!(obstacles.len(), 1, "{obstacles:?}");
             assert!(obstacles[0].contains(part), "{obstacles:?}");
         }
+    }
+
+    #[test]
+    fn what_is_due_is_told_with_the_way_to_it() {
+        let text = |due| {
+            let mut standing = good();
+            if let Some(bond) = &mut standing.bond {
+                bond.unbonding.0 = vec![UnbondingChunk { amount: ASY, due }];
+            }
+            standing.text()
+        };
+        assert!(text(14).contains("unbonding 1 ASY, due in session 14 (this is 13)"));
+        assert!(text(13).contains("1 ASY are due: `assay validator withdraw`"));
     }
 
     #[test]

@@ -55,6 +55,21 @@ pub struct Balances {
     pub holds: Vec<(String, u128)>,
 }
 
+impl Balances {
+    /// The part of `free` that votes keep from being spent: what is on hold is locked first.
+    pub fn locked(&self) -> u128 {
+        self.frozen.saturating_sub(self.reserved).min(self.free)
+    }
+
+    /// The part of `reserved` of which `holds` says nothing: deposits of referenda.
+    pub fn deposits(&self) -> u128 {
+        let held = self.holds.iter();
+        held.fold(self.reserved, |rest, (_, amount)| {
+            rest.saturating_sub(*amount)
+        })
+    }
+}
+
 impl Snapshot {
     pub fn number(&self) -> u32 {
         u32::try_from(self.0.block_number()).unwrap_or(u32::MAX)

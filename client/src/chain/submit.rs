@@ -13,8 +13,19 @@ use subxt_signer::sr25519::Keypair;
 use super::{Chain, Snapshot};
 use crate::{keys, Error};
 
-/// Blocks that a transaction may wait for its inclusion: a power of two.
-const ERA: u32 = 32;
+/// Blocks that a transaction may wait for its inclusion, at least.
+const PATIENCE: u32 = 32;
+
+/// The longest mortality that there is: the chain knows the hashes of as many blocks.
+const LONGEST_ERA: u32 = 4_096;
+
+/// The mortality of a transaction that starts at the finalised block and may wait for so many blocks behind the best
+/// one: a power of two. Where it did not grow while finality stands still, nobody could send anything then.
+pub fn era(blocks: u32, best: u32, finalized: u32) -> u32 {
+    let lag = best.saturating_sub(finalized);
+    let least = lag.saturating_add(blocks).min(LONGEST_ERA);
+    least.next_power_of_two()
+}
 
 /// How far a transaction must get before [`Chain::submit`] returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,12 +91,13 @@ impl Chain {
         // The transaction's mortality starts at a finalized block, which every fork has; it is for the
         // runtime of the best one, where the pool judges it.
         let finalized = self.finalized().await?;
+        let best = self.best().await?;
+        let era = era(PATIENCE, best.number(), finalized.number());
         let params = PolkadotExtrinsicParamsBuilder::<PolkadotConfig>::new()
-            .mortal_from_unchecked(ERA.into(), finalized.number().into(), finalized.hash())
+            .mortal_from_unchecked(era.into(), finalized.number().into(), finalized.hash())
             .nonce(nonce)
             .tip(tip)
             .build();
-        let best = self.best().await?;
         let progress = best
             .client()
             .transactions()
@@ -148,4 +160,21 @@ async fn follow(
         account,
         "the node stopped reporting on it; look before sending it again",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_outlives_the_blocks_that_are_not_final() {
+        assert_eq!(era(32, 103, 103), 32);
+        assert_eq!(era(32, 106, 103), 64);
+        for lag in [0, 1, 31, 32, 33, 63, 64, 1_000, 4_000] {
+            let era = era(64, 500 + lag, 500);
+            assert!(era.is_power_of_two() && era >= lag + 64, "{lag}: {era}");
+        }
+        assert_eq!(era(64, 1_000_000, 0), LONGEST_ERA);
+        assert_eq!(era(64, 5, 9), 64);
+    }
 }

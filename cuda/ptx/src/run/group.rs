@@ -112,10 +112,7 @@ impl Groups {
             .others
             .iter()
             .filter(|other| other.callers.len() == depth);
-        self.limit = beside
-            .map(|other| if other.blocked { 0 } else { other.at })
-            .min()
-            .unwrap_or(Address::MAX);
+        self.limit = beside.map(|other| other.at).min().unwrap_or(Address::MAX);
         !self.current.blocked
     }
 

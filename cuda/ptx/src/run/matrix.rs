@@ -6,7 +6,7 @@ use super::{
     warp::{Next, Warp},
 };
 use crate::{
-    fault::{Cause, Stop},
+    fault::Stop,
     instruction::{Place, Product, Value, Vector},
     lanes::Lanes,
     matrix::transposed,
@@ -21,11 +21,7 @@ impl Warp {
         if lanes == 0 {
             return Ok(Some(Next::Forward));
         }
-        let missing = !lanes;
-        if missing & !self.live != 0 {
-            return Err(Cause::MissingLanes { missing }.at(lanes.trailing_zeros()));
-        }
-        Ok(Some(Next::Blocked { missing }))
+        Ok(Some(Next::Blocked { missing: !lanes }))
     }
 
     pub(super) fn multiply(&mut self, lanes: u32, product: &Product) -> Result<Next, Stop> {

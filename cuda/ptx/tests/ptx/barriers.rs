@@ -93,6 +93,29 @@ fn who_does_not_wait_is_not_ordered_behind_the_others() {
 }
 
 #[test]
+fn who_arrives_has_not_seen_what_those_did_that_wait() {
+    let body = "
+        .shared .align 4 .b8 word[4];
+        setp.eq.u32 %p2, %r20, 0; @%p2 st.shared.u32 [word], 1;
+        bar.sync 0;
+        setp.gt.u32 %p1, %r20, 31; @%p1 bra waiter;
+        bar.arrive 1, 64;
+        ld.shared.u32 %r1, [word];
+        bra out;
+    waiter:
+        setp.eq.u32 %p3, %r20, 32; @%p3 st.shared.u32 [word], 2;
+        bar.sync 1, 64;
+    out:
+    ";
+    for seed in 0..30 {
+        assert!(matches!(
+            Run::of(64).seeded(seed).cause(body),
+            Cause::SharedRace { .. }
+        ));
+    }
+}
+
+#[test]
 fn a_barrier_for_some_warps_orders_only_those() {
     // Warps 0 and 1 meet; warp 2 reads without having met anybody.
     let body = "

@@ -146,6 +146,82 @@ fn functions_call_themselves_and_others() {
     }
 }
 
+/// Twice the number; the lanes are in here from both calls at once.
+const TWICE: &str = "
+.func (.param .b32 result) twice(.param .b32 n)
+{
+    .reg .pred %p<2>; .reg .b32 %r<5>;
+    ld.param.b32 %r1, [n];
+    mov.u32 %r2, 0;
+more:
+    setp.eq.u32 %p1, %r1, 0;
+    @%p1 bra none;
+    add.s32 %r2, %r2, 2; sub.s32 %r1, %r1, 1;
+    bra more;
+none:
+    st.param.b32 [result], %r2;
+    ret;
+}";
+
+#[test]
+fn each_lane_returns_to_its_own_call() {
+    // Even lanes call from one place, odd ones from another, and they loop in the function together.
+    let call = |result: &str| {
+        format!(
+            "{{ .param .b32 p; .param .b32 q; st.param.b32 [p], %r20; call (q), twice, (p); ld.param.b32 {result}, [q]; }}"
+        )
+    };
+    let (first, second) = (call("%r1"), call("%r2"));
+    let ptx = with_declarations(
+        TWICE,
+        &format!(
+            "
+        mov.u32 %r1, 0; mov.u32 %r2, 0;
+        and.b32 %r3, %r20, 1; setp.eq.u32 %p1, %r3, 0;
+        @%p1 bra even;
+        {second} bra out;
+    even:
+        {first}
+    out:
+        mov.b64 %rd0, {{%r1, %r2}};
+        st.global.u64 [%rd20], %rd0;"
+        ),
+    );
+    let (words, _) = Run::of(32).counted(&ptx, &[0; 32]).unwrap();
+    let must = |lane: u64| {
+        if lane % 2 == 0 {
+            2 * lane
+        } else {
+            2 * lane << 32
+        }
+    };
+    assert_eq!(words, (0..32).map(must).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_lanes_write_leaves_the_others_alone() {
+    let words = results(
+        32,
+        "
+        setp.lt.u32 %p1, %r20, 10; mov.u32 %r1, 1; setp.eq.u32 %p2, %r1, 1; setp.eq.u32 %p3, %r1, 1;
+        @%p1 bra low;
+        setp.eq.u32 %p2, %r1, 0;
+        @!%p1 mov.u32 %r1, 5;
+        bra out;
+    low:
+        @%p1 setp.lt.u32 %p3, %r20, 5;
+    out:
+        selp.b64 %rd1, 1, 0, %p2; selp.b64 %rd2, 2, 0, %p3; cvt.u64.u32 %rd3, %r1; shl.b64 %rd3, %rd3, 2;
+        add.s64 %rd0, %rd1, %rd2; add.s64 %rd0, %rd0, %rd3;",
+    );
+    let must = |lane| match lane {
+        0..5 => 4 + 3,
+        5..10 => 4 + 1,
+        _ => 20 + 2,
+    };
+    assert_eq!(words, (0..32).map(must).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_guarded_return_ends_some_lanes() {
     let run = Run::of(40);
@@ -185,7 +261,8 @@ fn names_belong_to_their_braces() {
         }
         {
             .reg .pred %p<1>;
-            bra inner;
+            { bra inner; }
+            mov.u32 x, 9;
         inner:
             shl.b32 %r1, %r1, 4;
         }

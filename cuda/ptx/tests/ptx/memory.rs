@@ -350,7 +350,12 @@ fn the_host_is_watched_too() {
         })
     );
     assert_eq!(memory.in_use(), 3000);
+    // Where the first one was there is room for 1024 bytes, and not for a red zone behind more.
+    let small = memory.alloc(1024 + 1).unwrap();
+    assert!(small > second);
+    memory.free(small).unwrap();
     let again = memory.alloc(500).unwrap();
+    assert_eq!(again, first);
     assert_eq!(
         memory.read(again, &mut [0; 1]),
         Err(MemoryError::NeverWritten(again))

@@ -81,6 +81,20 @@ fn many_readers_are_remembered() {
 }
 
 #[test]
+fn the_last_reader_does_not_hide_the_others() {
+    for last in [31, 127] {
+        let body = format!(
+            "setp.eq.u32 %p1, %r20, {last}; @%p1 st.shared.u32 [%r1], 1; bar.sync 0;
+             ld.shared.u32 %r9, [%r1]; @%p1 st.shared.u32 [%r1], 2;"
+        );
+        assert_eq!(raced(last + 1, &body), Some(Did::Read));
+    }
+    // All blocks read, and the last one writes.
+    let body = format!("{OWN} setp.eq.u32 %p2, %r1, 2; ld.global.u64 %rd3, [%rd21]; @%p2 st.global.u64 [%rd21], 1;");
+    assert_eq!(blocks(&body), Some(Did::Read));
+}
+
+#[test]
 fn bytes_are_watched_one_by_one() {
     // Neighbours write neighbouring bytes of one word.
     assert_eq!(
@@ -133,6 +147,13 @@ fn atomics_do_not_race_with_atomics_but_with_others() {
             &format!("{start} red.shared.add.u32 [%r1], 1; bar.sync 0; ld.shared.u32 %r9, [%r1];")
         ),
         None
+    );
+    assert_eq!(
+        raced(
+            128,
+            &format!("{start} red.shared.add.u32 [%r1], 1; @%p1 st.shared.u32 [%r1], 1;")
+        ),
+        Some(Did::Wrote)
     );
     assert_eq!(
         raced(

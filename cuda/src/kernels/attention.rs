@@ -14,7 +14,7 @@ const MIX_DIMENSIONS: u32 = 128;
 /// Most slabs of a split: the sums of a limb's products stay below 2^31.
 const MOST_SLABS: u32 = 1024;
 /// Blocks of each multiprocessor that keep it busy.
-const BLOCKS: u32 = 4;
+const BLOCKS: u32 = 2;
 
 /// The queries of a pass, cut into tiles. A tile's queries are of neighbouring rows of one sequence and
 /// of the heads that share a key-value head.

@@ -57,16 +57,19 @@ __device__ __forceinline__ void attention_mix(const Attention& of, const Maxima*
     if (first >= end) {
         return;
     }
-    if (threadIdx.x < QUERIES) {
-        const Query query = queries[threadIdx.x];
+    for (u32 i = warp(); i < QUERIES; i += blockDim.x / 32) {
+        const u32 used = queries[i].last < 0 ? 0 : of.splits_of(queries[i].last);
         i64 score = Maximum::nothing(), shifted = Maximum::nothing();
-        const u32 used = query.last < 0 ? 0 : of.splits_of(query.last);
-        for (u32 i = 0; i < used; ++i) {
-            const Maxima some = maxima[(size_t)query.place * of.splits + i];
+        for (u32 from = lane(); from < used; from += 32) {
+            const Maxima some = maxima[(size_t)queries[i].place * of.splits + from];
             score = max(score, (i64)some.score);
             shifted = max(shifted, some.shifted);
         }
-        common[threadIdx.x] = {(i32)score, 31 + common_exponent(score, shifted)};
+        score = over_lanes<Maximum>(score);
+        shifted = over_lanes<Maximum>(shifted);
+        if (lane() == 0) {
+            common[i] = {(i32)score, 31 + common_exponent(score, shifted)};
+        }
     }
     for (u32 i = threadIdx.x; i < 256; i += blockDim.x) {
         intervals[i] = {exp2[i], exp2[i + 1] - exp2[i]};
@@ -82,6 +85,18 @@ __device__ __forceinline__ void attention_mix(const Attention& of, const Maxima*
     i32 mixed[ROWS][TILES * GROUPS][4] = {};
     for (u32 slab = first; slab < end; ++slab) {
         const Pages pages = of.cache.pages(sequence, slab, blockIdx.y);
+        // On their way while the weights are made.
+        uint4 values[ROWS][2];
+#pragma unroll
+        for (u32 row = 0; row < ROWS; ++row) {
+            const u32 dimension = first_dimension + (warp() * ROWS + row) * 16;
+            // The same for the whole warp.
+            if (dimension < value_rows) {
+                const i8* from = pages.values + (dimension + g) * SLAB + 16 * t;
+                values[row][0] = load(from);
+                values[row][1] = load(from + 8 * SLAB);
+            }
+        }
         scores.multiply(pages, strip);
         uint4(*made)[4] = weights[slab % 2];
 #pragma unroll 1
@@ -106,15 +121,11 @@ __device__ __forceinline__ void attention_mix(const Attention& of, const Maxima*
         __syncthreads();
 #pragma unroll
         for (u32 row = 0; row < ROWS; ++row) {
-            const u32 dimension = first_dimension + (warp() * ROWS + row) * 16;
-            // The same for the whole warp.
-            if (dimension < value_rows) {
-                const i8* values = pages.values + (dimension + g) * SLAB + 16 * t;
-                const uint4 a = load(values), b = load(values + 8 * SLAB);
+            if (first_dimension + (warp() * ROWS + row) * 16 < value_rows) {
 #pragma unroll
                 for (u32 tile = 0; tile < TILES * GROUPS; ++tile) {
                     const uint4 column = made[8 * tile + g][t ^ (g / 2)];
-                    add_product<Uint8>(mixed[row][tile], a, b, column);
+                    add_product<Uint8>(mixed[row][tile], values[row][0], values[row][1], column);
                 }
             }
         }
@@ -185,6 +196,7 @@ attention_out(const u32* positions, u32 head_dim, u32 split_slabs, u32 splits, c
     const i32 exponent = inverse.exponent + common_exponent(score, shifted) + 17;
     for (u32 i = threadIdx.x; i < head_dim; i += blockDim.x) {
         i64 sum = 0;
+#pragma unroll 8
         for (u32 split = 0; split < used; ++split) {
             sum += parts[(place * splits + split) * value_rows + i];
         }

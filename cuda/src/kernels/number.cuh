@@ -57,14 +57,10 @@ __device__ __forceinline__ i32 bits(u64 x) {
 
 // Floor of the square root, for x < 2^62.
 __device__ __forceinline__ u64 root(u64 x) {
-    u64 found = 0;
-    for (u64 bit = 1ull << 60; bit != 0; bit >>= 2) {
-        u64 with = found + bit;
-        found >>= 1;
-        if (x >= with) {
-            x -= with;
-            found += bit;
-        }
+    u32 found = 0;
+    for (u32 bit = 1u << 30; bit != 0; bit >>= 1) {
+        const u32 with = found | bit;
+        found = (u64)with * with <= x ? with : found;
     }
     return found;
 }

@@ -22,13 +22,11 @@ struct GatedRow {
 
     __device__ __forceinline__ i64 operator()(u32 i) const {
         const u32 distance = size(gate[i]);
-        i32 h = 0;
-        if (distance < 1 << 20) {
-            const i32 below = table[distance >> 9];
-            const i32 slope = table[(distance >> 9) + 1] - below;
-            h = (i32)rounded_down((i64)below * 512 + product(slope, distance & 511), 21);
-        }
-        return product(max(gate[i], 0) - h, up[i]);
+        // Read whatever the distance is, so that loads of several elements are on their way at once.
+        const u32 interval = min(distance >> 9, 2047);
+        const i32 below = table[interval], slope = table[interval + 1] - below;
+        const i64 h = rounded_down((i64)below * 512 + product(slope, distance & 511), 21);
+        return product(max(gate[i], 0) - (distance < 1 << 20 ? (i32)h : 0), up[i]);
     }
 };
 

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 /// Between allocations, and what they are aligned to: an index that is off by little hits no other.
 const RED_ZONE: u64 = 256;
 
-/// Who wrote a byte: one of these, or the stamp of a block.
+/// Who wrote a byte: one of these, or the stamp of a block, of which those of the launch are the highest.
 mod written {
     pub const OUTSIDE: u32 = 0;
     pub const NEVER: u32 = 1;
@@ -261,24 +261,12 @@ impl Memory {
     /// Loads as many bytes as there is room; their number is a power of two and their alignment.
     pub(crate) fn load(&mut self, address: u64, into: &mut [u8]) -> Result<(), Cause> {
         let span = self.span(address, into.len())?;
-        let writers = &self.writers[span.clone()];
-        let (own, first) = (self.order.own, self.order.first);
-        // One comparison for what is well in nearly all cases, then a look at what is not.
-        let well = writers
-            .iter()
-            .all(|&writer| (writer == own) | (writer >= written::BEFORE) & (writer < first));
-        if !well {
+        if !self.order.may_read(&self.writers[span.clone()]) {
             self.explain_load(address, span.clone())?;
         }
         into.copy_from_slice(&self.data[span.clone()]);
         if self.order.races {
-            for reader in &mut self.readers[span] {
-                *reader = if (*reader == own) | (*reader < first) {
-                    own
-                } else {
-                    self.order.several
-                };
-            }
+            self.order.reads(&mut self.readers[span]);
         }
         Ok(())
     }
@@ -327,19 +315,12 @@ impl Memory {
         atomic: bool,
     ) -> Result<core::ops::Range<usize>, Cause> {
         let span = self.span(address, bytes)?;
-        let (own, first) = (self.order.own, self.order.first);
-        let writers = &self.writers[span.clone()];
-        let readers = &self.readers[span.clone()];
-        let mine = |stamp: u32| (stamp == own) | (stamp < first);
-        let well = writers
-            .iter()
-            .all(|&writer| mine(writer) & (writer != written::OUTSIDE))
-            & readers.iter().all(|&reader| mine(reader));
-        if !well {
+        let (writers, readers) = (&self.writers[span.clone()], &self.readers[span.clone()]);
+        if !self.order.may_write(writers, readers) {
             self.explain_store(address, span.clone(), atomic)?;
         }
         let mark = if self.order.races {
-            own
+            self.order.own
         } else {
             written::BEFORE
         };

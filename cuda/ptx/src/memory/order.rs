@@ -3,6 +3,7 @@
 //! Each block of each launch has a stamp. A block may touch what another one wrote if the two met:
 //! the other did an atomic operation behind a fence, and this one a later one at the same address.
 
+use super::written;
 use std::collections::HashMap;
 
 pub(super) struct Order {
@@ -73,6 +74,34 @@ impl Order {
         stamp != self.several && bit(&self.known, index)
     }
 
+    /// Whether bytes with these writers can be read without further questions.
+    pub fn may_read(&self, writers: &[u32]) -> bool {
+        let (own, first) = (self.own, self.first);
+        every(writers, |writer| {
+            (writer == own) | ((writer >= written::BEFORE) & (writer < first))
+        })
+    }
+
+    /// The same for a write.
+    pub fn may_write(&self, writers: &[u32], readers: &[u32]) -> bool {
+        let (own, first) = (self.own, self.first);
+        every(writers, |writer| {
+            (writer == own) | ((writer != written::OUTSIDE) & (writer < first))
+        }) & every(readers, |reader| (reader == own) | (reader < first))
+    }
+
+    /// The running block has read bytes with these readers.
+    pub fn reads(&self, readers: &mut [u32]) {
+        let (own, first, several) = (self.own, self.first, self.several);
+        for reader in readers {
+            *reader = if (*reader == own) | (*reader < first) {
+                own
+            } else {
+                several
+            };
+        }
+    }
+
     pub fn is_atomic(&self, address: u64) -> bool {
         self.meetings.contains_key(&address)
     }
@@ -88,6 +117,24 @@ impl Order {
             join(meeting, &self.known);
             set(meeting, self.own - self.first);
         }
+    }
+}
+
+/// Whether it holds for every stamp. Nearly always it does, so that to ask for all at once is faster than to stop early.
+#[inline(always)]
+fn every(stamps: &[u32], holds: impl Fn(u32) -> bool) -> bool {
+    #[inline(always)]
+    fn all<const N: usize>(stamps: &[u32; N], holds: impl Fn(u32) -> bool) -> bool {
+        stamps.iter().fold(true, |all, stamp| all & holds(*stamp))
+    }
+    match stamps.len() {
+        16 => stamps
+            .try_into()
+            .is_ok_and(|stamps| all::<16>(stamps, holds)),
+        4 => stamps
+            .try_into()
+            .is_ok_and(|stamps| all::<4>(stamps, holds)),
+        _ => stamps.iter().all(|stamp| holds(*stamp)),
     }
 }
 

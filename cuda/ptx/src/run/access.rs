@@ -9,8 +9,8 @@ use crate::{
     space::{GLOBAL_BASE, LOCAL_WINDOW, SHARED_WINDOW, WINDOW_BYTES},
 };
 
-/// The most bytes of an access of one lane.
-const WIDEST: usize = 32;
+/// The most bytes of an access of one lane, and room for a word behind any of them.
+const WIDEST: usize = 40;
 
 /// Addresses that the lanes of one access go to, for what it costs.
 pub(super) struct Addresses {
@@ -126,10 +126,8 @@ impl Warp {
         let width = low_bits(register_bits.into());
         for (index, &register) in to.values().iter().enumerate() {
             let start = index * usize::from(bytes);
-            let values = loaded.map(|loaded| {
-                let mut word = [0; 8];
-                word[..bytes.into()].copy_from_slice(&loaded[start..start + usize::from(bytes)]);
-                let value = u64::from_le_bytes(word);
+            let values = core::array::from_fn(|lane| {
+                let value = word(&loaded[lane][start..], bytes);
                 if signed {
                     extended(value, 8 * bytes, true) & width
                 } else {
@@ -272,6 +270,12 @@ impl Atomic {
             }
         }
     }
+}
+
+/// The number that so many bytes are.
+fn word(from: &[u8], bytes: u8) -> u64 {
+    let word = u64::from_le_bytes(from.first_chunk().copied().unwrap_or_default());
+    word & low_bits(8 * u32::from(bytes))
 }
 
 /// The space that a generic address is in, and the address there.

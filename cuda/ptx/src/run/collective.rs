@@ -33,15 +33,17 @@ impl Warp {
         if wanted & !lanes != 0 {
             return Ok(Together::Missing(wanted & !lanes));
         }
-        for lane in in_mask(lanes) {
-            if in_mask(members[lane]).any(|other| members[other] != members[lane]) {
-                return Err(Cause::Disagreement {
-                    what: "who takes part",
-                }
-                .at(lane as u32));
+        // Mostly all lanes name the same ones, which are then those that are here.
+        let disagrees =
+            |lane: &usize| in_mask(members[*lane]).any(|other| members[other] != members[*lane]);
+        let alike = in_mask(lanes).all(|lane| members[lane] == lanes);
+        match in_mask(lanes).find(|lane| !alike && disagrees(lane)) {
+            Some(lane) => Err(Cause::Disagreement {
+                what: "who takes part",
             }
+            .at(lane as u32)),
+            None => Ok(Together::Here(members)),
         }
-        Ok(Together::Here(members))
     }
 
     pub(super) fn warp_barrier(

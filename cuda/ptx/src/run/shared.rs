@@ -8,6 +8,7 @@ use crate::{
     fault::{Cause, Did},
     lanes::{in_mask, WARP},
 };
+use core::ops::Range;
 
 /// A thread of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ enum State {
 }
 
 /// What is known of one byte.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shadow {
     state: State,
     writer: Thread,
@@ -159,7 +160,7 @@ impl Shared {
         })
     }
 
-    fn span(&self, address: u64, bytes: usize) -> Result<core::ops::Range<usize>, Cause> {
+    fn span(&self, address: u64, bytes: usize) -> Result<Range<usize>, Cause> {
         if !address.is_multiple_of(bytes as u64) {
             return Err(Cause::Misaligned {
                 address,
@@ -178,16 +179,42 @@ impl Shared {
 
     pub fn load(&mut self, me: Thread, address: u64, into: &mut [u8]) -> Result<(), Cause> {
         let span = self.span(address, into.len())?;
-        for index in span.clone() {
-            self.reads(me, index)?;
-        }
+        self.each(span.clone(), |shared, address, byte| {
+            shared.reads(me, address, byte)
+        })?;
         into.copy_from_slice(&self.data[span]);
         Ok(())
     }
 
-    fn reads(&mut self, me: Thread, index: usize) -> Result<(), Cause> {
-        let byte = self.shadow[index];
-        let address = index as u64;
+    pub fn store(&mut self, me: Thread, address: u64, from: &[u8]) -> Result<(), Cause> {
+        let span = self.span(address, from.len())?;
+        self.each(span.clone(), |shared, address, byte| {
+            shared.writes(me, address, byte, State::Plain)
+        })?;
+        self.data[span].copy_from_slice(from);
+        Ok(())
+    }
+
+    /// Replaces what is known of some bytes. Neighbours have mostly been through the same, so that
+    /// one answer does for them.
+    fn each(
+        &mut self,
+        span: Range<usize>,
+        after: impl Fn(&Self, u64, &Shadow) -> Result<Shadow, Cause>,
+    ) -> Result<(), Cause> {
+        let mut index = span.start;
+        while index < span.end {
+            let byte = self.shadow[index];
+            let rest = &self.shadow[index..span.end];
+            let same = rest.iter().take_while(|other| **other == byte).count();
+            let known = after(self, index as u64, &byte)?;
+            self.shadow[index..index + same].fill(known);
+            index += same;
+        }
+        Ok(())
+    }
+
+    fn reads(&self, me: Thread, address: u64, byte: &Shadow) -> Result<Shadow, Cause> {
         match byte.state {
             State::Never => {
                 return Err(Cause::NeverWritten {
@@ -196,38 +223,35 @@ impl Shared {
                 })
             }
             State::InFlight => return Err(Cause::InFlight { address }),
-            _ if !self.races => return Ok(()),
+            _ if !self.races => return Ok(*byte),
             _ if !self.knows(me, byte.writer, byte.written) => {
                 return Err(race(address, byte.writer, Did::Wrote))
             }
             _ => {}
         }
         let own = 1 << me.warp;
-        let (readers, reader, read) = if byte.readers == own && byte.reader == me.lane {
-            (own, me.lane, self.time)
-        } else if self.unordered_reader(me, &byte).is_none() {
-            // Whoever comes behind this thread comes behind the earlier ones too.
+        let alone = byte.readers == own && byte.reader == me.lane;
+        // Whoever comes behind this thread comes behind those too that came before it.
+        let (readers, reader, read) = if alone || self.unordered_reader(me, byte).is_none() {
             (own, me.lane, self.time)
         } else {
             (byte.readers | own, SEVERAL, byte.read)
         };
-        let to = &mut self.shadow[index];
-        (to.readers, to.reader, to.read) = (readers, reader, read);
-        Ok(())
+        Ok(Shadow {
+            readers,
+            reader,
+            read,
+            ..*byte
+        })
     }
 
-    pub fn store(&mut self, me: Thread, address: u64, from: &[u8]) -> Result<(), Cause> {
-        let span = self.span(address, from.len())?;
-        for index in span.clone() {
-            self.writes(me, index, State::Plain)?;
-        }
-        self.data[span].copy_from_slice(from);
-        Ok(())
-    }
-
-    fn writes(&mut self, me: Thread, index: usize, state: State) -> Result<(), Cause> {
-        let byte = self.shadow[index];
-        let address = index as u64;
+    fn writes(
+        &self,
+        me: Thread,
+        address: u64,
+        byte: &Shadow,
+        state: State,
+    ) -> Result<Shadow, Cause> {
         if byte.state == State::InFlight {
             return Err(Cause::InFlight { address });
         }
@@ -239,19 +263,16 @@ impl Shared {
             {
                 return Err(race(address, byte.writer, Did::Wrote));
             }
-            if let Some(reader) = self.unordered_reader(me, &byte) {
+            if let Some(reader) = self.unordered_reader(me, byte) {
                 return Err(race(address, reader, Did::Read));
             }
         }
-        self.shadow[index] = Shadow {
+        Ok(Shadow {
             state,
             writer: me,
             written: self.time,
-            read: 0,
-            readers: 0,
-            reader: 0,
-        };
-        Ok(())
+            ..UNTOUCHED
+        })
     }
 
     /// Replaces a value of 4 or 8 bytes, and gives what was there.
@@ -263,15 +284,15 @@ impl Shared {
         of: impl FnOnce(u64) -> u64,
     ) -> Result<u64, Cause> {
         let span = self.span(address, bytes)?;
-        for index in span.clone() {
-            if self.shadow[index].state == State::Never {
+        self.each(span.clone(), |shared, address, byte| {
+            if byte.state == State::Never {
                 return Err(Cause::NeverWritten {
                     space: "shared memory",
-                    address: index as u64,
+                    address,
                 });
             }
-            self.writes(me, index, State::Atomic)?;
-        }
+            shared.writes(me, address, byte, State::Atomic)
+        })?;
         let mut word = [0; 8];
         word[..bytes].copy_from_slice(&self.data[span.clone()]);
         let before = u64::from_le_bytes(word);
@@ -281,10 +302,10 @@ impl Shared {
 
     /// A copy to these bytes begins: until it is waited for they belong to it.
     pub fn begin_copy(&mut self, me: Thread, address: u64, bytes: usize) -> Result<(), Cause> {
-        for index in self.span(address, bytes)? {
-            self.writes(me, index, State::InFlight)?;
-        }
-        Ok(())
+        let span = self.span(address, bytes)?;
+        self.each(span, |shared, address, byte| {
+            shared.writes(me, address, byte, State::InFlight)
+        })
     }
 
     /// The thread has waited for its copy.
@@ -295,9 +316,7 @@ impl Shared {
             state: State::Plain,
             writer: me,
             written: self.time,
-            read: 0,
-            readers: 0,
-            reader: 0,
+            ..UNTOUCHED
         };
         self.shadow[start..start + from.len()].fill(arrived);
     }

@@ -17,6 +17,11 @@ struct __align__(16) Maxima {
     i32 unused;
 };
 
+// K, from S and U: the ceiling of their distance.
+__device__ __forceinline__ i32 common_exponent(i64 score, i64 shifted) {
+    return -(i32)((score - shifted) >> 16);
+}
+
 // First row, rows, and first query; those of a row are its heads' that share a key-value head.
 struct Tile {
     u32 row;

@@ -1,5 +1,5 @@
-//! Launches of `attention_maxima.cu` and `attention_mix.cu`, and how queries and positions are shared
-//! out among blocks.
+//! Launches of `attention_maxima.cu`, `attention_mix.cu` and `attention_out.cu`, and how queries and
+//! positions are shared out among blocks.
 
 use assay_exact::Shape;
 

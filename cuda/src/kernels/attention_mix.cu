@@ -15,11 +15,6 @@ struct __align__(8) Common {
     i32 shift;
 };
 
-// K, from S and U: the ceiling of their distance.
-__device__ __forceinline__ i32 common_exponent(i64 score, i64 shifted) {
-    return -(i32)((score - shifted) >> 16);
-}
-
 // w[j]; adds to `denominator` what the position adds to D.
 __device__ __forceinline__ u32 weight(i32 score, Common common, CachedScale value,
                                       const Interval* exp2, i64& denominator) {
@@ -171,35 +166,4 @@ extern "C" __global__ void __launch_bounds__(64 * STRIPS, 2)
 attention_mix_many(ATTENTION_PARAMETERS, const Maxima* maxima, const i32* exp2, i64* denominators,
                    i64* parts) {
     attention_mix<4, 2>(ATTENTION, maxima, exp2, denominators, parts);
-}
-
-// A query's output in Q16 from the parts of all splits. One block for a row and a head.
-extern "C" __global__ void __launch_bounds__(128)
-attention_out(const u32* positions, u32 head_dim, u32 split_slabs, u32 splits, const Maxima* maxima,
-              const i64* denominators, const i64* parts, i32* out) {
-    const size_t place = (size_t)blockIdx.x * gridDim.y + blockIdx.y;
-    const u32 used = min(positions[blockIdx.x] / (SLAB * split_slabs) + 1, splits);
-    const u32 value_rows = padded(head_dim, 16);
-    i64 score = Maximum::nothing(), shifted = Maximum::nothing(), denominator = 0;
-    for (u32 i = threadIdx.x; i < used; i += blockDim.x) {
-        const Maxima some = maxima[place * splits + i];
-        score = max(score, (i64)some.score);
-        shifted = max(shifted, some.shifted);
-        denominator += denominators[place * splits + i];
-    }
-    score = over_block<Maximum>(score);
-    shifted = over_block<Maximum>(shifted);
-    denominator = over_block<Sum>(denominator);
-    const i32 shift = bits((u64)denominator) - 31;
-    const Scale inverse =
-        normalised<16>(quotient(1ull << 62, (u64)rounded(denominator, shift)), -32 - shift);
-    const i32 exponent = inverse.exponent + common_exponent(score, shifted) + 17;
-    for (u32 i = threadIdx.x; i < head_dim; i += blockDim.x) {
-        i64 sum = 0;
-#pragma unroll 8
-        for (u32 split = 0; split < used; ++split) {
-            sum += parts[(place * splits + split) * value_rows + i];
-        }
-        out[place * head_dim + i] = rounded_saturated(sum * inverse.mantissa, -exponent);
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! The files of CUDA C are parts of one source, [`source`], in the order of their names there. All of
 //! it is integers. A `.cuh` file has what several kernels are made of, a `.cu` file kernels; the Rust
-//! file of the same name has their launches, each a struct of addresses and numbers and a function
+//! file of the same name has their launches ([`attention`] all of attention's), each a struct of addresses and numbers and a function
 //! that gives the [`Launch`](crate::device::Launch) and does nothing else. A launch depends on nothing
 //! but the fields, so launches of the same rows and sizes can be put together in a graph and run again:
 //! what changes from step to step, positions and tables of slabs, is in device memory.
@@ -49,7 +49,7 @@ pub use self::{
 };
 
 /// Names and texts of the files, in the order in which they are read.
-const FILES: [(&str, &str); 13] = [
+const FILES: [(&str, &str); 14] = [
     ("number.cuh", include_str!("number.cuh")),
     ("reduce.cuh", include_str!("reduce.cuh")),
     ("quant.cuh", include_str!("quant.cuh")),
@@ -63,6 +63,7 @@ const FILES: [(&str, &str); 13] = [
     ("heads.cu", include_str!("heads.cu")),
     ("attention_maxima.cu", include_str!("attention_maxima.cu")),
     ("attention_mix.cu", include_str!("attention_mix.cu")),
+    ("attention_out.cu", include_str!("attention_out.cu")),
 ];
 
 /// The source of all kernels, C++17. A compiler's messages name the files.

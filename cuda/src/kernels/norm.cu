@@ -11,7 +11,7 @@ struct NormedRow {
 };
 
 // `picked`: which row of the residual each row is of; none if they are all of them.
-extern "C" __global__ void __launch_bounds__(512)
+extern "C" __global__ void __launch_bounds__(1024)
 rms_norm(const i32* residual, const u32* picked, const i32* gamma, i32 gamma_exponent, u32 elements,
          u32 stride, i64 epsilon, i32 fraction_bits, u64 width_root, i32 width_root_exponent,
          i8* activations, Scale* scales) {

@@ -2,7 +2,7 @@
 
 use assay_exact::Shape;
 
-use super::layout::padded_line;
+use super::{layout::padded_line, rows::row_threads};
 use crate::device::{
     Argument::{I32, U32, U64},
     Launch,
@@ -71,7 +71,7 @@ impl Norm {
         Launch {
             kernel: "rms_norm",
             grid: [self.rows, 1, 1],
-            block: [512, 1, 1],
+            block: [row_threads(width.elements), 1, 1],
             shared: 0,
             arguments: vec![
                 U64(self.residual),

@@ -7,7 +7,7 @@ struct Q16Row {
 };
 
 // The heads' joint output, Q16.
-extern "C" __global__ void __launch_bounds__(512)
+extern "C" __global__ void __launch_bounds__(1024)
 quantise(const i32* x, u32 width, u32 stride, i8* activations, Scale* scales) {
     const Q16Row z = {x + (size_t)blockIdx.x * width};
     quantise_row(z, 16, width, stride, activations + (size_t)blockIdx.x * 2 * stride,

@@ -6,6 +6,11 @@ use crate::device::{
     Launch,
 };
 
+/// Threads of the block that has a row: four elements for each, which it loads together.
+pub(super) fn row_threads(width: u32) -> u32 {
+    width.div_ceil(4).next_multiple_of(32).min(1024)
+}
+
 /// int16 (format page, §3.3) of rows in Q16.
 #[derive(Clone, Copy, Debug)]
 pub struct Quantise {
@@ -21,7 +26,7 @@ impl Quantise {
         Launch {
             kernel: "quantise",
             grid: [self.rows, 1, 1],
-            block: [512, 1, 1],
+            block: [row_threads(self.width), 1, 1],
             shared: 0,
             arguments: vec![
                 U64(self.numbers),
@@ -53,7 +58,7 @@ impl Silu {
         Launch {
             kernel: "silu",
             grid: [self.rows, 1, 1],
-            block: [1024, 1, 1],
+            block: [row_threads(self.width), 1, 1],
             shared: 0,
             arguments: vec![
                 U64(self.gates_and_ups),

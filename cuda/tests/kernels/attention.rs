@@ -427,6 +427,51 @@ fn the_smallest_part_of_a_denominator_is_half_a_unit() {
 }
 
 #[test]
+fn the_longest_split_does_not_overflow() {
+    each(|machine| {
+        // All weights are the largest, and so are all values: 65,536 positions fill the sums of low limbs.
+        let shape = shape(1, 1, 1, 2);
+        let positions = 1 << 16;
+        let table = (0..positions as u32 / SLAB).rev().collect();
+        let mut slabs = Slabs::new(&shape, vec![table]);
+        for position in 0..positions {
+            let place = Place {
+                sequence: 0,
+                layer: 0,
+                kv_head: 0,
+                position,
+            };
+            let value = Cached {
+                numbers: vec![127, -127],
+                scale: scale((u16::MAX, -24)),
+            };
+            slabs.put(Kind::Value, place, &value);
+        }
+        let quantised = scale((1 << 15, -24));
+        let case = Case {
+            shape,
+            layer: 0,
+            sequences: vec![(positions - 1, vec![vec![(vec![0, 0], quantised)]])],
+            slabs,
+        };
+        case.check(machine, whole(positions));
+    });
+}
+
+#[test]
+fn more_splits_than_threads_are_added_up() {
+    each(|machine| {
+        let shape = shape(1, 1, 1, 2);
+        let case = Case::random(&mut Numbers::new(11), shape, &[(64 * 130, 1)], 0);
+        let splits = Splits {
+            slabs: 1,
+            count: 131,
+        };
+        case.check(machine, splits);
+    });
+}
+
+#[test]
 fn scores_and_weights_meet_in_no_bank() {
     each(|machine| {
         let conflicts = |positions| {

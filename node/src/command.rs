@@ -59,6 +59,11 @@ impl SubstrateCli for Cli {
     }
 }
 
+/// Seconds for which a transaction is refused that the pool has dropped. The SDK's half an hour is for those that are
+/// wrong, but the pool bans those too for which it had no room, as when a fork is taken back under load: their senders
+/// could not send them again.
+const BAN: u64 = 20;
+
 impl Cli {
     fn only_writes_spec(&self) -> bool {
         matches!(
@@ -75,6 +80,9 @@ pub fn run() -> sc_cli::Result<()> {
         // A validator must not lose its network key, but this one's folder is lost anyway.
         let keys = &mut cli.run.network_params.node_key_params;
         keys.unsafe_force_node_key_generation = true;
+    }
+    if !cli.run.shared_params.is_dev() {
+        cli.run.pool_config.tx_ban_seconds.get_or_insert(BAN);
     }
 
     match &cli.subcommand {

@@ -120,8 +120,11 @@ pub async fn press(url: &str, signed: Vec<Signed>, until: Instant) -> Result<Vec
                     included = sender.included(&chain).await?;
                     continue;
                 }
-                rpc.author_submit_extrinsic(bytes).await?;
-                taken += 1;
+                match rpc.author_submit_extrinsic(bytes).await {
+                    Ok(_) => taken += 1,
+                    // A node that is at its limits looks at blocks whose state is gone already.
+                    Err(_) => tokio::time::sleep(FULL).await,
+                }
             }
             sender.transactions.truncate(taken);
             anyhow::Ok(sender)
@@ -142,6 +145,7 @@ pub async fn see_in(url: &str, signed: &[Signed], limit: Duration) -> Result<usi
     let start = Instant::now();
     let mut again = 0;
     for sender in signed {
+        let mut refused = String::new();
         loop {
             let included = sender.included(&chain).await?;
             let missing = sender.transactions.get(included..).unwrap_or_default();
@@ -150,14 +154,17 @@ pub async fn see_in(url: &str, signed: &[Signed], limit: Duration) -> Result<usi
             }
             ensure!(
                 start.elapsed() < limit,
-                "{} of {} transfers of {} are not in the chain",
+                "{} of {} transfers of {} are not in the chain; the node's last refusal: {refused}",
                 missing.len(),
                 sender.transactions.len(),
                 sender.account
             );
             for bytes in missing.iter().take(WAITING) {
                 // A node refuses what it has, and what came into a block meanwhile.
-                again += usize::from(rpc.author_submit_extrinsic(bytes).await.is_ok());
+                match rpc.author_submit_extrinsic(bytes).await {
+                    Ok(_) => again += 1,
+                    Err(error) => refused = error.to_string(),
+                }
             }
             tokio::time::sleep(AGAIN).await;
         }

@@ -2,10 +2,11 @@
 //!
 //! The files of CUDA C are parts of one source, [`source`], in the order of their names there. All of
 //! it is integers. A `.cuh` file has what several kernels are made of, a `.cu` file kernels; the Rust
-//! file of the same name has their launches ([`attention`] all of attention's), each a struct of addresses and numbers and a function
-//! that gives the [`Launch`](crate::device::Launch) and does nothing else. A launch depends on nothing
-//! but the fields, so launches of the same rows and sizes can be put together in a graph and run again:
-//! what changes from step to step, positions and tables of slabs, is in device memory.
+//! file of the same name has their launches ([`attention`] has all of attention's): each a struct of
+//! addresses and numbers, and a function that gives the [`Launch`](crate::device::Launch) and does
+//! nothing else. A launch depends on nothing but the fields, so launches of the same rows and sizes can
+//! be put together in a graph and run again: what changes from step to step, positions and tables of
+//! slabs, is in device memory.
 //!
 //! [`layout`] says how numbers lie there. A pass of a layer is
 //!

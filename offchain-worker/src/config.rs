@@ -1,7 +1,8 @@
 //! The command line.
 
 use std::{
-    net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr, thread::available_parallelism,
+    fmt, net::SocketAddr, num::NonZeroUsize, path::PathBuf, str::FromStr,
+    thread::available_parallelism,
 };
 
 use assay_channel::SettlementPolicy;
@@ -43,9 +44,13 @@ pub struct Config {
     #[arg(long, value_name = "DIR", required = true)]
     pub model: Vec<PathBuf>,
 
-    /// Where models are computed.
-    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    /// Where exact models are computed: cpu, or cuda:N for the GPU of that number. All give the same bits.
+    #[arg(long, value_name = "cpu|cuda:N", env = "ASSAY_DEVICE", default_value_t = Device::Cpu)]
     pub device: Device,
+
+    /// Folder of NVRTC, NVIDIA's compiler of kernels, if it is in none of the usual ones.
+    #[arg(long, value_name = "DIR", env = "ASSAY_CUDA_LIB_DIR")]
+    pub cuda_lib_dir: Option<PathBuf>,
 
     /// Threads that compute exact models [default: one for each core].
     #[arg(long, value_name = "N", env = "ASSAY_THREADS")]
@@ -188,11 +193,37 @@ impl ServeConfig {
     }
 }
 
-/// Where models are computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// Where exact models are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
     /// The processor.
     Cpu,
+    /// The NVIDIA GPU of this number.
+    Cuda(usize),
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let gpu = text.strip_prefix("cuda:").map(str::parse);
+        match (text, gpu) {
+            ("cpu", _) => Ok(Self::Cpu),
+            (_, Some(Ok(ordinal))) => Ok(Self::Cuda(ordinal)),
+            _ => Err(format!(
+                "no device is named {text}; name cpu, or a GPU by its number, such as cuda:0"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Cpu => write!(f, "cpu"),
+            Self::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+        }
+    }
 }
 
 /// Which instruction set computes exact models.
@@ -341,6 +372,23 @@ mod tests {
             let parsed = parsed(&[&format!("--backend={backend}")]);
             let cpu = parsed.and_then(|config| config.cpu().map_err(|error| error.to_string()));
             assert_eq!(cpu.is_ok(), backend.is_available(), "{backend}");
+        }
+    }
+
+    #[test]
+    fn devices_are_named_as_they_are_shown() {
+        for (device, found) in [
+            ("cpu", Device::Cpu),
+            ("cuda:0", Device::Cuda(0)),
+            ("cuda:11", Device::Cuda(11)),
+        ] {
+            let config = parsed(&[&format!("--device={device}")]).unwrap();
+            assert_eq!((config.device, found.to_string()), (found, device.into()));
+        }
+        assert_eq!(parsed(&[]).unwrap().device, Device::Cpu);
+        for wrong in ["gpu", "cuda", "cuda:", "cuda:-1", "cuda:0,cpu", "CPU"] {
+            let error = parsed(&[&format!("--device={wrong}")]).unwrap_err();
+            assert!(error.contains("cuda:0"), "{error}");
         }
     }
 

@@ -10,6 +10,7 @@ use assay_primitives::{ModelSpec, Profile, SamplingError};
 mod candle;
 mod exact;
 mod folder;
+mod gpu;
 mod logprobs;
 mod sampling;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod upstream;
 pub use self::{
     candle::CandleEngine,
     exact::{ExactEngine, Places},
+    gpu::{Alarm, Gpu},
     sampling::Sampling,
     upstream::{Upstream, UpstreamEngine},
 };
@@ -182,6 +184,10 @@ pub enum EngineError {
         problem: String,
         next: &'static str,
     },
+
+    /// What the models are computed on.
+    #[error("{0}")]
+    Device(String),
 
     #[error("the exact engine failed: {0}; take the model folder anew, and report this if it comes back")]
     Exact(String),

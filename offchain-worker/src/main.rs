@@ -3,11 +3,11 @@
 //! once, with a receipt that the provider's bond stands behind. With `--serve` it also sells answers
 //! token by token to clients that pay through channels.
 
-use std::{io::IsTerminal, process::ExitCode, time::Duration};
+use std::{io::IsTerminal, process::ExitCode, thread::available_parallelism, time::Duration};
 
 use anyhow::Context;
-use clap::Parser;
 use tokio::{
+    runtime::{Builder, Runtime},
     signal::unix::{signal, SignalKind},
     sync::watch,
 };
@@ -27,21 +27,36 @@ mod purse;
 mod serve;
 mod start;
 mod tls;
+mod tools;
 mod worker;
 
 use self::{
     config::{Config, LogFormat},
+    engine::Alarm,
     ledger::Ledger,
     tls::Keys,
+    tools::Task,
 };
+
+/// Cores for each thread that serves: every further one wakes for a part of what one could do in a turn, and takes
+/// its turns from the engine.
+const CORES_PER_THREAD: usize = 8;
 
 /// How long an answer that nobody will wait for may keep the process from ending.
 const GRACE: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
-    let config = Config::parse();
+    let config = match Task::parse() {
+        Task::Serve(config) => *config,
+        Task::Tool(tool) => {
+            return match tool.run() {
+                Ok(code) => code,
+                Err(error) => fail(&error),
+            }
+        }
+    };
     start_log(config.log_format);
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
@@ -51,6 +66,15 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
+}
+
+/// What serves: few threads beside the engine's, which are as many as there are cores.
+fn runtime() -> std::io::Result<Runtime> {
+    let cores = available_parallelism()?.get();
+    Builder::new_multi_thread()
+        .worker_threads((cores / CORES_PER_THREAD).max(1))
+        .enable_all()
+        .build()
 }
 
 /// Says on one line what went wrong.
@@ -84,20 +108,26 @@ async fn run(config: Config) -> anyhow::Result<()> {
         return Ok(());
     }
     let signals = signals()?;
-    let mut asked = signals.clone();
+    let alarm = Alarm::new(signals.clone());
+    let mut asked = signals.subscribe();
     let ready = tokio::select! {
-        ready = start::prepare(config, signals) => ready?,
+        ready = start::prepare(config, alarm.clone(), signals.subscribe()) => ready?,
         _ = asked.wait_for(|signals| *signals > 0) => return Ok(()),
     };
     let (worker, chain) = ready;
-    worker.run(chain).await
+    worker.run(chain).await?;
+    match alarm.cause() {
+        None => Ok(()),
+        Some(cause) => anyhow::bail!("{cause}"),
+    }
 }
 
 /// Counts how often the process was asked to end.
-fn signals() -> anyhow::Result<watch::Receiver<u32>> {
+fn signals() -> anyhow::Result<watch::Sender<u32>> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let (sender, receiver) = watch::channel(0u32);
+    let counted = watch::Sender::new(0u32);
+    let sender = counted.clone();
     tokio::spawn(async move {
         // Kept for ever, so that nobody mistakes its end for the signal.
         loop {
@@ -108,5 +138,5 @@ fn signals() -> anyhow::Result<watch::Receiver<u32>> {
             sender.send_modify(|signals| *signals = signals.saturating_add(1));
         }
     });
-    Ok(receiver)
+    Ok(counted)
 }

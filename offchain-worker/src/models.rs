@@ -15,7 +15,7 @@ use assay_exact::cpu::Cpu;
 use assay_primitives::{ListingId, ModelParts, ModelSpec, Profile, TokenId};
 
 use crate::{
-    engine::{CandleEngine, Engine, ExactEngine, Places, Upstream, UpstreamEngine},
+    engine::{CandleEngine, Engine, ExactEngine, Gpu, Places, Upstream, UpstreamEngine},
     generate::Generator,
 };
 
@@ -53,7 +53,7 @@ impl Opened {
                 Box::new(UpstreamEngine::load(&path, &spec, upstream)?)
             }
             (ModelWeights::Exact(folder), None) => {
-                let engine = ExactEngine::load(folder, setup.cpu.clone(), setup.places);
+                let engine = ExactEngine::load(folder, setup.cpu.clone(), setup.gpu.as_ref(), setup.places);
                 Box::new(engine.with_context(|| format!("model {}", path.display()))?)
             }
             (ModelWeights::Float(folder), None) => Box::new(CandleEngine::load(&path, &folder)?),
@@ -73,6 +73,8 @@ impl Opened {
 #[derive(Clone)]
 pub struct Setup {
     pub cpu: Arc<Cpu>,
+    /// Where exact models are computed instead, if anywhere.
+    pub gpu: Option<Gpu>,
     pub places: Places,
     /// Requests of each class that wait for a model.
     pub queue: usize,

@@ -11,6 +11,7 @@ use tokio::{net::TcpListener, sync::watch, time::timeout};
 
 use crate::{
     config::{Config, Device, ServeConfig},
+    engine::{Alarm, Gpu},
     http::{self, Health, Metrics, Serving},
     ledger::{Ledger, Owner},
     models::{Models, Opened, Setup},
@@ -58,13 +59,19 @@ impl Door {
 
 pub async fn prepare(
     config: Config,
+    alarm: Alarm,
     signals: watch::Receiver<u32>,
 ) -> anyhow::Result<(Worker, Chain)> {
-    match config.device {
-        Device::Cpu => {}
-    }
     let setup = Setup {
         cpu: Arc::new(config.cpu()?),
+        gpu: match config.device {
+            Device::Cpu => None,
+            Device::Cuda(ordinal) => {
+                let libraries = config.cuda_lib_dir.clone();
+                let open = move || Gpu::open(ordinal, libraries.as_deref(), alarm);
+                Some(tokio::task::spawn_blocking(open).await??)
+            }
+        },
         places: config.places(),
         queue: config.queue.get(),
         upstream: config.upstream(),

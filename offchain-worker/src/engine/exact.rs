@@ -1,11 +1,13 @@
 //! The exact engine: integers, the same bits on every machine, on the instruction set that the
-//! processor is best at, for many requests at once.
+//! processor is best at or on a GPU, for many requests at once.
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use assay_cuda::Resident;
 use assay_exact::{
-    answer,
-    batch::{self, Batch, Event, Limits},
+    accelerator::AcceleratorError,
+    answer::{self, AnswerError},
+    batch::{self, Batch, BatchError, Event, Limits},
     cpu::Cpu,
     folder::Folder,
     sampling::Settings,
@@ -13,8 +15,8 @@ use assay_exact::{
 use assay_primitives::ModelSpec;
 
 use super::{
-    logprobs, Engine, EngineError, Finish, GenerateRequest, Progress, RequestId, Sampling, Session,
-    Use, Wake,
+    logprobs, Alarm, Engine, EngineError, Finish, GenerateRequest, Gpu, Progress, RequestId,
+    Sampling, Session, Use, Wake,
 };
 
 /// Tokens of prompts that are read in one step: enough that the weights are read for several at a
@@ -35,16 +37,26 @@ pub struct ExactEngine {
     folder: Box<Folder>,
     spec: ModelSpec,
     cpu: Arc<Cpu>,
+    /// The model on a GPU, if it is computed there, and who is told when that is gone.
+    resident: Option<(Resident, Alarm)>,
     places: Places,
 }
 
 impl ExactEngine {
-    /// Checks the model's small parameters, and that there is memory for any one request. `cpu` may
-    /// serve other models as well.
-    pub fn load(folder: Box<Folder>, cpu: Arc<Cpu>, places: Places) -> Result<Self, EngineError> {
+    /// Checks the model's small parameters, and that there is memory for any one request. `cpu` and
+    /// `gpu` may serve other models as well.
+    pub fn load(
+        folder: Box<Folder>,
+        cpu: Arc<Cpu>,
+        gpu: Option<&Gpu>,
+        places: Places,
+    ) -> Result<Self, EngineError> {
         let engine = assay_exact::Engine::of(&folder, &cpu).map_err(failed)?;
         let spec = folder.parts().spec;
-        let needed = batch::memory(&engine, spec.context as usize);
+        let needed = match gpu {
+            None => batch::memory(&engine, spec.context as usize),
+            Some(_) => Resident::cache(&folder.manifest().shape, spec.context as usize),
+        };
         if needed > places.cache {
             return Err(EngineError::CacheMemory {
                 context: spec.context,
@@ -52,10 +64,19 @@ impl ExactEngine {
                 given: places.cache,
             });
         }
+        let resident = match gpu {
+            None => None,
+            Some(Gpu { device, alarm }) => {
+                let resident = Resident::new(device.clone(), engine.model(), places.cache);
+                let resident = resident.map_err(|error| EngineError::Device(error.to_string()))?;
+                Some((resident, alarm.clone()))
+            }
+        };
         Ok(Self {
             folder,
             spec,
             cpu,
+            resident,
             places,
         })
     }
@@ -69,12 +90,20 @@ impl Engine for ExactEngine {
             several => format!("{several} threads"),
         };
         let (backend, requests) = (cpu.backend(), places.requests);
-        format!("exact, {backend} on {threads}, up to {requests} requests together")
+        let machine = match &self.resident {
+            None => format!("{backend} on {threads}"),
+            Some((resident, _)) => format!("on {}", resident.device().name()),
+        };
+        format!("exact, {machine}, up to {requests} requests together")
     }
 
     fn start(&mut self, _: Wake) -> Result<Box<dyn Session + '_>, EngineError> {
         let Self { folder, places, .. } = self;
         let engine = assay_exact::Engine::of(folder, &self.cpu).map_err(failed)?;
+        let (engine, alarm) = match &self.resident {
+            None => (engine, None),
+            Some((resident, alarm)) => (engine.on(resident), Some(alarm)),
+        };
         let limits = Limits {
             requests: places.requests,
             prefill: PREFILL,
@@ -82,6 +111,7 @@ impl Engine for ExactEngine {
         };
         Ok(Box::new(ExactSession {
             spec: &self.spec,
+            alarm,
             limits,
             batch: Batch::new(engine, limits),
             logprobs: BTreeMap::new(),
@@ -91,6 +121,8 @@ impl Engine for ExactEngine {
 
 struct ExactSession<'a> {
     spec: &'a ModelSpec,
+    /// Rings when the GPU is gone.
+    alarm: Option<&'a Alarm>,
     limits: Limits,
     batch: Batch<'a>,
     /// What the requests that want log-probabilities asked for.
@@ -100,6 +132,9 @@ struct ExactSession<'a> {
 impl Session for ExactSession<'_> {
     fn admit(&mut self, id: RequestId, request: &GenerateRequest) -> Result<bool, EngineError> {
         request.admit(self.spec)?;
+        if let Some(cause) = self.alarm.and_then(Alarm::cause) {
+            return Err(EngineError::Device(cause.into()));
+        }
         let asked = answer::Request {
             prompt: &request.prompt,
             settings: settings(&request.sampling),
@@ -129,6 +164,9 @@ impl Session for ExactSession<'_> {
 
     fn step(&mut self) -> Option<Vec<(RequestId, Progress)>> {
         let events = self.batch.step()?;
+        if let (Some(alarm), Some(lost)) = (self.alarm, events.iter().find_map(lost)) {
+            alarm.ring(&lost);
+        }
         let told = events.into_iter().map(|(id, event)| {
             let progress = match event {
                 Event::Token { token, logits } => {
@@ -159,6 +197,16 @@ impl Session for ExactSession<'_> {
             cache: usage.reserved.saturating_add(usage.kept),
             cache_limit: self.limits.memory,
         }
+    }
+}
+
+/// That the device is gone, in the words of its driver.
+fn lost((_, event): &(RequestId, Event)) -> Option<String> {
+    match event {
+        Event::Failed(BatchError::Answer(AnswerError::Engine(
+            assay_exact::EngineError::Accelerator(error @ AcceleratorError::Failed { .. }),
+        ))) => Some(error.to_string()),
+        _ => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The exact engine, over folders that are imported from the same tiny models.
 
+mod gpu;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -37,7 +39,7 @@ fn imported(architecture: Architecture) -> (TempDir, PathBuf) {
 
 fn load(path: &Path, cpu: Arc<Cpu>) -> ExactEngine {
     match ModelFolder::open(path).unwrap().into_weights() {
-        ModelWeights::Exact(folder) => ExactEngine::load(folder, cpu, PLACES).unwrap(),
+        ModelWeights::Exact(folder) => ExactEngine::load(folder, cpu, None, PLACES).unwrap(),
         ModelWeights::Float(_) => panic!("an import is exact"),
     }
 }
@@ -193,7 +195,9 @@ fn memory_that_no_request_fits_in_is_refused_at_the_start() {
         cache: 1000,
         ..PLACES
     };
-    let error = ExactEngine::load(folder, portable(), places).err().unwrap();
+    let error = ExactEngine::load(folder, portable(), None, places)
+        .err()
+        .unwrap();
     assert!(matches!(
         error,
         EngineError::CacheMemory { given: 1000, .. }

@@ -136,7 +136,7 @@ fn generator(queue: usize) -> (Generator, assay_primitives::ModelSpec) {
         requests: 9,
         cache: 256 << 20,
     };
-    let engine = ExactEngine::load(folder, cpu, places).unwrap();
+    let engine = ExactEngine::load(folder, cpu, None, places).unwrap();
     (Generator::new(Box::new(engine), queue).unwrap(), spec)
 }
 

@@ -1,0 +1,97 @@
+//! The exact engine on a device, which is the processor here.
+
+#[path = "../../../../../cuda/tests/common/mod.rs"]
+mod common;
+
+use tokio::sync::watch;
+
+use super::*;
+use crate::engine::{Alarm, Gpu, Session};
+use common::interpreter::Interpreter;
+
+const ROOMY: Places = Places {
+    requests: 3,
+    cache: 8 << 20,
+};
+
+fn folder(path: &Path) -> Box<Folder> {
+    match ModelFolder::open(path).unwrap().into_weights() {
+        ModelWeights::Exact(folder) => folder,
+        ModelWeights::Float(_) => panic!("an import is exact"),
+    }
+}
+
+#[test]
+fn a_device_answers_as_the_processor_and_ends_the_worker_when_it_is_lost() {
+    let Some(nvrtc) = common::nvrtc() else { return };
+    let device = Interpreter::new(&common::ptx(&nvrtc, 80), 4);
+    let signals = watch::Sender::new(0u32);
+    let gpu = Gpu {
+        device: device.clone(),
+        alarm: Alarm::new(signals.clone()),
+    };
+    let (_source, path) = imported(Architecture::Llama);
+    let engine = ExactEngine::load(folder(&path), portable(), Some(&gpu), ROOMY);
+    let mut engine = engine.unwrap();
+    let told = engine.describe();
+    assert!(
+        told.starts_with("exact, on the processor as a GPU"),
+        "{told}"
+    );
+    let asked = request(Sampling::GREEDY, 12);
+    let expected = answer_of(&mut load(&path, portable()), &asked);
+    assert_eq!(answer_of(&mut engine, &asked), expected);
+    assert!(device.launches().0 > 0);
+
+    let mut session = engine.start(Box::new(|| {})).unwrap();
+    for id in [1, 2] {
+        assert!(session.admit(id, &asked).unwrap());
+        session.allow(id, 12);
+    }
+    session.step().unwrap();
+    assert_eq!((*signals.borrow(), gpu.alarm.cause()), (0, None));
+    device.lose_after(2);
+    let told = session.step().unwrap();
+    assert_eq!(told.len(), 2);
+    for (_, progress) in told {
+        let Progress::Failed(error) = progress else {
+            panic!("{progress:?}")
+        };
+        assert!(error.to_string().contains("the device failed"), "{error}");
+        assert!(!error.is_request());
+    }
+    // The worker is asked to end, once, and nobody is let in meanwhile.
+    let cause = gpu.alarm.cause().unwrap();
+    assert!(cause.contains("CUDA_ERROR_DEVICE_UNAVAILABLE"), "{cause}");
+    assert_eq!(*signals.borrow(), 1);
+    let refused = |session: &mut dyn Session| match session.admit(3, &asked) {
+        Err(error @ EngineError::Device(_)) => !error.is_request(),
+        _ => false,
+    };
+    assert!(refused(&mut *session));
+    drop(session);
+    assert!(refused(&mut *engine.start(Box::new(|| {})).unwrap()));
+    gpu.alarm.ring("again");
+    assert_eq!((*signals.borrow(), gpu.alarm.cause()), (1, Some(cause)));
+}
+
+#[test]
+fn a_model_that_does_not_fit_a_device_is_refused_with_what_would() {
+    let Some(nvrtc) = common::nvrtc() else { return };
+    let gpu = Gpu {
+        device: Interpreter::new(&common::ptx(&nvrtc, 80), 4),
+        alarm: Alarm::new(watch::Sender::new(0)),
+    };
+    let (_source, path) = imported(Architecture::Llama);
+    let error = |cache| {
+        let places = Places { cache, ..ROOMY };
+        let loaded = ExactEngine::load(folder(&path), portable(), Some(&gpu), places);
+        loaded.err().unwrap()
+    };
+    assert!(matches!(
+        error(1000),
+        EngineError::CacheMemory { given: 1000, .. }
+    ));
+    let told = error(1 << 40).to_string();
+    assert!(told.contains("give --cache-memory at most"), "{told}");
+}

@@ -60,6 +60,8 @@
 //!   that call the host. A module that uses one is refused, in the line where it does.
 //! * Races inside a block through device memory, bytes of local memory that nobody wrote, and
 //!   caches: accesses take place one after another.
+//! * Lanes that meet for a `.sync` instruction at different places, or through different calls, as
+//!   the instruction set allows: here they must come to the same one.
 //! * Order by flags: whoever spins on a word of shared memory is taken to race for it.
 //! * Blocks run one at a time: one that waits for another does not end.
 //! * Time. [`Counts`] has what there is of costs: instructions, sectors, conflicts of banks.

@@ -44,6 +44,48 @@ fn lanes_that_parted_meet_again() {
 }
 
 #[test]
+fn lanes_meet_at_the_first_place_that_they_share() {
+    // Lanes from 16 on come by where lanes 0 to 7 wait, and then all come to where 8 to 15 do.
+    let words = results(
+        32,
+        "
+        setp.lt.u32 %p1, %r20, 8; setp.lt.u32 %p2, %r20, 16; mov.u32 %r1, 0;
+        @%p1 bra first;
+        @%p2 bra second;
+    first:
+        activemask.b32 %r1;
+    second:
+        activemask.b32 %r2;
+        mov.b64 %rd0, {%r1, %r2};",
+    );
+    let must = |lane| {
+        0xffff_ffff << 32
+            | if (8..16).contains(&lane) {
+                0
+            } else {
+                0xffff_00ff
+            }
+    };
+    assert_eq!(words, (0..32).map(must).collect::<Vec<u64>>());
+}
+
+#[test]
+fn lanes_wait_for_those_that_call() {
+    // The function stands behind the kernel.
+    let ptx = with_declarations(
+        ".func nothing();",
+        "
+        setp.lt.u32 %p1, %r20, 8;
+        @%p1 call nothing;
+        activemask.b32 %r1; cvt.u64.u32 %rd0, %r1;
+        st.global.u64 [%rd20], %rd0;",
+    );
+    let ptx = format!("{ptx} .func nothing() {{ .reg .b32 %r<2>; mov.u32 %r1, 1; ret; }}");
+    let (words, _) = Run::of(32).counted(&ptx, &[0; 32]).unwrap();
+    assert_eq!(words, [0xffff_ffff; 32]);
+}
+
+#[test]
 fn tables_of_branches_are_followed() {
     let words = results(
         32,
@@ -196,6 +238,24 @@ fn each_lane_returns_to_its_own_call() {
         }
     };
     assert_eq!(words, (0..32).map(must).collect::<Vec<_>>());
+}
+
+#[test]
+fn lanes_of_different_calls_do_not_meet() {
+    let function = ".func meet() { bar.warp.sync -1; ret; }";
+    let body = "
+        setp.lt.u32 %p1, %r20, 9; @%p1 bra low;
+        call meet; st.global.u64 [%rd20], 1; bra out;
+    low:
+        call meet; st.global.u64 [%rd20], 2;
+    out: ";
+    let fault = Run::of(32)
+        .counted(&with_declarations(function, body), &[0; 32])
+        .unwrap_err();
+    assert!(
+        matches!(fault.cause, assay_ptx::Cause::MissingLanes { .. }),
+        "{fault}"
+    );
 }
 
 #[test]

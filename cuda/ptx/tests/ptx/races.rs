@@ -150,7 +150,7 @@ fn atomics_do_not_race_with_atomics_but_with_others() {
     );
     assert_eq!(
         raced(
-            128,
+            32,
             &format!("{start} red.shared.add.u32 [%r1], 1; @%p1 st.shared.u32 [%r1], 1;")
         ),
         Some(Did::Wrote)

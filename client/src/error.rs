@@ -308,3 +308,6 @@ pub(crate) fn one_line(message: &str) -> String {
         .trim_end_matches('.')
         .to_owned()
 }
+
+#[cfg(test)]
+mod tests;

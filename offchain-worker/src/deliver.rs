@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use assay_channel::Settlement;
-use assay_client::{chain::runtime, Error, Keypair, Snapshot};
+use assay_client::{
+    chain::{era, runtime},
+    Error, Keypair, Snapshot,
+};
 use assay_primitives::{token_root, Anchor, JobId, Receipt, TokenId};
 use subxt::{
     config::PolkadotExtrinsicParamsBuilder,
@@ -23,9 +26,8 @@ use crate::{
     purse::Fees,
 };
 
-/// Blocks that an extrinsic may wait for its inclusion: a power of two, and more than most
-/// deadlines.
-const ERA: u32 = 64;
+/// Blocks that an extrinsic may wait for its inclusion, at least: more than most deadlines.
+const PATIENCE: u32 = 64;
 
 /// How long the pool may take to say what it thinks of an extrinsic. It says nothing of one that
 /// waits for another.
@@ -199,8 +201,9 @@ pub fn sign_call<C: Payload>(
         best,
         finalized: from,
     } = heads;
+    let era = era(PATIENCE, best.number(), from.number());
     let params = PolkadotExtrinsicParamsBuilder::<PolkadotConfig>::new()
-        .mortal_from_unchecked(ERA.into(), from.number().into(), from.hash())
+        .mortal_from_unchecked(era.into(), from.number().into(), from.hash())
         .nonce(nonce)
         .build();
     let signed = best
@@ -214,7 +217,7 @@ pub fn sign_call<C: Payload>(
         nonce,
         hash: signed.hash(),
         replaced: Vec::new(),
-        valid_until: from.number().saturating_add(ERA).saturating_sub(1),
+        valid_until: from.number().saturating_add(era).saturating_sub(1),
         extrinsic: signed.into_encoded(),
     })
 }

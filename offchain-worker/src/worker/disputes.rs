@@ -137,10 +137,23 @@ fn unanswered(id: DisputeId, why: &str) -> String {
 }
 
 /// Whether it is the time for a move.
-async fn may_move(dispute: &Dispute, best: &Snapshot) -> Result<bool, assay_client::Error> {
-    let clock = best.dispute_clock().await?;
+async fn may_move(
+    dispute: &Dispute,
+    clock: u32,
+    best: &Snapshot,
+) -> Result<bool, assay_client::Error> {
     let in_time = dispute.deadline.is_some_and(|deadline| clock <= deadline);
     Ok(in_time && !best.is_convicted(dispute.claim).await?)
+}
+
+/// Blocks until the provider's next move is due, in whichever dispute that is first.
+fn blocks_until_move(disputes: &[Dispute], clock: u32) -> Option<u32> {
+    let own = disputes
+        .iter()
+        .filter(|dispute| dispute.turn() == Some(Side::Provider));
+    own.filter_map(|dispute| dispute.deadline)
+        .map(|deadline| deadline.saturating_sub(clock))
+        .min()
 }
 
 impl Worker {
@@ -155,12 +168,15 @@ impl Worker {
         let disputes = best.disputes_of_provider(self.provider).await?;
         self.end_cases(chain, &disputes, heads).await?;
         let (_, is_paused) = best.paused_blocks().await?;
+        let clock = best.dispute_clock().await?;
+        let left = blocks_until_move(&disputes, clock).map_or(-1, i64::from);
+        self.metrics.blocks_until_move.set(left);
         for dispute in &disputes {
             self.find_case(dispute, best);
             if dispute.turn() != Some(Side::Provider) || is_paused {
                 continue;
             }
-            if !may_move(dispute, best).await? {
+            if !may_move(dispute, clock, best).await? {
                 continue;
             }
             let id = dispute.id;

@@ -70,8 +70,8 @@ impl Order {
         if stamp < self.first || stamp == self.own {
             return true;
         }
-        let index = stamp - self.first;
-        stamp != self.several && bit(&self.known, index)
+        // What stands for several blocks is no block's, and so not known.
+        bit(&self.known, stamp - self.first)
     }
 
     /// Whether bytes with these writers can be read without further questions.

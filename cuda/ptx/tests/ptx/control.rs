@@ -259,6 +259,30 @@ fn lanes_of_different_calls_do_not_meet() {
 }
 
 #[test]
+fn lanes_that_wait_in_a_function_are_there_when_others_enter_it() {
+    let function = "
+        .func (.param .b32 result) meet()
+        {
+            bar.warp.sync -1;
+            st.param.b32 [result], 5;
+            ret;
+        }";
+    let body = "
+        setp.lt.u32 %p1, %r20, 9; @%p1 bra later;
+    together:
+        { .param .b32 q; call (q), meet; ld.param.b32 %r1, [q]; }
+        bra out;
+    later:
+        bra together;
+    out:
+        cvt.u64.u32 %rd0, %r1; st.global.u64 [%rd20], %rd0;";
+    let (words, _) = Run::of(32)
+        .counted(&with_declarations(function, body), &[0; 32])
+        .unwrap();
+    assert_eq!(words, [5; 32]);
+}
+
+#[test]
 fn what_lanes_write_leaves_the_others_alone() {
     let words = results(
         32,

@@ -59,8 +59,8 @@ fn a_missing_wait_is_found() {
         "cp.async.wait_group 0;",
         READ,
     ));
-    // A store into what is being filled.
-    in_flight(copied(COPY, "st.shared.u32 [%r3+4], 0;", READ));
+    // A store into all that is being filled.
+    in_flight(copied(COPY, "st.shared.v4.u32 [%r3], {0, 0, 0, 0};", READ));
 }
 
 #[test]

@@ -105,6 +105,32 @@ fn lanes_wait_for_those_that_come_later() {
 }
 
 #[test]
+fn lanes_that_end_let_those_go_that_wait_for_them() {
+    // The first lanes wait for the next ones, and those for the last ones, which end.
+    let words = Run::of(32)
+        .body(
+            "
+        setp.lt.u32 %p1, %r20, 8; setp.lt.u32 %p2, %r20, 16;
+        @!%p1 bra next;
+    together:
+        bar.warp.sync 0xffff;
+        st.global.u64 [%rd20], 1;
+        ret;
+    next:
+        @!%p2 bra last;
+        bar.warp.sync 0xffffff00;
+        bra together;
+    last:
+        exit;",
+        )
+        .unwrap();
+    assert_eq!(
+        words,
+        (0..32).map(|lane| u64::from(lane < 16)).collect::<Vec<_>>()
+    );
+}
+
+#[test]
 fn votes_are_counted() {
     let words = results(
         48,

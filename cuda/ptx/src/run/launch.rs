@@ -1,6 +1,6 @@
 //! A launch: what is asked for, checked against the kernel, and its blocks.
 
-use super::block::Block;
+use super::block::{Block, Ended};
 use crate::{
     counts::Counts,
     error::line_of,
@@ -77,7 +77,8 @@ pub(super) enum Start {
 /// Runs a kernel.
 ///
 /// # Errors
-/// The first thing that the kernel does wrong, or what is wrong with the launch. Memory is left as it was then.
+/// The first thing that the kernel does wrong, or what is wrong with the launch. Memory stays as the
+/// kernel has left it by then.
 pub fn launch(
     module: &Module,
     launch: &Launch<'_>,
@@ -99,43 +100,9 @@ pub fn launch(
     for block in order {
         memory.begin_block(block);
         let mut running = Block::new(&setup, memory, &mut counts, setup.position(block));
-        running.run(&mut random).map_err(|ended| {
-            let cause = match ended.cause {
-                Cause::SharedRace {
-                    address,
-                    other,
-                    did,
-                } => Cause::SharedRace {
-                    address,
-                    other: setup.thread(other[0]),
-                    did,
-                },
-                Cause::GlobalRace {
-                    address,
-                    other,
-                    did,
-                } => {
-                    let other = other.map(|other| setup.position(other[0]));
-                    Cause::GlobalRace {
-                        address,
-                        other,
-                        did,
-                    }
-                }
-                cause => cause,
-            };
-            let place = Some(Place {
-                block: setup.position(block),
-                thread: setup.thread(ended.thread),
-                line: ended.line,
-                text: line_of(&module.source, ended.line).into(),
-            });
-            Fault {
-                kernel: launch.kernel.into(),
-                place,
-                cause,
-            }
-        })?;
+        running
+            .run(&mut random)
+            .map_err(|ended| setup.fault(block, ended))?;
     }
     Ok(counts)
 }
@@ -233,6 +200,41 @@ fn parameters(kernel: &Kernel, arguments: &[&[u8]]) -> Result<Vec<u8>, Cause> {
 }
 
 impl Setup<'_> {
+    /// What a block ended by, with positions instead of numbers.
+    fn fault(&self, block: u32, ended: Ended) -> Fault {
+        let cause = match ended.cause {
+            Cause::SharedRace {
+                address,
+                other: [other, ..],
+                did,
+            } => Cause::SharedRace {
+                address,
+                other: self.thread(other),
+                did,
+            },
+            Cause::GlobalRace {
+                address,
+                other: Some([other, ..]),
+                did,
+            } => Cause::GlobalRace {
+                address,
+                other: Some(self.position(other)),
+                did,
+            },
+            cause => cause,
+        };
+        Fault {
+            kernel: self.kernel.name.clone(),
+            place: Some(Place {
+                block: self.position(block),
+                thread: self.thread(ended.thread),
+                line: ended.line,
+                text: line_of(&self.module.source, ended.line).into(),
+            }),
+            cause,
+        }
+    }
+
     /// Position of a block of this number.
     fn position(&self, number: u32) -> [u32; 3] {
         unflatten(number, self.grid)

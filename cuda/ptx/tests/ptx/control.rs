@@ -71,17 +71,28 @@ fn lanes_meet_at_the_first_place_that_they_share() {
 
 #[test]
 fn lanes_wait_for_those_that_call() {
-    // The function stands behind the kernel.
-    let ptx = with_declarations(
-        ".func nothing();",
-        "
-        setp.lt.u32 %p1, %r20, 8;
-        @%p1 call nothing;
-        activemask.b32 %r1; cvt.u64.u32 %rd0, %r1;
-        st.global.u64 [%rd20], %rd0;",
-    );
-    let ptx = format!("{ptx} .func nothing() {{ .reg .b32 %r<2>; mov.u32 %r1, 1; ret; }}");
-    let (words, _) = Run::of(32).counted(&ptx, &[0; 32]).unwrap();
+    // What is called stands behind who calls it.
+    let functions = "
+        .func (.param .b32 result) outer(.param .b32 n);
+        .func nothing();
+        .func (.param .b32 result) outer(.param .b32 n)
+        {
+            .reg .pred %p<2>; .reg .b32 %r<3>;
+            ld.param.b32 %r1, [n];
+            setp.lt.u32 %p1, %r1, 8;
+            @%p1 call nothing;
+            activemask.b32 %r2;
+            st.param.b32 [result], %r2;
+            ret;
+        }
+        .func nothing() { .reg .b32 %r<2>; mov.u32 %r1, 1; ret; }";
+    let body = "
+        { .param .b32 p; .param .b32 q; st.param.b32 [p], %r20; call (q), outer, (p); ld.param.b32 %r1, [q]; }
+        cvt.u64.u32 %rd0, %r1;
+        st.global.u64 [%rd20], %rd0;";
+    let (words, _) = Run::of(32)
+        .counted(&with_declarations(functions, body), &[0; 32])
+        .unwrap();
     assert_eq!(words, [0xffff_ffff; 32]);
 }
 

@@ -242,7 +242,12 @@ impl Network<'_> {
         let first = self.args.worker_port;
         let last = first.checked_add(3).filter(|_| first > 0);
         last.map(|last| [first, first + 1, first + 2, last])
-            .ok_or_else(|| Failure::Usage("--worker-port leaves no room for four ports".into()))
+            .ok_or_else(|| {
+                let next = "give one from 1 to 65532";
+                Failure::Usage(format!(
+                    "--worker-port leaves no room for four ports; {next}"
+                ))
+            })
     }
 
     fn model(&self) -> PathBuf {

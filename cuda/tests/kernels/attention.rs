@@ -383,46 +383,49 @@ fn rows_of_a_prompt_see_what_stands_before_them() {
 }
 
 #[test]
-fn the_smallest_part_of_a_denominator_is_half_a_unit() {
+fn denominators_have_all_their_digits() {
     each(|machine| {
         let shape = shape(1, 1, 1, 2);
-        let quantised = Scale {
-            mantissa: 50_000,
-            exponent: -29,
-        };
-        // Beside a score of 0, one of 31 units less: 2^-31 is half of the last digit, and rounded up.
-        let q = vec![32_508, 0];
-        let key = Cached {
-            numbers: vec![-127, 0],
-            scale: scale((41_436, -19)),
-        };
-        let zeros = Cached {
-            numbers: vec![0, 0],
-            scale: Scale::ZERO,
-        };
-        let mut slabs = Slabs::new(&shape, vec![vec![0]]);
-        for (position, key) in [zeros, key].iter().enumerate() {
-            let place = Place {
-                sequence: 0,
+        let quantised = scale((50_000, -29));
+        // A second position beside one whose score is 0, and what D becomes. 31 units less: 2^-31 is
+        // half of the last digit, and rounded up. And a D whose inverse is another one with a digit
+        // less of D.
+        for (q, number, key_scale, denominator) in [
+            (32_508, -127, (41_436, -19), (1 << 30) + 1),
+            (32_508, -98, (39_061, -23), 1_477_977_887),
+        ] {
+            let key = Cached {
+                numbers: vec![number, 0],
+                scale: scale(key_scale),
+            };
+            let zeros = Cached {
+                numbers: vec![0, 0],
+                scale: Scale::ZERO,
+            };
+            let mut slabs = Slabs::new(&shape, vec![vec![0]]);
+            for (position, key) in [zeros, key].iter().enumerate() {
+                let place = Place {
+                    sequence: 0,
+                    layer: 0,
+                    kv_head: 0,
+                    position,
+                };
+                let value = Cached {
+                    numbers: vec![127, -127],
+                    scale: scale((40_000, -12)),
+                };
+                slabs.put(Kind::Key, place, key);
+                slabs.put(Kind::Value, place, &value);
+            }
+            let case = Case {
+                shape: shape.clone(),
                 layer: 0,
-                kv_head: 0,
-                position,
+                sequences: vec![(1, vec![vec![(vec![q, 0], quantised)]])],
+                slabs,
             };
-            let value = Cached {
-                numbers: vec![127, -127],
-                scale: scale((40_000, -24)),
-            };
-            slabs.put(Kind::Key, place, key);
-            slabs.put(Kind::Value, place, &value);
+            assert_eq!(case.expected().sums[0].2, denominator);
+            case.check(machine, whole(2));
         }
-        let case = Case {
-            shape,
-            layer: 0,
-            sequences: vec![(1, vec![vec![(q, quantised)]])],
-            slabs,
-        };
-        assert_eq!(case.expected().sums[0].2, (1 << 30) + 1);
-        case.check(machine, whole(2));
     });
 }
 

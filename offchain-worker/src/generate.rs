@@ -74,7 +74,7 @@ struct Inner {
 }
 
 impl Generator {
-    /// Starts the engine's thread. At most `queue` requests of each class wait.
+    /// Starts the engine's thread. At most `queue` requests of each class wait. Must be called within a runtime.
     pub fn new(engine: Box<dyn Engine>, queue: usize) -> std::io::Result<Self> {
         let (mailbox, messages) = mpsc::channel();
         let desk = Arc::<Desk>::default();

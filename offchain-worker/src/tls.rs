@@ -26,7 +26,10 @@ use rustls::{
 use serde::Serialize;
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::{Given, ServeConfig};
+use crate::{
+    config::{Given, ServeConfig},
+    serve::listen::many,
+};
 
 /// TLS as the server speaks it.
 pub struct Tls {
@@ -93,7 +96,7 @@ impl Tls {
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(certificates, key)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![many::ALPN.to_vec(), b"http/1.1".to_vec()];
         Ok(Self {
             acceptor: Arc::new(config).into(),
             key_hash,

@@ -15,6 +15,9 @@ use super::{
     Engine, EngineError, Finish, GenerateRequest, Progress, RequestId, Session, Token, Use, Wake,
 };
 
+/// Tokens of a prompt that are read in one step: whoever goes away is noticed after each.
+const PREFILL: usize = 64;
+
 /// The `candle` engine. It holds the weights as f32: twice the size of files in bf16 or f16.
 pub struct CandleEngine {
     spec: ModelSpec,
@@ -99,6 +102,8 @@ struct Answer {
     id: RequestId,
     request: GenerateRequest,
     sampler: Sampler,
+    /// Tokens of the prompt that have been read.
+    read: usize,
     /// The answer so far.
     tokens: Vec<u32>,
     allowed: u32,
@@ -120,12 +125,24 @@ impl Answer {
 }
 
 impl CandleSession<'_> {
-    /// The next token of the answer.
-    fn next(engine: &mut CandleEngine, answer: &mut Answer) -> Result<Token, EngineError> {
+    /// The next token of the answer; none while there is more of the prompt to read.
+    fn next(engine: &mut CandleEngine, answer: &mut Answer) -> Result<Option<Token>, EngineError> {
         let prompt = &answer.request.prompt;
         let position = prompt.len().saturating_add(answer.tokens.len());
         let logits = match answer.tokens.last() {
-            None => engine.prefill(prompt)?,
+            None => {
+                let rest = prompt.get(answer.read..).unwrap_or_default();
+                let piece = rest.get(..PREFILL).unwrap_or(rest);
+                let logits = match answer.read {
+                    0 => engine.prefill(piece)?,
+                    before => engine.logits(piece, before)?,
+                };
+                answer.read = answer.read.saturating_add(piece.len());
+                if answer.read < prompt.len() {
+                    return Ok(None);
+                }
+                logits
+            }
             Some(last) => engine.logits(&[*last], position.saturating_sub(1))?,
         };
         let id = answer
@@ -133,11 +150,11 @@ impl CandleSession<'_> {
             .next(logits.clone())
             .map_err(|found| EngineError::Logits { position, found })?;
         answer.tokens.push(id);
-        Ok(logprobs::token(
+        Ok(Some(logprobs::token(
             id,
             logits.into_iter(),
             answer.request.logprobs,
-        ))
+        )))
     }
 
     /// Gives the memory of keys and values back.
@@ -157,6 +174,7 @@ impl Session for CandleSession<'_> {
             id,
             request: request.clone(),
             sampler: Sampler::new(request.sampling, &request.prompt),
+            read: 0,
             tokens: Vec::new(),
             allowed: 0,
         });
@@ -187,7 +205,8 @@ impl Session for CandleSession<'_> {
             return None;
         }
         let mut told = match Self::next(self.engine, answer) {
-            Ok(token) => vec![(id, Progress::Token(token))],
+            Ok(None) => return Some(Vec::new()),
+            Ok(Some(token)) => vec![(id, Progress::Token(token))],
             Err(error) => {
                 self.leave();
                 return Some(vec![(id, Progress::Failed(error))]);

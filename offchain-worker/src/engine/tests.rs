@@ -296,6 +296,41 @@ fn requests_leave_nothing_behind() {
     }
 }
 
+/// A long prompt is read in pieces, between which it can be given up; the pieces make no difference to the logits but the
+/// rounding of floats.
+#[test]
+fn a_prompt_is_read_in_pieces_and_can_be_given_up_between_them() {
+    for architecture in ARCHITECTURES {
+        let model = TinyModel {
+            context: 200,
+            ..TinyModel::new(architecture)
+        };
+        let mut engine = load(model.write().path());
+        let asked = GenerateRequest {
+            prompt: (0..150).map(|place| place * place % 61).collect(),
+            ..request(Sampling::GREEDY, 5)
+        };
+        let mut session = engine.start(Box::new(|| {})).unwrap();
+        for (id, steps) in [(1, 1), (2, 2)] {
+            assert!(session.admit(id, &asked).unwrap());
+            session.allow(id, 5);
+            for _ in 0..steps {
+                assert_eq!(session.step().unwrap().len(), 0, "{architecture:?}");
+            }
+            session.cancel(id);
+            assert!(session.step().is_none());
+        }
+        drop(session);
+        let tokens = generate(&mut engine, &asked).tokens;
+        let mut prefix = asked.prompt.clone();
+        for token in tokens {
+            let whole = engine.prefill(&prefix).unwrap();
+            assert_eq!(argmax(&whole), Ok(token), "{architecture:?}");
+            prefix.push(token);
+        }
+    }
+}
+
 #[test]
 fn a_seed_fixes_the_answer_and_another_seed_changes_it() {
     let mut engine = load(TinyModel::new(Architecture::Llama).write().path());

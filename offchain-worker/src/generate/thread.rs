@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    mem,
     panic::{catch_unwind, AssertUnwindSafe},
     sync::{mpsc, Arc},
     thread,
@@ -16,17 +17,39 @@ use crate::engine::{Engine, GenerateRequest, Progress, RequestId, Session};
 /// How much the latest answer counts in the time that answers take.
 const LATEST: f64 = 0.1;
 
-/// Starts the thread; it ends with [`Message::Stop`].
+/// Events on their way to those who wait for them.
+type Post = Vec<(events::UnboundedSender<Event>, Event)>;
+
+/// Hands out what the thread gives it, as a task. The thread wakes this one and not everyone who waits: to wake one takes a
+/// call of the system, and while the thread did it for the next, the first would be through and asleep again. So the
+/// turns of all follow one another, and what they have to say can travel together.
+fn courier() -> events::UnboundedSender<Post> {
+    let (sender, mut posts) = events::unbounded_channel::<Post>();
+    tokio::spawn(async move {
+        while let Some(post) = posts.recv().await {
+            for (to, event) in post {
+                // Who is not interested any more has dropped the generation, which says so in the mailbox.
+                let _ = to.send(event);
+            }
+        }
+    });
+    sender
+}
+
+/// Starts the thread; it ends with [`Message::Stop`]. Must be called within a runtime.
 pub(super) fn spawn(
     mut engine: Box<dyn Engine>,
     mailbox: mpsc::Sender<Message>,
     messages: mpsc::Receiver<Message>,
     desk: Arc<Desk>,
 ) -> std::io::Result<()> {
+    let courier = courier();
     let run = move || {
         let mut office = Office {
             messages,
             desk,
+            courier,
+            post: Vec::new(),
             waiting: Default::default(),
             running: HashMap::new(),
             held: false,
@@ -50,12 +73,14 @@ pub(super) fn spawn(
                 Ok(Some(failure)) => {
                     office.fail_running(&failure);
                     office.fail_waiting(&failure);
+                    office.send();
                     office.receive(true);
                 }
                 Err(_) => office.fail_running(&Failure::Machine(
                     "the engine panicked; report this with the lines above".into(),
                 )),
             }
+            office.send();
         }
     };
     thread::Builder::new().name("generator".into()).spawn(run)?;
@@ -66,6 +91,9 @@ pub(super) fn spawn(
 struct Office {
     messages: mpsc::Receiver<Message>,
     desk: Arc<Desk>,
+    courier: events::UnboundedSender<Post>,
+    /// What is to be said next.
+    post: Post,
     /// By class.
     waiting: [VecDeque<Waiting>; 2],
     running: HashMap<RequestId, Running>,
@@ -106,11 +134,13 @@ impl Office {
                 return;
             }
             self.admit(session);
+            self.send();
             let told = session.step();
             idle = told.is_none();
             for (id, progress) in told.into_iter().flatten() {
                 self.tell(id, progress);
             }
+            self.send();
             self.show(session);
         }
     }
@@ -180,7 +210,7 @@ impl Office {
                 };
                 self.desk.state().waiting[class as usize] -= 1;
                 let started = event == Event::Started;
-                let _ = first.events.send(event);
+                self.post.push((first.events.clone(), event));
                 if started {
                     session.allow(first.id, first.allowed);
                     let running = Running {
@@ -208,9 +238,8 @@ impl Office {
         };
         let over = event.is_last();
         let ended = over && !matches!(event, Event::Failed(_));
-        // Who is not interested any more has dropped the generation, which says so in the mailbox.
         if let Some(running) = self.running.get(&id) {
-            let _ = running.events.send(event);
+            self.post.push((running.events.clone(), event));
         }
         let left = match over {
             true => self.running.remove(&id),
@@ -226,25 +255,35 @@ impl Office {
         }
     }
 
+    fn send(&mut self) {
+        if !self.post.is_empty() {
+            let _ = self.courier.send(mem::take(&mut self.post));
+        }
+    }
+
     fn fail_running(&mut self, failure: &Failure) {
         for (_, running) in self.running.drain() {
-            let _ = running.events.send(Event::Failed(failure.clone()));
+            let event = Event::Failed(failure.clone());
+            self.post.push((running.events, event));
         }
         self.desk.state().running = 0;
     }
 
     fn fail_waiting(&mut self, failure: &Failure) {
+        let mut post = mem::take(&mut self.post);
         self.keep_waiting(|waiting| {
-            let _ = waiting.events.send(Event::Failed(failure.clone()));
+            let event = Event::Failed(failure.clone());
+            post.push((waiting.events.clone(), event));
             false
         });
+        self.post = post;
     }
 
-    fn keep_waiting(&mut self, keep: impl Fn(&Waiting) -> bool) {
+    fn keep_waiting(&mut self, mut keep: impl FnMut(&Waiting) -> bool) {
         let mut state = self.desk.state();
         for (queue, count) in self.waiting.iter_mut().zip(&mut state.waiting) {
             let before = queue.len();
-            queue.retain(&keep);
+            queue.retain(&mut keep);
             *count -= before - queue.len();
         }
     }

@@ -33,7 +33,7 @@ pub struct Answer {
     pub enough: Arc<Notify>,
     /// Whether each token goes with its log-probability.
     pub logprobs: bool,
-    /// How long a voucher is waited for.
+    /// How long the client is waited for: for a voucher, or to take what is there.
     pub patience: Duration,
     /// True when the worker can wait for no answer any more.
     pub hurry: watch::Receiver<bool>,
@@ -92,7 +92,7 @@ impl Answer {
             }
         });
         // A client that has gone asks for its receipt later.
-        let _ = pieces.send(last).await;
+        let _ = pieces.send_timeout(last, self.patience).await;
     }
 
     /// Serves until there is an end. `open` has the tokens that were served and no receipt speaks of yet.
@@ -102,7 +102,7 @@ impl Answer {
         open: &mut Vec<TokenId>,
     ) -> End {
         let first = parts(&[], Some(self.first.clone()), self.logprobs);
-        if send(pieces, Vec::new(), first).await.is_err() {
+        if !self.send(pieces, Vec::new(), first).await {
             return End::Caller;
         }
         let (mut made, mut allowed) = (0u32, 0u32);
@@ -168,7 +168,7 @@ impl Answer {
             };
             if !tokens.is_empty() {
                 let assay = parts(&tokens, receipt, self.logprobs);
-                if send(pieces, tokens, assay).await.is_err() {
+                if !self.send(pieces, tokens, assay).await {
                     return End::Caller;
                 }
             }
@@ -177,6 +177,21 @@ impl Answer {
             }
         }
     }
+
+    /// Whether the client took it.
+    async fn send(
+        &self,
+        pieces: &mpsc::Sender<Result<Piece, ApiError>>,
+        tokens: Vec<EngineToken>,
+        assay: Value,
+    ) -> bool {
+        let piece = Piece::Tokens {
+            tokens: tokens.into_iter().map(shown).collect(),
+            assay: Some(assay),
+        };
+        let sent = pieces.send_timeout(Ok(piece), self.patience).await;
+        sent.is_ok()
+    }
 }
 
 async fn wait(deadline: Option<Instant>) {
@@ -184,20 +199,6 @@ async fn wait(deadline: Option<Instant>) {
         Some(deadline) => sleep_until(deadline).await,
         None => pending().await,
     }
-}
-
-async fn send(
-    pieces: &mpsc::Sender<Result<Piece, ApiError>>,
-    tokens: Vec<EngineToken>,
-    assay: Value,
-) -> Result<(), mpsc::error::SendError<Result<Piece, ApiError>>> {
-    let tokens = tokens.into_iter().map(shown).collect();
-    pieces
-        .send(Ok(Piece::Tokens {
-            tokens,
-            assay: Some(assay),
-        }))
-        .await
 }
 
 fn shown(token: EngineToken) -> Token {

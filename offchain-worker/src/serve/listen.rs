@@ -2,12 +2,8 @@
 
 use std::{
     collections::HashMap,
-    future::Future,
-    io,
     net::IpAddr,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{ready, Context, Poll},
     time::Duration,
 };
 
@@ -18,13 +14,18 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{watch, OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
-    time::{sleep, timeout, Sleep},
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
+
+pub mod many;
+pub mod stream;
+
+use self::stream::Impatient;
 
 /// Pause after a failed `accept`, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -34,7 +35,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Bounds {
     /// For the TLS handshake.
     pub handshake: Duration,
-    /// For the head of a request, counted from the end of the one before.
+    /// For the head of a request, counted from the end of the one before; a connection of HTTP/2 without any request
+    /// ends after one to two times as long.
     pub head: Duration,
     /// Bytes of the head of a request.
     pub head_bytes: usize,
@@ -44,6 +46,8 @@ pub struct Bounds {
     pub connections: usize,
     /// Connections from one address.
     pub per_address: usize,
+    /// Requests at once on a connection of HTTP/2.
+    pub streams: u32,
 }
 
 impl Default for Bounds {
@@ -55,6 +59,7 @@ impl Default for Bounds {
             stalled: Duration::from_secs(60),
             connections: 1024,
             per_address: 128,
+            streams: 128,
         }
     }
 }
@@ -115,13 +120,17 @@ async fn connection(
     match tls {
         Some(tls) => {
             let stream = timeout(bounds.handshake, tls.accept(stream)).await??;
-            http(stream, router, bounds, stop).await
+            match stream.get_ref().1.alpn_protocol() {
+                Some(many::ALPN) => many::serve(stream, router, bounds, stop).await,
+                _ => one_by_one(stream, router, bounds, stop).await,
+            }
         }
-        None => http(stream, router, bounds, stop).await,
+        None => one_by_one(stream, router, bounds, stop).await,
     }
 }
 
-async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+/// Serves a connection of HTTP/1.1: one request after the other.
+async fn one_by_one<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     router: Router,
     bounds: &Bounds,
@@ -189,83 +198,5 @@ impl Drop for Place {
                 taken.remove(&self.address);
             }
         }
-    }
-}
-
-/// A stream whose writes fail when the peer has taken nothing for too long: else one that never reads
-/// would hold its answer for ever.
-struct Impatient<S> {
-    stream: S,
-    patience: Duration,
-    waiting: Option<Pin<Box<Sleep>>>,
-}
-
-impl<S> Impatient<S> {
-    fn new(stream: S, patience: Duration) -> Self {
-        Self {
-            stream,
-            patience,
-            waiting: None,
-        }
-    }
-
-    fn judge<T>(&mut self, cx: &mut Context, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if poll.is_ready() {
-            self.waiting = None;
-            return poll;
-        }
-        let patience = self.patience;
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Box::pin(sleep(patience)));
-        ready!(waiting.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the peer takes nothing any more",
-        )))
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context,
-        buffer: &mut ReadBuf,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.judge(cx, poll)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context,
-        slices: &[io::IoSlice],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.judge(cx, poll)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_flush(cx);
-        self.judge(cx, poll)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.judge(cx, poll)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use assay_channel::{seal::Binding, wire::StoredReceipt, ChannelStatus, PaymentError};
-use assay_openai::{method_not_allowed, ApiError};
+use assay_openai::{check_json, event_stream, method_not_allowed, read_body, ApiError};
 use assay_primitives::{ChannelId, SignedVoucher};
 use axum::{
     extract::{Path, Request, State},
@@ -42,7 +42,7 @@ pub fn router(shop: Arc<Shop>) -> Router {
         .route("/v1/channels/{id}", get(show_channel))
         .route("/v1/channels/{id}/voucher", post(take_voucher))
         .route("/v1/channels/{id}/receipts/{seq}", get(show_receipt))
-        .route(score::PATH, post(score::score))
+        .route(score::PATH, post(score_answer))
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(shop.clone())
         .merge(openai)
@@ -149,6 +149,27 @@ async fn in_step<T: Send + 'static>(
             return answer;
         }
     }
+}
+
+/// Scores what the payment's header is for. The answer is a stream, so that its reader knows at once that the
+/// request is charged, and until the end that it is worked at.
+async fn score_answer(
+    State(shop): State<Arc<Shop>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    check_json(&parts.headers)?;
+    let body = read_body(&parts.headers, body, &shop.limits).await?;
+    let asked = serde_json::from_slice(&body).map_err(|error| {
+        ApiError::invalid(format!(
+            "the body asks for no score: {error}; send model, prompt and assay.secret"
+        ))
+    })?;
+    let receipts = shop.score(parts.extensions.get::<Tickets>(), asked).await?;
+    Ok(event_stream(score::events(
+        receipts,
+        shop.limits.keep_alive,
+    )))
 }
 
 async fn take_voucher(

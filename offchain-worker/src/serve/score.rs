@@ -6,13 +6,9 @@ use assay_channel::{
     wire::{ChunkParts, RequestParts},
     SignedReceipt,
 };
-use assay_openai::{check_json, event_stream, read_body, sse, ApiError};
+use assay_openai::{sse, ApiError};
 use assay_primitives::{Finish, TokenId};
-use axum::{
-    body::Bytes,
-    extract::{Request, State},
-    response::Response,
-};
+use axum::body::Bytes;
 use futures::{stream, Stream};
 use serde::Deserialize;
 use serde_json::json;
@@ -21,11 +17,7 @@ use tokio::{
     time::{timeout, Duration},
 };
 
-use super::{
-    answer::failed,
-    shop::Shop,
-    ticket::{Ticket, Tickets},
-};
+use super::{answer::failed, ticket::Ticket};
 use crate::{
     generate::{Event, Failure, Generation},
     http::Metrics,
@@ -45,22 +37,8 @@ pub struct Asked {
 /// The receipt before prefill, and the last one.
 pub type Receipts = mpsc::Receiver<Result<SignedReceipt, ApiError>>;
 
-/// Scores what the payment's header is for. The answer is a stream, so that its reader knows at once that the
-/// request is charged, and until the end that it is worked at.
-pub async fn score(State(shop): State<Arc<Shop>>, request: Request) -> Result<Response, ApiError> {
-    let (parts, body) = request.into_parts();
-    check_json(&parts.headers)?;
-    let body = read_body(&parts.headers, body, &shop.limits).await?;
-    let asked = serde_json::from_slice(&body).map_err(|error| {
-        ApiError::invalid(format!(
-            "the body asks for no score: {error}; send model, prompt and assay.secret"
-        ))
-    })?;
-    let receipts = shop.score(parts.extensions.get::<Tickets>(), asked).await?;
-    Ok(event_stream(events(receipts, shop.limits.keep_alive)))
-}
-
-fn events(receipts: Receipts, keep_alive: Duration) -> impl Stream<Item = Bytes> {
+/// The events of the answer's stream: the receipts, and until the last one that it is worked at.
+pub fn events(receipts: Receipts, keep_alive: Duration) -> impl Stream<Item = Bytes> {
     stream::unfold(Some(receipts), move |receipts| async move {
         let mut receipts = receipts?;
         Some(match timeout(keep_alive, receipts.recv()).await {

@@ -2,6 +2,7 @@
 
 mod crash;
 mod listen;
+mod many;
 mod money;
 mod refusals;
 mod scene;

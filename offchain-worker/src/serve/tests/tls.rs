@@ -120,6 +120,34 @@ async fn the_server_proves_the_key_that_is_announced() {
     assert!(answer.ends_with("here"), "{answer}");
 }
 
+/// What a client speaks with the server.
+async fn spoken(client: reqwest::ClientBuilder, url: &str) -> reqwest::Version {
+    let client = client.danger_accept_invalid_certs(true).build().unwrap();
+    let response = client.get(url).send().await.unwrap();
+    let version = response.version();
+    assert_eq!(response.text().await.unwrap(), "here");
+    version
+}
+
+#[tokio::test]
+async fn whoever_can_has_all_answers_on_one_connection() {
+    let _ = ring::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let keys = keys(&folder.path().join("worker.redb"), &[]).unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let router = Router::new().route("/", get(|| async { "here" }));
+    let (_stop, stopped) = watch::channel(false);
+    let tls = keys.tls.map(|tls| tls.acceptor);
+    tokio::spawn(serve(listener, tls, router, Bounds::default(), stopped));
+    let client = reqwest::Client::builder;
+    assert_eq!(spoken(client(), &url).await, reqwest::Version::HTTP_2);
+    assert_eq!(
+        spoken(client().http1_only(), &url).await,
+        reqwest::Version::HTTP_11
+    );
+}
+
 #[test]
 fn kept_keys_are_their_owners_alone_and_damaged_ones_are_named() {
     let folder = tempfile::tempdir().unwrap();

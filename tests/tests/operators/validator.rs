@@ -165,10 +165,11 @@ async fn somebody_becomes_a_validator_is_paid_and_leaves() -> Result<()> {
         Ok((early.code != 0 && told).then_some(()))
     })?;
 
-    // To the end, whatever becomes of the node meanwhile.
-    validators.newcomer.restart()?;
     let leaving = eve.json(&["validator", "status"])?;
     let due = leaving["unbonding"][0]["due"].as_u64().context("due")?;
+
+    // To the end, whatever becomes of the node meanwhile.
+    validators.newcomer.restart()?;
     eventually("the bond is due", ERAS, || {
         let status = eve.json(&["validator", "status"])?;
         Ok((status["session"].as_u64() >= Some(due)).then_some(()))

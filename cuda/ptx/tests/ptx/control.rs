@@ -52,6 +52,7 @@ fn lanes_meet_at_the_first_place_that_they_share() {
         setp.lt.u32 %p1, %r20, 8; setp.lt.u32 %p2, %r20, 16; mov.u32 %r1, 0;
         @%p1 bra first;
         @%p2 bra second;
+        add.s32 %r3, %r20, 1; add.s32 %r3, %r3, 1;
     first:
         activemask.b32 %r1;
     second:

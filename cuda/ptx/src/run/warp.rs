@@ -205,6 +205,10 @@ impl Warp {
     /// Runs so many instructions, or until a barrier or the end.
     pub fn run(&mut self, common: &mut Common<'_>, turn: u64) -> Result<Pause, Ended> {
         let module = common.setup.module;
+        let limit = common.setup.limit;
+        if common.counts.total() > limit {
+            return Err(self.ended_by(common.setup, 0, Cause::Endless(limit)));
+        }
         for _ in 0..turn {
             if self.groups.meets() && !self.groups.regroup() {
                 return Err(self.ended_by(common.setup, 0, Cause::MissingLanes { missing: 0 }));
@@ -241,10 +245,7 @@ impl Warp {
                 return Ok(Pause::Ended);
             }
         }
-        match common.counts.total() > common.setup.limit {
-            true => Err(self.ended_by(common.setup, 0, Cause::Endless(common.setup.limit))),
-            false => Ok(Pause::Turn),
-        }
+        Ok(Pause::Turn)
     }
 
     fn stopped(&self, setup: &Setup<'_>, stop: &Stop) -> Ended {

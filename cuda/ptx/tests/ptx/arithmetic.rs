@@ -69,7 +69,7 @@ fn the_high_half_of_a_product_has_its_sign() {
             if bits == 64 && !signed {
                 ((u128::from(a) * u128::from(b)) >> 64) as u64
             } else {
-                (number(a, bits, signed) * number(b, bits, signed) >> bits) as u64
+                ((number(a, bits, signed) * number(b, bits, signed)) >> bits) as u64
             }
         };
         check(
@@ -155,7 +155,7 @@ fn saturated_sums_stop_at_the_ends() {
         clamp(n(a) - n(b))
     });
     check("mad.hi.sat.s32 %r0, %r1, %r2, %r3;", 32, |a, b, c| {
-        clamp((n(a) * n(b) >> 32) + n(c))
+        clamp(((n(a) * n(b)) >> 32) + n(c))
     });
 }
 
@@ -167,7 +167,7 @@ fn distances_are_added() {
             &format!("sad.{of} {r}0, {r}1, {r}2, {r}3;"),
             bits,
             |a, b, c| {
-                ((number(a, bits, signed) - number(b, bits, signed)).abs() as u64).wrapping_add(c)
+                (number(a, bits, signed).abs_diff(number(b, bits, signed)) as u64).wrapping_add(c)
             },
         );
     }
@@ -192,7 +192,8 @@ fn carries_go_from_word_to_word() {
         "add.cc.u32 %r4, %r1, %r2; addc.cc.u32 %r5, %r2, %r3; addc.u32 %r0, 0, 0;",
         32,
         |a, b, c| {
-            ((a as u32 as u64 | b << 32) as u128 + (b as u32 as u64 | c << 32) as u128 >> 64) as u64
+            let (low, high) = (a as u32 as u64 | b << 32, b as u32 as u64 | c << 32);
+            ((u128::from(low) + u128::from(high)) >> 64) as u64
         },
     );
     check(
@@ -208,8 +209,8 @@ fn carries_go_from_word_to_word() {
         "mad.hi.cc.s32 %r4, %r1, %r2, %r3; addc.u32 %r0, 0, 0;",
         32,
         |a, b, c| {
-            let high = (i64::from(a as i32) * i64::from(b as i32) >> 32) as u32;
-            u64::from(high) + u64::from(c as u32) >> 32
+            let high = ((i64::from(a as i32) * i64::from(b as i32)) >> 32) as u32;
+            (u64::from(high) + u64::from(c as u32)) >> 32
         },
     );
 }

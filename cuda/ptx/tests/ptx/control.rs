@@ -243,10 +243,10 @@ fn each_lane_returns_to_its_own_call() {
     );
     let (words, _) = Run::of(32).counted(&ptx, &[0; 32]).unwrap();
     let must = |lane: u64| {
-        if lane % 2 == 0 {
+        if lane.is_multiple_of(2) {
             2 * lane
         } else {
-            2 * lane << 32
+            (2 * lane) << 32
         }
     };
     assert_eq!(words, (0..32).map(must).collect::<Vec<_>>());

@@ -139,6 +139,8 @@ fn arithmetic_and_control_have_their_faults() {
         ..Run::of(1)
     };
     assert_eq!(endless.cause("again: bra again;"), Cause::Endless(50_000));
+    let with_barriers = "again: bar.sync 0; bra again;";
+    assert_eq!(endless.cause(with_barriers), Cause::Endless(50_000));
     let recursion = with_declarations(".func f() { call f; ret; }", "call f;");
     assert_eq!(
         Run::of(1).counted(&recursion, &[0]).unwrap_err().cause,

@@ -7,7 +7,7 @@ use assay_tests::{
 };
 
 /// One for each way in which a case can go.
-const SOME: [&str; 14] = [
+const SOME: [&str; 16] = [
     "one flipped bit in a weight",
     "one wrong entry in a table",
     "a wrong value in an unfinished page",
@@ -21,7 +21,9 @@ const SOME: [&str; 14] = [
     "overtaking its accuser",
     "malformed proofs",
     "a wrong token called right in a score",
+    "a right token called wrong in a score",
     "a score by a model with layers left out",
+    "a token called wrong behind the answer",
 ];
 
 #[tokio::test]

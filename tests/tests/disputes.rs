@@ -358,11 +358,15 @@ async fn a_lying_checker_is_convicted_and_who_answered_right_keeps_its_bond() ->
     let [convicted] = &ledger.convictions[..] else {
         bail!("{:?}", ledger.convictions)
     };
+    let user = account(&scene.user)?;
+    // What led to the dispute was to come ahead of whatever else waited.
+    let tip = ledger.tips.get(&user).copied().unwrap_or_default();
+    ensure!(tip > 0, "{:?}", ledger.tips);
     let fee = planck(&told["score"]["receipt"]["fee"])?;
     let rest = convicted.slashed() - convicted.refund;
     ensure!(
         convicted.provider == checker.stash
-            && convicted.challenger == account(&scene.user)?
+            && convicted.challenger == user
             && convicted.returned + convicted.refund >= fee
             && convicted.reward == rest * 4 / 10
             && convicted.burned == rest - convicted.reward

@@ -21,6 +21,8 @@ pub struct Ledger {
     next: u32,
     /// Planck that an account paid for transactions, by block.
     pub fees: Vec<(u32, AccountId32, u128)>,
+    /// Planck of these that were tips, by account.
+    pub tips: BTreeMap<AccountId32, u128>,
     pub games: BTreeMap<DisputeId, Game>,
     pub convictions: Vec<Conviction>,
     /// Planck of royalty and protocol fee that left a user's hold, by block.
@@ -102,6 +104,7 @@ impl Ledger {
         for paid in events.find::<runtime::transaction_payment::events::TransactionFeePaid>() {
             let paid = paid?;
             self.fees.push((number, paid.who, paid.actual_fee));
+            *self.tips.entry(paid.who).or_default() += paid.tip;
         }
         for burned in events.find::<runtime::balances::events::BurnedHeld>() {
             self.burned.push((number, burned?.amount));

@@ -16,7 +16,7 @@ pub enum Task {
     Tool(Tool),
 }
 
-/// All but serving.
+// All but serving. No doc comment: it would stand where --help says what the worker is.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Tool {
     /// Compare a device with the processor, bit by bit, on models with random weights.
@@ -85,6 +85,8 @@ mod tests {
     #[test]
     fn tools_want_nothing_of_what_serving_wants() {
         command().debug_assert();
+        let about = command().get_about().unwrap().to_string();
+        assert!(about.starts_with("Sells inference"), "{about}");
         let matches = |line: &[&str]| {
             let line = ["assay-worker"].iter().chain(line);
             command().try_get_matches_from(line)

@@ -11,6 +11,8 @@ pub type SingleBlock = ();
 
 /// Done step by step in the blocks after it, which have no transactions until the last step.
 #[cfg(not(feature = "next"))]
+// Benchmarks measure migrations of their own.
+#[cfg_attr(feature = "runtime-benchmarks", allow(dead_code))]
 pub type MultiBlock = ();
 #[cfg(feature = "next")]
 pub type MultiBlock = (next::JobsOfUsers,);

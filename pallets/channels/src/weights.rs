@@ -1,7 +1,5 @@
 //! What each call costs, measured by scripts/weights (50 steps, 20 repetitions) on
 //! AMD EPYC, with the reads and writes of ParityDB.
-//!
-//! Not measured yet: the reward that is paid with dues, for which that of `claim_reward` was added.
 
 use frame_support::weights::{constants::ParityDbWeight, Weight};
 
@@ -30,23 +28,23 @@ pub trait WeightInfo {
 
 impl WeightInfo for () {
     fn open() -> Weight {
-        Weight::from_parts(109_474_000, 4922)
+        Weight::from_parts(98_928_000, 4922)
             .saturating_add(ParityDbWeight::get().reads(9))
             .saturating_add(ParityDbWeight::get().writes(7))
     }
     fn top_up() -> Weight {
-        Weight::from_parts(58_587_000, 4922)
+        Weight::from_parts(55_142_000, 4922)
             .saturating_add(ParityDbWeight::get().reads(4))
             .saturating_add(ParityDbWeight::get().writes(4))
     }
     fn settle() -> Weight {
-        Weight::from_parts(186_458_000, 6542)
+        Weight::from_parts(144_435_000, 6542)
             .saturating_add(ParityDbWeight::get().reads(10))
             .saturating_add(ParityDbWeight::get().writes(7))
     }
     fn settle_many(n: u32) -> Weight {
-        Weight::from_parts(406_661_597, 4922)
-            .saturating_add(Weight::from_parts(72_791_005, 0).saturating_mul(n.into()))
+        Weight::from_parts(66_013_150, 4922)
+            .saturating_add(Weight::from_parts(75_572_626, 0).saturating_mul(n.into()))
             .saturating_add(ParityDbWeight::get().reads(7))
             .saturating_add(ParityDbWeight::get().reads((3_u64).saturating_mul(n.into())))
             .saturating_add(ParityDbWeight::get().writes(4))
@@ -54,31 +52,31 @@ impl WeightInfo for () {
             .saturating_add(Weight::from_parts(0, 2776).saturating_mul(n.into()))
     }
     fn close() -> Weight {
-        Weight::from_parts(404_534_000, 11402)
-            .saturating_add(ParityDbWeight::get().reads(25))
-            .saturating_add(ParityDbWeight::get().writes(19))
+        Weight::from_parts(370_963_000, 11402)
+            .saturating_add(ParityDbWeight::get().reads(18))
+            .saturating_add(ParityDbWeight::get().writes(14))
     }
     fn request_close() -> Weight {
-        Weight::from_parts(14_020_000, 3763)
+        Weight::from_parts(14_261_000, 3763)
             .saturating_add(ParityDbWeight::get().reads(2))
             .saturating_add(ParityDbWeight::get().writes(2))
     }
     fn finalize() -> Weight {
-        Weight::from_parts(282_402_000, 8799)
-            .saturating_add(ParityDbWeight::get().reads(20))
-            .saturating_add(ParityDbWeight::get().writes(16))
+        Weight::from_parts(259_477_000, 11402)
+            .saturating_add(ParityDbWeight::get().reads(15))
+            .saturating_add(ParityDbWeight::get().writes(14))
     }
     fn remove() -> Weight {
-        Weight::from_parts(49_424_000, 3766)
+        Weight::from_parts(50_055_000, 3766)
             .saturating_add(ParityDbWeight::get().reads(5))
             .saturating_add(ParityDbWeight::get().writes(7))
     }
     fn pay_dues() -> Weight {
-        Weight::from_parts(244_135_000, 8799)
-            .saturating_add(ParityDbWeight::get().reads(17))
-            .saturating_add(ParityDbWeight::get().writes(14))
+        Weight::from_parts(216_162_000, 11402)
+            .saturating_add(ParityDbWeight::get().reads(14))
+            .saturating_add(ParityDbWeight::get().writes(11))
     }
     fn set_parameters() -> Weight {
-        Weight::from_parts(3_455_000, 0).saturating_add(ParityDbWeight::get().writes(1))
+        Weight::from_parts(3_535_000, 0).saturating_add(ParityDbWeight::get().writes(1))
     }
 }

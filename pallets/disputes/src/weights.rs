@@ -1,7 +1,5 @@
-//! What each call costs, measured by scripts/weights (2 steps, 1 repetitions) on
+//! What each call costs, measured by scripts/weights (50 steps, 20 repetitions) on
 //! AMD EPYC, with the reads and writes of ParityDB.
-//!
-//! Not measured yet: five more hashes of an opening, for each of which 2 µs were added.
 
 use frame_support::weights::{constants::ParityDbWeight, Weight};
 
@@ -120,159 +118,159 @@ pub trait WeightInfo {
 
 impl WeightInfo for () {
     fn judge_seen() -> Weight {
-        Weight::from_parts(69_884_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(47_421_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_angles() -> Weight {
-        Weight::from_parts(63_876_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(39_709_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_embed() -> Weight {
-        Weight::from_parts(105_978_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(81_902_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_norm_maximum() -> Weight {
-        Weight::from_parts(64_857_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(46_179_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_norm_squares() -> Weight {
-        Weight::from_parts(73_029_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(52_969_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_norm_product() -> Weight {
-        Weight::from_parts(95_232_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(69_774_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_norm_activation() -> Weight {
-        Weight::from_parts(83_425_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(62_573_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_norm_scale() -> Weight {
-        Weight::from_parts(79_348_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(67_310_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_linear() -> Weight {
-        Weight::from_parts(106_529_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(77_615_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_head_norm() -> Weight {
-        Weight::from_parts(83_635_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(59_639_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_head_maximum() -> Weight {
-        Weight::from_parts(102_362_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(80_099_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_head_activation() -> Weight {
-        Weight::from_parts(85_618_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(65_157_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_head_scale() -> Weight {
-        Weight::from_parts(58_017_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(37_887_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_page() -> Weight {
-        Weight::from_parts(67_230_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(46_569_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_score() -> Weight {
-        Weight::from_parts(113_559_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(93_460_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_score_maximum() -> Weight {
-        Weight::from_parts(70_425_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(48_342_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_shifted_maximum() -> Weight {
-        Weight::from_parts(86_479_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(64_707_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_denominator() -> Weight {
-        Weight::from_parts(93_669_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(65_828_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_mixed() -> Weight {
-        Weight::from_parts(123_865_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(90_595_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_mixed_maximum() -> Weight {
-        Weight::from_parts(63_966_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(42_373_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_mixed_activation() -> Weight {
-        Weight::from_parts(66_028_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(43_054_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_mixed_scale() -> Weight {
-        Weight::from_parts(57_396_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(37_325_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_product_block() -> Weight {
-        Weight::from_parts(119_939_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(85_658_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_product_maximum() -> Weight {
-        Weight::from_parts(74_931_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(51_957_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_product_activation() -> Weight {
-        Weight::from_parts(85_217_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(59_268_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_product_scale() -> Weight {
-        Weight::from_parts(57_896_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(36_814_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_penalised() -> Weight {
-        Weight::from_parts(71_457_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(49_774_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_largest() -> Weight {
-        Weight::from_parts(73_159_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(51_246_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_cut() -> Weight {
-        Weight::from_parts(74_321_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(53_630_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_cumulative() -> Weight {
-        Weight::from_parts(106_539_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(81_201_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_last_bin() -> Weight {
-        Weight::from_parts(63_044_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(42_313_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_kept() -> Weight {
-        Weight::from_parts(117_335_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(89_163_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_token() -> Weight {
-        Weight::from_parts(121_041_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(94_901_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_nothing() -> Weight {
-        Weight::from_parts(183_744_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(162_402_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn commit() -> Weight {
-        Weight::from_parts(58_857_000, 3766)
+        Weight::from_parts(47_891_000, 3766)
             .saturating_add(ParityDbWeight::get().reads(6))
             .saturating_add(ParityDbWeight::get().writes(5))
     }
     fn open() -> Weight {
-        Weight::from_parts(226_558_000, 5636)
+        Weight::from_parts(177_144_000, 5636)
             .saturating_add(ParityDbWeight::get().reads(14))
             .saturating_add(ParityDbWeight::get().writes(10))
     }
     fn answer() -> Weight {
-        Weight::from_parts(194_925_000, 8854)
+        Weight::from_parts(142_252_000, 8854)
             .saturating_add(ParityDbWeight::get().reads(10))
             .saturating_add(ParityDbWeight::get().writes(5))
     }
     fn reveal() -> Weight {
-        Weight::from_parts(97_595_000, 6222)
+        Weight::from_parts(75_061_000, 6255)
             .saturating_add(ParityDbWeight::get().reads(7))
             .saturating_add(ParityDbWeight::get().writes(3))
     }
     fn choose() -> Weight {
-        Weight::from_parts(52_949_000, 6222)
+        Weight::from_parts(36_745_000, 6255)
             .saturating_add(ParityDbWeight::get().reads(6))
             .saturating_add(ParityDbWeight::get().writes(3))
     }
     fn timeout() -> Weight {
-        Weight::from_parts(267_849_000, 11454)
+        Weight::from_parts(205_416_000, 11520)
             .saturating_add(ParityDbWeight::get().reads(16))
             .saturating_add(ParityDbWeight::get().writes(15))
     }
     fn accuse() -> Weight {
-        Weight::from_parts(385_986_000, 8799)
+        Weight::from_parts(285_776_000, 8799)
             .saturating_add(ParityDbWeight::get().reads(15))
             .saturating_add(ParityDbWeight::get().writes(11))
     }
     fn set_parameters() -> Weight {
-        Weight::from_parts(14_321_000, 1577)
+        Weight::from_parts(6_550_000, 1577)
             .saturating_add(ParityDbWeight::get().reads(1))
             .saturating_add(ParityDbWeight::get().writes(1))
     }
     fn pause() -> Weight {
-        Weight::from_parts(13_470_000, 1498)
+        Weight::from_parts(6_179_000, 1498)
             .saturating_add(ParityDbWeight::get().reads(1))
             .saturating_add(ParityDbWeight::get().writes(1))
     }
     fn expire() -> Weight {
-        Weight::from_parts(40_710_000, 3766)
+        Weight::from_parts(34_612_000, 3766)
             .saturating_add(ParityDbWeight::get().reads(3))
             .saturating_add(ParityDbWeight::get().writes(3))
     }
     fn forget() -> Weight {
-        Weight::from_parts(37_466_000, 5636)
+        Weight::from_parts(22_193_000, 5636)
             .saturating_add(ParityDbWeight::get().reads(6))
             .saturating_add(ParityDbWeight::get().writes(1))
     }

@@ -1,7 +1,5 @@
 //! What each call costs, measured by scripts/weights (50 steps, 20 repetitions) on
 //! AMD EPYC, with the reads and writes of ParityDB.
-//!
-//! Not measured yet: the reward that a settlement pays, for which that of `claim_reward` was added.
 
 use frame_support::weights::{constants::ParityDbWeight, Weight};
 
@@ -37,52 +35,52 @@ pub trait WeightInfo {
 
 impl WeightInfo for () {
     fn submit(p: u32) -> Weight {
-        Weight::from_parts(106_084_883, 4922)
-            .saturating_add(Weight::from_parts(35_198, 0).saturating_mul(p.into()))
+        Weight::from_parts(103_083_725, 4922)
+            .saturating_add(Weight::from_parts(33_547, 0).saturating_mul(p.into()))
             .saturating_add(ParityDbWeight::get().reads(9))
             .saturating_add(ParityDbWeight::get().writes(7))
     }
     fn cancel() -> Weight {
-        Weight::from_parts(55_683_000, 4274)
+        Weight::from_parts(52_869_000, 4274)
             .saturating_add(ParityDbWeight::get().reads(5))
             .saturating_add(ParityDbWeight::get().writes(6))
     }
     fn decline() -> Weight {
-        Weight::from_parts(78_818_000, 4922)
+        Weight::from_parts(74_421_000, 4922)
             .saturating_add(ParityDbWeight::get().reads(7))
             .saturating_add(ParityDbWeight::get().writes(8))
     }
     fn deliver(o: u32) -> Weight {
-        Weight::from_parts(131_999_370, 6028)
-            .saturating_add(Weight::from_parts(35_244, 0).saturating_mul(o.into()))
+        Weight::from_parts(116_532_574, 6028)
+            .saturating_add(Weight::from_parts(33_097, 0).saturating_mul(o.into()))
             .saturating_add(ParityDbWeight::get().reads(12))
             .saturating_add(ParityDbWeight::get().writes(9))
     }
     fn draw(o: u32) -> Weight {
-        Weight::from_parts(73_334_762, 5547)
-            .saturating_add(Weight::from_parts(10_280_256, 0).saturating_mul(o.into()))
+        Weight::from_parts(75_911_050, 5547)
+            .saturating_add(Weight::from_parts(8_581_998, 0).saturating_mul(o.into()))
             .saturating_add(ParityDbWeight::get().reads(6))
             .saturating_add(ParityDbWeight::get().reads((2_u64).saturating_mul(o.into())))
             .saturating_add(ParityDbWeight::get().writes(8))
             .saturating_add(Weight::from_parts(0, 3932).saturating_mul(o.into()))
     }
     fn miss() -> Weight {
-        Weight::from_parts(123_634_000, 6542)
+        Weight::from_parts(114_030_000, 6542)
             .saturating_add(ParityDbWeight::get().reads(8))
             .saturating_add(ParityDbWeight::get().writes(10))
     }
     fn settle() -> Weight {
-        Weight::from_parts(336_862_000, 11402)
-            .saturating_add(ParityDbWeight::get().reads(22))
-            .saturating_add(ParityDbWeight::get().writes(19))
+        Weight::from_parts(271_054_000, 11402)
+            .saturating_add(ParityDbWeight::get().reads(15))
+            .saturating_add(ParityDbWeight::get().writes(14))
     }
     fn remove() -> Weight {
-        Weight::from_parts(42_393_000, 3766)
+        Weight::from_parts(38_467_000, 3766)
             .saturating_add(ParityDbWeight::get().reads(2))
             .saturating_add(ParityDbWeight::get().writes(6))
     }
     fn set_parameters() -> Weight {
-        Weight::from_parts(6_850_000, 1577)
+        Weight::from_parts(6_540_000, 1577)
             .saturating_add(ParityDbWeight::get().reads(1))
             .saturating_add(ParityDbWeight::get().writes(1))
     }

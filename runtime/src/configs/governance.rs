@@ -5,9 +5,9 @@
 
 use crate::{
     governance::{self, Hours, Origin, PausedByMigration},
-    migrations, treasury_account, AccountId, Balance, Balances, BlockNumber, Disputes,
-    OriginCaller, Preimage, Referenda, Runtime, RuntimeCall, RuntimeEvent, RuntimeHoldReason,
-    RuntimeOrigin, Scheduler, System, Treasury, ASY,
+    treasury_account, AccountId, Balance, Balances, BlockNumber, Disputes, OriginCaller, Preimage,
+    Referenda, Runtime, RuntimeCall, RuntimeEvent, RuntimeHoldReason, RuntimeOrigin, Scheduler,
+    System, Treasury, ASY,
 };
 use alloc::borrow::Cow;
 use frame_support::{
@@ -333,7 +333,7 @@ impl FailedMigrationHandler for StayOpen {
 impl pallet_migrations::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     #[cfg(not(feature = "runtime-benchmarks"))]
-    type Migrations = migrations::MultiBlock;
+    type Migrations = crate::migrations::MultiBlock;
     #[cfg(feature = "runtime-benchmarks")]
     type Migrations = pallet_migrations::mock_helpers::MockedMigrations;
     type CursorMaxLen = ConstU32<{ 1 << 16 }>;

@@ -215,8 +215,8 @@ async fn a_stop_string_ends_an_answer_with_its_receipt() {
         serde_json::from_value(choice["assay"].clone()).unwrap();
     let receipt = parts.receipt.unwrap().receipt;
     assert_eq!(receipt.finish, Finish::Caller);
+    // All tokens were paid for ahead, so how many the engine made before it heard of the stop depends on the machine.
     assert_eq!(receipt.output_len as usize, parts.tokens.len());
-    assert!(receipt.output_len < 60);
     assert_eq!(payer.status().await.spent, fee(60) + receipt.fee);
 }
 

@@ -163,7 +163,9 @@ async fn another_provider_scores_an_answer_that_cannot_be_computed_here() -> Res
         .iter()
         .map(|one| one.provider.stash.to_string())
         .collect();
-    let (itself, other): (Vec<_>, Vec<_>) = by.iter().partition(|one| saved["header"]["provider"] == **one);
+    let (itself, other): (Vec<_>, Vec<_>) = by
+        .iter()
+        .partition(|one| saved["header"]["provider"] == **one);
     let (text, data) = (text.display().to_string(), path("scores"));
     let ask = |by: &str, more: &[&str]| -> Vec<String> {
         let words = [

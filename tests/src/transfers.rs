@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 use assay_client::{
     chain::runtime,
     keys,
@@ -137,11 +137,15 @@ pub async fn press(url: &str, signed: Vec<Signed>, until: Instant) -> Result<Vec
     Ok(all)
 }
 
-/// Wait until all are in the chain, as a wallet does: what the node does not know any more is sent again. A pool that
-/// is full, and one that takes a fork back, forgets. Gives how many were sent again.
-pub async fn see_in(url: &str, signed: &[Signed], limit: Duration) -> Result<usize> {
-    let chain = Chain::connect(url).await?;
-    let rpc = Rpc::new(RpcClient::from_insecure_url(url).await?);
+/// Wait until all are in the chain of the first node, as a wallet does: what the nodes do not know any more is sent to
+/// them again. A pool that is full, and one that takes a fork back, forgets, and who still has it tells nobody twice.
+/// Gives how often one was taken again.
+pub async fn see_in(urls: &[String], signed: &[Signed], limit: Duration) -> Result<usize> {
+    let mut nodes = Vec::new();
+    for url in urls {
+        nodes.push(Rpc::new(RpcClient::from_insecure_url(url).await?));
+    }
+    let chain = Chain::connect(urls.first().context("no node")?).await?;
     let start = Instant::now();
     let mut again = 0;
     for sender in signed {
@@ -159,11 +163,13 @@ pub async fn see_in(url: &str, signed: &[Signed], limit: Duration) -> Result<usi
                 sender.transactions.len(),
                 sender.account
             );
-            for bytes in missing.iter().take(WAITING) {
-                // A node refuses what it has, and what came into a block meanwhile.
-                match rpc.author_submit_extrinsic(bytes).await {
-                    Ok(_) => again += 1,
-                    Err(error) => refused = error.to_string(),
+            for rpc in &nodes {
+                for bytes in missing.iter().take(WAITING) {
+                    // A node refuses what it has, and what came into a block meanwhile.
+                    match rpc.author_submit_extrinsic(bytes).await {
+                        Ok(_) => again += 1,
+                        Err(error) => refused = error.to_string(),
+                    }
                 }
             }
             tokio::time::sleep(AGAIN).await;

@@ -268,12 +268,16 @@ impl Ground {
 
     /// Wait until the transfers are in the chain that remained.
     async fn see_transfers(&self, transfers: &[Signed]) -> Result<String> {
-        let url = self.network.scene.node.url();
-        let again = transfers::see_in(&url, transfers, MINUTE).await?;
+        let again = transfers::see_in(&self.urls(), transfers, MINUTE).await?;
         let all: usize = transfers.iter().map(|one| one.transactions.len()).sum();
         Ok(format!(
             "; {all} transfers of both sides are in the chain once, {again} of them sent again"
         ))
+    }
+
+    /// Where the validators are asked.
+    fn urls(&self) -> Vec<String> {
+        self.network.validators.iter().map(Node::url).collect()
     }
 
     fn validator(&mut self, name: &str) -> Result<&mut Node> {

@@ -69,7 +69,7 @@ impl Ground {
             "the dispute ended with {ended:?}"
         );
         self.wait_until_over().await?;
-        let again = transfers::see_in(&url, &taken, MINUTE).await?;
+        let again = transfers::see_in(&self.urls(), &taken, MINUTE).await?;
         let taken: usize = taken.iter().map(|one| one.transactions.len()).sum();
         self.wait_for_flood(head, taken).await?;
 

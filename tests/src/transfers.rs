@@ -139,7 +139,7 @@ pub async fn press(url: &str, signed: Vec<Signed>, until: Instant) -> Result<Vec
 
 /// Wait until all are in the chain of the first node, as a wallet does: what the nodes do not know any more is sent to
 /// them again. A pool that is full, and one that takes a fork back, forgets, and who still has it tells nobody twice.
-/// Gives how often one was taken again.
+/// Gives how often a node took one again.
 pub async fn see_in(urls: &[String], signed: &[Signed], limit: Duration) -> Result<usize> {
     let mut nodes = Vec::new();
     for url in urls {

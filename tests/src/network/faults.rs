@@ -271,7 +271,7 @@ impl Ground {
         let again = transfers::see_in(&self.urls(), transfers, MINUTE).await?;
         let all: usize = transfers.iter().map(|one| one.transactions.len()).sum();
         Ok(format!(
-            "; {all} transfers of both sides are in the chain once, {again} of them sent again"
+            "; {all} transfers of both sides are in the chain once, taken again {again} times"
         ))
     }
 

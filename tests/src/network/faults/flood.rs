@@ -88,7 +88,7 @@ impl Ground {
         });
         let rate = |count: u32, last: u64| f64::from(count) / (last + 1 - first.slot) as f64;
         let note = format!(
-            "{:.0} transfers/s and {:.1} full jobs/s, at most {most} transfers in a block, {again} sent again; the dispute was decided in time",
+            "{:.0} transfers/s and {:.1} full jobs/s, at most {most} transfers in a block, taken again {again} times; the dispute was decided in time",
             rate(transfers, last.slot),
             rate(paid, paying.slot),
         );

@@ -20,8 +20,10 @@ use crate::{
 };
 
 mod line;
+mod queue;
 
 pub use self::line::Line;
+use self::queue::Queue;
 
 /// Blocks after which a transaction that was sent can be in none any more.
 const LIFETIME: u32 = 128;
@@ -64,8 +66,7 @@ pub struct Channels {
     store: Arc<Store>,
     policy: Policy,
     lines: Mutex<HashMap<ChannelId, Arc<Line>>>,
-    /// One opening or top-up at a time for each provider and listing.
-    places: Mutex<HashMap<Place, Arc<tokio::sync::Mutex<()>>>>,
+    queues: Mutex<HashMap<Place, Arc<Queue>>>,
     /// Held while the budget is read and taken from.
     till: Mutex<()>,
 }
@@ -87,7 +88,7 @@ impl Channels {
             store,
             policy,
             lines: Mutex::default(),
-            places: Mutex::default(),
+            queues: Mutex::default(),
             till: Mutex::default(),
         };
         for (id, channel) in channels.store.channels()? {
@@ -151,25 +152,26 @@ impl Channels {
                 return Ok((line, order));
             }
         }
-        let place = {
-            let mut places = locked(&self.places);
-            places
-                .entry((offer.provider.0, offer.listing))
-                .or_default()
-                .clone()
+        let queue = {
+            let mut queues = locked(&self.queues);
+            let queue = queues.entry((offer.provider.0, offer.listing));
+            queue.or_default().clone()
         };
-        let _alone = place.lock().await;
+        let fee = ask.price.fee(ask.prompt_len, ask.token_limit);
+        let waiting = queue.join(fee.ok_or(MoneyError::Overflow)?);
+        let _turn = waiting.turn().await;
         loop {
             let line = self.usable(offer);
             let free = line.as_ref().map_or(0, |line| line.free());
             let missing = self.missing(&mut ask, free, at_most)?;
+            let wanted = waiting.wanted().saturating_sub(free);
             let line = match line {
                 Some(line) if missing == 0 => line,
                 Some(line) => {
-                    self.top_up(&line, missing).await?;
+                    self.top_up(&line, missing, wanted).await?;
                     line
                 }
-                None => self.open(offer, model, missing).await?,
+                None => self.open(offer, model, missing, wanted).await?,
             };
             if let Some(order) = line.order(&ask, &body)? {
                 return Ok((line, order));
@@ -201,8 +203,9 @@ impl Channels {
         Ok(self.policy.budget.saturating_sub(committed))
     }
 
-    /// What to put into a channel that needs `needed` more: a whole step, if the budget has it.
-    fn portion(&self, needed: Balance) -> Result<Balance, MoneyError> {
+    /// What to put into a channel that needs `needed` more, and could use `wanted`: that or a whole step, if the budget
+    /// has it.
+    fn portion(&self, needed: Balance, wanted: Balance) -> Result<Balance, MoneyError> {
         let left = self.left()?;
         let short = MoneyError::Budget {
             needed,
@@ -210,7 +213,7 @@ impl Channels {
             budget: self.policy.budget,
         };
         match needed <= left {
-            true => Ok(needed.max(self.policy.step).min(left)),
+            true => Ok(needed.max(wanted).max(self.policy.step).min(left)),
             false => Err(short),
         }
     }
@@ -220,6 +223,7 @@ impl Channels {
         offer: &Offer,
         model: &str,
         needed: Balance,
+        wanted: Balance,
     ) -> Result<Arc<Line>, MoneyError> {
         let least = self.market.min_deposit().await?;
         let since = self.market.block(0).await?.finalized;
@@ -231,7 +235,7 @@ impl Channels {
                 epoch: offer.epoch,
                 listing: offer.listing,
                 model: model.to_owned(),
-                deposit: self.portion(needed.max(least))?,
+                deposit: self.portion(needed.max(least), wanted)?,
                 since,
                 restored: false,
             };
@@ -287,7 +291,12 @@ impl Channels {
         self.add(id, channel)
     }
 
-    async fn top_up(&self, line: &Line, needed: Balance) -> Result<(), MoneyError> {
+    async fn top_up(
+        &self,
+        line: &Line,
+        needed: Balance,
+        wanted: Balance,
+    ) -> Result<(), MoneyError> {
         let since = self.market.block(0).await?.finalized;
         let amount = {
             let _till = locked(&self.till);
@@ -299,7 +308,7 @@ impl Channels {
                 }
                 .into());
             }
-            let amount = self.portion(needed)?;
+            let amount = self.portion(needed, wanted)?;
             line.change(|channel| channel.top_up = Some(TopUp { amount, since }))?;
             amount
         };

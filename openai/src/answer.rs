@@ -44,6 +44,7 @@ pub async fn answer<B: Backend>(
     let Request {
         prompts, stop, n, ..
     } = request;
+    let text = request.detokenize.then_some(stop);
     let param = prompts.param();
     let prompts = tokenise(model.clone(), prompts).await?;
     for prompt in &prompts {
@@ -73,10 +74,10 @@ pub async fn answer<B: Backend>(
             parts: parts.clone(),
             enough: enough.clone(),
         };
-        let (model, stop) = (model.clone(), stop.clone());
+        let (model, text) = (model.clone(), text.clone());
         async move {
             let pieces = backend.generate(order).await?;
-            let choice = Choice::new(choice, pieces, enough, limits.farewell, model, stop);
+            let choice = Choice::new(choice, pieces, enough, limits.farewell, model, text);
             Ok::<_, ApiError>(choice.deltas())
         }
     });

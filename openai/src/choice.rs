@@ -69,7 +69,8 @@ pub struct Choice {
     enough: Arc<Notify>,
     farewell: Duration,
     model: Arc<ModelText>,
-    detokenizer: Detokenizer,
+    /// None for a client that takes tokens alone.
+    detokenizer: Option<Detokenizer>,
     stops: StopStrings,
     /// Characters of the text so far, with those that are withheld.
     characters: usize,
@@ -78,22 +79,24 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// With text up to one of the `stop` strings, or without text.
     pub fn new(
         index: u32,
         pieces: Pieces,
         enough: Arc<Notify>,
         farewell: Duration,
         model: Arc<ModelText>,
-        stop: Vec<String>,
+        stop: Option<Vec<String>>,
     ) -> Self {
+        let detokenizer = stop.as_ref().map(|_| Detokenizer::new(model.clone()));
         Self {
             index,
             pieces,
             enough,
             farewell,
-            detokenizer: Detokenizer::new(model.clone()),
+            detokenizer,
             model,
-            stops: StopStrings::new(stop),
+            stops: StopStrings::new(stop.unwrap_or_default()),
             characters: 0,
             leaving: None,
         }
@@ -150,16 +153,18 @@ impl Choice {
                 break;
             }
             delta.logprobs.extend(self.logprob(&token));
-            let text = self.detokenizer.push(token.id)?;
-            self.show(&text, &mut delta);
+            if let Some(detokenizer) = &mut self.detokenizer {
+                let text = detokenizer.push(token.id)?;
+                self.show(&text, &mut delta);
+            }
         }
         Ok(delta)
     }
 
     fn end(&mut self, finish: Finish, assay: Option<Value>) -> Result<Delta, ApiError> {
         let mut delta = self.delta(None, assay);
-        if self.leaving.is_none() {
-            let rest = self.detokenizer.finish()?;
+        if let (None, Some(detokenizer)) = (self.leaving, &mut self.detokenizer) {
+            let rest = detokenizer.finish()?;
             self.show(&rest, &mut delta);
         }
         if self.leaving.is_none() {

@@ -25,6 +25,8 @@ pub struct Request {
     pub sampling: Sampling,
     pub max_tokens: Option<u32>,
     pub stop: Vec<String>,
+    /// Whether the client wants text; else tokens alone, in the `assay` objects.
+    pub detokenize: bool,
     /// Choices for each prompt.
     pub n: u32,
     pub logprobs: Option<u8>,
@@ -90,6 +92,12 @@ impl Request {
             ))
             .param(prompts.param()));
         }
+        let stop = stop(fields)?;
+        let detokenize = fields.flag("detokenize")?.unwrap_or(true);
+        if !detokenize && !stop.is_empty() {
+            let next = "leave it out where detokenize is false";
+            return Err(ApiError::unsupported("stop", next));
+        }
         let options = fields.object("stream_options")?;
         let include_usage = options.and_then(|options| options.get("include_usage"));
         Ok(Self {
@@ -97,7 +105,8 @@ impl Request {
             prompts,
             sampling: sampling(fields)?,
             max_tokens,
-            stop: stop(fields)?,
+            stop,
+            detokenize,
             n,
             logprobs,
             stream: fields.flag("stream")?.unwrap_or_default(),

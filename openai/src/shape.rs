@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde::Serialize;
 use serde_json::{json, Map, Value};
 
 use crate::choice::{Delta, Logprob};
@@ -80,6 +81,38 @@ fn merge(all: &mut Value, later: Value) {
     }
 }
 
+/// A step of one choice. There is one for every token, so that it is written as it is, and not made a [`Value`] of
+/// first.
+#[derive(Serialize)]
+pub struct Chunk<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: [Step; 1],
+}
+
+#[derive(Serialize)]
+struct Step {
+    /// Of a chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta: Option<Content>,
+    /// Of a completion.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    index: u32,
+    logprobs: Value,
+    finish_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assay: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct Content {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<String>,
+}
+
 impl Shape {
     pub fn new(endpoint: Endpoint, model: String) -> Self {
         let prefix = match endpoint {
@@ -128,7 +161,7 @@ impl Shape {
     }
 
     /// The chunk of a step, if it has anything to say.
-    pub fn chunk(&self, delta: Delta, logprobs: bool) -> Option<Value> {
+    pub fn chunk(&self, delta: Delta, logprobs: bool) -> Option<Chunk<'_>> {
         let is_silent = delta.text.is_empty()
             && delta.logprobs.is_empty()
             && delta.assay.is_none()
@@ -136,21 +169,31 @@ impl Shape {
         if is_silent {
             return None;
         }
-        let has_text = !delta.text.is_empty();
-        let mut choice = match self.endpoint {
-            // The last chunk of a chat has no content, unless text was withheld until then.
-            Endpoint::Chat if delta.finish.is_some() && !has_text => json!({ "delta": {} }),
-            Endpoint::Chat => json!({ "delta": { "content": delta.text } }),
-            Endpoint::Completions => json!({ "text": delta.text }),
-        };
-        choice["index"] = delta.choice.into();
         let logprobs = logprobs && !delta.logprobs.is_empty();
-        choice["logprobs"] = self.logprobs(&delta.logprobs, logprobs);
-        choice["finish_reason"] = delta.finish.map(|finish| finish.as_str()).into();
-        if let Some(assay) = delta.assay {
-            choice["assay"] = assay;
-        }
-        Some(self.frame(vec![choice], true))
+        let logprobs = self.logprobs(&delta.logprobs, logprobs);
+        let (content, text) = match self.endpoint {
+            Endpoint::Chat => {
+                // The last chunk of a chat has no content, unless text was withheld until then.
+                let has_content = delta.finish.is_none() || !delta.text.is_empty();
+                let content = has_content.then_some(delta.text);
+                (Some(Content { content }), None)
+            }
+            Endpoint::Completions => (None, Some(delta.text)),
+        };
+        Some(Chunk {
+            id: &self.id,
+            object: self.object(true),
+            created: self.created,
+            model: &self.model,
+            choices: [Step {
+                delta: content,
+                text,
+                index: delta.choice,
+                logprobs,
+                finish_reason: delta.finish.map(|finish| finish.as_str()),
+                assay: delta.assay,
+            }],
+        })
     }
 
     /// The chunk with the usage, which is the last.
@@ -160,15 +203,18 @@ impl Shape {
         value
     }
 
-    fn frame(&self, choices: Vec<Value>, is_chunk: bool) -> Value {
-        let object = match (self.endpoint, is_chunk) {
+    fn object(&self, is_chunk: bool) -> &'static str {
+        match (self.endpoint, is_chunk) {
             (Endpoint::Chat, true) => "chat.completion.chunk",
             (Endpoint::Chat, false) => "chat.completion",
             (Endpoint::Completions, _) => "text_completion",
-        };
+        }
+    }
+
+    fn frame(&self, choices: Vec<Value>, is_chunk: bool) -> Value {
         json!({
             "id": self.id,
-            "object": object,
+            "object": self.object(is_chunk),
             "created": self.created,
             "model": self.model,
             "choices": choices,

@@ -5,14 +5,18 @@
 use std::collections::VecDeque;
 
 use axum::body::Bytes;
-use serde_json::Value;
+use serde::Serialize;
 
 /// What the last event of a whole stream says.
 pub const DONE: &str = "[DONE]";
 
 /// An event of one JSON value.
-pub fn data(value: &Value) -> Bytes {
-    format!("data: {value}\n\n").into()
+pub fn data(value: &impl Serialize) -> Bytes {
+    let mut event = b"data: ".to_vec();
+    let written = serde_json::to_writer(&mut event, value);
+    debug_assert!(written.is_ok(), "keys that are no strings: {written:?}");
+    event.extend_from_slice(b"\n\n");
+    event.into()
 }
 
 /// The event that says that the stream is whole.

@@ -10,7 +10,7 @@
 
 use crate::{
     configs::{treasury_account, BABE_GENESIS_EPOCH_CONFIG, EXISTENTIAL_DEPOSIT},
-    AccountId, BabeConfig, Balance, BalancesConfig, ChannelsConfig, DisputesConfig,
+    AccountId, BabeConfig, Balance, BalancesConfig, BlockNumber, ChannelsConfig, DisputesConfig,
     GovernanceConfig, JobsConfig, Models, ProvidersConfig, Runtime, RuntimeGenesisConfig,
     SessionConfig, SessionKeys, SudoConfig, TimingConfig, Validators, ValidatorsConfig, ASY,
 };
@@ -96,7 +96,7 @@ fn fast_validators(count: u32) -> pallet_validators::Parameters {
     }
 }
 
-/// Windows of a few blocks, so that a job can be watched to its end.
+/// Windows of a few blocks, so that earnings can be watched until they are free.
 fn fast_providers() -> pallet_providers::ParametersOf<Runtime> {
     pallet_providers::Parameters {
         unbonding_blocks: 40,
@@ -105,9 +105,10 @@ fn fast_providers() -> pallet_providers::ParametersOf<Runtime> {
     }
 }
 
-fn fast_jobs() -> pallet_jobs::ParametersOf<Runtime> {
+/// With a window of a few blocks, so that a job can be watched to its end.
+fn fast_jobs(challenge_blocks: BlockNumber) -> pallet_jobs::ParametersOf<Runtime> {
     pallet_jobs::Parameters {
-        challenge_blocks: 5,
+        challenge_blocks,
         retention_blocks: 600,
         ..Default::default()
     }
@@ -132,13 +133,18 @@ fn fast_channels() -> pallet_channels::ParametersOf<Runtime> {
     }
 }
 
-fn for_development(validators: &[Validator], slot_millis: u64, epoch_slots: u64) -> Value {
+/// `challenge_blocks` is the window of jobs.
+fn for_development(
+    validators: &[Validator],
+    epoch_slots: u64,
+    challenge_blocks: BlockNumber,
+) -> Value {
     let bonds = validators
         .iter()
         .map(|(stash, _, _)| (stash.to_account_id(), DEVELOPMENT_BOND));
     build_struct_json_patch!(RuntimeGenesisConfig {
         timing: TimingConfig {
-            slot_millis,
+            slot_millis: 1_000,
             epoch_slots
         },
         babe: BabeConfig {
@@ -162,7 +168,7 @@ fn for_development(validators: &[Validator], slot_millis: u64, epoch_slots: u64)
             parameters: fast_providers()
         },
         jobs: JobsConfig {
-            parameters: fast_jobs()
+            parameters: fast_jobs(challenge_blocks)
         },
         channels: ChannelsConfig {
             parameters: fast_channels()
@@ -198,8 +204,9 @@ fn production() -> Value {
 pub fn get_preset(id: &PresetId) -> Option<Vec<u8>> {
     let patch = match id.as_ref() {
         // Epochs of a minute: the block that ends an epoch has no room for transactions.
-        DEV_RUNTIME_PRESET => for_development(&[ALICE], 1_000, 60),
-        LOCAL_TESTNET_RUNTIME_PRESET => for_development(&[ALICE, BOB, CHARLIE, DAVE], 1_000, 20),
+        DEV_RUNTIME_PRESET => for_development(&[ALICE], 60, 5),
+        // Where transactions travel, and wait among others, a challenger needs several blocks for each of two.
+        LOCAL_TESTNET_RUNTIME_PRESET => for_development(&[ALICE, BOB, CHARLIE, DAVE], 20, 20),
         PRODUCTION_PRESET => production(),
         _ => return None,
     };

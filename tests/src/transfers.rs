@@ -11,7 +11,7 @@ use assay_client::{
         rpcs::{client::RpcClient, LegacyRpcMethods},
         PolkadotConfig,
     },
-    AccountId32, Chain, Keypair,
+    AccountId32, Chain, Keypair, Snapshot,
 };
 use tokio::task::JoinSet;
 
@@ -117,7 +117,7 @@ pub async fn press(url: &str, signed: Vec<Signed>, until: Instant) -> Result<Vec
                 }
                 if taken >= included + WAITING {
                     tokio::time::sleep(FULL).await;
-                    included = sender.included(&chain).await?;
+                    included = sender.included(&chain.best().await?).await?;
                     continue;
                 }
                 match rpc.author_submit_extrinsic(bytes).await {
@@ -151,7 +151,7 @@ pub async fn see_in(urls: &[String], signed: &[Signed], limit: Duration) -> Resu
     for sender in signed {
         let mut refused = String::new();
         loop {
-            let included = sender.included(&chain).await?;
+            let included = sender.included(&chain.best().await?).await?;
             let missing = sender.transactions.get(included..).unwrap_or_default();
             if missing.is_empty() {
                 break;
@@ -179,10 +179,9 @@ pub async fn see_in(urls: &[String], signed: &[Signed], limit: Duration) -> Resu
 }
 
 impl Signed {
-    /// How many are in the best chain.
-    async fn included(&self, chain: &Chain) -> Result<usize> {
-        let best = chain.best().await?;
-        let transactions = best.client().transactions();
+    /// How many are in the chain up to this block.
+    pub async fn included(&self, at: &Snapshot) -> Result<usize> {
+        let transactions = at.client().transactions();
         let nonce = transactions.account_nonce(&self.account).await?;
         Ok(nonce.saturating_sub(self.first).try_into()?)
     }

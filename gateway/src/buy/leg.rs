@@ -227,6 +227,8 @@ fn body(
         "prompt": prompt,
         "max_tokens": header.token_limit,
         "stream": true,
+        // The text is made here, of the tokens.
+        "detokenize": false,
         "temperature": decimal(temperature),
         "top_k": top_k,
         "top_p": decimal(top_p),

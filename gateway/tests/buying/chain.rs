@@ -43,6 +43,7 @@ pub struct Chain {
     best: AtomicU32,
     /// Deposits of all channels, ever.
     deposited: Mutex<Balance>,
+    pub top_ups: AtomicU32,
     /// Whoever holds it holds up top-ups and closes.
     pub crowd: tokio::sync::Mutex<()>,
 }
@@ -156,6 +157,7 @@ impl Market for Chain {
     fn top_up(&self, id: ChannelId, amount: Balance) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
             drop(self.crowd.lock().await);
+            self.top_ups.fetch_add(1, Ordering::SeqCst);
             self.send(|| {
                 *self.deposited.lock().unwrap() += amount;
                 self.all().get_mut(&id).unwrap().deposit += amount;

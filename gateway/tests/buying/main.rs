@@ -275,6 +275,36 @@ async fn who_waits_for_the_chain_holds_nobody_up() {
 }
 
 #[tokio::test]
+async fn one_top_up_is_for_all_who_wait_for_it() {
+    let mut world = World::new(&[1]).await;
+    world.terms.policy.step = 60;
+    world.start().await;
+    assert_eq!(world.ask(&world.request(50)).await.0, 200);
+    let crowd = world.chain.crowd.lock().await;
+    let request = world.request(50);
+    let asked = (0..8).map(|_| world.ask(&request));
+    let mut asked = std::pin::pin!(futures::future::join_all(asked));
+    eventually("a top-up is on its way", async || {
+        futures::poll!(&mut asked).is_pending()
+            && world.status().await["channels"][0]["coming"] != "0"
+    })
+    .await;
+    // Until the others wait, too.
+    let pause = std::pin::pin!(tokio::time::sleep(Duration::from_secs(1)));
+    let waited = futures::future::select(asked, pause).await;
+    let futures::future::Either::Right((_, asked)) = waited else {
+        panic!("nobody can have been served");
+    };
+    drop(crowd);
+    for (status, answer) in asked.await {
+        assert_eq!((status, tokens(&answer)), (200, world.right(50)));
+    }
+    // One for the first, and one for those who came while it was under way.
+    assert_eq!(world.chain.top_ups.load(Ordering::SeqCst), 2);
+    assert_eq!(world.chain.deposited(), 9 * 53);
+}
+
+#[tokio::test]
 async fn a_channel_is_closed_without_holding_up_the_look_at_the_chain() {
     let mut world = World::new(&[1, 3]).await;
     world.start().await;

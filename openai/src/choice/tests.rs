@@ -40,7 +40,7 @@ fn answer(
         Arc::default(),
         Duration::from_secs(60),
         model.clone(),
-        stop.iter().map(|stop| (*stop).to_owned()).collect(),
+        Some(stop.iter().map(|stop| (*stop).to_owned()).collect()),
     );
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()

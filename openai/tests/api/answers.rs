@@ -88,6 +88,28 @@ async fn a_completion_is_answered_in_one_piece() {
 }
 
 #[tokio::test]
+async fn who_wants_tokens_alone_gets_no_text() {
+    let assay = json!({ "tokens": [5, 6] });
+    let steps = vec![
+        piece(&[5, 6], Some(assay.clone())),
+        end(Finish::Length, None),
+    ];
+    let (_, client) = Scripted::answering(steps).await;
+    let plain = json!({ "detokenize": false });
+    let answer = client.post(COMPLETIONS, &completion(plain)).await.json();
+    let choice = &answer["choices"][0];
+    assert_eq!(choice["text"], "");
+    assert_eq!(choice["assay"], assay);
+    assert_eq!(choice["finish_reason"], "length");
+    assert_eq!(answer["usage"]["completion_tokens"], 2);
+
+    let stops = json!({ "detokenize": false, "stop": "x" });
+    let refused = client.post(COMPLETIONS, &completion(stops)).await;
+    assert_eq!(refused.status, 400);
+    assert_eq!(refused.json()["error"]["param"], "stop");
+}
+
+#[tokio::test]
 async fn the_order_says_what_the_request_says() {
     let (backend, client) = Scripted::answering(vec![end(Finish::Eos, None)]).await;
     let every = json!({

@@ -16,7 +16,7 @@ const SENDERS: [[&str; 2]; 2] = [
     ["//Alice//stash", "//Bob//stash"],
     ["//Eve//stash", "//Ferdie//stash"],
 ];
-/// More than a sender can send meanwhile.
+/// Of both senders of a half.
 const TRANSFERS: u32 = 4_000;
 
 impl Ground {
@@ -48,6 +48,8 @@ impl Ground {
                 transfers::press(right, second, until)
             )?;
             taken = [left, right].concat();
+            // Where they were fast the halves would have made next to nothing without each other.
+            tokio::time::sleep_until(until.into()).await;
             Ok(())
         }))
         .await?;

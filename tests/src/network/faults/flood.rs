@@ -9,8 +9,11 @@ use anyhow::{ensure, Context, Result};
 use assay_client::chain::JobState;
 use tokio::task::JoinSet;
 
-use super::{Ground, Healed, MINUTE};
-use crate::{transfers, Assay, Node};
+use super::{Block, Ground, Healed, MINUTE};
+use crate::{
+    transfers::{self, Signed},
+    Assay, Node,
+};
 
 const FLOOD: Duration = Duration::from_secs(25);
 /// One for each validator. A node that hears of transactions from another gets them in any order, and its pool keeps
@@ -24,7 +27,7 @@ const SENDERS: [&str; 4] = [
 /// More than they can send meanwhile.
 const TRANSFERS: u32 = 30_000;
 const BUYER: &str = "//Eve//stash";
-const JOBS: usize = 40;
+const JOBS: usize = 100;
 /// Who disputes an answer that is right.
 const CHALLENGER: &str = "//Alice";
 const TOKEN: &str = "3";
@@ -70,15 +73,15 @@ impl Ground {
         );
         self.wait_until_over().await?;
         let again = transfers::see_in(&self.urls(), &taken, MINUTE).await?;
-        let taken: usize = taken.iter().map(|one| one.transactions.len()).sum();
-        self.wait_for_flood(head, taken).await?;
+        self.wait_for_flood(head, &taken).await?;
 
         let blocks = self.audit.blocks(head);
         let full = blocks.iter().filter(|block| block.transfers > 0);
         let (first, last) = (full.clone().next(), full.clone().next_back());
         let (first, last) = first.zip(last).context("no transfer is in a block")?;
-        let paying = blocks.iter().rfind(|block| block.paid > 0);
-        let paying = paying.context("no job is paid")?;
+        let paying = blocks.iter().filter(|block| block.paid > 0);
+        let paying = paying.clone().next().zip(paying.clone().next_back());
+        let (first_paid, last_paid) = paying.context("no job is paid")?;
         let [transfers, most, paid] = blocks.iter().fold([0; 3], |[sum, most, paid], block| {
             [
                 sum + block.transfers,
@@ -86,11 +89,13 @@ impl Ground {
                 paid + block.paid,
             ]
         });
-        let rate = |count: u32, last: u64| f64::from(count) / (last + 1 - first.slot) as f64;
+        let rate = |count: u32, first: &Block, last: &Block| {
+            f64::from(count) / (last.slot + 1 - first.slot) as f64
+        };
         let note = format!(
             "{:.0} transfers/s and {:.1} full jobs/s, at most {most} transfers in a block, taken again {again} times; the dispute was decided in time",
-            rate(transfers, last.slot),
-            rate(paid, paying.slot),
+            rate(transfers, first, last),
+            rate(paid, first_paid, last_paid),
         );
         Ok(Healed {
             note,
@@ -98,19 +103,26 @@ impl Ground {
         })
     }
 
-    /// Wait until so many transfers are in blocks behind `head`, and no more.
-    async fn wait_for_flood(&mut self, head: u32, taken: usize) -> Result<()> {
+    /// Wait until all that a node took is in blocks behind `head`, and the blocks have as many transfers as the senders'
+    /// nonces say. (Of those that a node refused some come in all the same: another had heard of them.)
+    async fn wait_for_flood(&mut self, head: u32, taken: &[Signed]) -> Result<()> {
+        let least: usize = taken.iter().map(|one| one.transactions.len()).sum();
         let start = Instant::now();
         loop {
+            let finalized = self.network.scene.chain.finalized().await?;
+            let mut included = 0;
+            for sender in taken {
+                included += sender.included(&finalized).await?;
+            }
             self.audit.catch_up(&self.network.scene.chain).await?;
             let blocks = self.audit.blocks(head).iter();
             let transfers: usize = blocks.map(|block| block.transfers as usize).sum();
-            if transfers == taken {
+            if transfers == included && transfers >= least {
                 return Ok(());
             }
             ensure!(
-                transfers < taken && start.elapsed() < MINUTE,
-                "{transfers} of {taken} transfers are in blocks"
+                start.elapsed() < MINUTE,
+                "{transfers} transfers are in blocks, {included} by the senders' nonces, and nodes took {least}"
             );
             tokio::time::sleep(Duration::from_secs(1)).await;
         }

@@ -65,7 +65,7 @@ pub fn run(
         };
         let mut numbers = Numbers::new(seed.wrapping_add(index as u64));
         while compared.tokens < tokens {
-            let weights = Weights::random(&shape, numbers.next());
+            let weights = Weights::random(&shape, numbers.draw());
             let rounds = compare(device, &cpu, &weights.model(), tokens, &mut numbers)?;
             compared.tokens += rounds.0;
             compared.wrong += rounds.1;

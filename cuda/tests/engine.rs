@@ -189,7 +189,6 @@ fn a_device_that_is_lost_fails_requests_and_leaves_caches_as_they_were() {
     // Nothing of what was begun counts.
     device.lose_after(i64::MAX);
     read(&[4]).unwrap();
-    drop(read);
     cache.truncate(0);
     let again = one.run(&mut [Sequence {
         cache: &mut cache,

@@ -23,7 +23,7 @@ impl Numbers {
         Self(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.0;
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -33,7 +33,7 @@ impl Numbers {
 
     /// Below `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
+        (self.draw() % end as u64) as usize
     }
 
     pub fn tokens(&mut self, count: usize, shape: &Shape) -> Vec<u32> {
@@ -89,7 +89,7 @@ impl Weights {
             .sum();
         let mut arena = vec![0i8; weights + limbs];
         for bytes in arena.chunks_mut(8) {
-            let random = numbers.next().to_le_bytes();
+            let random = numbers.draw().to_le_bytes();
             for (weight, byte) in bytes.iter_mut().zip(random) {
                 // Not -128.
                 *weight = (byte as i8).max(-127);
@@ -104,7 +104,7 @@ impl Weights {
             } else {
                 n
             };
-            let entry = |_| (1 << 22) + (numbers.next() as i32 >> 9);
+            let entry = |_| (1 << 22) + (numbers.draw() as i32 >> 9);
             (0..width).map(entry).collect()
         };
         let gammas = (0..norms).map(&mut gamma).collect();
@@ -203,7 +203,7 @@ fn parameters(numbers: &mut Numbers, inputs: usize, biased: bool) -> Row {
         mantissa: scale.mantissa,
         exponent: scale.exponent as i16,
         bias: if biased {
-            numbers.next() as i32 >> 14
+            numbers.draw() as i32 >> 14
         } else {
             0
         },

@@ -1,7 +1,7 @@
 //! A gateway between clients that nobody here wrote and workers that are paid through channels, with everything
 //! real: a node, workers that serve HTTPS, the gateway, and the clients as their makers ship them.
 
-use std::{collections::BTreeSet, fs, thread, time::Duration};
+use std::{collections::BTreeSet, fs, slice, thread, time::Duration};
 
 use anyhow::{bail, ensure, Context, Result};
 use assay_client::primitives::WINDOW_TOKENS;
@@ -342,7 +342,7 @@ async fn an_answer_that_cannot_be_computed_here_is_scored_by_the_other_provider(
 
     let books = gateway.books()?;
     gateway.daemon.kill()?;
-    verify(&market, &gateway, &[answered.clone()])?;
+    verify(&market, &gateway, slice::from_ref(answered))?;
     verify(&market, &gateway, &of_score)?;
     market.request_close().await?;
     market.wait_closed().await?;

@@ -70,9 +70,9 @@ impl Linear {
         let outputs = self.matrix.outputs;
         let stream = |kernel| (kernel, outputs.div_ceil(STREAM_OUTPUTS), 0);
         let (kernel, blocks, shared) = match self.rows {
-            ..=4 => stream("linear_stream_4"),
-            ..=8 => stream("linear_stream_8"),
-            ..=16 => stream("linear_stream_16"),
+            0..=4 => stream("linear_stream_4"),
+            5..=8 => stream("linear_stream_8"),
+            9..=16 => stream("linear_stream_16"),
             rows => {
                 // Larger tiles read less, if there are enough of them for everybody.
                 let wide = WIDE.shared() <= shared && WIDE.blocks(outputs, rows) >= multiprocessors;

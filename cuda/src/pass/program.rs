@@ -41,10 +41,8 @@ impl Program<'_> {
     }
 
     pub fn layers(&self) -> Result<(), DeviceError> {
-        let layers = self.weights.layers.iter().enumerate();
-        layers
-            .map(|(index, layer)| self.layer(index as u32, layer))
-            .collect()
+        let mut layers = self.weights.layers.iter().enumerate();
+        layers.try_for_each(|(index, layer)| self.layer(index as u32, layer))
     }
 
     /// Logits of some of the rows that are picked, from the first place on.

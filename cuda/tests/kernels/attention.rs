@@ -53,7 +53,7 @@ impl Case {
         let all: usize = tables.iter().map(Vec::len).sum();
         free.extend(0..all as u32);
         for slot in tables.iter_mut().flatten() {
-            *slot = free.swap_remove(numbers.next() as usize % free.len());
+            *slot = free.swap_remove(numbers.draw() as usize % free.len());
         }
         let mut slabs = Slabs::new(&shape, tables);
         let layer = usize::from(shape.layers) - 1;

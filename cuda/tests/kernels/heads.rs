@@ -226,7 +226,7 @@ fn heads_of_every_width_go_to_their_places() {
             shape.head_norms = index % 2 == 0;
             let d = usize::from(d);
             let norm = |n: &mut Numbers| {
-                let kind = n.next() as usize % 3;
+                let kind = n.draw() as usize % 3;
                 (n.of(&[-64, -22, -10, 31]), n.gamma(d, kind))
             };
             let norms = shape
@@ -249,7 +249,7 @@ fn heads_of_every_width_go_to_their_places() {
                     sin: n.of(&[ONE, -ONE, 0, 12_345_678]),
                 }),
                 heads: numbers.list(usize::from(heads + 2 * kv_heads), |n| {
-                    let kind = n.next() as usize % KINDS;
+                    let kind = n.draw() as usize % KINDS;
                     n.row32(d, kind)
                 }),
             });

@@ -27,7 +27,7 @@ struct Case {
 
 impl Case {
     fn random(numbers: &mut Numbers, inputs: usize, outputs: usize, tokens: usize) -> Self {
-        let kind = numbers.next() as usize % 3;
+        let kind = numbers.draw() as usize % 3;
         let parameters = |n: &mut Numbers| Row {
             mantissa: n.mantissa(),
             exponent: n.of(&[-96, -40, -30, -24, -20, 31]),
@@ -49,7 +49,7 @@ impl Case {
             scales: numbers.list(tokens, scales),
             fraction_bits: numbers.of(&[8, 16, 20]),
             residual: numbers
-                .next()
+                .draw()
                 .is_multiple_of(2)
                 .then(|| numbers.row32(tokens * outputs, 2)),
         }
@@ -127,8 +127,8 @@ impl Case {
 
 fn stream(tokens: usize) -> &'static str {
     match tokens {
-        ..=4 => "linear_stream_4",
-        ..=8 => "linear_stream_8",
+        0..=4 => "linear_stream_4",
+        5..=8 => "linear_stream_8",
         _ => "linear_stream_16",
     }
 }

@@ -28,7 +28,7 @@ impl Attention {
         let key_scales = scales(numbers);
         let mut value_scales = scales(numbers);
         if kind == 2 {
-            let place = numbers.next() as usize % positions;
+            let place = numbers.draw() as usize % positions;
             value_scales[place] = (40_000, -60);
         }
         let rows =

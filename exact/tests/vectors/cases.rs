@@ -16,7 +16,7 @@ impl Numbers {
         Self(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.0;
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,11 +26,11 @@ impl Numbers {
 
     /// In [low, high].
     pub fn within(&mut self, low: i64, high: i64) -> i64 {
-        low + (self.next() % (high - low + 1) as u64) as i64
+        low + (self.draw() % (high - low + 1) as u64) as i64
     }
 
     pub fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[(self.next() % choices.len() as u64) as usize]
+        choices[(self.draw() % choices.len() as u64) as usize]
     }
 
     pub fn list<T>(&mut self, count: usize, mut number: impl FnMut(&mut Self) -> T) -> Vec<T> {
@@ -81,10 +81,10 @@ impl Numbers {
     }
 
     pub fn mantissa(&mut self) -> u16 {
-        match self.next() % 4 {
+        match self.draw() % 4 {
             0 => 1 << 15,
             1 => u16::MAX,
-            2 if self.next().is_multiple_of(4) => 0,
+            2 if self.draw().is_multiple_of(4) => 0,
             _ => self.within(1 << 15, u16::MAX.into()) as u16,
         }
     }

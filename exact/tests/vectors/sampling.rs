@@ -66,8 +66,8 @@ impl Generated for Choice {
                     min_p: [0, 1_000_000, 50_000][(index + 2 * kind) % 3],
                     penalty: [1_000_000, 500_000, 4_000_000, 1_100_000][(index + 3 * kind) % 4],
                     seen: numbers.list(5, |n| n.within(0, last) as u32),
-                    seed: numbers.next() as u8,
-                    position: numbers.next() as u32 % 5000,
+                    seed: numbers.draw() as u8,
+                    position: numbers.draw() as u32 % 5000,
                     logits,
                     token: 0,
                 });

@@ -197,7 +197,7 @@ fn statistics(n: &mut Numbers) -> Statistics {
 }
 
 fn x(n: &mut Numbers) -> i32 {
-    n.next() as i32
+    n.draw() as i32
 }
 
 /// Q16, within the SiLU table.

@@ -87,7 +87,7 @@ fn what_any_step_reads_lies_before_it() {
         };
         let layout = &case.layout;
         for _ in 0..200 {
-            let leaf = numbers.next() % layout.leaves();
+            let leaf = numbers.draw() % layout.leaves();
             let elements = layout.leaf(leaf).unwrap().elements;
             let cell = layout
                 .cell(leaf, numbers.below(elements as usize) as u32)

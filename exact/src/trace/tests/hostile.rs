@@ -35,21 +35,21 @@ fn any_bytes_and_any_target_have_an_end() {
         let mut bytes = proofs[numbers.below(proofs.len())].clone();
         for _ in 0..numbers.below(8) {
             let place = numbers.below(bytes.len());
-            bytes[place] = numbers.next() as u8;
+            bytes[place] = numbers.draw() as u8;
         }
         if round % 4 == 0 {
             bytes.truncate(numbers.below(bytes.len()));
         }
         if round % 16 == 0 {
             bytes = (0..numbers.below(600))
-                .map(|_| numbers.next() as u8)
+                .map(|_| numbers.draw() as u8)
                 .collect();
         }
         let Ok(proof) = Proof::decode(&mut bytes.as_slice()) else {
             continue;
         };
         decoded += 1;
-        let any = |numbers: &mut Numbers| numbers.next() >> numbers.below(64);
+        let any = |numbers: &mut Numbers| numbers.draw() >> numbers.below(64);
         let leaf = any(&mut numbers) % case.layout.leaves();
         let cell = case.layout.cell(leaf, 0).unwrap();
         let mut target = Target::element(cell, any(&mut numbers) as i64);
@@ -86,7 +86,7 @@ fn any_numbers_have_a_ruling() {
                 let mut any = || match round % 4 {
                     0 => 0,
                     1 => i64::MIN >> numbers.below(64),
-                    _ => numbers.next() as i64 >> numbers.below(64),
+                    _ => numbers.draw() as i64 >> numbers.below(64),
                 };
                 target.value = any();
                 for part in &mut proof.parts {

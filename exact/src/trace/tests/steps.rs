@@ -26,7 +26,7 @@ fn with_book(
     each: impl FnOnce(Book, Numbers),
 ) {
     let mut numbers = Numbers::new(prompt as u64 + 1);
-    let weights = Weights::random(shape, numbers.next());
+    let weights = Weights::random(shape, numbers.draw());
     let model = weights.model();
     let (prompt, output) = (numbers.tokens(prompt, shape), numbers.tokens(output, shape));
     let salted = settings.temperature > 0;
@@ -141,7 +141,7 @@ fn the_engines_trace_is_the_judges() {
         for settings in [index, index + 1, index + 3].map(|place| settings[place % settings.len()])
         {
             let mut numbers = Numbers::new(index as u64);
-            let weights = Weights::random(shape, numbers.next());
+            let weights = Weights::random(shape, numbers.draw());
             let model = weights.model();
             let engine = Engine::new(&model, &cpu).unwrap();
             let tokens = numbers.tokens(40, shape);
@@ -185,7 +185,7 @@ fn parts_of_parts_are_judged() {
     let of_positions = [Row::ShiftedMaximum, Row::Mixed].as_slice();
     for (shape, prompt, rows) in [(wide, 2, of_vocabulary), (long, 4200, of_positions)] {
         let mut numbers = Numbers::new(prompt as u64);
-        let weights = Weights::random(&shape, numbers.next());
+        let weights = Weights::random(&shape, numbers.draw());
         let model = weights.model();
         let engine = Engine::new(&model, &cpu).unwrap();
         let answered = Answered {

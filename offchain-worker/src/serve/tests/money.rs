@@ -5,8 +5,13 @@ use std::time::Duration;
 use assay_channel::seal;
 use assay_primitives::{salted_token_root, Finish, Side};
 use serde_json::json;
+use tokio::{net::TcpListener, sync::watch};
 
 use super::scene::*;
+use crate::serve::{
+    listen::{many, Bounds},
+    router,
+};
 
 /// Window and receipt of the protocol, in tokens.
 const WINDOW: u32 = assay_primitives::WINDOW_TOKENS;
@@ -178,6 +183,45 @@ async fn a_client_that_goes_away_finds_its_receipt_later() {
     assert!(receipt.output_len <= WINDOW);
     assert_eq!(payer.status().await.spent, receipt.fee);
     // The engine is free again.
+    while worker.shop.load().running > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// On a connection that stays, and that others could read their answers from.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_nothing_of_its_answer_has_gone() {
+    let (_folder, worker, payer) = begin(impatient()).await;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shop = worker.shop.clone();
+    let (_stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        many::serve(stream, router(shop), &Bounds::default(), stopped).await
+    });
+    let narrow = reqwest::Client::builder().http2_prior_knowledge();
+    let slow = Payer {
+        base: format!("http://{address}"),
+        client: narrow
+            .http2_initial_stream_window_size(64)
+            .no_proxy()
+            .build()
+            .unwrap(),
+        ..payer.clone()
+    };
+    let unread = slow.ask(0, WINDOW, fee(WINDOW)).await;
+    assert_eq!(unread.version(), reqwest::Version::HTTP_2);
+    let stored = loop {
+        let stored = payer.stored(0).await;
+        if stored.ended {
+            break stored;
+        }
+        tokio::task::yield_now().await;
+    };
+    let receipt = stored.receipt.unwrap().receipt;
+    assert_eq!(receipt.finish, Finish::Caller);
+    assert!(receipt.output_len < WINDOW);
     while worker.shop.load().running > 0 {
         tokio::task::yield_now().await;
     }

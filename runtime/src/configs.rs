@@ -96,7 +96,8 @@ impl pallet_utility::Config for Runtime {
     type WeightInfo = weights::pallet_utility::WeightInfo<Runtime>;
 }
 
-// Only the presets for development give it a key; without one no call of it succeeds.
+// Only the presets for development give it a key. Without one its calls are root's alone, which may do
+// everything anyway.
 impl pallet_sudo::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type RuntimeCall = RuntimeCall;

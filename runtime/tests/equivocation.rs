@@ -10,14 +10,16 @@ use assay_runtime::{
 use codec::{Decode, Encode};
 use frame_support::{
     assert_err, assert_noop, assert_ok,
+    dispatch::DispatchResultWithPostInfo,
     storage::with_storage_layer,
-    traits::{fungible::InspectHold, KeyOwnerProofSystem, OnInitialize},
+    traits::{fungible::InspectHold, Get, KeyOwnerProofSystem, OnFinalize, OnInitialize},
 };
-use pallet_validators::{HoldReason, Role};
+use pallet_validators::{BondingSessions, HoldReason, Role};
 use sp_consensus_babe::{
     digests::{CompatibleDigestItem, PreDigest, SecondaryPlainPreDigest},
     Slot,
 };
+use sp_core::ed25519;
 use sp_keyring::{
     Ed25519Keyring,
     Sr25519Keyring::{self, AliceStash, BobStash, CharlieStash, DaveStash, Eve},
@@ -50,6 +52,8 @@ fn next_session() {
     System::set_block_number(System::block_number() + EPOCH_SLOTS as BlockNumber);
     pallet_babe::CurrentSlot::<Runtime>::put(Slot::from(session * EPOCH_SLOTS));
     Session::rotate_session();
+    // GRANDPA's next set is scheduled, and only one at a time.
+    Grandpa::on_finalize(System::block_number());
 }
 
 /// What was decided is taken, as at the beginning of the next block.
@@ -61,12 +65,17 @@ fn slot_in(session: u64) -> Slot {
     Slot::from(session * EPOCH_SLOTS + 3)
 }
 
-fn sealed(author: Sr25519Keyring, index: u32, slot: Slot, state: u8) -> Header {
+/// What a block says of its author.
+fn claim(index: u32, slot: Slot) -> DigestItem {
     let claim = PreDigest::SecondaryPlain(SecondaryPlainPreDigest {
         authority_index: index,
         slot,
     });
-    let logs = vec![<DigestItem as CompatibleDigestItem>::babe_pre_digest(claim)];
+    <DigestItem as CompatibleDigestItem>::babe_pre_digest(claim)
+}
+
+fn sealed(author: Sr25519Keyring, index: u32, slot: Slot, state: u8) -> Header {
+    let logs = vec![claim(index, slot)];
     let mut header = Header::new(
         7,
         Hash::zero(),
@@ -95,15 +104,23 @@ fn blocks(author: Sr25519Keyring, slot: Slot) -> Box<Blocks> {
 
 type Votes = sp_consensus_grandpa::EquivocationProof<Hash, BlockNumber>;
 
+type Vote = ((Hash, BlockNumber), ed25519::Signature);
+
+fn vote(voter: Ed25519Keyring, set: u64, round: u64, target: u8) -> Vote {
+    let prevote = (Hash::repeat_byte(target), 5);
+    let payload = sp_consensus_grandpa::localized_payload(round, set, &(0u8, prevote));
+    (prevote, voter.sign(&payload))
+}
+
+fn equivocation(of: Ed25519Keyring, set: u64, round: u64, one: Vote, other: Vote) -> Box<Votes> {
+    let encoded = (set, 0u8, round, of.public(), one, other).encode();
+    Box::new(Votes::decode(&mut &encoded[..]).unwrap())
+}
+
 /// Two prevotes in one round.
 fn votes(voter: Ed25519Keyring, set: u64, round: u64) -> Box<Votes> {
-    let vote = |target: u8| {
-        let prevote = (Hash::repeat_byte(target), 5u32);
-        let payload = sp_consensus_grandpa::localized_payload(round, set, &(0u8, prevote));
-        (prevote, voter.sign(&payload))
-    };
-    let encoded = (set, 0u8, round, voter.public(), vote(1), vote(2)).encode();
-    Box::new(Votes::decode(&mut &encoded[..]).unwrap())
+    let [one, other] = [1, 2].map(|target| vote(voter, set, round, target));
+    equivocation(voter, set, round, one, other)
 }
 
 fn prove(key_type: KeyTypeId, key: &[u8]) -> MembershipProof {
@@ -118,11 +135,29 @@ fn prove_grandpa(voter: Ed25519Keyring) -> MembershipProof {
     prove(sp_consensus_grandpa::KEY_TYPE, &voter.public().0)
 }
 
-fn report_blocks(
-    proof: Box<Blocks>,
-    ownership: MembershipProof,
-) -> frame_support::dispatch::DispatchResultWithPostInfo {
+fn report_blocks(proof: Box<Blocks>, ownership: MembershipProof) -> DispatchResultWithPostInfo {
     Babe::report_equivocation(RuntimeOrigin::signed(Eve.to_account_id()), proof, ownership)
+}
+
+fn report_votes(proof: Box<Votes>, ownership: MembershipProof) -> DispatchResultWithPostInfo {
+    Grandpa::report_equivocation(RuntimeOrigin::signed(Eve.to_account_id()), proof, ownership)
+}
+
+/// Somebody's proof with one thing in it that is not so.
+fn forgeries(honest: &MembershipProof) -> Vec<MembershipProof> {
+    // With fewer validators one of them would cost more.
+    let mut forged = vec![MembershipProof {
+        validator_count: honest.validator_count - 1,
+        ..honest.clone()
+    }];
+    for node in 0..honest.trie_nodes.len() {
+        let mut missing = honest.clone();
+        missing.trie_nodes.remove(node);
+        let mut altered = honest.clone();
+        *altered.trie_nodes[node].last_mut().unwrap() ^= 1;
+        forged.extend([missing, altered]);
+    }
+    forged
 }
 
 fn held(who: Sr25519Keyring) -> Balance {
@@ -209,6 +244,31 @@ fn two_votes_in_one_round_are_slashed_and_their_report_needs_no_signature() {
 }
 
 #[test]
+fn who_makes_the_block_with_an_unsigned_report_is_paid_for_it() {
+    four_validators(|| {
+        let (author, treasury) = (DaveStash.to_account_id(), treasury_account());
+        let set = Session::validators();
+        let index = set.iter().position(|who| *who == author).unwrap() as u32;
+        System::deposit_log(claim(index, slot_in(0)));
+        let before = (free(&author), free(&treasury));
+        assert_ok!(Babe::report_equivocation_unsigned(
+            RuntimeOrigin::none(),
+            blocks(Sr25519Keyring::Alice, slot_in(0)),
+            prove_babe(Sr25519Keyring::Alice)
+        ));
+        assert_ok!(Grandpa::report_equivocation_unsigned(
+            RuntimeOrigin::none(),
+            votes(Ed25519Keyring::Bob, Grandpa::current_set_id(), 9),
+            prove_grandpa(Ed25519Keyring::Bob)
+        ));
+        carry_out();
+        assert_eq!([AliceStash, BobStash].map(held), [BOND - SLASH; 2]);
+        assert_eq!(free(&author), before.0 + 2 * (SLASH / 10));
+        assert_eq!(free(&treasury), before.1 + 2 * (SLASH - SLASH / 10));
+    });
+}
+
+#[test]
 fn a_report_is_made_once() {
     four_validators(|| {
         let report = || {
@@ -222,9 +282,7 @@ fn a_report_is_made_once() {
         );
         let report = || {
             let proof = votes(Ed25519Keyring::Dave, 0, 9);
-            let ownership = prove_grandpa(Ed25519Keyring::Dave);
-            let by = RuntimeOrigin::signed(Eve.to_account_id());
-            Grandpa::report_equivocation(by, proof, ownership)
+            report_votes(proof, prove_grandpa(Ed25519Keyring::Dave))
         };
         assert_ok!(report());
         let refused = pallet_grandpa::Error::<Runtime>::DuplicateOffenceReport;
@@ -258,53 +316,69 @@ fn a_forged_report_is_refused() {
             let not_owned = pallet_babe::Error::<Runtime>::InvalidKeyOwnershipProof;
             assert_noop!(report_blocks(blocks(alice, slot), ownership), not_owned);
         };
-        // Whose key this is says nothing of Alice; nor does a proof of part, of another session, or
-        // with fewer validators, of whom one would cost more.
+        // Whose key this is says nothing of Alice; nor does a proof of another session.
         refuse(prove_grandpa(Ed25519Keyring::Bob));
         let honest = prove_babe(alice);
         refuse(MembershipProof {
             session: 1,
             ..honest.clone()
         });
-        refuse(MembershipProof {
-            validator_count: 3,
-            ..honest.clone()
-        });
-        for node in 0..honest.trie_nodes.len() {
-            let mut missing = honest.clone();
-            missing.trie_nodes.remove(node);
-            refuse(missing);
-            let mut altered = honest.clone();
-            *altered.trie_nodes[node].last_mut().unwrap() ^= 1;
-            refuse(altered);
-        }
+        forgeries(&honest).into_iter().for_each(refuse);
         // Somebody who is no validator cannot equivocate.
         let not_owned = pallet_babe::Error::<Runtime>::InvalidKeyOwnershipProof;
         assert_noop!(
             report_blocks(blocks(Sr25519Keyring::Eve, slot), honest),
             not_owned
         );
-
-        let mut swapped = votes(Ed25519Keyring::Alice, 0, 9);
-        *swapped = Votes::decode(
-            &mut &{
-                let mut encoded = swapped.encode();
-                // The round that both votes were signed for.
-                encoded[9] ^= 1;
-                encoded
-            }[..],
-        )
-        .unwrap();
-        assert_noop!(
-            Grandpa::report_equivocation_unsigned(
-                RuntimeOrigin::none(),
-                swapped,
-                prove_grandpa(Ed25519Keyring::Alice)
-            ),
-            pallet_grandpa::Error::<Runtime>::InvalidEquivocationProof
-        );
         carry_out();
         assert_eq!([AliceStash, BobStash].map(held), [BOND; 2]);
+    });
+}
+
+#[test]
+fn a_forged_report_of_votes_is_refused() {
+    four_validators(|| {
+        // Two sessions with sets of their own, the second with the keys of the first.
+        next_session();
+        next_session();
+        let bob = Ed25519Keyring::Bob;
+        let (set, earlier) = (Grandpa::current_set_id(), prove_grandpa(bob));
+        next_session();
+        assert_eq!(Grandpa::current_set_id(), set + 1);
+        let (set, honest) = (set + 1, prove_grandpa(bob));
+
+        let unproven = |proof: Box<Votes>, ownership: &MembershipProof| {
+            let error = pallet_grandpa::Error::<Runtime>::InvalidEquivocationProof;
+            assert_noop!(report_votes(proof, ownership.clone()), error);
+        };
+        // Of another round than the votes were signed for, of one vote twice, and with another's vote.
+        let mut encoded = votes(bob, set, 9).encode();
+        encoded[9] ^= 1;
+        unproven(Box::new(Votes::decode(&mut &encoded[..]).unwrap()), &honest);
+        let double = |first: (u8, Ed25519Keyring), second: (u8, Ed25519Keyring)| {
+            let [first, second] = [first, second].map(|(target, by)| vote(by, set, 9, target));
+            equivocation(bob, set, 9, first, second)
+        };
+        unproven(double((1, bob), (1, bob)), &honest);
+        unproven(double((1, bob), (2, Ed25519Keyring::Alice)), &honest);
+        // Her set was none of that session, though the key was hers in it too.
+        unproven(votes(bob, set, 9), &earlier);
+        unproven(votes(bob, set - 1, 9), &honest);
+        unproven(votes(bob, set + 1, 9), &honest);
+
+        let not_owned = |by: Ed25519Keyring, ownership: MembershipProof| {
+            let error = pallet_grandpa::Error::<Runtime>::InvalidKeyOwnershipProof;
+            assert_noop!(report_votes(votes(by, set, 9), ownership), error);
+        };
+        not_owned(bob, prove_grandpa(Ed25519Keyring::Charlie));
+        not_owned(bob, prove_babe(Sr25519Keyring::Bob));
+        not_owned(Ed25519Keyring::Eve, honest.clone());
+        for forged in forgeries(&honest) {
+            not_owned(bob, forged);
+        }
+        carry_out();
+        assert_eq!([AliceStash, BobStash].map(held), [BOND; 2]);
+        assert_ok!(report_votes(votes(bob, set, 9), honest));
     });
 }
 
@@ -329,6 +403,36 @@ fn a_report_of_an_old_session_is_refused() {
         assert_noop!(report(), refused);
         carry_out();
         assert_eq!(held(AliceStash), BOND);
+    });
+}
+
+/// A report of a set asks when the set before it ended, so one more is kept than can be reported.
+#[test]
+fn votes_can_be_reported_for_as_many_sessions_as_blocks() {
+    four_validators(|| {
+        let bob = Ed25519Keyring::Bob;
+        next_session();
+        let mut proofs = vec![];
+        for _ in 0..=BondingSessions::<Runtime>::get() {
+            next_session();
+            proofs.push((Grandpa::current_set_id(), prove_grandpa(bob)));
+        }
+        assert!(proofs.is_sorted_by(|(one, _), (next, _)| one < next));
+        let report = |(set, ownership): &(u64, MembershipProof)| {
+            report_votes(votes(bob, *set, 9), ownership.clone())
+        };
+        for proof in &proofs {
+            let _ = with_storage_layer(|| {
+                assert_ok!(report(proof));
+                carry_out();
+                assert_eq!(held(BobStash), BOND - SLASH, "of set {}", proof.0);
+                Err::<(), _>(DispatchError::Other("only to see"))
+            });
+        }
+        next_session();
+        let refused = pallet_grandpa::Error::<Runtime>::InvalidKeyOwnershipProof;
+        assert_noop!(report(&proofs[0]), refused);
+        assert_ok!(report(&proofs[1]));
     });
 }
 

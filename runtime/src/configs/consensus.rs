@@ -31,12 +31,13 @@ parameter_types! {
     pub const KeyDeposit: Balance = ASY / 10;
 }
 
-/// A set of GRANDPA's lasts a session at least, so these are as many as can be reported.
+/// A set of GRANDPA's lasts a session at least. The present one can be reported, and those of `bonding_sessions`
+/// before; and a report of a set asks when the one before it ended.
 pub struct KeptSetIds;
 
 impl Get<u64> for KeptSetIds {
     fn get() -> u64 {
-        BondingSessions::<Runtime>::get().into()
+        u64::from(BondingSessions::<Runtime>::get()).saturating_add(2)
     }
 }
 

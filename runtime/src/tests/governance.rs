@@ -233,28 +233,27 @@ const ANYBODY: [&str; 7] = [
     "Utility.if_else",
 ];
 
+/// What the track of parameters is for.
+const KNOBS: [&str; 8] = [
+    "Channels.set_parameters",
+    "Disputes.pause",
+    "Disputes.set_parameters",
+    "Jobs.set_parameters",
+    "Models.freeze",
+    "Providers.set_parameters",
+    "Validators.set_parameters",
+    "Validators.set_validator_count",
+];
+
 #[test]
 fn the_origin_of_parameters_sets_parameters_and_nothing_else() {
     chain_of("development").execute_with(|| {
         System::set_block_number(1);
-        let knobs = [
-            "Channels.set_parameters",
-            "Disputes.pause",
-            "Disputes.set_parameters",
-            "Jobs.set_parameters",
-            "Models.freeze",
-            "Providers.set_parameters",
-            "Validators.set_parameters",
-            "Validators.set_validator_count",
-        ];
-        let expected: BTreeSet<_> = knobs
-            .iter()
-            .chain(&ANYBODY)
-            .map(|c| c.to_string())
-            .collect();
+        let expected = KNOBS.iter().chain(&ANYBODY);
+        let expected: BTreeSet<_> = expected.map(|call| call.to_string()).collect();
         assert_eq!(open_to(Origin::Parameters.into()), expected);
         let by_anybody = open_to(signed(Alice));
-        assert!(knobs.iter().all(|knob| !by_anybody.contains(*knob)));
+        assert!(KNOBS.iter().all(|knob| !by_anybody.contains(*knob)));
     });
 }
 
@@ -280,22 +279,58 @@ fn root_may_do_what_tracks_may() {
     assert!(EnsureSpender::ensure_origin(Origin::Parameters.into()).is_err());
 }
 
-#[test]
-fn parameters_change_by_referendum() {
-    chain_of("development").execute_with(|| {
-        System::set_block_number(1);
-        let mut parameters = pallet_jobs::Params::<Runtime>::get();
-        parameters.challenge_blocks += 1;
-        let call = pallet_jobs::Call::set_parameters {
+/// A call that turns a knob, and whether it has been turned.
+type Turn = (RuntimeCall, Box<dyn Fn() -> bool>);
+
+macro_rules! turn {
+    ($pallet:ident, $knob:ident = $value:expr) => {{
+        let mut parameters = $pallet::Params::<Runtime>::get();
+        let value = $value;
+        assert_ne!(parameters.$knob, value);
+        parameters.$knob = value;
+        let call = $pallet::Call::set_parameters {
             parameters: parameters.clone(),
         };
-        let number = refer(Origin::Parameters, proposal(call));
-        for _ in 0..10 {
-            next_block();
+        let is_done = move || $pallet::Params::<Runtime>::get() == parameters;
+        (RuntimeCall::from(call), Box::new(is_done) as Box<_>)
+    }};
+}
+
+#[test]
+fn each_knob_is_turned_by_referendum() {
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        let turns: [Turn; 7] = [
+            turn!(pallet_channels, close_window_blocks = 11),
+            turn!(pallet_disputes, reply_blocks = 21),
+            turn!(pallet_jobs, challenge_blocks = 6),
+            turn!(pallet_providers, min_bond = 101 * ASY),
+            turn!(pallet_validators, bonding_sessions = 13),
+            (
+                pallet_validators::Call::set_validator_count { count: 7 }.into(),
+                Box::new(|| pallet_validators::ValidatorCount::<Runtime>::get() == 7),
+            ),
+            (
+                pallet_disputes::Call::pause { on: true }.into(),
+                Box::new(is_paused),
+            ),
+        ];
+        let mut turned = BTreeSet::from(["Models.freeze".to_owned()]);
+        for (call, is_done) in turns {
+            let name = call.get_call_metadata();
+            let name = format!("{}.{}", name.pallet_name, name.function_name);
+            assert!(!is_done(), "{name}");
+            System::reset_events();
+            let number = refer(Origin::Parameters, proposal(call));
+            for _ in 0..10 {
+                next_block();
+            }
+            assert!(is_approved(number), "{name}");
+            assert_eq!(outcome(), Some(Ok(())), "{name}");
+            assert!(is_done(), "{name}");
+            turned.insert(name);
         }
-        assert!(is_approved(number));
-        assert_eq!(outcome(), Some(Ok(())));
-        assert_eq!(pallet_jobs::Params::<Runtime>::get(), parameters);
+        assert_eq!(turned, KNOBS.map(str::to_owned).into());
     });
 }
 
@@ -486,6 +521,35 @@ type Failure = <Runtime as pallet_migrations::Config>::FailedMigrationHandler;
 
 fn is_paused() -> bool {
     pallet_disputes::LastPause::<Runtime>::get().is_some_and(|pause| pause.until.is_none())
+}
+
+#[test]
+fn sudo_is_given_a_key_by_root_alone() {
+    chain_of("production").execute_with(|| {
+        System::set_block_number(1);
+        let alice = Alice.to_account_id();
+        for origin in [
+            RuntimeOrigin::none(),
+            signed(Alice),
+            Origin::Parameters.into(),
+            Origin::Spender.into(),
+        ] {
+            let given = Sudo::set_key(origin.clone(), alice.clone().into());
+            assert!(given.is_err(), "{origin:?}");
+        }
+        assert_eq!(pallet_sudo::Key::<Runtime>::get(), None);
+    });
+    // A referendum of all may, as it may do anything.
+    chain_of("development").execute_with(|| {
+        System::set_block_number(1);
+        let bob = Sr25519Keyring::Bob.to_account_id();
+        let new = bob.clone().into();
+        refer(root(), proposal(pallet_sudo::Call::set_key { new }));
+        for _ in 0..60 {
+            next_block();
+        }
+        assert_eq!(pallet_sudo::Key::<Runtime>::get(), Some(bob));
+    });
 }
 
 #[test]

@@ -32,6 +32,7 @@ pub struct Payee {
     facts: Facts,
     voucher: Option<SignedVoucher>,
     floor: Floor,
+    /// Those that have a receipt, and those that are live.
     requests: BTreeMap<u64, Entry>,
     /// The floor's, and the fees of the last receipts of all requests above it.
     spent: Balance,
@@ -96,9 +97,10 @@ impl Payee {
             payee.apply(record);
         }
         payee.live.clear();
-        for entry in payee.requests.values_mut() {
+        payee.requests.retain(|_, entry| {
             entry.request.ended = true;
-        }
+            entry.request.receipt.is_some()
+        });
         payee
     }
 
@@ -208,12 +210,9 @@ impl Payee {
     pub fn forget(&mut self, anchored_before: u32) -> Step<'_, Self, u64> {
         let mut floor = self.floor;
         for (seq, entry) in &self.requests {
-            if !entry.request.ended {
+            let receipt = entry.request.receipt.as_ref();
+            let Some(receipt) = receipt.filter(|_| entry.request.ended) else {
                 break;
-            }
-            // One without a receipt may still be asked again; it goes with an older one that comes after it.
-            let Some(receipt) = &entry.request.receipt else {
-                continue;
             };
             if receipt.receipt.anchor.number >= anchored_before {
                 break;
@@ -247,6 +246,11 @@ impl Persistent for Payee {
 impl Payee {
     fn put(&mut self, request: Request) {
         let seq = request.seq;
+        if request.ended && request.receipt.is_none() {
+            self.live.remove(&seq);
+            self.requests.remove(&seq);
+            return;
+        }
         match request.ended {
             true => drop(self.live.remove(&seq)),
             false => {

@@ -31,6 +31,8 @@ pub trait Persistent {
 pub struct Step<'a, S: Persistent, E> {
     state: &'a mut S,
     records: Vec<S::Record>,
+    /// What a restart may forget.
+    in_memory: Vec<S::Record>,
     effect: E,
 }
 
@@ -39,8 +41,14 @@ impl<'a, S: Persistent, E> Step<'a, S, E> {
         Self {
             state,
             records,
+            in_memory: Vec::new(),
             effect,
         }
+    }
+
+    /// With changes that are not for the disk.
+    pub(crate) fn in_memory(self, in_memory: Vec<S::Record>) -> Self {
+        Self { in_memory, ..self }
     }
 
     /// What to write. Empty if nothing changes, and then nothing need be written.
@@ -50,7 +58,7 @@ impl<'a, S: Persistent, E> Step<'a, S, E> {
 
     /// Makes the change, whose records are on disk now.
     pub fn persisted(self) -> E {
-        for record in self.records {
+        for record in self.records.into_iter().chain(self.in_memory) {
             self.state.apply(record);
         }
         self.effect

@@ -103,7 +103,7 @@ impl Payee {
     ) -> Result<Step<'_, Self, Vec<Admission>>, PaymentError> {
         self.authorise(voucher)?;
         let mut admissions = Vec::with_capacity(headers.len());
-        let mut records: Vec<Record> = Vec::new();
+        let mut begun: Vec<Record> = Vec::new();
         let (mut least, mut window) = (self.promised(), self.promised());
         for signed in headers {
             let (admission, is_new) = self.look_at(signed)?;
@@ -118,7 +118,7 @@ impl Payee {
                 let header = &signed.header;
                 least = least.saturating_add(fee(header, 1));
                 window = window.saturating_add(fee(header, window_end(header, 0)));
-                records.push(Record::Request(Request {
+                begun.push(Record::Request(Request {
                     seq: admission.seq,
                     header: signed.clone(),
                     receipt: None,
@@ -128,9 +128,10 @@ impl Payee {
             admissions.push(admission);
         }
         // A repeat costs nothing, so neither the channel's state nor its money matters.
-        if !records.is_empty() {
+        let mut raised = None;
+        if !begun.is_empty() {
             self.check_open()?;
-            let raised = self.raise(voucher)?;
+            raised = self.raise(voucher)?;
             let accepted = self.accepted().max(voucher.cumulative);
             if accepted < least {
                 return Err(PaymentError::Insufficient {
@@ -138,9 +139,9 @@ impl Payee {
                     required: window,
                 });
             }
-            records.extend(raised);
         }
-        Ok(Step::new(self, records, admissions))
+        let step = Step::new(self, raised.into_iter().collect(), admissions);
+        Ok(step.in_memory(begun))
     }
 
     /// Whether the header is for this channel and signed, and whether its number is new.
@@ -186,11 +187,7 @@ impl Payee {
             None => Ok((admission(None), true)),
             Some(entry) if entry.hash != hash => Err(PaymentError::UsedSeq(seq)),
             Some(_) if self.live.contains_key(&seq) => Err(PaymentError::StillRunning(seq)),
-            // Without a receipt nothing was computed, shown or charged: it begins now.
-            Some(entry) => match &entry.request.receipt {
-                None => Ok((admission(None), true)),
-                Some(receipt) => Ok((admission(Some(receipt.clone())), false)),
-            },
+            Some(entry) => Ok((admission(entry.request.receipt.clone()), false)),
         }
     }
 }

@@ -114,13 +114,18 @@ impl Payee {
         Ok(Step::new(self, vec![Record::Request(record)], signed))
     }
 
-    /// Ends a live request at its last receipt, without a further one: before the first one it costs nothing.
+    /// Ends a live request at its last receipt, without a further one: before the first one it costs nothing, and
+    /// is as if it had never come.
     pub fn interrupt(&mut self, seq: u64) -> Result<Step<'_, Self, ()>, Misuse> {
         let (entry, _) = self.live_entry(seq)?;
-        let record = Request {
+        let has_receipt = entry.request.receipt.is_some();
+        let record = vec![Record::Request(Request {
             ended: true,
             ..entry.request.clone()
-        };
-        Ok(Step::new(self, vec![Record::Request(record)], ()))
+        })];
+        Ok(match has_receipt {
+            true => Step::new(self, record, ()),
+            false => Step::new(self, Vec::new(), ()).in_memory(record),
+        })
     }
 }

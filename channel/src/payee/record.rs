@@ -14,7 +14,8 @@ use crate::{
 pub struct Request {
     pub seq: u64,
     pub header: SignedHeader,
-    /// None until the first one, which comes before prefill.
+    /// None until the first one, which comes before prefill: until then the request is in memory alone, so that no
+    /// request that costs nothing takes room on the disk.
     pub receipt: Option<SignedReceipt>,
     /// No further receipt follows. A request that is not ended when its record is read back was interrupted,
     /// and has ended there.

@@ -86,7 +86,7 @@ fn a_step_that_is_dropped_never_happened() {
     drop(payee.take_voucher(&voucher(50)).unwrap());
     assert_eq!(payee.status().accepted, 0);
     let step = payee.admit(&voucher(FIRST), &[header(0, |_| ())], &PRICE);
-    assert_eq!(step.unwrap().records().len(), 2);
+    assert_eq!(step.unwrap().records(), [Record::Voucher(voucher(FIRST))]);
     assert_eq!(payee.live().count(), 0);
     assert_eq!(payee.status().accepted, 0);
     admitted(&mut payee, 0, FIRST);
@@ -277,15 +277,51 @@ fn a_request_without_a_receipt_begins_anew() {
     let step = payee
         .admit(&voucher(FIRST), &[header(0, |_| ())], &PRICE)
         .unwrap();
-    let disk = step.records().to_vec();
+    let mut disk = step.records().to_vec();
     step.persisted();
+    // A row that has none is as good as no row.
+    disk.push(Record::Request(Request {
+        seq: 0,
+        header: header(0, |_| ()),
+        receipt: None,
+        ended: false,
+    }));
     let mut again = reload(&disk);
     again.observe(open(0)).persisted();
     assert_eq!(again.spent(), 0);
-    let other = again.admit(&voucher(FIRST), &[header(0, |h| h.token_limit = 5)], &PRICE);
-    assert_eq!(other.map(drop), Err(PaymentError::UsedSeq(0)));
+    assert_eq!(again.stored(0), Err(PaymentError::UnknownSeq(0)));
     admitted(&mut again, 0, FIRST);
     assert_eq!(again.allow(0), 64);
+}
+
+/// Whoever asks and never lets an answer begin pays nothing, so it must not cost the provider anything either.
+#[test]
+fn requests_that_end_before_their_first_receipt_take_no_room() {
+    let mut payee = payee();
+    let mut disk = std::collections::BTreeMap::new();
+    for seq in 0..100 {
+        let two = [header(2 * seq, |_| ()), header(2 * seq + 1, |_| ())];
+        let step = payee.admit(&voucher(2 * FIRST), &two, &PRICE).unwrap();
+        for record in step.records() {
+            disk.insert(record.key(), record.clone());
+        }
+        step.persisted();
+        for seq in [2 * seq, 2 * seq + 1] {
+            let other = payee.admit(
+                &voucher(9_000),
+                &[header(seq, |h| h.token_limit = 5)],
+                &PRICE,
+            );
+            assert_eq!(other.map(drop), Err(PaymentError::UsedSeq(seq)));
+            let step = payee.interrupt(seq).unwrap();
+            assert!(step.records().is_empty());
+            step.persisted();
+        }
+    }
+    let rows: Vec<_> = disk.into_values().collect();
+    assert_eq!(rows, [Record::Voucher(voucher(2 * FIRST))]);
+    assert!(payee.requests.is_empty() && payee.live.is_empty());
+    assert_eq!((payee.spent(), payee.promised()), (0, 0));
 }
 
 #[test]

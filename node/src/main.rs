@@ -12,6 +12,7 @@ mod parts;
 mod ports;
 mod rpc;
 mod service;
+mod slots;
 mod sync;
 
 /// Longer than the log's thread keeps lines back, so that the error is the last line.

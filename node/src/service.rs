@@ -3,7 +3,9 @@
 use crate::{
     discovery, figures,
     parts::{FullBackend, FullClient, FullPool, FullSelectChain},
-    rpc, sync,
+    rpc,
+    slots::Slots,
+    sync,
 };
 use assay_runtime::{opaque::Block, Hash, RuntimeApi};
 use futures::FutureExt;
@@ -209,6 +211,7 @@ pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
     let prometheus_registry = config.prometheus_registry().cloned();
     let shared_authority_set = grandpa_link.shared_authority_set().clone();
     let addresses = discovery::Addresses::of(&config);
+    let slots = Slots::of(&config.base_path.config_dir(config.chain_spec.id()));
 
     let mut net_config = FullNetworkConfiguration::<Block, Hash, Litep2pNetworkBackend>::new(
         &config.network,
@@ -378,8 +381,13 @@ pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
             block_import: babe_block_import,
             sync_oracle: sync_service.clone(),
             justification_sync_link: sync_service.clone(),
-            create_inherent_data_providers: move |_, ()| async move {
-                Ok(inherent_data_providers(slot_duration))
+            create_inherent_data_providers: move |_, ()| {
+                let slots = slots.clone();
+                async move {
+                    let (slot, timestamp) = inherent_data_providers(slot_duration);
+                    slots.take(**slot)?;
+                    Ok((slot, timestamp))
+                }
             },
             force_authoring,
             backoff_authoring_blocks: Some(BackoffAuthoringOnFinalizedHeadLagging::default()),

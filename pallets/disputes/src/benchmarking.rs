@@ -229,7 +229,7 @@ with_operators! {
         Ok(())
     }
 
-    /// The provider is late, and another dispute of it waits.
+    /// The provider is late, and two others can begin.
     #[benchmark]
     fn timeout() -> Result<(), BenchmarkError> {
         let scene = Scene::<T>::new(parts(), SALT, SALT);
@@ -244,10 +244,13 @@ with_operators! {
             },
             seq: 1,
         };
-        Disputes::<T>::insert(1, next);
+        Disputes::<T>::insert(1, next.clone());
+        Disputes::<T>::insert(2, next);
         Dockets::<T>::mutate(&record.provider, |docket| {
             docket.live = BoundedVec::truncate_from(vec![0]);
-            docket.waiting = BoundedVec::truncate_from(vec![1; MAX_WAITING as usize]);
+            let mut waiting = vec![2; MAX_WAITING as usize];
+            waiting[0] = 1;
+            docket.waiting = BoundedVec::truncate_from(waiting);
         });
         let deadline = record.deadline.expect("its clock runs");
         Clock::<T>::put(deadline.saturating_add(One::one()));
@@ -304,10 +307,13 @@ with_operators! {
         Ok(())
     }
 
+    /// Another was before.
     #[benchmark]
     fn pause() -> Result<(), BenchmarkError> {
         let origin =
             T::AdminOrigin::try_successful_origin().map_err(|_| BenchmarkError::Weightless)?;
+        Pallet::<T>::do_pause(true)?;
+        Pallet::<T>::do_pause(false)?;
 
         #[extrinsic_call]
         _(origin as T::RuntimeOrigin, true);

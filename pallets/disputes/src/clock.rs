@@ -16,8 +16,8 @@ use sp_runtime::{
 
 use crate::{
     Agenda, AgendaCursor, ByClaim, Clock, Commitments, Config, Convictions, DisputeId,
-    DisputeRecordOf, Disputes, Duty, DutyOf, Error, Event, LastPause, Pallet, ParametersOf, Params,
-    Pause, Traces, WeightInfo,
+    DisputeRecordOf, Disputes, Duty, DutyOf, EarlierPauses, Error, Event, LastPause, Pallet,
+    ParametersOf, Params, Pause, Traces, WeightInfo,
 };
 
 /// A block had room for moves if transactions took no more of it than this.
@@ -67,7 +67,10 @@ impl<T: Config> Pallet<T> {
                 let until = Some(now);
                 (Pause { until, ..pause }, Event::Resumed)
             }
-            _ => {
+            (_, last) => {
+                if let Some(last) = last {
+                    Self::remember(last);
+                }
                 let pause = Pause {
                     before: Self::stood_still(),
                     since: now,
@@ -92,13 +95,32 @@ impl<T: Config> Pallet<T> {
         pause.before.saturating_add(length)
     }
 
-    /// Blocks of the last pause since `block`. Windows are so short that there is no earlier one in them.
+    fn remember(pause: Pause<BlockNumberFor<T>>) {
+        EarlierPauses::<T>::mutate(|pauses| {
+            if pauses.is_full() {
+                pauses.remove(0);
+            }
+            if pauses.try_push(pause).is_err() {
+                defensive!("there was no room for a pause");
+            }
+        });
+    }
+
+    /// Blocks of pauses since `block`, of as many pauses as are remembered.
     pub(crate) fn paused_since(block: BlockNumberFor<T>) -> BlockNumberFor<T> {
-        let Some(pause) = LastPause::<T>::get() else {
+        let Some(last) = LastPause::<T>::get() else {
             return Zero::zero();
         };
-        let until = pause.until.unwrap_or(Self::now());
-        until.saturating_sub(pause.since.max(block))
+        let since = |pause: &Pause<BlockNumberFor<T>>| {
+            let until = pause.until.unwrap_or(Self::now());
+            until.saturating_sub(pause.since.max(block))
+        };
+        let earlier = match last.since > block {
+            true => EarlierPauses::<T>::get(),
+            false => Default::default(),
+        };
+        let earlier = earlier.iter().map(since);
+        earlier.fold(since(&last), |sum, blocks| sum.saturating_add(blocks))
     }
 
     /// Do something when the clock has gone on by so much. Returns the reading.

@@ -2,7 +2,7 @@
 
 use crate::{
     statement::FactsOf, ByClaim, Clock, Config, Convictions, DisputeId, DisputeRecordOf, Disputes,
-    Dockets, Duty, Error, Event, Fault, HoldReason, Pallet, Params, Side, Verdict,
+    Dockets, Duty, Error, Event, Fault, HoldReason, Pallet, Params, Rank, Side, Verdict,
 };
 use assay_primitives::{Balance, Claim, Claims, Conviction, Stake};
 use frame_support::{
@@ -14,6 +14,9 @@ use frame_support::{
         tokens::{Fortitude, Precision, Restriction},
     },
 };
+
+/// Disputes that begin when one ends: a second one, so that a limit that was raised is reached.
+const MAX_STARTS: u32 = 2;
 
 impl<T: Config> Pallet<T> {
     pub(crate) fn do_timeout(number: DisputeId) -> DispatchResult {
@@ -39,8 +42,8 @@ impl<T: Config> Pallet<T> {
             Side::Provider => {
                 let facts = T::Claims::facts(&record.claim).ok_or(Error::<T>::UnknownClaim)?;
                 let fee = record.receipt.fee;
-                let challenger = record.challenger.clone();
-                Self::convict(&record.claim, facts, fee, (number, challenger), None)?;
+                let accuser = (record.rank(number), record.challenger.clone());
+                Self::convict(&record.claim, facts, fee, accuser, None)?;
                 Verdict::Convicted
             }
         };
@@ -48,23 +51,27 @@ impl<T: Config> Pallet<T> {
     }
 
     /// The provider is guilty of the claim: give the user its money back, slash, and reward whoever
-    /// committed to the claim first among those who dispute it now, `accuser` included.
+    /// was first among those who dispute it now, `accuser` included. It counts who opened first: who only
+    /// has a commitment could have it in advance for whatever is disputed.
     pub(crate) fn convict(
         claim: &Claim,
         facts: FactsOf<T>,
         fee: Balance,
-        accuser: (DisputeId, T::AccountId),
+        (accusation, accuser): (Rank, T::AccountId),
         fault: Option<Fault>,
     ) -> DispatchResult {
-        Convictions::<T>::insert(claim, ());
+        let first = ByClaim::<T>::iter_key_prefix(claim).next();
+        let first = first.unwrap_or(accusation).min(accusation);
+        let rewarded = DisputeId::from_be_bytes(first.1);
+        let challenger = match first == accusation {
+            true => accuser,
+            false => {
+                let dispute = Disputes::<T>::get(rewarded);
+                dispute.ok_or(Error::<T>::UnknownDispute)?.challenger
+            }
+        };
+        Convictions::<T>::insert(claim, rewarded);
         Self::look_again(Duty::Conviction(*claim));
-        let (number, accuser) = accuser;
-        let earliest = ByClaim::<T>::iter_key_prefix(claim).next();
-        let challenger = earliest
-            .map(DisputeId::from_be_bytes)
-            .filter(|earliest| *earliest < number)
-            .and_then(Disputes::<T>::get)
-            .map_or(accuser, |dispute| dispute.challenger);
 
         let refund = fee.min(facts.refundable);
         let returned = T::Claims::void(claim, refund)?;
@@ -96,17 +103,12 @@ impl<T: Config> Pallet<T> {
     ) -> DispatchResult {
         Self::unfile(number, &record);
         Disputes::<T>::remove(number);
-        ByClaim::<T>::remove(record.claim, number.to_be_bytes());
+        ByClaim::<T>::remove(record.claim, record.rank(number));
         let (compensation, burned) = match verdict {
             Verdict::Acquitted => Self::forfeit(&record)?,
             Verdict::Convicted | Verdict::Superseded | Verdict::ModelBroken => {
-                T::Currency::release(
-                    &HoldReason::ChallengeBond.into(),
-                    &record.challenger,
-                    record.bond,
-                    Precision::Exact,
-                )?;
-                (0, 0)
+                let burned = Self::surcharge(number, &record, verdict);
+                (0, Self::give_back(&record, burned)?)
             }
         };
         T::Claims::thaw(&record.claim);
@@ -119,6 +121,37 @@ impl<T: Config> Pallet<T> {
         });
         Self::leave_docket(number, &record.provider);
         Ok(())
+    }
+
+    /// What is lost of the bond of a dispute that was not lost: one that another has made needless has
+    /// filled the queue for nothing, so that a provider could fill its own and give up one claim.
+    fn surcharge(number: DisputeId, record: &DisputeRecordOf<T>, verdict: Verdict) -> Balance {
+        let rewarded = Convictions::<T>::get(record.claim) == Some(number);
+        match verdict == Verdict::Superseded && !rewarded {
+            true => record.surcharge,
+            false => 0,
+        }
+    }
+
+    /// Give a bond back but for what is burned of it. Returns that.
+    fn give_back(record: &DisputeRecordOf<T>, burned: Balance) -> Result<Balance, DispatchError> {
+        let reason = HoldReason::ChallengeBond.into();
+        if burned > 0 {
+            T::Currency::burn_held(
+                &reason,
+                &record.challenger,
+                burned,
+                Precision::Exact,
+                Fortitude::Force,
+            )?;
+        }
+        T::Currency::release(
+            &reason,
+            &record.challenger,
+            record.bond.saturating_sub(burned),
+            Precision::Exact,
+        )?;
+        Ok(burned)
     }
 
     /// The challenger was wrong: pay the provider for its trouble and burn the rest, so that a provider
@@ -154,9 +187,11 @@ impl<T: Config> Pallet<T> {
         let mut docket = Dockets::<T>::get(provider);
         docket.live.retain(|other| *other != number);
         docket.waiting.retain(|other| *other != number);
-        let limit = Params::<T>::get().live_disputes;
-        let live = u32::try_from(docket.live.len()).unwrap_or(u32::MAX);
-        if live < limit && !docket.waiting.is_empty() {
+        let limit = usize::try_from(Params::<T>::get().live_disputes).unwrap_or(usize::MAX);
+        for _ in 0..MAX_STARTS {
+            if docket.live.len() >= limit || docket.waiting.is_empty() {
+                break;
+            }
             let next = docket.waiting.remove(0);
             match (docket.live.try_push(next), Disputes::<T>::get(next)) {
                 (Ok(()), Some(record)) => Self::start(next, record),

@@ -13,7 +13,7 @@ use frame_system::pallet_prelude::BlockNumberFor;
 use sp_core::H256;
 
 use crate::{
-    statement::FactsOf, token_in, Config, Error, Evidence, EvidenceOf, Fault, HeaderOf,
+    rank, statement::FactsOf, token_in, Config, Error, Evidence, EvidenceOf, Fault, HeaderOf,
     LeafOpening, Pallet, StatementOf,
 };
 
@@ -56,7 +56,8 @@ impl<T: Config> Pallet<T> {
             }
         };
         let fault = Some(fault.ok_or(Error::<T>::NoFault)?);
-        Self::convict(&claim, facts, receipt.fee, (number, accuser), fault)
+        let accuser = (rank(Self::now(), number), accuser);
+        Self::convict(&claim, facts, receipt.fee, accuser, fault)
     }
 
     /// What is wrong with a receipt and the header that it names.

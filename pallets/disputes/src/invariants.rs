@@ -32,7 +32,11 @@ impl<T: crate::Config> crate::Pallet<T> {
             let sum = bonds.entry(dispute.challenger.clone()).or_default();
             *sum = sum.saturating_add(dispute.bond);
             ensure!(
-                number < next && ByClaim::<T>::contains_key(dispute.claim, number.to_be_bytes()),
+                dispute.surcharge < dispute.bond,
+                "disputes 1: a queue added more to a bond than there is"
+            );
+            ensure!(
+                number < next && ByClaim::<T>::contains_key(dispute.claim, dispute.rank(number)),
                 "disputes 3: a dispute that its claim does not know"
             );
             let docket = Dockets::<T>::get(&dispute.provider);

@@ -131,14 +131,14 @@ pub mod pallet {
     #[pallet::storage]
     pub type Dockets<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Docket, ValueQuery>;
 
-    /// The disputes over a claim. The numbers are big-endian, so that the earliest comes first.
+    /// The disputes over a claim, the one that is rewarded first.
     #[pallet::storage]
-    pub type ByClaim<T: Config> =
-        StorageDoubleMap<_, Blake2_128Concat, Claim, Identity, [u8; 8], ()>;
+    pub type ByClaim<T: Config> = StorageDoubleMap<_, Blake2_128Concat, Claim, Identity, Rank, ()>;
 
-    /// The claims that a provider was convicted of, once and for all.
+    /// The claims that a provider was convicted of, once and for all, and the number of the commitment
+    /// that was rewarded.
     #[pallet::storage]
-    pub type Convictions<T: Config> = StorageMap<_, Blake2_128Concat, Claim, ()>;
+    pub type Convictions<T: Config> = StorageMap<_, Blake2_128Concat, Claim, DisputeId>;
 
     /// The traces that providers stand by, by receipt and output position: one for each, whatever
     /// disputes there are.
@@ -153,6 +153,11 @@ pub mod pallet {
     /// The pause that lasts, or the last one.
     #[pallet::storage]
     pub type LastPause<T: Config> = StorageValue<_, Pause<BlockNumberFor<T>>>;
+
+    /// The pauses before that, the earliest first: as many as are remembered.
+    #[pallet::storage]
+    pub type EarlierPauses<T: Config> =
+        StorageValue<_, BoundedVec<Pause<BlockNumberFor<T>>, ConstU32<MAX_PAUSES>>, ValueQuery>;
 
     /// What is to do at a reading of the clock.
     #[pallet::storage]
@@ -228,7 +233,7 @@ pub mod pallet {
     impl<T: Config> Pallet<T> {
         /// Commit to a claim, a block ahead at least: `hash` is
         /// [`commitment`](assay_primitives::dispute::commitment) of the claim, the caller and a salt.
-        /// The earliest commitment is rewarded, so nobody who sees a dispute can overtake it.
+        /// The first to open a dispute is rewarded, so nobody who sees one can overtake it.
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::commit().saturating_add(T::WeightInfo::expire()))]
         pub fn commit(origin: OriginFor<T>, hash: H256) -> DispatchResult {
@@ -237,7 +242,8 @@ pub mod pallet {
         }
 
         /// Dispute a receipt under a commitment: output token `position` does not follow, what a score says
-        /// of the token there is false, or without a position, the user never asked this. Holds a bond, which is lost to whoever is right.
+        /// of the token there is false, or without a position, the user never asked this. Holds a bond, which is lost to whoever is right;
+        /// what a crowd that waits added to it is also lost if another dispute over the claim is faster.
         /// `delegate` may play the caller's moves.
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::open().saturating_add(T::WeightInfo::heaviest_duty()))]

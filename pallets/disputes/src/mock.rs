@@ -451,6 +451,14 @@ pub fn check_books() {
     Jobs::do_try_state().unwrap();
     Channels::do_try_state().unwrap();
     Disputes::do_try_state().unwrap();
+    // A limit that was raised is reached when disputes end.
+    let limit = crate::Params::<Test>::get().live_disputes;
+    if limit <= parameters().live_disputes {
+        for docket in crate::Dockets::<Test>::iter_values() {
+            let is_full = docket.live.len() >= limit as usize;
+            assert!(docket.waiting.is_empty() || is_full, "{docket:?}");
+        }
+    }
     let sum: Balance = frame_system::Account::<Test>::iter_values()
         .map(|account| account.data.free + account.data.reserved)
         .sum();

@@ -123,6 +123,8 @@ impl<T: Config> Pallet<T> {
         let provider = facts.provider;
         let mut docket = Dockets::<T>::get(&provider);
         let bond = Self::bond_for(&docket, question.leaves());
+        let alone = Params::<T>::get().bond(question.leaves(), 0);
+        let opened_at = Self::now();
         T::Currency::hold(&HoldReason::ChallengeBond.into(), &challenger, bond)?;
         T::Stake::freeze(&provider)?;
         T::Claims::freeze(&claim)?;
@@ -134,14 +136,16 @@ impl<T: Config> Pallet<T> {
             delegate,
             receipt,
             question,
+            opened_at,
             bond,
+            surcharge: bond.saturating_sub(alone),
             stage,
             moves: 0,
             state: state.into(),
             overtaken: None,
             deadline: None,
         };
-        ByClaim::<T>::insert(claim, number.to_be_bytes(), ());
+        ByClaim::<T>::insert(claim, record.rank(number), ());
         Self::deposit_event(Event::Opened {
             dispute: number,
             claim,

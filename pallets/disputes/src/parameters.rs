@@ -33,13 +33,13 @@ pub struct Parameters<BlockNumber> {
     pub commitment_blocks: BlockNumber,
     /// Counted blocks that each move may take.
     pub reply_blocks: BlockNumber,
-    /// Leaves of a trace for which the first answer has one more counted block.
+    /// Leaves of a trace for which the first move of each side has one more counted block.
     pub leaves_per_block: u64,
     /// Planck on hold for a commitment.
     pub commitment_deposit: Balance,
     /// Planck that any challenge puts at stake.
     pub base_bond: Balance,
-    /// Planck more for each block that the first answer has for its leaves.
+    /// Planck more for each block that a first move has for its leaves.
     pub bond_per_block: Balance,
     /// What a provider gets of the bond of a challenge that was wrong, in planck, besides what the trace
     /// added to it; the rest is burned.
@@ -80,7 +80,7 @@ impl<BlockNumber: PartialOrd + From<u32>> Parameters<BlockNumber> {
 }
 
 impl<BlockNumber> Parameters<BlockNumber> {
-    /// Counted blocks that the first answer has beyond the others, for a trace of `leaves`.
+    /// Counted blocks that the first move of each side has beyond the others, for a trace of `leaves`.
     pub fn blocks_for(&self, leaves: u64) -> u32 {
         let blocks = leaves.div_ceil(self.leaves_per_block.max(1));
         u32::try_from(blocks).unwrap_or(u32::MAX)
@@ -98,7 +98,8 @@ impl<BlockNumber> Parameters<BlockNumber> {
     }
 
     /// The bond of a challenge over a trace of `leaves`, while `waiting` others wait. It doubles with
-    /// each [`CROWD`], so that whoever fills the queue pays for it and nobody is shut out for less.
+    /// each [`CROWD`], so that whoever fills the queue pays for it. What is doubled is also lost to a
+    /// conviction by another dispute, so that nobody is shut out for less than many convictions.
     pub fn bond(&self, leaves: u64, waiting: u32) -> Balance {
         let doublings = waiting.checked_div(CROWD).unwrap_or(0);
         self.for_leaves(leaves)

@@ -7,17 +7,23 @@ use frame_support::pallet_prelude::*;
 use frame_system::pallet_prelude::BlockNumberFor;
 use scale_info::TypeInfo;
 use sp_core::H256;
-use sp_runtime::traits::Saturating;
+use sp_runtime::traits::{Saturating, UniqueSaturatedInto};
 
 use crate::{Config, Parameters};
 
-/// Number of a dispute and of the commitment that it began with: the lower is the earlier.
+/// Number of a dispute and of the commitment that it began with: the lower was committed to earlier.
 pub type DisputeId = u64;
+
+/// Where a dispute stands among those over its claim: the block it was opened in, then its number, both
+/// big-endian. The lower is rewarded.
+pub type Rank = ([u8; 4], [u8; 8]);
 
 /// The most disputes of one provider whose clocks may run at once.
 pub const MAX_LIVE: u32 = 16;
 /// The most disputes against one provider that may wait.
 pub const MAX_WAITING: u32 = 64;
+/// Pauses before the last that are remembered.
+pub const MAX_PAUSES: u32 = 8;
 /// Bytes of a proof.
 pub const MAX_PROOF_BYTES: u32 = 12 * 1024;
 /// Parts of one reduction.
@@ -318,8 +324,12 @@ pub struct DisputeRecord<AccountId, BlockNumber> {
     pub delegate: Option<AccountId>,
     pub receipt: Receipt,
     pub question: Question<AccountId>,
+    /// The block it was opened in.
+    pub opened_at: BlockNumber,
     /// Planck of the challenger on hold.
     pub bond: Balance,
+    /// What those that waited added to the bond, in planck.
+    pub surcharge: Balance,
     pub stage: Stage,
     pub moves: u32,
     /// What a move must name: a hash of all moves so far.
@@ -346,11 +356,20 @@ impl<AccountId: PartialEq, BlockNumber: Saturating + From<u32>>
     where
         BlockNumber: Copy,
     {
-        let extra = match self.stage {
-            Stage::Answer => parameters.blocks_for(self.question.leaves()),
+        // One move of each side, before which it computes the trace.
+        let extra = match self.moves {
+            0 | 1 => parameters.blocks_for(self.question.leaves()),
             _ => 0,
         };
         parameters.reply_blocks.saturating_add(extra.into())
+    }
+
+    /// Where it stands among those over its claim.
+    pub fn rank(&self, number: DisputeId) -> Rank
+    where
+        BlockNumber: Copy + UniqueSaturatedInto<u32>,
+    {
+        rank(self.opened_at, number)
     }
 
     /// Whether `who` may play the challenger's moves.
@@ -439,6 +458,12 @@ pub type DutyOf<T> = Duty<<T as frame_system::Config>::AccountId>;
 pub type DisputeRecordOf<T> =
     DisputeRecord<<T as frame_system::Config>::AccountId, BlockNumberFor<T>>;
 pub type ParametersOf<T> = Parameters<BlockNumberFor<T>>;
+
+/// Where what was opened in this block, under a commitment of this number, stands.
+pub fn rank(opened_at: impl UniqueSaturatedInto<u32>, number: DisputeId) -> Rank {
+    let opened_at: u32 = opened_at.unique_saturated_into();
+    (opened_at.to_be_bytes(), number.to_be_bytes())
+}
 
 /// The token at `position` of a list of `length`, in the bytes of its leaf; none if they are no such
 /// leaf. A `salted` leaf has its salt before the tokens.

@@ -55,10 +55,11 @@ pub trait WeightInfo {
     /// A trace or the note of a conviction is dropped.
     fn forget() -> Weight;
 
-    /// The judge's work on a proof of a step of this operator.
+    /// The judge's work on a proof of a step of this operator. A proof may open what its step does not
+    /// read, so there is the hashing of the longest one besides.
     fn judge(operator: assay_exact::trace::Operator) -> Weight {
         use assay_exact::trace::Operator::*;
-        match operator {
+        let step = match operator {
             Seen => Self::judge_seen(),
             Angles => Self::judge_angles(),
             Embed => Self::judge_embed(),
@@ -92,7 +93,8 @@ pub trait WeightInfo {
             LastBin => Self::judge_last_bin(),
             Kept => Self::judge_kept(),
             Token => Self::judge_token(),
-        }
+        };
+        step.saturating_add(Self::judge_nothing())
     }
 
     /// The judge's work on the dearest proof of all.
@@ -226,7 +228,7 @@ impl WeightInfo for () {
     }
     fn open() -> Weight {
         Weight::from_parts(177_144_000, 5636)
-            .saturating_add(ParityDbWeight::get().reads(14))
+            .saturating_add(ParityDbWeight::get().reads(15))
             .saturating_add(ParityDbWeight::get().writes(10))
     }
     fn answer() -> Weight {
@@ -245,13 +247,13 @@ impl WeightInfo for () {
             .saturating_add(ParityDbWeight::get().writes(3))
     }
     fn timeout() -> Weight {
-        Weight::from_parts(205_416_000, 11520)
-            .saturating_add(ParityDbWeight::get().reads(16))
-            .saturating_add(ParityDbWeight::get().writes(15))
+        Weight::from_parts(225_416_000, 11520)
+            .saturating_add(ParityDbWeight::get().reads(17))
+            .saturating_add(ParityDbWeight::get().writes(17))
     }
     fn accuse() -> Weight {
         Weight::from_parts(285_776_000, 8799)
-            .saturating_add(ParityDbWeight::get().reads(15))
+            .saturating_add(ParityDbWeight::get().reads(16))
             .saturating_add(ParityDbWeight::get().writes(11))
     }
     fn set_parameters() -> Weight {
@@ -261,8 +263,8 @@ impl WeightInfo for () {
     }
     fn pause() -> Weight {
         Weight::from_parts(6_179_000, 1498)
-            .saturating_add(ParityDbWeight::get().reads(1))
-            .saturating_add(ParityDbWeight::get().writes(1))
+            .saturating_add(ParityDbWeight::get().reads(2))
+            .saturating_add(ParityDbWeight::get().writes(2))
     }
     fn expire() -> Weight {
         Weight::from_parts(34_612_000, 3766)
@@ -271,7 +273,25 @@ impl WeightInfo for () {
     }
     fn forget() -> Weight {
         Weight::from_parts(22_193_000, 5636)
-            .saturating_add(ParityDbWeight::get().reads(6))
+            .saturating_add(ParityDbWeight::get().reads(7))
             .saturating_add(ParityDbWeight::get().writes(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assay_exact::trace::Operator;
+
+    /// A proof may open leaves that its step does not read, up to its length.
+    #[test]
+    fn a_judgement_pays_for_its_step_and_for_the_longest_proof() {
+        let nothing = <()>::judge_nothing();
+        for operator in Operator::ALL.iter() {
+            let judged = <()>::judge(*operator);
+            let step = judged.saturating_sub(nothing);
+            assert!(judged.all_gte(nothing) && step.ref_time() > 0, "{operator:?}");
+            assert!(<()>::dearest_judgement().all_gte(judged), "{operator:?}");
+        }
     }
 }

@@ -1,5 +1,5 @@
 use super::forged::disputed;
-use crate::{mock::*, Clock, Error, Event, Parameters};
+use crate::{mock::*, Choice, Clock, EarlierPauses, Error, Event, Parameters, MAX_PAUSES};
 use frame_support::{
     assert_noop, assert_ok, dispatch::DispatchClass, traits::Get, weights::Weight,
 };
@@ -163,5 +163,92 @@ fn parameters_must_not_contradict_each_other_or_the_chain() {
             Disputes::set_parameters(RuntimeOrigin::signed(CARL), parameters()),
             BadOrigin
         );
+    });
+}
+
+/// Counted blocks that the next move of a dispute may still take.
+fn left(number: u64) -> u64 {
+    dispute(number).deadline.unwrap() - Clock::<Test>::get()
+}
+
+#[test]
+fn each_side_has_time_for_the_trace_before_its_first_move() {
+    TestExt::new().execute_with(|| {
+        let (given, number, forged) = disputed(39);
+        let trace = forged.count().div_ceil(1_000);
+        assert!(trace > 1);
+        assert_eq!(left(number), 5 + trace);
+        assert_ok!(answer(PETRA, number, forged.answer(&given, 39)));
+        assert_eq!(left(number), 5 + trace, "whatever was made up, at once");
+        assert_ok!(choose(CARL, number, Choice::Node(1)));
+        assert_eq!(left(number), 5);
+        forged.reveal(number);
+        assert_eq!(left(number), 5);
+    });
+}
+
+#[test]
+fn a_provider_that_has_answered_before_has_time_to_compute_it_again() {
+    TestExt::new().execute_with(|| {
+        let (given, number, forged) = disputed(39);
+        let trace = forged.count().div_ceil(1_000);
+        assert_ok!(answer(PETRA, number, forged.answer(&given, 39)));
+        let second = given.dispute(CORA, 39);
+        assert_eq!(left(second), 5 + trace);
+        assert_ok!(choose(CORA, second, Choice::Node(1)));
+        assert_eq!(left(second), 5 + trace);
+        forged.reveal(second);
+        assert_eq!(left(second), 5);
+        assert_ok!(choose(CORA, second, Choice::Node(0)));
+        assert_eq!(left(second), 5);
+    });
+}
+
+/// Let everything stand still for so many blocks.
+fn stand_still(blocks: u64) {
+    assert_ok!(Disputes::pause(RuntimeOrigin::root(), true));
+    pass(blocks);
+    assert_ok!(Disputes::pause(RuntimeOrigin::root(), false));
+}
+
+#[test]
+fn a_window_is_longer_by_every_pause_in_it() {
+    TestExt::new().execute_with(|| {
+        stand_still(9);
+        pass(5);
+        let given = Given::in_channel(channel(10_000), 0, vec![10; 4]);
+        let anchor = u64::from(given.receipt.anchor.number);
+        pass(3);
+        for blocks in [3, 4, 2] {
+            stand_still(blocks);
+            pass(5);
+        }
+        run_to(anchor + 30 + 9 - 1);
+        commit(CARL, &given.claim);
+        commit(CORA, &given.claim);
+        pass(1);
+        assert_ok!(given.open(CARL, 0));
+        pass(1);
+        assert_noop!(given.open(CORA, 0), Error::<Test>::WindowClosed);
+    });
+}
+
+#[test]
+fn the_pauses_that_are_remembered_are_the_last() {
+    TestExt::new().execute_with(|| {
+        let start = System::block_number();
+        let count = u64::from(MAX_PAUSES) + 3;
+        for _ in 0..count {
+            stand_still(2);
+            pass(1);
+        }
+        assert_eq!(EarlierPauses::<Test>::get().len(), MAX_PAUSES as usize);
+        assert_eq!(Disputes::stood_still(), 2 * count);
+        assert_eq!(
+            Disputes::paused_since(start),
+            2 * (u64::from(MAX_PAUSES) + 1)
+        );
+        let last = System::block_number() - 5;
+        assert_eq!(Disputes::paused_since(last), 2 + 1);
     });
 }

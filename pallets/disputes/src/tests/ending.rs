@@ -144,38 +144,38 @@ fn anybody_may_say_that_a_move_is_late_and_not_before() {
     });
 }
 
+/// Whoever knows of a lie could commit to its claim ahead of all who find it.
 #[test]
-fn the_earliest_commitment_is_rewarded_whichever_dispute_convicts() {
+fn who_opened_first_is_rewarded_whichever_dispute_convicts() {
     TestExt::new().execute_with(|| {
         let given = Given::in_channel(channel(10_000), 0, vec![10; 40]);
         pass(1);
-        // Carl knew first, Cora is faster.
+        // Carl has committed first, and his is over first: he asks for the header alone.
         let carls = commit(CARL, &given.claim);
         pass(1);
         let coras = commit(CORA, &given.claim);
         pass(1);
-        assert_ok!(given.open(CORA, 3));
+        assert_ok!(given.open(CORA, 39));
         pass(2);
-        assert_ok!(given.open(CARL, 3));
-        let rewarded = free(CARL) + bond_of(CARL);
-        let paid_back = free(CORA) + bond_of(CORA);
-        let_pass(coras);
-        assert!(Convictions::<Test>::contains_key(given.claim));
-        assert!(free(CARL) + bond_of(CARL) > rewarded);
-        assert_eq!(free(CORA), paid_back);
-        assert_eq!(bond_of(CORA), 0);
+        assert_ok!(given.open(CARL, None));
+        let paid_back = free(CARL) + bond_of(CARL);
+        let rewarded = free(CORA) + bond_of(CORA);
+        let_pass(carls);
+        assert_eq!(Convictions::<Test>::get(given.claim), Some(coras));
+        assert_eq!((free(CARL), bond_of(CARL)), (paid_back, 0));
+        assert!(free(CORA) + bond_of(CORA) > rewarded);
 
-        // Carl's own is over nothing any more: no move, the bond back, no second slash.
+        // Cora's own is over nothing any more: no move, the bond back, no second slash.
         let stake = provider(PETRA).bond;
-        assert!(!is_over(carls));
-        let shown = super::forged::Forged::of(&given, 3).answer(&given, 3);
-        assert_noop!(answer(PETRA, carls, shown), Error::<Test>::AlreadyConvicted);
-        assert_ok!(Disputes::timeout(RuntimeOrigin::signed(SAM), carls));
-        assert_eq!(bond_of(CARL), 0);
+        assert!(!is_over(coras));
+        let shown = super::forged::Forged::of(&given, 39).answer(&given, 39);
+        assert_noop!(answer(PETRA, coras, shown), Error::<Test>::AlreadyConvicted);
+        assert_ok!(Disputes::timeout(RuntimeOrigin::signed(SAM), coras));
+        assert_eq!(bond_of(CORA), 0);
         assert_eq!(provider(PETRA).bond, stake);
         System::assert_has_event(
             Event::Ended {
-                dispute: carls,
+                dispute: coras,
                 verdict: Verdict::Superseded,
                 compensation: 0,
                 burned: 0,
@@ -183,6 +183,21 @@ fn the_earliest_commitment_is_rewarded_whichever_dispute_convicts() {
             .into(),
         );
         assert_eq!(provider(PETRA).disputes, 0);
+    });
+}
+
+#[test]
+fn in_one_block_the_first_is_who_committed_first() {
+    TestExt::new().execute_with(|| {
+        let given = Given::in_channel(channel(10_000), 0, vec![10; 40]);
+        pass(1);
+        let carls = commit(CARL, &given.claim);
+        let coras = commit(CORA, &given.claim);
+        pass(1);
+        assert_ok!(given.open(CORA, None));
+        assert_ok!(given.open(CARL, 3));
+        let_pass(coras);
+        assert_eq!(Convictions::<Test>::get(given.claim), Some(carls));
     });
 }
 

@@ -110,10 +110,11 @@ impl Ledger {
                     burned,
                 } => {
                     let (challenger, bond) = self.challengers.remove(&dispute).unwrap();
-                    if verdict == Verdict::Acquitted {
-                        assert_eq!(compensation + burned, bond);
-                    } else {
-                        assert_eq!(compensation + burned, 0);
+                    match verdict {
+                        Verdict::Acquitted => assert_eq!(compensation + burned, bond),
+                        // What a crowd added.
+                        Verdict::Superseded => assert!(compensation == 0 && burned < bond),
+                        _ => assert_eq!(compensation + burned, 0),
                     }
                     self.lose(challenger, compensation + burned);
                     self.gain(PETRA, compensation);

@@ -215,7 +215,7 @@ fn a_bond_needs_money_and_a_convicted_claim_is_closed() {
         commit(CARL, &given.claim);
         pass(1);
         assert_noop!(given.open(SAM, 0), TokenError::FundsUnavailable);
-        crate::Convictions::<Test>::insert(given.claim, ());
+        crate::Convictions::<Test>::insert(given.claim, 0);
         assert_noop!(given.open(CARL, 0), Error::<Test>::AlreadyConvicted);
         crate::Convictions::<Test>::remove(given.claim);
         assert_ok!(given.open(CARL, 0));

@@ -1,5 +1,7 @@
 use super::forged::Forged;
-use crate::{mock::*, parameters::CROWD, Dockets, Error, Event, MAX_WAITING};
+use crate::{
+    mock::*, parameters::CROWD, Convictions, Dockets, Error, Event, Evidence, Verdict, MAX_WAITING,
+};
 use frame_support::{assert_noop, assert_ok};
 
 /// Disputes over requests of one channel, by Carl: as many as are asked for.
@@ -103,5 +105,67 @@ fn a_dispute_over_a_convicted_claim_leaves_the_queue() {
         }
         assert_eq!(bond_of(CORA) + bond_of(SAM) + bond_of(CARL), 0);
         assert_eq!(provider(PETRA).disputes, 0);
+    });
+}
+
+/// A provider that fills its own queue over one claim cannot have the bonds back by giving that one up.
+#[test]
+fn a_conviction_does_not_pay_back_what_a_crowd_cost() {
+    TestExt::new().execute_with(|| {
+        crowd(2 + u64::from(CROWD));
+        let given = Given::in_channel(channel(10_000), 0, vec![10; 4]);
+        let given = given.with_receipt(|receipt| receipt.fee += 1);
+        pass(1);
+        let [coras, sams, _] = [CORA, SAM, UMA].map(|who| commit(who, &given.claim));
+        pass(1);
+        let before = [CORA, SAM].map(|who| free(who));
+        for who in [CORA, SAM] {
+            assert_ok!(given.open(who, 0));
+        }
+        let record = dispute(sams);
+        assert_eq!(record.surcharge * 2, record.bond);
+        assert_ok!(given.accuse(UMA, Evidence::Face));
+        assert_eq!(Convictions::<Test>::get(given.claim), Some(coras));
+        let issuance = pallet_balances::Pallet::<Test>::total_issuance();
+        for number in [coras, sams] {
+            assert_ok!(Disputes::timeout(RuntimeOrigin::signed(SAM), number));
+        }
+        // Who was first has all of it, and the reward.
+        let [cora, sam] = before;
+        assert!(free(CORA) > cora);
+        // Back is the commitment's deposit as well.
+        assert_eq!(free(SAM), sam + 1_000 - record.surcharge);
+        assert_eq!(bond_of(CORA) + bond_of(SAM), 0);
+        assert_eq!(
+            pallet_balances::Pallet::<Test>::total_issuance(),
+            issuance - record.surcharge
+        );
+        for (dispute, burned) in [(coras, 0), (sams, record.surcharge)] {
+            let verdict = Verdict::Superseded;
+            let ended = Event::Ended {
+                dispute,
+                verdict,
+                compensation: 0,
+                burned,
+            };
+            System::assert_has_event(ended.into());
+        }
+    });
+}
+
+#[test]
+fn a_limit_that_is_raised_is_reached_while_disputes_end() {
+    TestExt::new().execute_with(|| {
+        let all = crowd(8);
+        let raised = crate::Parameters {
+            live_disputes: 4,
+            ..parameters()
+        };
+        assert_ok!(Disputes::set_parameters(RuntimeOrigin::root(), raised));
+        while !is_over(all[1].1) {
+            pass(1);
+        }
+        let docket = Dockets::<Test>::get(PETRA);
+        assert_eq!((docket.live.len(), docket.waiting.len()), (4, 2));
     });
 }

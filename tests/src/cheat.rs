@@ -22,7 +22,7 @@ pub use self::{
     arena::{as_root, govern, Arena, Listed, People},
     broken::broken_model,
     case::{Case, Line},
-    fork::{on_a_fork, Replayed},
+    fork::{on_a_fork, Replayed, Right},
     ledger::{Game, Ledger},
     list::{Cheat, CHEATS},
     provider::{Located, Provider},

@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Instant};
 use anyhow::{ensure, Context, Result};
 use assay_tests::{
     cheat::{self, honest, Cheat, CHEATS},
-    endless_source,
+    endless_source, qwen3_source,
 };
 
 /// Cases of one chain: as many as two cores can compute in time.
@@ -83,13 +83,20 @@ async fn scenes() -> (String, usize) {
         ))
     };
     let fork = async {
-        let replayed = cheat::on_a_fork().await?;
+        let lost = |replayed: &cheat::Replayed| {
+            format!(
+                "{} moves were lost with {} blocks of the lighter branch",
+                replayed.moves, replayed.blocks
+            )
+        };
+        let liar = cheat::on_a_fork(cheat::Right::Challenger).await?;
+        let honest = cheat::on_a_fork(cheat::Right::Provider).await?;
         anyhow::Ok(format!(
-            "One of two validators was cut off with both players behind it: {} moves were lost with {} blocks of the \
-             lighter branch. They were made again, and the provider was convicted, {} blocks after the commitment.",
-            replayed.moves,
-            replayed.blocks,
-            replayed.game.last - replayed.game.first
+            "One of two validators was cut off with both players behind it: {}. They were made again, and the provider \
+             was convicted, {} blocks after the commitment. The same with an honest provider: {}, and it was acquitted.",
+            lost(&liar),
+            liar.game.last - liar.game.first,
+            lost(&honest)
         ))
     };
     let stale = async {
@@ -143,6 +150,19 @@ async fn sieges() -> Result<(Vec<honest::Lost>, Vec<honest::Lost>)> {
             .endure(&short, position, &rest, async |_| Ok(()))
             .await?,
     );
+
+    // What only models with norms of queries and keys have.
+    let mut normed = honest::Siege::new(&qwen3_source(folder.path())?).await?;
+    let answer = normed.buy("What is Assay?", &drawn).await?;
+    let layout = normed.layout(&answer, 3)?;
+    let mut norms = honest::each_row(&layout, 4);
+    norms.retain(|aim| {
+        rows.iter()
+            .all(|row| row.cell.place.row != aim.cell.place.row)
+    });
+    ensure!(norms.len() > 6, "{} rows are of norms", norms.len());
+    games.extend(normed.endure(&answer, 3, &norms, async |_| Ok(())).await?);
+    drop(normed);
 
     let long = [&drawn[..], &["--max-tokens=440"]].concat();
     let long = siege.buy("Tell me everything.", &long).await?;

@@ -49,6 +49,13 @@ impl Clients {
         Ok(Some(Self { folder, scripts }))
     }
 
+    /// Python with these clients, about to run a program of one's own.
+    pub fn python(&self, program: &str) -> Command {
+        let mut python = Command::new(self.folder.join("python/bin/python"));
+        python.args(["-c", program]);
+        python
+    }
+
     /// Runs a script against the server at `port`. Fails unless it made exactly these checks, and all went
     /// well.
     pub fn check(&self, script: &str, port: u16, model: &str, checks: &[&str]) -> Result<()> {

@@ -4,7 +4,7 @@ use std::{
     ffi::OsStr,
     fs::File,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread::sleep,
     time::{Duration, Instant},
@@ -150,11 +150,11 @@ impl Daemon {
         Ok(())
     }
 
-    /// Asks the process to end, as a service manager does, and waits until it has.
-    pub fn end(&mut self) -> Result<()> {
+    /// Asks the process to end, as a service manager does, and waits until it has: how it ended.
+    pub fn end(&mut self) -> Result<ExitStatus> {
         self.signal("-TERM")?;
         let what = format!("{} ends", self.name);
-        eventually(&what, END, || Ok(self.child.try_wait()?.map(drop)))
+        eventually(&what, END, || Ok(self.child.try_wait()?))
     }
 
     /// Stop the process without ending it, or let it go on.

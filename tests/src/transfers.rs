@@ -25,6 +25,9 @@ pub const PLANCK_PER_TRANSFER: u128 = 1_000_000_001;
 /// Transactions of one account that are in no block yet: a pool keeps 8,192 of all accounts and forgets the others
 /// without a word.
 const WAITING: usize = 2_000;
+/// Of those that are sent again at a time. A pool keeps 819 of all accounts whose nonce is not next, and bans for a while
+/// what it has no room for.
+const RESENT: usize = 200;
 /// How long to wait when there are so many.
 const FULL: Duration = Duration::from_millis(200);
 /// How long to wait between two looks at what is missing: a few blocks.
@@ -164,7 +167,7 @@ pub async fn see_in(urls: &[String], signed: &[Signed], limit: Duration) -> Resu
                 sender.account
             );
             for rpc in &nodes {
-                for bytes in missing.iter().take(WAITING) {
+                for bytes in missing.iter().take(RESENT) {
                     // A node refuses what it has, and what came into a block meanwhile.
                     match rpc.author_submit_extrinsic(bytes).await {
                         Ok(_) => again += 1,

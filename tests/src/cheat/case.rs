@@ -70,6 +70,8 @@ pub struct Line {
     pub located: String,
     pub game: Game,
     pub conviction: Conviction,
+    /// Of the challenger's transactions, in planck.
+    pub fees: u128,
 }
 
 impl Case {
@@ -238,6 +240,7 @@ impl Case {
             located: self.place(),
             game: game.context("a commitment")?.clone(),
             conviction: conviction.clone(),
+            fees: ledger.fees_of(&challenger, before.block, after.block),
         };
         self.check_end(&line)?;
         Ok(line)

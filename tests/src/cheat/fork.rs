@@ -1,17 +1,21 @@
 //! A dispute over which the network forks: moves on a branch that is given up are made again on the one that stays.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 
 use anyhow::{ensure, Context, Result};
 use assay_client::{
-    dispute::{Dispute, Stage, Verdict},
+    answer::Answer,
+    dispute::{Dispute, DisputeId, Stage, Verdict},
+    keys,
     subxt::config::substrate::DigestItem,
     Chain, Snapshot, H256,
 };
+use assay_exact::{folder::Folder, trace::Layout};
 use serde_json::{json, Value};
+use tokio::task::JoinHandle;
 
 use super::{
-    arena,
+    arena, honest,
     ledger::{Game, Ledger},
 };
 use crate::{
@@ -38,9 +42,18 @@ pub struct Replayed {
     pub game: Game,
 }
 
-/// Two validators, of which one is cut off with both players behind it until it is in a minority. The players are the shipped
-/// programs: a worker whose disk went bad, and `assay dispute`.
-pub async fn on_a_fork() -> Result<Replayed> {
+/// Who is right in the game.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Right {
+    /// A worker whose disk went bad, against `assay dispute`.
+    Challenger,
+    /// A worker that is as it should be, against somebody who disputes what is right.
+    Provider,
+}
+
+/// Two validators, of which one is cut off with both players behind it until it is in a minority. The worker is the
+/// shipped program.
+pub async fn on_a_fork(right: Right) -> Result<Replayed> {
     let halves = Halves::open().context("a network to cut in two")?;
     let mut folder = tempfile::tempdir()?;
     if std::env::var_os("ASSAY_KEEP").is_some() {
@@ -82,15 +95,12 @@ pub async fn on_a_fork() -> Result<Replayed> {
     arena::govern(&scene, WINDOW, REPLY).await?;
     let provider = scene.provider("//Bob", 1, 3)?;
     let _worker = scene.worker(&provider, "worker")?;
-    scene.damage_model()?;
+    if right == Right::Challenger {
+        scene.damage_model()?;
+    }
     let file = scene.folder().join("receipt.json").display().to_string();
     scene.buy("What is Assay?", &file).await?;
-    let model = scene.model_dir();
-    let open = ["dispute", "open", &file, "--model", &model];
-    let opened = scene
-        .user
-        .run(&[&open[..], &["--yes", "--no-watch"]].concat())?;
-    ensure!(opened.code == 0, "{opened:?}");
+    let challenger = Challenger::open(&scene, right, file).await?;
     let dispute = async |chain: &Chain| {
         let best = chain.best().await?;
         let disputes = best.disputes_of_provider(provider.stash).await?;
@@ -106,14 +116,7 @@ pub async fn on_a_fork() -> Result<Replayed> {
     let (_, common) = reaches(&far, |found| found.moves > 0).await?;
 
     halves.cut()?;
-    let words = [
-        "--output", "json", "dispute", "watch", &file, "--model", &model,
-    ];
-    let watching = Daemon::start(
-        "assay",
-        &scene.user.words(&words),
-        &scene.folder().join("watch.log"),
-    )?;
+    let playing = challenger.play(&scene)?;
     let (lost, head) = reaches(&scene.chain, |found| matches!(found.stage, Stage::Step(_))).await?;
     let given_up = primaries(&scene.chain, common.number(), &head).await?;
     scene.node.daemon.signal("-STOP")?;
@@ -136,16 +139,22 @@ pub async fn on_a_fork() -> Result<Replayed> {
         Ok(now.filter(|now| *now != head.hash()))
     })
     .await?;
-    let ending: Value = eventually("the game ends", PATIENCE, || {
-        let log = watching.log()?;
-        let json = log.find('{').and_then(|start| log.get(start..));
-        Ok(json.and_then(|json| serde_json::from_str(json).ok()))
-    })?;
-    ensure!(ending["verdict"] == "Convicted", "{ending}");
-    let ledger = Ledger::read_all(&scene.chain).await?;
+    playing.end().await?;
+    let ledger = eventually_async("the ending is final", async || {
+        let ledger = Ledger::read_all(&scene.chain).await?;
+        let game = ledger.games.get(&lost.id);
+        Ok(game
+            .is_some_and(|game| game.verdict.is_some())
+            .then_some(ledger))
+    })
+    .await?;
     let game = ledger.games.get(&lost.id).context("a dispute")?;
+    let (is_it, convictions) = match right {
+        Right::Challenger => (matches!(game.verdict, Some(Verdict::Convicted)), 1),
+        Right::Provider => (matches!(game.verdict, Some(Verdict::Acquitted)), 0),
+    };
     ensure!(
-        matches!(game.verdict, Some(Verdict::Convicted)) && ledger.convictions.len() == 1,
+        is_it && ledger.convictions.len() == convictions,
         "{game:?} {:?}",
         ledger.convictions
     );
@@ -155,6 +164,86 @@ pub async fn on_a_fork() -> Result<Replayed> {
         blocks: head.number() - common.number(),
         game: game.clone(),
     })
+}
+
+/// Who disputes the receipt in this file.
+enum Challenger {
+    Just(String),
+    Unjust(honest::Unjust, DisputeId),
+}
+
+/// A challenger at work.
+enum Playing {
+    Just(Daemon),
+    Unjust(JoinHandle<Result<u128>>),
+}
+
+impl Challenger {
+    /// Opens a dispute, and makes no move.
+    async fn open(scene: &Scene, right: Right, receipt: String) -> Result<Self> {
+        let model = scene.model_dir();
+        if right == Right::Challenger {
+            let open = ["dispute", "open", &receipt, "--model", &model];
+            let opened = scene
+                .user
+                .run(&[&open[..], &["--yes", "--no-watch"]].concat())?;
+            ensure!(opened.code == 0, "{opened:?}");
+            return Ok(Self::Just(receipt));
+        }
+        let answer = Answer::parse(&fs::read(&receipt)?).map_err(anyhow::Error::msg)?;
+        let shape = Folder::open(&scene.model)?.manifest().shape.clone();
+        let position = answer.output.len() as u32 - 1;
+        let settings = answer.header.sampling.into();
+        let layout = Layout::new(&shape, &settings, answer.header.prompt_len, position)
+            .map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let aim = honest::any(&layout, 1, 4);
+        let unjust = honest::Unjust {
+            // One that finds the node again after it was gone.
+            chain: Chain::connect_for_long(scene.node.url().as_str()).await?,
+            key: keys::load(scene.user.key())?,
+            aim: *aim.first().context("a trace has leaves")?,
+            layout: Arc::new(layout),
+        };
+        let dispute = unjust.open(&answer, position).await?;
+        Ok(Self::Unjust(unjust, dispute))
+    }
+
+    /// Goes on to the end.
+    fn play(self, scene: &Scene) -> Result<Playing> {
+        Ok(match self {
+            Self::Just(receipt) => {
+                let model = scene.model_dir();
+                let words = [
+                    "--output", "json", "dispute", "watch", &receipt, "--model", &model,
+                ];
+                let log = scene.folder().join("watch.log");
+                Playing::Just(Daemon::start("assay", &scene.user.words(&words), &log)?)
+            }
+            Self::Unjust(unjust, dispute) => {
+                Playing::Unjust(tokio::spawn(async move { unjust.go_on(dispute).await }))
+            }
+        })
+    }
+}
+
+impl Playing {
+    /// Waits until the challenger says that the game is over.
+    async fn end(self) -> Result<()> {
+        match self {
+            Self::Just(watching) => {
+                let ending: Value = eventually("the game ends", PATIENCE, || {
+                    let log = watching.log()?;
+                    let json = log.find('{').and_then(|start| log.get(start..));
+                    Ok(json.and_then(|json| serde_json::from_str(json).ok()))
+                })?;
+                ensure!(ending["verdict"] == "Convicted", "{ending}");
+            }
+            Self::Unjust(playing) => {
+                tokio::time::timeout(PATIENCE, playing).await???;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Writes the specification of a chain of two validators; its path.

@@ -217,6 +217,12 @@ pub struct Unjust {
 impl Unjust {
     /// Commits, opens and plays to the end. The dispute's number, and its bond in planck.
     pub async fn play(self, answer: &Answer, position: u32) -> Result<(DisputeId, u128)> {
+        let id = self.open(answer, position).await?;
+        Ok((id, self.go_on(id).await?))
+    }
+
+    /// Commits, and opens in the next block. The dispute's number.
+    pub async fn open(&self, answer: &Answer, position: u32) -> Result<DisputeId> {
         let me = keys::account(&self.key);
         let salt = H256::repeat_byte(1);
         let commit = dispute::commit(&answer.header.claim, &me, &salt);
@@ -233,24 +239,17 @@ impl Unjust {
         while blocks.next().await?.number() <= made_at {}
         let open = dispute::open(answer, Some(position), salt, None);
         let opened = self.chain.submit(&open, &self.key, Wait::InBlock, PATIENCE);
-        let opened = opened.await?;
+        opened.await?;
+        Ok(id)
+    }
+
+    /// Plays the open dispute to its end. The bond in planck.
+    pub async fn go_on(&self, id: DisputeId) -> Result<u128> {
         let mut bond = None;
         let mut made = HashSet::new();
-        let mut best = opened.block;
+        let mut blocks = self.chain.best_blocks().await?;
         loop {
-            match best.dispute(id).await {
-                Ok(Some(dispute)) => {
-                    bond = Some(dispute.bond);
-                    if self.choose(&dispute, &mut made).await.is_err() {
-                        // The node was away: the same again.
-                        made.remove(&dispute.state);
-                    }
-                }
-                Ok(None) => return Ok((id, bond.context("it was open once")?)),
-                // As above.
-                Err(_) => {}
-            }
-            best = loop {
+            let best = loop {
                 match blocks.next().await {
                     Ok(best) => break best,
                     Err(_) => {
@@ -261,6 +260,18 @@ impl Unjust {
                     }
                 }
             };
+            match best.dispute(id).await {
+                Ok(Some(dispute)) => {
+                    bond = Some(dispute.bond);
+                    if self.choose(&dispute, &mut made).await.is_err() {
+                        // The node was away: the same again.
+                        made.remove(&dispute.state);
+                    }
+                }
+                Ok(None) => return bond.context("it was open once"),
+                // As above.
+                Err(_) => {}
+            }
         }
     }
 

@@ -10,8 +10,8 @@ fn asy(planck: u128) -> String {
 /// In Markdown.
 pub fn table(lines: &[Line]) -> String {
     let mut table = String::from(
-        "| cheat | detected by | located at | moves | bytes | blocks | slashed | refunded | reward |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
+        "| cheat | detected by | located at | moves | bytes | blocks | the challenger's fees | slashed | refunded | reward |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
     );
     for line in lines {
         let (game, conviction) = (&line.game, &line.conviction);
@@ -25,6 +25,7 @@ pub fn table(lines: &[Line]) -> String {
             },
             game.bytes.to_string(),
             (game.last - game.first + 1).to_string(),
+            asy(line.fees),
             asy(conviction.slashed()),
             asy(conviction.returned + conviction.refund),
             asy(conviction.reward),

@@ -92,7 +92,6 @@ impl Audit {
                 ("Balances", "Burned") => self.burned += fields!(balances::Burned).amount,
                 ("Balances", "BurnedHeld") => self.burned += fields!(balances::BurnedHeld).amount,
                 ("Balances", "Rescinded") => self.burned += fields!(balances::Rescinded).amount,
-                ("Balances", "DustLost") => self.burned += fields!(balances::DustLost).amount,
                 ("Balances", "Transfer") => {
                     let amount = fields!(balances::Transfer).amount;
                     transfers += u32::from(amount == PLANCK_PER_TRANSFER);

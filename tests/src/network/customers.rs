@@ -116,12 +116,12 @@ impl Customers {
         Self { stop, tasks }
     }
 
-    /// How many jobs they saw in a block.
-    pub async fn stop(mut self) -> Result<u32> {
+    /// How many jobs each saw in a block, in any order.
+    pub async fn stop(mut self) -> Result<Vec<u32>> {
         self.stop.store(true, Ordering::Relaxed);
-        let mut seen = 0;
+        let mut seen = Vec::new();
         while let Some(one) = self.tasks.join_next().await {
-            seen += one?;
+            seen.push(one?);
         }
         Ok(seen)
     }

@@ -74,6 +74,11 @@ impl Fault {
         }
     }
 
+    /// Whether a validator misses the slots while it is away, and no others.
+    fn is_brief(self) -> bool {
+        matches!(self, Self::Killed | Self::Upgraded | Self::Rotated)
+    }
+
     /// Whether too few validators are left to finalise.
     fn stops_finality(self) -> bool {
         matches!(self, Self::Cut | Self::Forked)
@@ -181,10 +186,13 @@ impl Ground {
         let standstill = self.network.watch.standstill(start);
         if let Some(customers) = customers {
             let seen = customers.stop().await?;
-            ensure!(seen > 0, "no user got a job into a block");
+            ensure!(
+                seen.iter().all(|jobs| *jobs > 0),
+                "a user got no job into a block: {seen:?}"
+            );
         }
         let allowed = match fault.stops_finality() {
-            true => healed.lasted + recovered + PAUSE,
+            true => healed.lasted + PAUSE,
             false => PAUSE,
         };
         ensure!(
@@ -202,14 +210,24 @@ impl Ground {
         }
         if let Some(name) = healed.author {
             let (slots, own) = self.wait_for_author(name, head).await?;
+            let late = match fault.is_brief() {
+                true => 0,
+                false => recovered.as_secs(),
+            };
             ensure!(
-                slots <= EPOCH + recovered.as_secs(),
+                slots <= EPOCH + late,
                 "{name} made no block for {slots} slots"
             );
             let empty = empty_slots(self.audit.blocks(own));
+            ensure!(
+                !fault.is_brief() || empty == 0,
+                "{empty} slots were missed behind the first block of {name}"
+            );
             note +=
                 &format!("; made a block again after {slots} slots, {empty} without a block since");
         }
+        // It has made blocks again, and voted.
+        self.audit.check(&self.network.scene.chain).await?;
         Ok(Outcome {
             fault,
             lasted: healed.lasted,

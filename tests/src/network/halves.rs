@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, process::Command};
 
 use anyhow::{ensure, Context, Result};
 
-use crate::Place;
+use crate::{repository, Place};
 
 /// The namespaces, and a switch that joins them. They and all their devices are gone with this.
 pub struct Halves {
@@ -12,6 +12,8 @@ pub struct Halves {
     tag: String,
 }
 
+/// What operators are told to set.
+const SYSCTL: &str = "ops/sysctl/60-assay.conf";
 /// Within a half its devices have the same names.
 const NETWORK: &str = "net0";
 const CONTROL: &str = "rpc0";
@@ -35,6 +37,9 @@ impl Halves {
         let (name, port) = (self.namespace(half), self.port(half));
         ip(&["netns", "add", &name])?;
         ip(&["-n", &name, "link", "set", "lo", "up"])?;
+        let settings = repository()?.join(SYSCTL);
+        let settings = settings.display().to_string();
+        ip(&["netns", "exec", &name, "sysctl", "-q", "-p", &settings])?;
         let pair = |here: &str, there: &str| {
             ip(&[
                 "link", "add", here, "type", "veth", "peer", "name", there, "netns", &name,
@@ -49,7 +54,7 @@ impl Halves {
 
         // RPC has a link of its own, which stays: nothing goes from half to half over it, since nobody
         // forwards.
-        let here = format!("{}c{half}", self.tag);
+        let here = self.control(half);
         pair(&here, CONTROL)?;
         let [near, far] = control(half);
         ip(&["addr", "add", &format!("{near}/30"), "dev", &here])?;
@@ -94,6 +99,10 @@ impl Halves {
         format!("{}n{half}", self.tag)
     }
 
+    fn control(&self, half: u8) -> String {
+        format!("{}c{half}", self.tag)
+    }
+
     fn namespace(&self, half: u8) -> String {
         format!("{}h{half}", self.tag)
     }
@@ -101,8 +110,10 @@ impl Halves {
 
 impl Drop for Halves {
     fn drop(&mut self) {
-        // A device in a namespace goes with it, and so does the other end of its pair.
+        // A namespace outlives its name until its last process has gone; its devices go with the other end of their pair.
         for half in [0, 1] {
+            let _ = ip(&["link", "delete", &self.port(half)]);
+            let _ = ip(&["link", "delete", &self.control(half)]);
             let _ = ip(&["netns", "delete", &self.namespace(half)]);
         }
         let _ = ip(&["link", "delete", &self.switch()]);

@@ -1,8 +1,12 @@
 //! A validator whose clock is off, by way of libfaketime.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
+use assay_client::{chain::runtime, Chain};
 
 use super::{timed, Ground, Healed};
 
@@ -10,6 +14,8 @@ const VICTIM: &str = "bob";
 /// How far the clock is ahead.
 const AHEAD: Duration = Duration::from_secs(20);
 const WRONG: Duration = Duration::from_secs(25);
+/// Its own blocks are soon overtaken by those of the others.
+const LOOK: Duration = Duration::from_millis(300);
 
 impl Ground {
     pub(super) async fn set_ahead(&mut self) -> Result<Healed> {
@@ -24,7 +30,13 @@ impl Ground {
         let (lasted, ()) = timed(async {
             victim.daemon.end()?;
             victim.start_again(&under, &[])?;
-            tokio::time::sleep(WRONG).await;
+            let wrong = Instant::now() + WRONG;
+            let mut is_ahead = false;
+            while Instant::now() < wrong {
+                is_ahead |= ahead(&victim.url()).await.is_ok_and(|by| by > AHEAD / 2);
+                tokio::time::sleep(LOOK).await;
+            }
+            ensure!(is_ahead, "{VICTIM} made no block in the time to come");
             victim.daemon.end()?;
             // It has signed blocks of slots that are still to come: whoever comes back before they are over signs a
             // second block of the same slot, and loses its stake.
@@ -34,6 +46,15 @@ impl Ground {
         .await?;
         Ok(Healed::of(lasted, VICTIM))
     }
+}
+
+/// How far the time of a node's best block is ahead of the true one.
+async fn ahead(url: &str) -> Result<Duration> {
+    let best = Chain::connect(url).await?.best().await?;
+    let address = runtime::storage().timestamp().now();
+    let told = best.client().storage().fetch(address, ()).await?.decode()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(Duration::from_millis(told).saturating_sub(now))
 }
 
 /// Where `scripts/network` has put the library.

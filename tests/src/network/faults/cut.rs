@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, ensure, Result};
-use assay_client::Chain;
+use assay_client::{
+    chain::{runtime, JobState},
+    Chain, Snapshot,
+};
 
 use super::{timed, Fork, Ground, Healed};
 use crate::transfers;
@@ -21,8 +24,31 @@ const TRANSFERS: u32 = 4_000;
 
 impl Ground {
     pub(super) async fn cut(&mut self) -> Result<Healed> {
-        let (lasted, forks) = timed(self.apart(async |_| {
+        let (lasted, forks) = timed(self.apart(async |urls| {
+            let mut before = Vec::new();
+            for url in urls {
+                before.push(next_job(&Chain::connect(url).await?.best().await?).await?);
+            }
             tokio::time::sleep(CUT).await;
+            let mut answered = 0;
+            for (url, first) in urls.iter().zip(before) {
+                let best = Chain::connect(url).await?.best().await?;
+                let (mut drawn, end) = (0, next_job(&best).await?);
+                for job in first..end {
+                    let state = best.job(job).await?.map(|job| job.state);
+                    drawn += u32::from(!matches!(state, Some(JobState::Waiting { .. })));
+                    answered += u32::from(matches!(
+                        state,
+                        Some(JobState::Delivered(..) | JobState::Settled { .. })
+                    ));
+                }
+                ensure!(
+                    drawn > 0,
+                    "of the jobs from {first} to {end} none is under way at {url}"
+                );
+            }
+            // In the half of the dearer provider they wait first for the other one, until it has missed its deadline.
+            ensure!(answered > 0, "no job was answered in either half");
             Ok(())
         }))
         .await?;
@@ -98,6 +124,13 @@ impl Ground {
         );
         Ok(format!("a fork of {depth} blocks was taken back"))
     }
+}
+
+/// The number of the next job.
+async fn next_job(at: &Snapshot) -> Result<u64> {
+    let address = runtime::storage().jobs().next_job_id();
+    let next = at.client().storage().try_fetch(address, ()).await?;
+    Ok(next.map(|next| next.decode()).transpose()?.unwrap_or(0))
 }
 
 /// The blocks of a node's best chain behind block `from`.

@@ -8,13 +8,16 @@ use assay_primitives::{ChannelId, TokenId};
 use codec::{Decode, DecodeAll, Encode};
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
-use super::{LedgerError, Store};
+use super::{LedgerError, Store, META};
 
 /// [`PayeeRecord`] by channel and its own key.
 const RECORDS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("channels");
 /// [`Evidence`] in parts, by [`RequestKey`] and number of the part: secret and prompt first, then the tokens
 /// of each receipt.
 const EVIDENCE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("evidence");
+
+/// The row of [`META`] that has the newest finalised block that was seen.
+const SEEN: &str = "seen";
 
 /// Names a request of a channel.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -62,6 +65,8 @@ pub enum Change {
     ForgetBelow(RequestKey),
     /// All about a channel.
     Forget(ChannelId),
+    /// This is the newest finalised block.
+    Seen(u32),
 }
 
 /// The part of the ledger that is about channels.
@@ -92,6 +97,7 @@ impl ChannelLedger {
         store.write(|write| {
             let open = |table| write.open_table(table).map_err(|e| store.corrupt(e));
             let (mut records, mut evidence) = (open(RECORDS)?, open(EVIDENCE)?);
+            let mut meta = write.open_table(META).map_err(|e| store.corrupt(e))?;
             for change in changes {
                 match change {
                     Change::Record(channel, record) => records
@@ -134,11 +140,24 @@ impl ChannelLedger {
                         let (first, last) = (part(0, 0), part(u64::MAX, u32::MAX));
                         evidence.retain_in(first.as_slice()..=last.as_slice(), |_, _| false)
                     }
+                    Change::Seen(block) => meta.insert(SEEN, block.encode().as_slice()).map(drop),
                 }
                 .map_err(|e| store.storage(e))?;
             }
             Ok(())
         })
+    }
+
+    /// The newest finalised block that was seen; zero before the first.
+    pub fn seen(&self) -> Result<u32, LedgerError> {
+        let store = &self.store;
+        let read = store.read()?;
+        let meta = read.open_table(META).map_err(|e| store.corrupt(e))?;
+        let Some(row) = meta.get(SEEN).map_err(|e| store.storage(e))? else {
+            return Ok(0);
+        };
+        u32::decode_all(&mut row.value())
+            .map_err(|_| store.corrupt("the number of the newest block is damaged"))
     }
 
     /// All records, by channel.

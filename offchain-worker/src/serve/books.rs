@@ -90,6 +90,8 @@ pub struct Books {
     operator: Keypair,
     view: Option<View>,
     viewed_at: Option<Instant>,
+    /// The newest block that was seen, also by a worker before this one.
+    newest: u32,
     channels: BTreeMap<ChannelId, Payee>,
     /// What the disk has of channels that the chain was not asked about yet.
     stored: BTreeMap<ChannelId, Vec<PayeeRecord>>,
@@ -106,6 +108,7 @@ impl Books {
     pub fn open(ledger: ChannelLedger, operator: Keypair) -> Result<Self, LedgerError> {
         let stored = ledger.records()?;
         Ok(Self {
+            newest: ledger.seen()?,
             ledger,
             operator,
             view: None,
@@ -145,8 +148,14 @@ impl Books {
         Ok(())
     }
 
-    /// Takes over what a finalised block says.
-    pub fn observe(&mut self, view: View) {
+    /// Takes over what a finalised block says. False if it is older than one that was seen: a node that is not in
+    /// step yet knows nothing of channels that are there, so nothing is forgotten for its sake.
+    pub fn observe(&mut self, view: View) -> bool {
+        let is_newest = view.block.number >= self.newest;
+        if view.block.number > self.newest {
+            self.newest = view.block.number;
+            self.changes.push(Change::Seen(self.newest));
+        }
         let mut known = BTreeSet::new();
         for (terms, facts) in &view.channels {
             let id = terms.channel;
@@ -166,24 +175,15 @@ impl Books {
             }
             self.touched.insert(id);
         }
-        // A node that is not in step yet knows nothing of channels that are there.
-        let stored = self.stored.iter().filter(|(_, records)| {
-            records.iter().all(|record| match record {
-                PayeeRecord::Request(request) => {
-                    let receipt = request.receipt.as_ref();
-                    receipt.is_none_or(|r| r.receipt.anchor.number < view.block.number)
-                }
-                PayeeRecord::Voucher(_) | PayeeRecord::Floor(_) => true,
-            })
-        });
         let closed = self.channels.iter().filter(|(id, payee)| {
             !known.contains(id) && payee.facts().state == ChannelState::Closed
         });
-        let forgotten: Vec<ChannelId> = stored
-            .map(|(id, _)| *id)
-            .chain(closed.map(|(id, _)| *id))
-            .collect();
-        for id in forgotten {
+        let closed = closed.map(|(id, _)| *id);
+        let gone: Vec<ChannelId> = match is_newest {
+            true => self.stored.keys().copied().chain(closed).collect(),
+            false => Vec::new(),
+        };
+        for id in gone {
             self.stored.remove(&id);
             self.channels.remove(&id);
             self.changes.push(Change::Forget(id));
@@ -191,6 +191,7 @@ impl Books {
         self.view = Some(view);
         self.viewed_at = Some(Instant::now());
         self.seen.send_modify(|seen| *seen = seen.wrapping_add(1));
+        is_newest
     }
 
     fn view(&self) -> Result<&View, ApiError> {

@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     io::Write,
+    mem,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -45,6 +46,8 @@ pub struct Sales {
 pub(super) struct Channels {
     /// The finalised block that the books have seen.
     seen: Option<u32>,
+    /// It is older than another one that they have seen.
+    is_behind: bool,
     claim: Option<Claim>,
     failures: u32,
     rests_until: u32,
@@ -153,12 +156,16 @@ impl Worker {
         }
         let claims = shop
             .cashier()
-            .ask(move |books| {
-                books.observe(view);
-                books.claims()
-            })
+            .ask(move |books| books.observe(view).then(|| books.claims()))
             .await?;
-        if let Some(file) = &file {
+        let was_behind = mem::replace(&mut self.state.channels.is_behind, claims.is_none());
+        if claims.is_none() && !was_behind {
+            warn!(
+                target: LOG, block = finalized.number(),
+                "the node is behind what was seen of the chain; channels that it does not know yet are kept"
+            );
+        }
+        if let (Some(file), Some(claims)) = (&file, claims) {
             let text = lines(&claims);
             if text != self.state.channels.written {
                 match write(file, &text) {

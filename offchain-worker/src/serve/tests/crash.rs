@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
-use assay_channel::record::PayeeRecord;
+use assay_channel::{record::PayeeRecord, wire};
 use assay_primitives::Finish;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use super::scene::*;
 use crate::{
-    ledger::{Change, Evidence, Ledger, Owner, RequestKey},
+    ledger::{Change, Evidence, Ledger, LedgerError, Owner, RequestKey},
     serve::Cashier,
 };
 
@@ -69,6 +70,94 @@ async fn a_request_that_was_admitted_and_not_begun_is_free_and_can_be_asked_agai
     let status = payer.status().await;
     assert_eq!((status.accepted, status.spent), (fee(8), 0));
     assert_eq!(whole(payer.ask(0, 8, fee(8)).await).await.tokens.len(), 8);
+}
+
+/// What costs its sender nothing takes no room, neither in memory nor on the disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_never_began_leave_nothing_behind() {
+    let (folder, worker, payer) = begin(Setup {
+        queue: 0,
+        ..Setup::default()
+    })
+    .await;
+    let voucher = payer.voucher(fee(8));
+    let post = |seq| payer.post(&[payer.sign(payer.header(seq, 8))], &voucher);
+    // No place in the queue, a prompt that was not signed, no JSON, and too much of it.
+    assert_eq!(payer.ask(0, 8, fee(8)).await.status(), 429);
+    let other = post(1).json(&payer.body(7, 8)).send().await.unwrap();
+    assert_eq!(other.status(), 400);
+    let json = |body: String| {
+        post(2)
+            .header("content-type", "application/json")
+            .body(body)
+    };
+    assert_eq!(json("{".into()).send().await.unwrap().status(), 400);
+    // It is refused while it is still being sent, so its sender may see no more than the connection end.
+    let _ = json("x".repeat(10 << 20)).send().await;
+    // A client that hangs up in the middle of the body.
+    let head = format!(
+        "POST /v1/completions HTTP/1.1\r\nHost: worker\r\nContent-Type: application/json\r\n\
+         Content-Length: 100\r\n{}: {}\r\n{}: {}\r\n\r\n{{",
+        wire::REQUEST_HEADER,
+        wire::encode_headers(&[payer.sign(payer.header(3, 8))]),
+        wire::VOUCHER_HEADER,
+        wire::encode_voucher(&voucher)
+    );
+    let mut hanging = TcpStream::connect(worker.address).await.unwrap();
+    hanging.write_all(head.as_bytes()).await.unwrap();
+    while !payer.get("/receipts/3").await.status().is_success() {
+        tokio::task::yield_now().await;
+    }
+    drop(hanging);
+    for seq in 0..4 {
+        while payer.get(&format!("/receipts/{seq}")).await.status() != 404 {
+            tokio::task::yield_now().await;
+        }
+    }
+    worker.crash().await;
+    assert_eq!(rows(folder.path()).await, [PayeeRecord::Voucher(voucher)]);
+}
+
+/// What the disk has of the channel.
+async fn rows(folder: &Path) -> Vec<PayeeRecord> {
+    let owner = Owner {
+        genesis: GENESIS,
+        provider: PROVIDER,
+    };
+    // The worker that crashed may still be closing the file.
+    let ledger = loop {
+        match Ledger::open(&folder.join("ledger.redb"), &owner) {
+            Err(LedgerError::Locked(_)) => tokio::task::yield_now().await,
+            opened => break opened.unwrap(),
+        }
+    };
+    let mut records = ledger.channels().records().unwrap();
+    records.remove(&channel(1)).unwrap_or_default()
+}
+
+/// It knows nothing of channels that were opened since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_behind_makes_nobody_forget_money() {
+    let (folder, worker, payer) = begin(Setup::default()).await;
+    let channels = [(payer.id, open(DEPOSIT, 0))];
+    worker.observe(view(50, &channels)).await;
+    assert!(payer.pay(777).await.status().is_success());
+    worker.crash().await;
+    let ledger = folder.path().join("ledger.redb");
+    let worker = Worker::start(&ledger, Setup::default()).await;
+    worker.observe(view(49, &[])).await;
+    worker.crash().await;
+    let worker = Worker::start(&ledger, Setup::default()).await;
+    worker.observe(view(3, &[])).await;
+    worker.observe(view(51, &channels)).await;
+    let payer = Payer::new(worker.address, payer.id);
+    assert_eq!(payer.status().await.accepted, 777);
+    worker.crash().await;
+    // One that is in step is believed.
+    let worker = Worker::start(&ledger, Setup::default()).await;
+    worker.observe(view(51, &[])).await;
+    worker.crash().await;
+    assert!(rows(folder.path()).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

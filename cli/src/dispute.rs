@@ -124,7 +124,10 @@ async fn play(
             let file = file.unwrap_or(Path::new("ANSWER.json")).display();
             let json = serde_json::json!({ "open": true });
             context.show(json, || {
-                format!("the dispute is open; `assay dispute watch {file}` plays it")
+                format!(
+                    "the dispute is open; start `assay dispute watch {file} --model DIR` now, here or as the delegate: it \
+                     computes the trace, and plays"
+                )
             });
             Ok(())
         }

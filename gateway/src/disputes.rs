@@ -2,21 +2,25 @@
 //! the background, also after a restart.
 
 use std::{
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use assay_client::{
     answer::Answer,
     dispute::{computed, without_game, Campaign, Charge, Ending, Exhibit, Plan, Study, Verdict},
     folder::ModelFolder,
-    keys, Amount, Error,
+    keys, Amount, Error, H256,
 };
-use assay_exact::{cpu::Cpu, kernel::Backend};
+use assay_exact::Cpu;
 use tokio::runtime::Handle;
 
 use crate::{evidence, market::Challenger};
+
+/// What traces are computed on, all cores: a bond depends on each. Disputes share it, and take turns.
+static CPU: LazyLock<Arc<Cpu>> = LazyLock::new(|| Arc::new(Cpu::detect()));
 
 /// The disputes of a gateway. Cheap to clone.
 #[derive(Clone)]
@@ -43,8 +47,9 @@ impl Disputes {
         let (disputes, models) = (self.clone(), models.to_vec());
         // Models are large.
         self.runtime.spawn_blocking(move || {
+            let mut roots = Roots::default();
             for (file, position) in found {
-                match read(&file, &models) {
+                match read(&file, &models, &mut roots) {
                     Some((answer, folder)) => disputes.begin(file, answer, folder, position),
                     None => tracing::warn!(
                         target: "assay_gateway", file = %file.display(),
@@ -101,10 +106,8 @@ async fn dispute(
     };
     let study = match plan.charge.position() {
         Some(position) => {
-            let cpu =
-                Cpu::new(Backend::best(), 1).map_err(|error| Error::Dispute(error.to_string()))?;
             let exhibit = Exhibit::of(answer, position);
-            let show = computed(folder, Arc::new(cpu), exhibit);
+            let show = computed(folder, CPU.clone(), exhibit);
             Some(Study::start(show).map_err(Error::Dispute)?)
         }
         None => None,
@@ -146,13 +149,25 @@ fn unfinished(data: &Path) -> Vec<(PathBuf, Option<u32>)> {
     found
 }
 
-/// An answer, and the folder of its model, of which every byte is read.
-fn read(file: &Path, models: &[PathBuf]) -> Option<(Answer, PathBuf)> {
+/// The roots of the models in folders, once they were asked for; none where there is no model.
+#[derive(Default)]
+struct Roots(HashMap<PathBuf, Option<H256>>);
+
+impl Roots {
+    /// Reads every byte of the model, the first time.
+    fn of(&mut self, folder: &Path) -> Option<H256> {
+        let read = || {
+            let parts = ModelFolder::open(folder).and_then(|folder| folder.parts());
+            Some(parts.ok()?.root())
+        };
+        *self.0.entry(folder.into()).or_insert_with(read)
+    }
+}
+
+/// An answer, and the folder of its model.
+fn read(file: &Path, models: &[PathBuf], roots: &mut Roots) -> Option<(Answer, PathBuf)> {
     let answer = Answer::parse(&fs::read(file).ok()?).ok()?;
-    let is_its = |path: &&PathBuf| {
-        let parts = ModelFolder::open(path.as_path()).and_then(|folder| folder.parts());
-        parts.is_ok_and(|parts| parts.root() == answer.model.root)
-    };
+    let is_its = |folder: &&PathBuf| roots.of(folder) == Some(answer.model.root);
     let folder = models.iter().find(is_its)?.clone();
     Some((answer, folder))
 }

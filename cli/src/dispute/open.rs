@@ -31,7 +31,8 @@ pub struct Args {
     #[arg(long, value_name = "TOKEN")]
     at: Option<u32>,
 
-    /// Another account that may play the moves; it can touch no money.
+    /// Another account that may play the moves; it can touch no money. It needs this file and the model, and computes
+    /// the trace itself, with `assay dispute watch`.
     #[arg(long, value_name = "ACCOUNT")]
     delegate: Option<String>,
 
@@ -39,7 +40,8 @@ pub struct Args {
     #[arg(long)]
     yes: bool,
 
-    /// End once the dispute is open; `assay dispute watch`, here or by the delegate, plays it.
+    /// End once the dispute is open, without computing the trace; `assay dispute watch`, here or by the delegate, has
+    /// to be started at once: it computes the trace and plays.
     #[arg(long)]
     no_watch: bool,
 }
@@ -69,6 +71,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             let position = position(context, &answer, &args, &progress).await?;
             let charge = Charge::Token { position };
             let sentence = price(&chain, &answer, position, &args.machine, &key).await?;
+            if let Some(who) = who_plays(args.no_watch, delegate.as_ref(), &args.file) {
+                progress.say(&who);
+            }
             if !agreed(&progress, args.yes, &sentence)? {
                 return Ok(());
             }
@@ -80,6 +85,29 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     drop(progress);
     let place = (Some(args.file.as_path()), Some(&args.machine));
     play(context, made, &answer, None, place, args.no_watch).await
+}
+
+/// Who needs the trace besides this command or in its place, and when.
+fn who_plays(no_watch: bool, delegate: Option<&AccountId32>, file: &Path) -> Option<String> {
+    let file = file.display();
+    let watch = format!("`assay dispute watch {file} --model DIR`");
+    match (no_watch, delegate) {
+        (false, None) => None,
+        (false, Some(delegate)) => Some(format!(
+            "the moves are played here too; where {delegate} is to play them, that machine computes the trace itself: it \
+             needs {file} and the model, and {watch} from the opening on"
+        )),
+        (true, delegate) => {
+            let who = match delegate {
+                Some(delegate) => format!("{delegate}, or you,"),
+                None => "you".into(),
+            };
+            Some(format!(
+                "this command ends without the trace: once the dispute is open {who} must start {watch} at once, since \
+                 the trace takes its time, and a move that is late loses the bond"
+            ))
+        }
+    }
 }
 
 /// Whether the dispute that was begun is the one that is asked for.
@@ -239,4 +267,23 @@ fn agreed_to_open(progress: &Progress, reported: &Result<(), Failure>) -> Result
         Err(failure) => format!("{failure}; this can be disputed"),
     };
     agreed(progress, false, &sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_does_not_play_here_is_told_who_needs_the_trace_and_when() {
+        let (file, delegate) = (Path::new("answer.json"), AccountId32([7; 32]));
+        assert_eq!(who_plays(false, None, file), None);
+        let watch = "`assay dispute watch answer.json --model DIR`";
+        let said = who_plays(true, None, file).unwrap();
+        assert!(said.contains(watch) && said.contains("at once"), "{said}");
+        for no_watch in [true, false] {
+            let said = who_plays(no_watch, Some(&delegate), file).unwrap();
+            let name = delegate.to_string();
+            assert!(said.contains(watch) && said.contains(&name), "{said}");
+        }
+    }
 }

@@ -34,8 +34,11 @@ const SUBMIT: Duration = Duration::from_secs(120);
 const QUIET: Duration = Duration::from_secs(120);
 /// Before a node that failed is asked again.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Blocks after which a move is made again whose state is still there: a fork took its block away.
+/// Blocks after which a move is made again whose state is still there: a fork took its block away, or the chain
+/// refused it, which a node that was behind or on a fork may have said alone.
 const AGAIN: u32 = 6;
+/// The opening is at the earliest so many blocks behind the best one: the commitment is in a block between.
+const TO_OPEN: u32 = 2;
 /// Blocks whose events nodes still have.
 const REMEMBERED: u32 = 256;
 /// Blocks that the chain has to end a dispute by itself whose deadline is over.
@@ -148,7 +151,12 @@ impl Campaign<'_> {
             assay_primitives::dispute::commitment(&claim, &self.plan.challenger, &self.plan.salt);
         let commitment = best.commitment(self.plan.challenger, hash).await?;
         match (commitment, self.plan.opened) {
-            (Some(made), _) if made.made_at <= best.number() => self.open(best, &made).await,
+            (Some(made), _) if made.made_at <= best.number() => {
+                if self.compute(tell).await? {
+                    return Ok(None);
+                }
+                self.open(best, &made).await
+            }
             (Some(_), _) => Ok(None),
             (None, Some(opened)) => self.ending(best, opened, tell).await,
             (None, None) => {
@@ -174,6 +182,9 @@ impl Campaign<'_> {
                     self.plan.over = true;
                     self.remember()?;
                     return Err(Error::Dispute(why));
+                }
+                if self.compute(tell).await? {
+                    return Ok(None);
                 }
                 let commit = calls::commit(&claim, &self.plan.challenger, &self.plan.salt);
                 let made = self.submit_ahead(Some(best), &commit, Wait::InBlock).await;
@@ -205,19 +216,43 @@ impl Campaign<'_> {
             .max_by_key(|dispute| dispute.id))
     }
 
+    /// Waits for the trace, so that none of the moves has to: whoever is late loses. Whether that took its time, so
+    /// that another block may be the best one.
+    async fn compute(&self, tell: &mut (dyn FnMut(News) + Send)) -> Result<bool, Error> {
+        let (Some(study), Some(position)) = (self.study, self.plan.charge.position()) else {
+            return Ok(false);
+        };
+        let takes_time = study.is_computing();
+        if takes_time {
+            tell(News::Computing { position });
+        }
+        study.ready().await.map_err(Error::Dispute)?;
+        Ok(takes_time)
+    }
+
     /// Why the answer cannot be disputed any more, if that is so: a commitment to it would be lost money.
     async fn too_late(&self, best: &Snapshot) -> Result<Option<String>, Error> {
+        let (stood_still, is_paused) = best.paused_blocks().await?;
+        let to_open = if is_paused { 0 } else { TO_OPEN };
+        let opens_at = best.number().saturating_add(to_open);
         let is_open = match self.answer.header.claim {
-            Claim::Job(id) => {
-                let job = best.job(id).await?;
-                job.is_some_and(|job| matches!(job.state, JobState::Delivered { .. }))
-            }
+            Claim::Job(id) => match best.job(id).await? {
+                Some(job) => match job.state {
+                    // While it is disputed its window stands still.
+                    JobState::Delivered(..) if job.disputes > 0 => true,
+                    JobState::Delivered(_, delivery) => {
+                        let longer = stood_still.saturating_sub(delivery.stood_still);
+                        opens_at < delivery.window_end.saturating_add(longer)
+                    }
+                    _ => false,
+                },
+                None => false,
+            },
             Claim::Channel { .. } => {
                 let window = best.dispute_parameters().await?.challenge_blocks;
-                let (paused, _) = best.paused_blocks().await?;
                 let anchor = self.answer.signed.receipt.anchor.number;
-                let end = anchor.saturating_add(window).saturating_add(paused);
-                best.number() < end
+                let longer = best.paused_since(anchor).await?;
+                opens_at <= anchor.saturating_add(window).saturating_add(longer)
             }
         };
         Ok((!is_open).then(|| {
@@ -273,10 +308,14 @@ impl Campaign<'_> {
             self.submit_ahead(on_trial, &accuse, Wait::Finalized).await
         };
         // It was sent before a restart, its block was of a fork, or the commitment waits to be dropped.
-        if is(
-            &made,
-            &["NotCommitted", "CommitmentTooNew", "CommitmentExpired"],
-        ) {
+        let passing = [
+            "NotCommitted",
+            "CommitmentTooNew",
+            "CommitmentExpired",
+            // No provider is accused while governance has stopped the clocks.
+            "Paused",
+        ];
+        if is(&made, &passing) {
             return Ok(None);
         }
         let made = made?;
@@ -325,8 +364,8 @@ impl Campaign<'_> {
         if made.is_made(state, best.number()) {
             return Ok(());
         }
+        self.compute(tell).await?;
         let play = study.play(Side::Challenger, dispute.stage.clone(), None);
-        let mut is_refused = false;
         match play.await.map_err(Error::Dispute)? {
             Play::Wait => {}
             Play::NothingWrong => tell(News::NothingWrong),
@@ -339,17 +378,14 @@ impl Campaign<'_> {
                     Ok(_) => tell(News::Moved { dispute: id, what }),
                     // The next look sees what happened.
                     made if is(&made, &["StateChanged", "UnknownDispute", "Paused"]) => {}
-                    Err(error) => {
-                        is_refused = error.dispatch_error().is_some();
-                        tell(match is_refused {
-                            true => News::Refused(error.to_string()),
-                            false => News::Trouble(error.to_string()),
-                        });
-                    }
+                    Err(error) => tell(match error.dispatch_error() {
+                        Some(_) => News::Refused(error.to_string()),
+                        None => News::Trouble(error.to_string()),
+                    }),
                 }
             }
         }
-        made.note(state, best.number(), is_refused);
+        made.note(state, best.number());
         Ok(())
     }
 
@@ -429,38 +465,30 @@ impl Campaign<'_> {
     }
 }
 
-/// The moves that were made, by the state that each is for.
+/// The moves that were made, by the state that each is for: the best block at that time.
 #[derive(Default)]
 struct Made {
-    moves: HashMap<H256, Sent>,
+    moves: HashMap<H256, u32>,
     latest: H256,
 }
 
-/// A move that was made.
-struct Sent {
-    /// The best block at that time.
-    block: u32,
-    /// The chain refuses it at this state.
-    is_refused: bool,
-}
-
 impl Made {
-    /// Whether the move at this state is made: it is under way, or refused.
+    /// Whether the move at this state is made, and it is too early to make it again.
     fn is_made(&mut self, state: H256, best: u32) -> bool {
-        let Some(sent) = self.moves.get_mut(&state) else {
+        let Some(block) = self.moves.get_mut(&state) else {
             return false;
         };
         if self.latest != state {
             // A fork took it back, and the node still has it: it comes again by itself.
             self.latest = state;
-            sent.block = best;
+            *block = best;
         }
-        sent.is_refused || best < sent.block.saturating_add(AGAIN)
+        best < block.saturating_add(AGAIN)
     }
 
-    fn note(&mut self, state: H256, block: u32, is_refused: bool) {
+    fn note(&mut self, state: H256, block: u32) {
         self.latest = state;
-        self.moves.insert(state, Sent { block, is_refused });
+        self.moves.insert(state, block);
     }
 }
 
@@ -476,7 +504,7 @@ fn is_passing(error: &Error) -> bool {
     match error {
         Error::Incompatible | Error::WrongChain { .. } | Error::Url { .. } => false,
         Error::NotAccepted { is_funds, .. } => !is_funds,
-        Error::Timeout { .. } => true,
+        Error::Timeout { .. } | Error::Lost { .. } => true,
         other => other.is_chain(),
     }
 }
@@ -492,19 +520,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_move_is_made_again_when_a_fork_lost_it_and_never_when_the_chain_refuses_it() {
+    fn a_move_is_made_again_when_it_had_its_time_and_its_state_is_still_there() {
         let [first, second] = [1, 2].map(H256::repeat_byte);
         let mut made = Made::default();
         assert!(!made.is_made(first, 10));
-        made.note(first, 10, false);
+        made.note(first, 10);
         assert!(made.is_made(first, 10 + AGAIN - 1));
         assert!(!made.is_made(first, 10 + AGAIN));
-        made.note(second, 20, false);
+        made.note(second, 20);
         // The branch with the second state is gone: what is for the first is in the node's pool again.
         assert!(made.is_made(first, 40));
         assert!(made.is_made(first, 40 + AGAIN - 1));
         assert!(!made.is_made(first, 40 + AGAIN));
-        made.note(first, 46, true);
-        assert!(made.is_made(first, 1_000));
     }
 }

@@ -8,6 +8,11 @@ use crate::Amount;
 /// Something that happened, or is waited for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
+    /// The trace that every move is found with.
+    Computing {
+        /// Place of its token in the answer, from 0.
+        position: u32,
+    },
     Committed,
     Opened {
         dispute: DisputeId,
@@ -27,7 +32,7 @@ pub enum News {
     NotFinal {
         block: u32,
     },
-    /// The chain would not take the next move, now or later.
+    /// The chain would not take the next move; it is tried again some blocks later.
     Refused(String),
     /// It is tried again.
     Trouble(String),
@@ -43,6 +48,11 @@ impl News {
 impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
+            Self::Computing { position } => write!(
+                f,
+                "computing the trace of token {}, with which every move is found; nothing is committed or chosen before",
+                position.saturating_add(1)
+            ),
             Self::Committed => f.write_str("committed to the claim"),
             Self::Opened { dispute, bond } => {
                 write!(f, "dispute {dispute} is open, with a bond of {}", Amount(*bond))
@@ -58,7 +68,7 @@ impl fmt::Display for News {
                 "everything that the provider shows is right: this dispute is lost when its time is over",
             ),
             Self::NotFinal { block } => write!(f, "it ends when block {block} is final"),
-            Self::Refused(why) => write!(f, "the next move is not sent: {why}"),
+            Self::Refused(why) => write!(f, "the chain would not take the next move: {why}; trying again in some blocks"),
             Self::Trouble(why) => write!(f, "{why}; trying again"),
         }
     }

@@ -16,6 +16,7 @@ pub type Commitment = records::CommitmentRecord<u32>;
 pub type Parameters = runtime::disputes::storage::params::Output;
 
 type Record = records::DisputeRecord<AccountId32, u32>;
+type Pause = records::Pause<u32>;
 
 /// A provider's disputes.
 #[derive(Clone, Debug, Default)]
@@ -133,6 +134,23 @@ impl Snapshot {
         let until = pause.until.unwrap_or_else(|| self.number());
         let last = until.saturating_sub(pause.since);
         Ok((pause.before.saturating_add(last), pause.until.is_none()))
+    }
+
+    /// How many blocks later what waits since `block` is over, because of pauses: what the chain asks of a window.
+    pub async fn paused_since(&self, block: u32) -> Result<u32, Error> {
+        let address = runtime::storage().disputes().last_pause();
+        let Some(pause) = self.get(address, ()).await? else {
+            return Ok(0);
+        };
+        Ok(since(block, &pause, self.number()))
+    }
+
+    /// Whether the chain keeps the trace with which a provider answered a dispute over this token: for as long as the
+    /// receipt can be disputed, and the next dispute over it begins with that trace.
+    pub async fn has_trace(&self, receipt: H256, position: u32) -> Result<bool, Error> {
+        let address = runtime::storage().disputes().traces();
+        let found = self.get(address, (receipt, position)).await?;
+        Ok(found.is_some())
     }
 
     pub async fn dispute_parameters(&self) -> Result<Parameters, Error> {
@@ -319,5 +337,41 @@ fn step(record: records::StepRecord) -> Step {
         element: record.element,
         value: record.value,
         parts: record.parts.0.iter().map(part).collect(),
+    }
+}
+
+/// Blocks of a pause behind `block`, as of the block `now`.
+fn since(block: u32, pause: &Pause, now: u32) -> u32 {
+    let until = pause.until.unwrap_or(now);
+    until.saturating_sub(pause.since.max(block))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_makes_a_window_longer_by_what_it_took_of_it() {
+        let pause = |until| Pause {
+            before: 500,
+            since: 100,
+            until,
+        };
+        for (block, until, longer) in [
+            (90, Some(130), 30),
+            (110, Some(130), 20),
+            // It was over before the window began.
+            (130, Some(130), 0),
+            (1_000, Some(130), 0),
+            // It lasts.
+            (90, None, 50),
+            (120, None, 30),
+        ] {
+            assert_eq!(
+                since(block, &pause(until), 150),
+                longer,
+                "{block} {until:?}"
+            );
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use assay_exact::{folder::Folder, Cpu, Engine};
 use assay_primitives::VoucherSignature;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::{
     computed::Computed,
@@ -40,15 +40,21 @@ struct Question {
     reply: oneshot::Sender<Result<Play, String>>,
 }
 
+/// What is said of a thread that ended before its time.
+const GONE: &str = "the thread that computes the trace ended; report this";
+
 /// A witness at work. Its thread ends with it.
 pub struct Study {
     questions: mpsc::Sender<Question>,
+    /// None while it is computed; then the witness, or why there is none.
+    outcome: watch::Receiver<Option<Result<(), String>>>,
 }
 
 impl Study {
     /// Begins to compute.
     pub fn start(show: Show) -> Result<Self, String> {
         let (questions, asked) = mpsc::channel::<Question>();
+        let (computed, outcome) = watch::channel(None);
         let run = move || {
             let answer = |question: Question, witness: &mut dyn Witness| {
                 let Question {
@@ -65,11 +71,13 @@ impl Study {
                 let _ = reply.send(play);
             };
             let shown = show(&mut |witness| {
+                computed.send_replace(Some(Ok(())));
                 for question in &asked {
                     answer(question, witness);
                 }
             });
             if let Err(why) = shown {
+                computed.send_replace(Some(Err(why.clone())));
                 for question in asked {
                     let _ = question.reply.send(Err(why.clone()));
                 }
@@ -77,7 +85,27 @@ impl Study {
         };
         let thread = thread::Builder::new().name("dispute".into()).spawn(run);
         thread.map_err(|error| format!("cannot start a thread: {error}"))?;
-        Ok(Self { questions })
+        Ok(Self { questions, outcome })
+    }
+
+    /// Whether the trace is not there yet, and nothing failed.
+    pub fn is_computing(&self) -> bool {
+        self.outcome.borrow().is_none() && self.outcome.has_changed().is_ok()
+    }
+
+    /// Whether there will be no trace.
+    pub fn has_failed(&self) -> bool {
+        match &*self.outcome.borrow() {
+            Some(outcome) => outcome.is_err(),
+            None => self.outcome.has_changed().is_err(),
+        }
+    }
+
+    /// Waits for the trace; the error says why there is none.
+    pub async fn ready(&self) -> Result<(), String> {
+        let mut outcome = self.outcome.clone();
+        let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| GONE)?.clone();
+        outcome.unwrap_or(Ok(()))
     }
 
     /// The next move of a side. Waits for the trace, the first time.
@@ -94,8 +122,7 @@ impl Study {
             signature,
             reply,
         };
-        let gone = "the thread that computes the trace ended; report this";
-        self.questions.send(question).map_err(|_| gone.to_owned())?;
-        play.await.map_err(|_| gone.to_owned())?
+        self.questions.send(question).map_err(|_| GONE.to_owned())?;
+        play.await.map_err(|_| GONE.to_owned())?
     }
 }

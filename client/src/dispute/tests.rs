@@ -518,6 +518,8 @@ async fn a_study_answers_many_questions_with_one_trace() {
     };
     let study = super::computed(path.path().join("model"), cpu.clone(), exhibit.clone());
     let study = Study::start(study).unwrap();
+    study.ready().await.unwrap();
+    assert!(!study.is_computing() && !study.has_failed());
     for _ in 0..2 {
         let play = study.play(Side::Provider, Stage::Answer, None).await;
         assert!(matches!(play, Ok(Play::Move(Move::Trace { .. }))));
@@ -533,4 +535,24 @@ async fn a_study_answers_many_questions_with_one_trace() {
             .await
             .is_err());
     }
+    assert!(study.ready().await.is_err());
+    assert!(!study.is_computing() && study.has_failed());
+}
+
+#[tokio::test]
+async fn a_study_is_ready_once_there_is_a_trace_and_fails_with_its_thread() {
+    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let study = Study::start(Box::new(move |_| {
+        let _ = gate.recv();
+        Err("no such folder".into())
+    }));
+    let study = study.unwrap();
+    assert!(study.is_computing() && !study.has_failed());
+    drop(go);
+    assert_eq!(study.ready().await, Err("no such folder".into()));
+
+    // Its thread ends without a word.
+    let study = Study::start(Box::new(|_| Ok(()))).unwrap();
+    assert!(study.ready().await.is_err());
+    assert!(!study.is_computing() && study.has_failed());
 }

@@ -3,70 +3,43 @@
 //! Moves follow the best blocks. Each fits one state of its dispute, so that one which a fork took back is
 //! made again, and the chain refuses what is out of date.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::BTreeMap;
 
 use assay_client::{
-    dispute::{computed, Dispute, DisputeId, Move, MoveCall, Play, Side, Study, Trial},
+    dispute::{Dispute, DisputeId, MoveCall, Play, Side, Trial},
     Amount, Chain, Snapshot, H256,
 };
-use assay_primitives::Claim;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{error, info, warn};
 
-use self::sent::{Sent, Step};
-use super::{nonces::Nonces, End, Worker, LOG};
-use crate::{
-    chain::{receipt_hash, Heads},
-    deliver,
-    disputes::{defence, Defence, DefenceError},
+use self::{
+    case::{Case, Reply},
+    sent::{Sent, Step},
+    studies::{Room, Studies},
 };
+use super::{nonces::Nonces, End, Worker, LOG};
+use crate::{chain::Heads, deliver};
 
+mod case;
 mod end;
+mod search;
 mod sent;
+mod studies;
 
 /// Transactions that may fail on chain for one move that the chain, asked before, would have taken.
 const MAX_FAILURES: u32 = 3;
-/// Blocks before what could not be found or computed is tried again.
+/// Blocks before what could not be found or computed is tried again, and before the chain is asked again that refused.
 const RETRY: u32 = 5;
 
 /// What is remembered of them between two looks.
 #[derive(Default)]
 pub(super) struct Disputes {
     cases: BTreeMap<DisputeId, Case>,
-    /// Traces, by receipt and place of the token: disputes over the same token share one.
-    studies: HashMap<(H256, u32), Arc<Study>>,
+    /// Disputes over the same token share one.
+    studies: Studies,
     plays: JoinSet<Played>,
     /// Why a dispute is not answered.
     pub(super) complaint: Option<String>,
-}
-
-/// A dispute that was seen.
-struct Case {
-    claim: Claim,
-    about: Option<(H256, u32)>,
-    found_at: u32,
-    /// The state that what follows is about.
-    state: H256,
-    reply: Reply,
-    sent: Option<Sent>,
-    /// Transactions that failed in blocks.
-    failures: u32,
-}
-
-/// How far the next move is.
-// There are as many as disputes that live.
-#[allow(clippy::large_enum_variant)]
-enum Reply {
-    Unknown,
-    Computing,
-    Ready(Move),
-    /// It is tried again at this block.
-    Failed(u32),
-    /// The chain takes no such move at this state, now or later.
-    Refused,
 }
 
 /// What came of the search for a move.
@@ -171,6 +144,11 @@ impl Worker {
         let clock = best.dispute_clock().await?;
         let left = blocks_until_move(&disputes, clock).map_or(-1, i64::from);
         self.metrics.blocks_until_move.set(left);
+        let room = match disputes.is_empty() {
+            true => 0,
+            false => best.dispute_parameters().await?.live_disputes,
+        };
+        let room = Room::of(&disputes, room);
         for dispute in &disputes {
             self.find_case(dispute, best);
             if dispute.turn() != Some(Side::Provider) || is_paused {
@@ -180,13 +158,9 @@ impl Worker {
                 continue;
             }
             let id = dispute.id;
-            let known = |case: &Case| match case.reply {
-                Reply::Unknown => false,
-                Reply::Failed(until) => best.number() < until,
-                Reply::Computing | Reply::Ready(_) | Reply::Refused => true,
-            };
-            if !self.state.disputes.cases.get(&id).is_some_and(known) {
-                self.prepare(dispute, best).await?;
+            let lacks_reply = |case: &Case| case.lacks_reply(best.number());
+            if self.state.disputes.cases.get(&id).is_some_and(lacks_reply) {
+                self.prepare(dispute, &room, best).await?;
             }
             let Some(case) = self.state.disputes.cases.get_mut(&id) else {
                 continue;
@@ -194,6 +168,9 @@ impl Worker {
             let Reply::Ready(made) = &case.reply else {
                 continue;
             };
+            if !case.may_ask(best.number()) {
+                continue;
+            }
             let step = case.sent.as_ref().map(|sent| sent.step(nonces, best));
             let mut replaced = None;
             match step {
@@ -217,13 +194,18 @@ impl Worker {
                     .then(|| "its transactions fail in blocks".to_owned()),
             };
             if let Some(why) = refusal {
-                error!(
-                    target: LOG, dispute = id, %why,
-                    "the chain would not take the move with which the provider {what}; it is not sent"
-                );
-                case.reply = Reply::Refused;
+                if case.refuse(&why, best.number()) {
+                    error!(
+                        target: LOG, dispute = id, %why,
+                        "the chain would not take the move with which the provider {what}; it is not sent, and asked \
+                         about again every {RETRY} blocks"
+                    );
+                }
                 self.state.disputes.complaint = Some(unanswered(id, &why));
                 continue;
+            }
+            if case.refusal.take().is_some() {
+                self.state.disputes.complaint = None;
             }
             let nonce = replaced.unwrap_or_else(|| nonces.take());
             let submission = deliver::sign_call(heads, &call, nonce, &self.key)?;
@@ -235,6 +217,7 @@ impl Worker {
             case.sent = Some(Sent::new(submission));
             self.send_move(id, best).await?;
         }
+        self.anticipate(&disputes, &room, best).await?;
         self.metrics.disputes_live.set(disputes.len() as i64);
         self.hold_new_work();
         Ok(())
@@ -246,7 +229,6 @@ impl Worker {
     }
 
     fn find_case(&mut self, dispute: &Dispute, best: &Snapshot) {
-        let hash = receipt_hash(&dispute.receipt);
         let cases = &mut self.state.disputes.cases;
         let case = cases.entry(dispute.id).or_insert_with(|| {
             self.metrics.disputes.with_label_values(&["opened"]).inc();
@@ -256,93 +238,11 @@ impl Worker {
                 challenger = %dispute.challenger, bond = %Amount(dispute.bond),
                 "an answer is disputed; it is defended by this worker as long as it runs"
             );
-            Case {
-                claim: dispute.claim,
-                about: dispute.position().map(|position| (hash, position)),
-                found_at: best.number(),
-                state: dispute.state,
-                reply: Reply::Unknown,
-                sent: None,
-                failures: 0,
-            }
+            Case::new(dispute, best.number())
         });
-        if case.state != dispute.state {
-            case.state = dispute.state;
-            case.reply = Reply::Unknown;
-            case.sent = None;
-            case.failures = 0;
+        if case.go_on(dispute.state) {
             self.state.disputes.complaint = None;
         }
-    }
-
-    /// Finds the move, or begins to search for it.
-    async fn prepare(&mut self, dispute: &Dispute, best: &Snapshot) -> Result<(), End> {
-        let id = dispute.id;
-        let reply = match defence(best, &self.ledger.channels(), dispute).await {
-            Ok(Defence::Move(made)) => Ok(Reply::Ready(made)),
-            Ok(Defence::Trace {
-                exhibit,
-                listing,
-                signature,
-            }) => {
-                let about = (receipt_hash(&dispute.receipt), exhibit.position);
-                match self.study(about, exhibit, listing, best).await? {
-                    Ok(study) => {
-                        let (state, stage) = (dispute.state, dispute.stage.clone());
-                        self.state.disputes.plays.spawn(async move {
-                            let play = study.play(Side::Provider, stage, signature).await;
-                            Played { id, state, play }
-                        });
-                        Ok(Reply::Computing)
-                    }
-                    Err(why) => Err(why),
-                }
-            }
-            Err(DefenceError::Chain(error)) => return Err(error.into()),
-            Err(DefenceError::Ledger(error)) => return Err(error.into()),
-            Err(DefenceError::Missing(why)) => Err(why),
-        };
-        let disputes = &mut self.state.disputes;
-        let reply = reply.unwrap_or_else(|why| {
-            error!(
-                target: LOG, dispute = id, %why,
-                "the dispute cannot be answered, and is lost if that lasts"
-            );
-            disputes.complaint = Some(unanswered(id, &why));
-            Reply::Failed(best.number().saturating_add(RETRY))
-        });
-        if let Some(case) = disputes.cases.get_mut(&id) {
-            case.reply = reply;
-        }
-        Ok(())
-    }
-
-    /// The trace that a dispute is about; the inner error says why there is none.
-    async fn study(
-        &mut self,
-        about: (H256, u32),
-        exhibit: assay_client::dispute::Exhibit,
-        listing: H256,
-        best: &Snapshot,
-    ) -> Result<Result<Arc<Study>, String>, End> {
-        if let Some(study) = self.state.disputes.studies.get(&about) {
-            return Ok(Ok(study.clone()));
-        }
-        let Some(served) = self.models.find(best, listing).await? else {
-            return Ok(Err(format!(
-                "the model of listing {listing:?} is not here; start again with its folder as --model"
-            )));
-        };
-        info!(
-            target: LOG, ?listing, prompt_tokens = exhibit.prompt.len(),
-            token = exhibit.position.saturating_add(1), "computing the trace of a disputed token"
-        );
-        let study = Study::start(computed(served.folder, self.cpu.clone(), exhibit));
-        Ok(study.map(|study| {
-            let study = Arc::new(study);
-            self.state.disputes.studies.insert(about, study.clone());
-            study
-        }))
     }
 
     /// Sends the move that a case has signed.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use assay_client::{
     dispute::{Dispute, DisputeId, Ending, Verdict},
-    Amount, Chain,
+    Amount, Chain, Snapshot,
 };
 use tracing::{error, info, warn};
 
@@ -12,7 +12,7 @@ use super::super::{End, Worker, LOG};
 use crate::chain::Heads;
 
 impl Worker {
-    /// Tells how the disputes ended that no best and no finalised block has any more.
+    /// Tells how the disputes ended that no best and no finalised block has any more, and drops what they left.
     pub(super) async fn end_cases(
         &mut self,
         chain: &Chain,
@@ -41,15 +41,24 @@ impl Worker {
             };
             self.tell_end(id, convicted, ending);
         }
+        self.forget_studies(best).await?;
         let disputes = &mut self.state.disputes;
-        let about: HashSet<_> = disputes
-            .cases
-            .values()
-            .filter_map(|case| case.about)
-            .collect();
-        disputes.studies.retain(|study, _| about.contains(study));
         if disputes.cases.is_empty() {
             disputes.complaint = None;
+        }
+        Ok(())
+    }
+
+    /// Drops the traces of tokens that nobody disputes nor can dispute again.
+    async fn forget_studies(&mut self, best: &Snapshot) -> Result<(), End> {
+        let disputes = &mut self.state.disputes;
+        let cases = disputes.cases.values();
+        let disputed: HashSet<_> = cases.filter_map(|case| case.about).collect();
+        for token in disputes.studies.tokens() {
+            let (receipt, position) = token;
+            if !disputed.contains(&token) && !best.has_trace(receipt, position).await? {
+                disputes.studies.forget(&token);
+            }
         }
         Ok(())
     }

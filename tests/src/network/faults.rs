@@ -210,9 +210,11 @@ impl Ground {
         }
         if let Some(name) = healed.author {
             let (slots, own) = self.wait_for_author(name, head).await?;
-            let late = match fault.is_brief() {
-                true => 0,
-                false => recovered.as_secs(),
+            let late = match fault {
+                // It waits for the slots that it has taken already.
+                Fault::Ahead => (recovered + clock::AHEAD).as_secs(),
+                fault if fault.is_brief() => 0,
+                _ => recovered.as_secs(),
             };
             ensure!(
                 slots <= EPOCH + late,

@@ -39,6 +39,7 @@ impl From<Error> for Failure {
             Error::Dispatch { .. }
             | Error::NotAccepted { .. }
             | Error::Timeout { .. }
+            | Error::Lost { .. }
             | Error::Answer(_)
             | Error::Dispute(_) => Self::Request(message),
             _ => Self::Usage(message),

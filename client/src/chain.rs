@@ -14,6 +14,7 @@ use subxt::{
     utils::H256,
     OnlineClient, PolkadotConfig,
 };
+use tokio::sync::Mutex;
 
 use crate::Error;
 
@@ -121,6 +122,8 @@ pub struct Chain {
     rpc: LegacyRpcMethods<RpcConfigFor<PolkadotConfig>>,
     client: RpcClient,
     url: String,
+    /// Held from a transaction's nonce until the pool has it.
+    sending: Arc<Mutex<()>>,
 }
 
 /// How a node is doing.
@@ -177,6 +180,7 @@ impl Chain {
             rpc,
             client,
             url: url.into(),
+            sending: Arc::default(),
         };
         chain.best().await?.check_metadata()?;
         Ok(chain)

@@ -12,6 +12,9 @@ use subxt::{
 
 /// What the pool says when the fee cannot be paid.
 const CANNOT_PAY: &str = "Inability to pay some fees";
+/// What it says when the account's nonce is used: in a block, or by a transaction that waits.
+const OUTDATED: &str = "Transaction is outdated";
+const LOW_PRIORITY: &str = "Priority is too low";
 
 /// What can go wrong between here and the chain, each in one line that says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +62,16 @@ pub enum Error {
         reason: String,
         /// Whether it is that the account cannot pay.
         is_funds: bool,
+        /// Whether it is that another transaction of the account has its nonce.
+        is_overtaken: bool,
     },
+
+    /// The pool took the transaction and let go of it: it may be in a block, or get there from another node.
+    #[error(
+        "the node took {call} and says no more of it: {reason}; it may be in a block all the same: look before sending \
+         it again"
+    )]
+    Lost { call: String, reason: String },
 
     /// The transaction is in a block and failed.
     #[error("{call} failed: {reason}")]
@@ -169,11 +181,20 @@ impl Error {
         }
     }
 
-    pub(crate) fn not_accepted_because(call: &str, account: &AccountId32, message: &str) -> Self {
+    fn not_accepted_because(call: &str, account: &AccountId32, message: &str) -> Self {
         Self::NotAccepted {
             call: call.into(),
             reason: refusal(account, message),
             is_funds: has(message, CANNOT_PAY),
+            is_overtaken: has(message, OUTDATED) || has(message, LOW_PRIORITY),
+        }
+    }
+
+    /// What became of a transaction that the pool had taken is not known.
+    pub(crate) fn lost(call: &str, reason: &str) -> Self {
+        Self::Lost {
+            call: call.into(),
+            reason: one_line(reason),
         }
     }
 
@@ -232,6 +253,17 @@ impl Error {
         }
     }
 
+    /// Whether another transaction of the account has its nonce, so that the next one may do.
+    pub(crate) fn is_overtaken(&self) -> bool {
+        matches!(
+            self,
+            Self::NotAccepted {
+                is_overtaken: true,
+                ..
+            }
+        )
+    }
+
     /// The failed call's error as `Pallet::Variant`, if that is what this is.
     pub fn dispatch_error(&self) -> Option<&str> {
         match self {
@@ -279,11 +311,11 @@ fn refusal(account: &AccountId32, message: &str) -> String {
              try again",
         ),
         (
-            "Transaction is outdated",
+            OUTDATED,
             "another transaction of this account overtook it; try again",
         ),
         (
-            "Priority is too low",
+            LOW_PRIORITY,
             "another transaction of this account is under way; wait for its block",
         ),
         (

@@ -5,7 +5,6 @@ use subxt::{
     config::PolkadotExtrinsicParamsBuilder,
     extrinsics::ExtrinsicEvents,
     transactions::{Payload, TransactionProgress, TransactionStatus},
-    utils::AccountId32,
     PolkadotConfig,
 };
 use subxt_signer::sr25519::Keypair;
@@ -46,7 +45,8 @@ pub struct Included {
 
 impl Chain {
     /// Sign `call`, send it, and wait until it has got as far as `wait` says. A call that fails is
-    /// an [`Error::Dispatch`] with the documentation of its error.
+    /// an [`Error::Dispatch`] with the documentation of its error. After [`Error::Dispatch`] of a finalized block, or
+    /// [`Error::NotAccepted`], it is in no block and will be in none; after any other error it may be.
     ///
     /// The nonce counts what this account has waiting in the node's pool, so several calls may be
     /// under way at once; the same key must not send through two nodes at the same time.
@@ -82,6 +82,30 @@ impl Chain {
         tip: u128,
     ) -> Result<Included, Error> {
         let name = format!("{}.{}", call.pallet_name(), call.call_name());
+        let progress = match self.send(&name, call, signer, tip).await {
+            // Another program that uses the same key was faster.
+            Err(error) if error.is_overtaken() => self.send(&name, call, signer, tip).await?,
+            sent => sent?,
+        };
+        match tokio::time::timeout(timeout, follow(&name, progress, wait)).await {
+            Ok(included) => included,
+            Err(_) => Err(Error::Timeout {
+                call: name,
+                seconds: timeout.as_secs(),
+            }),
+        }
+    }
+
+    /// Signs the call with the account's next nonce and hands it to the pool. One at a time: the next nonce follows
+    /// from what the pool has by then.
+    async fn send<C: Payload>(
+        &self,
+        name: &str,
+        call: &C,
+        signer: &Keypair,
+        tip: u128,
+    ) -> Result<Progress, Error> {
+        let _alone = self.sending.lock().await;
         let account = keys::account(signer);
         let nonce = self
             .rpc
@@ -98,19 +122,11 @@ impl Chain {
             .nonce(nonce)
             .tip(tip)
             .build();
-        let progress = best
-            .client()
+        best.client()
             .transactions()
             .sign_and_submit_then_watch(call, signer, params)
             .await
-            .map_err(|error| Error::not_accepted(&name, &account, error))?;
-        match tokio::time::timeout(timeout, follow(&name, &account, progress, wait)).await {
-            Ok(included) => included,
-            Err(_) => Err(Error::Timeout {
-                call: name,
-                seconds: timeout.as_secs(),
-            }),
-        }
+            .map_err(|error| Error::not_accepted(name, &account, error))
     }
 }
 
@@ -131,12 +147,7 @@ impl Chain {
 
 type Progress = TransactionProgress<PolkadotConfig, OnlineClientAtBlockImpl<PolkadotConfig>>;
 
-async fn follow(
-    call: &str,
-    account: &AccountId32,
-    mut progress: Progress,
-    wait: Wait,
-) -> Result<Included, Error> {
+async fn follow(call: &str, mut progress: Progress, wait: Wait) -> Result<Included, Error> {
     while let Some(status) = progress.next().await {
         let block = match status.map_err(Error::node)? {
             TransactionStatus::InBestBlock(block) if wait == Wait::InBlock => block,
@@ -144,7 +155,7 @@ async fn follow(
             TransactionStatus::Error { message }
             | TransactionStatus::Invalid { message }
             | TransactionStatus::Dropped { message } => {
-                return Err(Error::not_accepted_because(call, account, &message));
+                return Err(Error::lost(call, &message));
             }
             _ => continue,
         };
@@ -155,11 +166,7 @@ async fn follow(
         let block = block.at().await.map(Snapshot).map_err(Error::node)?;
         return Ok(Included { block, events });
     }
-    Err(Error::not_accepted_because(
-        call,
-        account,
-        "the node stopped reporting on it; look before sending it again",
-    ))
+    Err(Error::lost(call, "its reports end"))
 }
 
 #[cfg(test)]

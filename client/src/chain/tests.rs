@@ -1,13 +1,24 @@
 //! Meeting a node: by its address, and with a runtime that is not the one that a program was built for.
 
+use std::sync::{
+    atomic::{AtomicUsize, Ordering},
+    Mutex,
+};
+
 use codec::{Compact, Decode, Encode};
 use serde_json::{json, Value};
 use subxt::{
-    ext::frame_metadata::{
-        v16::{RuntimeMetadataV16, StorageEntryType},
-        RuntimeMetadata, RuntimeMetadataPrefixed,
+    ext::{
+        frame_metadata::{
+            v16::{RuntimeMetadataV16, StorageEntryType},
+            RuntimeMetadata, RuntimeMetadataPrefixed,
+        },
+        futures::stream,
     },
-    rpcs::client::{RawRpcFuture, RawRpcSubscription, RawValue, RpcClientT},
+    rpcs::{
+        client::{RawRpcFuture, RawRpcSubscription, RawValue, RpcClientT},
+        UserError,
+    },
 };
 
 use super::*;
@@ -38,9 +49,21 @@ fn a_mistyped_address_is_told_from_a_node_that_is_down() {
     }
 }
 
-/// A node with nothing but its metadata.
+/// A node with nothing but its metadata, and a pool that takes transactions and soon drops them.
+#[derive(Default)]
 struct Node {
     metadata: Vec<u8>,
+    pool: Arc<Pool>,
+}
+
+#[derive(Default)]
+struct Pool {
+    /// The nonces that it gave for the next transaction.
+    given: Mutex<Vec<usize>>,
+    /// What it has of the account.
+    transactions: AtomicUsize,
+    /// What it says to the next ones, in the place of which it has others by then.
+    refusals: Mutex<Vec<&'static str>>,
 }
 
 impl Node {
@@ -51,7 +74,12 @@ impl Node {
             "state_getRuntimeVersion" => {
                 json!({ "specName": SPEC_NAME, "specVersion": 9, "transactionVersion": 9 })
             }
-            "chain_getBlockHash" => json!(block),
+            "chain_getBlockHash" | "chain_getFinalizedHead" => json!(block),
+            "system_accountNextIndex" => {
+                let next = self.pool.transactions.load(Ordering::SeqCst);
+                self.pool.given.lock().unwrap().push(next);
+                json!(next)
+            }
             "chain_getHeader" => json!({
                 "parentHash": block, "number": "0x1", "stateRoot": block, "extrinsicsRoot": block,
                 "digest": { "logs": [] },
@@ -66,6 +94,8 @@ impl Node {
                     let length = Compact(self.metadata.len() as u32).encode();
                     hex([&[1][..], &length, &self.metadata].concat())
                 }
+                // Of the last block, while the pool has more.
+                Some("AccountNonceApi_account_nonce") => hex(0_u32.encode()),
                 other => panic!("called {other:?}"),
             },
             other => panic!("asked for {other}"),
@@ -82,8 +112,12 @@ impl RpcClientT for Node {
         let params = params.map_or(Value::Null, |params| {
             serde_json::from_str(params.get()).unwrap()
         });
-        let answer = self.answer(method, &params).to_string();
-        Box::pin(async move { Ok(RawValue::from_string(answer).unwrap()) })
+        Box::pin(async move {
+            // Whoever asks beside this one asks meanwhile.
+            tokio::task::yield_now().await;
+            let answer = self.answer(method, &params).to_string();
+            Ok(RawValue::from_string(answer).unwrap())
+        })
     }
 
     fn subscribe_raw<'a>(
@@ -92,7 +126,24 @@ impl RpcClientT for Node {
         _: Option<Box<RawValue>>,
         _: &'a str,
     ) -> RawRpcFuture<'a, RawRpcSubscription> {
-        panic!("subscribed to {method}")
+        assert_eq!(method, "author_submitAndWatchExtrinsic");
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.pool.transactions.fetch_add(1, Ordering::SeqCst);
+            if let Some(message) = self.pool.refusals.lock().unwrap().pop() {
+                let (code, message) = (1014, message.into());
+                return Err(subxt::rpcs::Error::User(UserError {
+                    code,
+                    message,
+                    data: None,
+                }));
+            }
+            let dropped = RawValue::from_string(json!("dropped").to_string()).unwrap();
+            Ok(RawRpcSubscription {
+                stream: Box::pin(stream::iter([Ok(dropped)])),
+                id: None,
+            })
+        })
     }
 }
 
@@ -105,7 +156,29 @@ async fn meet(change: impl FnOnce(&mut RuntimeMetadataV16)) -> Result<Chain, Err
     };
     change(metadata);
     let metadata = prefixed.encode();
-    Chain::over("ws://node", RpcClient::new(Node { metadata })).await
+    let node = Node {
+        metadata,
+        ..Node::default()
+    };
+    Chain::over("ws://node", RpcClient::new(node)).await
+}
+
+/// Connects to a node of our runtime, of which the pool can be seen.
+async fn meet_pool() -> (Chain, Arc<Pool>) {
+    let pool = Arc::new(Pool::default());
+    let node = Node {
+        metadata: include_bytes!("../../metadata.scale").to_vec(),
+        pool: pool.clone(),
+    };
+    let chain = Chain::over("ws://node", RpcClient::new(node)).await;
+    (chain.unwrap(), pool)
+}
+
+async fn send(chain: &Chain) -> Error {
+    let call = runtime::tx().referenda().place_decision_deposit(0);
+    let key = subxt_signer::sr25519::dev::alice();
+    let sent = chain.submit(&call, &key, Wait::InBlock, Duration::from_secs(60));
+    sent.await.err().expect("no block is made here")
 }
 
 /// Makes the values of a storage map bytes, or drops the map.
@@ -169,4 +242,34 @@ async fn what_a_program_does_not_use_may_differ_until_it_does() {
     assert!(best.prompt(0).await.is_err_and(incompatible));
     let call = runtime::tx().referenda().place_decision_deposit(0);
     assert!(best.encode_call(&call).is_err_and(incompatible));
+}
+
+#[tokio::test]
+async fn transactions_that_are_sent_at_once_have_a_nonce_each() {
+    let (chain, pool) = meet_pool().await;
+    let (one, other) = (chain.clone(), chain.clone());
+    let errors = tokio::join!(send(&chain), send(&one), send(&other));
+    assert_eq!(*pool.given.lock().unwrap(), [0, 1, 2]);
+    // The pool had them, so each may be in a block that this node does not know of.
+    for error in [errors.0, errors.1, errors.2] {
+        assert!(matches!(error, Error::Lost { .. }), "{error}");
+        assert!(error.to_string().contains("look before sending"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_overtaken_is_sent_once_more() {
+    let (chain, pool) = meet_pool().await;
+    let low = "Priority is too low: (20 vs 20)";
+    *pool.refusals.lock().unwrap() = vec![low];
+    assert!(matches!(send(&chain).await, Error::Lost { .. }));
+    assert_eq!(*pool.given.lock().unwrap(), [0, 1]);
+    *pool.refusals.lock().unwrap() = vec![low, "Transaction is outdated"];
+    let error = send(&chain).await;
+    assert!(error.is_overtaken(), "{error}");
+    assert_eq!(*pool.given.lock().unwrap(), [0, 1, 2, 3]);
+    // Nothing is sent again for any other reason.
+    *pool.refusals.lock().unwrap() = vec!["Transaction is temporarily banned"];
+    assert!(matches!(send(&chain).await, Error::NotAccepted { .. }));
+    assert_eq!(pool.given.lock().unwrap().len(), 5);
 }

@@ -133,8 +133,8 @@ pub async fn recovered(
     line: &Line,
     seq: u64,
     status: &ChannelStatus,
-) -> bool {
-    match line.recover(status) {
+) -> Result<bool, MoneyError> {
+    Ok(match line.recover(status) {
         Recovery::InStep => {
             tokio::time::sleep(RESEND).await;
             true
@@ -149,26 +149,20 @@ pub async fn recovered(
                 tokio::time::sleep(UNDER_WAY).await;
             }
             for seq in lost {
-                match fetch(shop, worker, line, seq, &[]).await {
-                    Ok(Fetched::Ended(_)) => {
-                        if count(shop, line, seq).is_err() {
-                            return false;
-                        }
-                    }
+                match fetch(shop, worker, line, seq, &[]).await? {
+                    Fetched::Ended(_) => count(shop, line, seq)?,
                     // It may still be at it.
-                    Ok(Fetched::Open) => tokio::time::sleep(RESEND).await,
-                    Ok(Fetched::Caught(_)) | Err(_) => return false,
+                    Fetched::Open => tokio::time::sleep(RESEND).await,
+                    Fetched::Caught(_) => return Ok(false),
                 }
             }
             true
         }
         Recovery::GiveUp(caught) => {
-            if let Err(error) = line.give_up(caught, None) {
-                tracing::error!(target: "assay_gateway", %error, "evidence is not kept");
-            }
+            line.give_up(caught, None)?;
             false
         }
-    }
+    })
 }
 
 /// Counts what a request has cost whose tokens are gone with the process that received them.

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     channels::MoneyError,
-    choice::{next_try, rank, Offer},
+    choice::{next_try, rank, Need, Offer},
     models::Model,
     shop::Shop,
 };
@@ -34,6 +34,8 @@ use self::{
 
 /// How long an answer waits for a provider that can go on with it.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// When a client may come again that could not be served for a fault of ours.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Begins to buy. The pieces come when the first provider has taken the request; dropping them cancels.
 pub async fn begin(shop: Arc<Shop>, model: Model, order: Order) -> Result<Pieces, ApiError> {
@@ -118,15 +120,17 @@ impl Purchase {
                     return Ok(self.end(finish, &legs));
                 }
                 Ran::Stopped => return Ok(self.end(Finish::Caller, &legs)),
-                Ran::NoMoney(error) => return Err(no_money(&error)),
+                Ran::Ours(error) if error.is_of_channel() => {
+                    failed.push(offer.provider);
+                    last_failure = Some(error.to_string());
+                }
+                Ran::Ours(error) => return Err(ours(&error)),
                 Ran::Busy(pause) => {
                     let now = Instant::now();
                     self.shop.experience().busy(offer.provider, now, pause);
                     last_failure = Some(format!("{} is busy", offer.provider));
                 }
                 Ran::Caught(sentence) => {
-                    let now = Instant::now();
-                    self.shop.experience().caught(offer.provider, now);
                     self.shop.keep_evidence();
                     self.note_failure(&offer, &sentence, had_tokens);
                     last_failure = Some(sentence);
@@ -191,26 +195,11 @@ impl Purchase {
         let need = self.need();
         let pause = next_try(&offers, &need, &self.shop.experience(), Instant::now());
         let Some(pause) = pause else {
-            let name = &self.model.id;
-            return Err(match (offers.is_empty(), last_failure) {
-                (true, _) => ApiError::unavailable(format!(
-                    "nobody that can be reached offers {name:?} now; try again later"
-                )),
-                (false, None) => ApiError::unavailable(format!(
-                    "no offer for {name:?} is for {} tokens{}; ask for fewer{}",
-                    need.prompt_len.saturating_add(need.token_limit),
-                    match need.max_price {
-                        Some(price) => format!(" at {price} a token"),
-                        None => String::new(),
-                    },
-                    match need.max_price {
-                        Some(_) => ", or raise --max-price",
-                        None => "",
-                    },
-                )),
-                (false, Some(failure)) => ApiError::unavailable(one_line(failure)),
-            }
-            .code("no_provider"));
+            let why = match last_failure {
+                Some(failure) => one_line(failure),
+                None => self.nobody(&offers, &need),
+            };
+            return Err(ApiError::unavailable(why).code("no_provider"));
         };
         let waited = start.elapsed();
         // Before the first token the client may as well decide itself; after it, a pause is better.
@@ -231,6 +220,36 @@ impl Purchase {
         Ok(())
     }
 
+    /// Why nobody can be asked, now or in a while.
+    fn nobody(&self, offers: &[Offer], need: &Need) -> String {
+        let name = &self.model.id;
+        if offers.is_empty() {
+            return format!("nobody that can be reached offers {name:?} now; try again later");
+        }
+        let experience = self.shop.experience();
+        if offers
+            .iter()
+            .any(|offer| offer.fits(need) && experience.is_caught(&offer.provider))
+        {
+            return format!(
+                "whoever offers {name:?} was caught; see the gateway's folder `evidence`, and start it again to ask \
+                 them once more"
+            );
+        }
+        format!(
+            "no offer for {name:?} is for {} tokens{}; ask for fewer{}",
+            need.prompt_len.saturating_add(need.token_limit),
+            match need.max_price {
+                Some(price) => format!(" at {price} a token"),
+                None => String::new(),
+            },
+            match need.max_price {
+                Some(_) => ", or raise --max-price",
+                None => "",
+            },
+        )
+    }
+
     /// The last piece, with where each part of the answer came from.
     fn end(&self, finish: Finish, legs: &[Leg]) -> Piece {
         let fee = legs
@@ -246,16 +265,23 @@ impl Purchase {
     }
 }
 
-fn no_money(error: &MoneyError) -> ApiError {
+/// What the client is told of a fault that no other provider would mend.
+fn ours(error: &MoneyError) -> ApiError {
     let message = one_line(&error.to_string());
     match error {
-        MoneyError::Budget { .. } => ApiError {
+        MoneyError::Budget { .. } | MoneyError::Wallet { .. } => ApiError {
             status: axum::http::StatusCode::PAYMENT_REQUIRED,
             should_retry: Some(false),
             ..ApiError::invalid(message).code("insufficient_funds")
         },
         MoneyError::Overflow => ApiError::invalid(message),
-        _ => ApiError::unavailable(message),
+        MoneyError::Chain(_)
+        | MoneyError::Store(_)
+        | MoneyError::Payer(_)
+        | MoneyError::Pending { .. } => ApiError {
+            retry_after: Some(RETRY),
+            ..ApiError::unavailable(message)
+        },
     }
 }
 

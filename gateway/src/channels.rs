@@ -6,48 +6,27 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use assay_channel::{
-    Ask, Facts as ChannelFacts, Order, Payer, PayerError, SignedHeader, Terms, VoucherPair,
-};
-use assay_client::{Amount, Error};
+use assay_channel::{Ask, ChannelState, Facts, Order, Payer, SignedHeader, Terms, VoucherPair};
+use assay_client::{AccountId32, Amount, Error};
 use assay_primitives::{Balance, ChannelId, ListingId};
 use serde_json::Value;
 
 use crate::{
     choice::Offer,
-    market::{Market, OnChain, State},
+    market::{Market, OnChain},
     store::{self, Channel, Opening, Stage, Store, StoreError, TopUp},
 };
 
+mod close;
+mod error;
 mod line;
 mod queue;
 
-pub use self::line::Line;
 use self::queue::Queue;
+pub use self::{error::MoneyError, line::Line};
 
 /// Blocks after which a transaction that was sent can be in none any more.
 const LIFETIME: u32 = 128;
-
-#[derive(Debug, thiserror::Error)]
-pub enum MoneyError {
-    #[error(
-        "this takes {} more in channels, and {} of the budget of {} are left; raise --budget, or ask for fewer tokens",
-        Amount(*.needed), Amount(*.left), Amount(*.budget)
-    )]
-    Budget {
-        needed: Balance,
-        left: Balance,
-        budget: Balance,
-    },
-    #[error("{0}")]
-    Chain(#[from] Error),
-    #[error("{0}")]
-    Store(#[from] StoreError),
-    #[error("{0}")]
-    Payer(#[from] PayerError),
-    #[error("the fee does not fit; ask for fewer tokens")]
-    Overflow,
-}
 
 /// How much may be spent.
 #[derive(Clone, Copy, Debug)]
@@ -93,13 +72,14 @@ impl Channels {
         };
         for (id, channel) in channels.store.channels()? {
             if channel.stage != Stage::Closed {
-                channels.add(id, channel)?;
+                let line = channels.line(id, channel)?;
+                locked(&channels.lines).insert(id, line);
             }
         }
         Ok(channels)
     }
 
-    fn add(&self, id: ChannelId, channel: Channel) -> Result<Arc<Line>, StoreError> {
+    fn line(&self, id: ChannelId, channel: Channel) -> Result<Arc<Line>, StoreError> {
         let pair = VoucherPair::sr25519(&channel.seed);
         let terms = Terms {
             genesis: self.market.genesis(),
@@ -113,9 +93,8 @@ impl Channels {
             true => Payer::restore_old(terms, pair, records),
             false => Payer::restore(terms, pair, Balance::MAX, records),
         };
-        let line = Arc::new(Line::new(id, channel, payer, self.store.clone()));
-        locked(&self.lines).insert(id, line.clone());
-        Ok(line)
+        let line = Line::new(id, channel, payer, self.store.clone());
+        Ok(Arc::new(line))
     }
 
     pub fn policy(&self) -> Policy {
@@ -204,17 +183,41 @@ impl Channels {
     }
 
     /// What to put into a channel that needs `needed` more, and could use `wanted`: that or a whole step, if the budget
-    /// has it.
-    fn portion(&self, needed: Balance, wanted: Balance) -> Result<Balance, MoneyError> {
+    /// has it. The wallet, in which `free` is free, must have it too: a transaction that fails costs its fee.
+    fn portion(
+        &self,
+        needed: Balance,
+        wanted: Balance,
+        free: Balance,
+    ) -> Result<Balance, MoneyError> {
         let left = self.left()?;
-        let short = MoneyError::Budget {
+        if needed > left {
+            return Err(MoneyError::Budget {
+                needed,
+                left,
+                budget: self.policy.budget,
+            });
+        }
+        let portion = needed.max(wanted).max(self.policy.step).min(left);
+        match portion <= free {
+            true => Ok(portion),
+            false => Err(self.poor(portion, free)),
+        }
+    }
+
+    fn poor(&self, needed: Balance, free: Balance) -> MoneyError {
+        MoneyError::Wallet {
+            account: self.market.account(),
             needed,
-            left,
-            budget: self.policy.budget,
-        };
-        match needed <= left {
-            true => Ok(needed.max(wanted).max(self.policy.step).min(left)),
-            false => Err(short),
+            free,
+        }
+    }
+
+    /// Why a transaction did not put `needed` into a channel, when `free` was free in the wallet.
+    fn unpaid(&self, error: Error, needed: Balance, free: Balance) -> MoneyError {
+        match error.is_funds() {
+            true => self.poor(needed, free),
+            false => error.into(),
         }
     }
 
@@ -227,6 +230,7 @@ impl Channels {
     ) -> Result<Arc<Line>, MoneyError> {
         let least = self.market.min_deposit().await?;
         let since = self.market.block(0).await?.finalized;
+        let free = self.market.wallet().await?;
         let opening = {
             let _till = locked(&self.till);
             let opening = Opening {
@@ -235,7 +239,7 @@ impl Channels {
                 epoch: offer.epoch,
                 listing: offer.listing,
                 model: model.to_owned(),
-                deposit: self.portion(needed.max(least), wanted)?,
+                deposit: self.portion(needed.max(least), wanted, free)?,
                 since,
                 restored: false,
             };
@@ -254,26 +258,22 @@ impl Channels {
                 if is_final(&error) {
                     self.store.drop_opening(&opening.seed)?;
                 }
-                return Err(error.into());
+                return Err(self.unpaid(error, opening.deposit, free));
             }
         };
         tracing::info!(
             target: "assay_gateway", channel = ?id, provider = %offer.provider,
             deposit = %Amount(opening.deposit), "channel opened"
         );
-        let line = self.adopt(id, &opening)?;
-        let facts = ChannelFacts {
-            deposit: opening.deposit,
-            settled: 0,
-            state: assay_channel::ChannelState::Open,
-        };
-        // Of nothing nobody can have taken too much.
-        let _ = line.observe(facts)?;
-        Ok(line)
+        Ok(self.adopt(id, &opening)?)
     }
 
-    /// The channel that was asked for is there.
+    /// The channel that was asked for is there. Whoever opened it and whoever looks at the chain may both see it first.
     fn adopt(&self, id: ChannelId, opening: &Opening) -> Result<Arc<Line>, StoreError> {
+        let mut lines = locked(&self.lines);
+        if let Some(line) = lines.get(&id) {
+            return Ok(line.clone());
+        }
         let channel = Channel {
             seed: opening.seed,
             provider: opening.provider,
@@ -288,7 +288,16 @@ impl Channels {
             retired: opening.restored.then(|| store::RESTORED.to_owned()),
         };
         self.store.put_channel(&id, &channel)?;
-        self.add(id, channel)
+        let line = self.line(id, channel)?;
+        let facts = Facts {
+            deposit: opening.deposit,
+            settled: 0,
+            state: ChannelState::Open,
+        };
+        // Of nothing nobody can have taken too much.
+        let _ = line.observe(facts)?;
+        lines.insert(id, line.clone());
+        Ok(line)
     }
 
     async fn top_up(
@@ -298,17 +307,19 @@ impl Channels {
         wanted: Balance,
     ) -> Result<(), MoneyError> {
         let since = self.market.block(0).await?.finalized;
+        let free = self.market.wallet().await?;
         let amount = {
             let _till = locked(&self.till);
-            if line.channel().top_up.is_some() {
-                // How the last one ended is not known yet; a second one would be out of control.
-                return Err(Error::Timeout {
-                    call: "Channels.top_up".into(),
-                    seconds: 0,
-                }
-                .into());
+            let channel = line.channel();
+            if let Some(top_up) = channel.top_up {
+                // How it ended is not known yet; a second one would be out of control.
+                return Err(MoneyError::Pending {
+                    provider: AccountId32(channel.provider),
+                    amount: top_up.amount,
+                    until: top_up.since.saturating_add(LIFETIME),
+                });
             }
-            let amount = self.portion(needed, wanted)?;
+            let amount = self.portion(needed, wanted, free)?;
             line.change(|channel| channel.top_up = Some(TopUp { amount, since }))?;
             amount
         };
@@ -324,7 +335,7 @@ impl Channels {
                 if is_final(&error) {
                     line.change(|channel| channel.top_up = None)?;
                 }
-                Err(error.into())
+                Err(self.unpaid(error, amount, free))
             }
         }
     }
@@ -362,104 +373,17 @@ impl Channels {
         Ok(())
     }
 
-    /// Begins to close the channels that are of no more use.
-    pub async fn close_retired(&self) -> Result<(), MoneyError> {
-        for line in self.lines() {
-            let channel = line.channel();
-            if channel.stage == Stage::Open && channel.retired.is_some() {
-                self.request_close(&line).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn request_close(&self, line: &Line) -> Result<(), MoneyError> {
-        let asked = self.market.request_close(line.id()).await;
-        self.unless_done(line, asked, |stage| stage != Stage::Open)
-            .await
-    }
-
-    async fn finalize(&self, line: &Line) -> Result<(), MoneyError> {
-        let asked = self.market.finalize(line.id()).await;
-        self.unless_done(line, asked, |stage| stage == Stage::Closed)
-            .await
-    }
-
-    /// A step that the chain refuses because somebody else has taken it is taken.
-    async fn unless_done(
-        &self,
-        line: &Line,
-        asked: Result<(), Error>,
-        is_done: impl Fn(Stage) -> bool,
-    ) -> Result<(), MoneyError> {
-        match asked {
-            Ok(()) => self.refresh(line).await,
-            Err(error) if is_final(&error) => {
-                self.refresh(line).await?;
-                match is_done(line.channel().stage) {
-                    true => Ok(()),
-                    false => Err(error.into()),
-                }
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
     fn take_over(
         &self,
         line: &Line,
         found: Option<OnChain>,
         finalized: u32,
     ) -> Result<(), StoreError> {
-        let before = line.channel();
-        if found.is_none() && finalized <= before.since.saturating_add(LIFETIME) {
-            // A node that is not in step yet knows nothing of channels that are there.
-            return Ok(());
-        }
-        let mut now = before.clone();
-        let state = match &found {
-            Some(found) => {
-                now.deposit = found.deposit;
-                now.settled = found.settled;
-                match found.state {
-                    State::Open => Stage::Open,
-                    State::Closing(block) => Stage::Closing(block),
-                    State::Closed => Stage::Closed,
-                }
-            }
-            // Its record is gone, so what it cost in the end is not known: at most what was signed.
-            None => {
-                now.settled = before.settled.max(line.signed().min(before.deposit));
-                Stage::Closed
-            }
-        };
-        now.stage = state;
-        if let Some(top_up) = &before.top_up {
-            let arrived = now.deposit >= before.deposit.saturating_add(top_up.amount);
-            if arrived || finalized > top_up.since.saturating_add(LIFETIME) {
-                now.top_up = None;
-            }
-        }
-        let current = found.as_ref().is_none_or(|found| found.current);
-        if !current && now.retired.is_none() {
-            now.retired = Some("its provider has left".into());
-        }
-        if now != before {
-            line.change(|channel| *channel = now.clone())?;
-        }
-        let facts = ChannelFacts {
-            deposit: now.deposit,
-            settled: now.settled,
-            state: match now.stage {
-                _ if !current => assay_channel::ChannelState::Closed,
-                Stage::Open => assay_channel::ChannelState::Open,
-                Stage::Closing(finalize_at) => assay_channel::ChannelState::Closing { finalize_at },
-                Stage::Closed => assay_channel::ChannelState::Closed,
-            },
-        };
-        // What it shows of a wrong is written down with the channel.
-        let _ = line.observe(facts)?;
-        if now.stage == Stage::Closed {
+        let was_closed = line.channel().stage == Stage::Closed;
+        line.take_over(found, finalized)?;
+        let is_closed = line.channel().stage == Stage::Closed;
+        // What its last claim shows has to be written down first.
+        if was_closed || (is_closed && line.evidence().is_none()) {
             locked(&self.lines).remove(&line.id());
         }
         Ok(())
@@ -475,26 +399,6 @@ impl Channels {
             }
         }
         Ok(())
-    }
-
-    /// Begins to close every channel that is open, and ends those whose window is over; how many of each.
-    pub async fn close_all(&self) -> Result<(usize, usize), MoneyError> {
-        let finalized = self.market.block(0).await?.finalized;
-        let (mut closing, mut ended) = (0usize, 0usize);
-        for line in self.lines() {
-            match line.channel().stage {
-                Stage::Open => {
-                    self.request_close(&line).await?;
-                    closing = closing.saturating_add(1);
-                }
-                Stage::Closing(block) if finalized >= block => {
-                    self.finalize(&line).await?;
-                    ended = ended.saturating_add(1);
-                }
-                Stage::Closing(_) | Stage::Closed => {}
-            }
-        }
-        Ok((closing, ended))
     }
 }
 

@@ -74,6 +74,7 @@ struct Provider {
     latency: Option<Duration>,
     failures: u32,
     paused_until: Option<Instant>,
+    is_caught: bool,
 }
 
 impl Experience {
@@ -108,11 +109,14 @@ impl Experience {
         known.paused_until = now.checked_add(pause.min(LONGEST_PAUSE));
     }
 
-    /// It was caught with something that no honest provider does: not before the process ends.
-    pub fn caught(&mut self, provider: AccountId32, now: Instant) {
-        let known = self.0.entry(provider.0).or_default();
-        known.failures = u32::MAX;
-        known.paused_until = now.checked_add(Duration::from_secs(365 * 24 * 3600));
+    /// A channel with it had to be given up: it is not asked again before the process ends.
+    pub fn caught(&mut self, provider: AccountId32) {
+        self.0.entry(provider.0).or_default().is_caught = true;
+    }
+
+    pub fn is_caught(&self, provider: &AccountId32) -> bool {
+        let known = self.0.get(&provider.0);
+        known.is_some_and(|known| known.is_caught)
     }
 
     /// How long the provider is left alone from now on.
@@ -145,6 +149,7 @@ pub fn rank<'a>(
     let usable = offers.iter().filter(|offer| {
         offer.fits(need)
             && !excluded.contains(&offer.provider)
+            && !experience.is_caught(&offer.provider)
             && experience.pause(&offer.provider, now).is_none()
     });
     let cost = |offer: &Offer| {
@@ -171,7 +176,7 @@ pub fn next_try(
 ) -> Option<Duration> {
     offers
         .iter()
-        .filter(|offer| offer.fits(need))
+        .filter(|offer| offer.fits(need) && !experience.is_caught(&offer.provider))
         .filter_map(|offer| experience.pause(&offer.provider, now))
         .min()
 }
@@ -301,9 +306,13 @@ mod tests {
         let start = Instant::now();
         let mut experience = Experience::default();
         let offers = [offer(1, 1)];
-        experience.caught(offers[0].provider, start);
+        experience.caught(offers[0].provider);
+        // Another stream of its may end well, or break off.
+        experience.succeeded(offers[0].provider);
         let later = start + Duration::from_secs(24 * 3600);
         assert!(best(&offers, &experience, later).is_empty());
+        experience.failed(offers[0].provider, start, None);
+        assert_eq!(next_try(&offers, &NEED, &experience, start), None);
     }
 
     #[test]

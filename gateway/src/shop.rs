@@ -269,21 +269,24 @@ impl Shop {
         );
     }
 
-    /// Writes down what channels were given up for.
+    /// Writes down what channels were given up for, and leaves their providers alone from then on.
     pub fn keep_evidence(&self) {
         for line in self.channels.lines() {
+            let provider = AccountId32(line.channel().provider);
             match evidence::of_channel(self.store.folder(), &line) {
                 Ok(false) => {}
                 Ok(true) => {
+                    self.experience().caught(provider);
                     self.metrics.evidence.inc();
                     let caught = line.evidence().map(|evidence| evidence.caught.to_string());
                     tracing::error!(
-                        target: "assay_gateway", channel = ?line.id(),
-                        provider = %AccountId32(line.channel().provider),
-                        caught = caught.unwrap_or_default(), "a provider was caught"
+                        target: "assay_gateway", channel = ?line.id(), %provider,
+                        caught = caught.unwrap_or_default(),
+                        "a channel is given up, and its provider left alone"
                     );
                 }
                 Err(error) => {
+                    self.experience().caught(provider);
                     tracing::error!(target: "assay_gateway", %error, "evidence cannot be written");
                 }
             }

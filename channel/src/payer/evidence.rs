@@ -47,9 +47,7 @@ pub enum Caught {
     #[error("{sent} tokens were sent and the receipts are over {receipted}")]
     #[codec(index = 12)]
     Withheld { sent: u32, receipted: u32 },
-    #[error(
-        "the provider says that {claimed} planck are spent and its receipts are over {receipted}"
-    )]
+    #[error("somebody claimed {claimed} planck, and the receipts explain {receipted}")]
     #[codec(index = 13)]
     Overclaimed {
         claimed: Balance,

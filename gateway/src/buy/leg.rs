@@ -14,7 +14,6 @@ use super::{
     settle::Paying,
 };
 use crate::{
-    channels::MoneyError,
     choice::Offer,
     recheck::Suspect,
     upstream::{Chunk, Logprob},
@@ -47,10 +46,7 @@ pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
         .await;
     let (line, order) = match ordered {
         Ok(ordered) => ordered,
-        Err(error @ (MoneyError::Budget { .. } | MoneyError::Overflow)) => {
-            return (Ran::NoMoney(error), None)
-        }
-        Err(error) => return (Ran::Failed(format!("{}: {error}", offer.provider)), None),
+        Err(error) => return (Ran::unordered(offer.provider, error), None),
     };
     let (Some(header), Some(seq)) = (order.headers.into_iter().next(), order.seqs.first()) else {
         return (Ran::Failed("nothing was ordered".into()), None);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use assay_channel::{AnchorView, Caught, SignedHeader, SignedReceipt};
-use assay_client::{AccountId32, Amount};
+use assay_client::{AccountId32, Amount, Error};
 use assay_primitives::{ChannelId, Finish, TokenId};
 use serde_json::{json, Value};
 
@@ -32,7 +32,21 @@ pub enum Ran {
     Busy(Duration),
     Failed(String),
     Caught(String),
-    NoMoney(MoneyError),
+    /// Nothing that the provider has to do with: our money, our node, our disk.
+    Ours(MoneyError),
+}
+
+impl Ran {
+    /// Nothing could be ordered of this provider. What the chain refuses for other reasons than money, it refuses for
+    /// the provider's.
+    pub fn unordered(provider: AccountId32, error: MoneyError) -> Self {
+        match error {
+            MoneyError::Chain(error @ Error::Dispatch { .. }) => {
+                Self::Failed(format!("{provider}: {error}"))
+            }
+            ours => Self::Ours(ours),
+        }
+    }
 }
 
 /// What a provider did for an answer.
@@ -81,7 +95,7 @@ impl Request<'_> {
         loop {
             // Books that were brought together may allow a higher one.
             let raised = self.line.voucher();
-            let raised = raised.map_err(|error| Ran::NoMoney(error.into()))?;
+            let raised = raised.map_err(|error| Ran::Ours(error.into()))?;
             let voucher = raised.unwrap_or_else(|| self.line.proof());
             let asked = self.worker.ask(&self.header, &voucher, body);
             let failed = match asked.await {
@@ -105,10 +119,12 @@ impl Request<'_> {
                 ("insufficient_voucher" | "amount_exceeds_deposit", Some(owed)) => owed,
                 _ => return Err(self.refused(code, &failed)),
             };
+            if attempt >= ATTEMPTS {
+                return Err(self.failed(&failed));
+            }
             let (worker, line, seq) = (&self.worker, &self.line, self.seq);
-            if attempt >= ATTEMPTS
-                || !books::recovered(shop, worker, line, seq, &known.channel).await
-            {
+            let recovered = books::recovered(shop, worker, line, seq, &known.channel);
+            if !recovered.await.map_err(Ran::Ours)? {
                 return Err(self.failed(&failed));
             }
         }
@@ -124,7 +140,7 @@ impl Request<'_> {
         };
         match retired {
             Ok(()) => self.failed(failed),
-            Err(error) => Ran::NoMoney(error.into()),
+            Err(error) => Ran::Ours(error.into()),
         }
     }
 
@@ -145,7 +161,7 @@ impl Request<'_> {
     ) -> Result<(), Ran> {
         let anchor = signed.receipt.anchor;
         let view = shop.anchor(self.offer.provider, anchor, ANCHOR_AGE).await;
-        let view = view.map_err(|error| Ran::Failed(error.to_string()))?;
+        let view = view.map_err(|error| Ran::Ours(error.into()))?;
         let taken = self
             .line
             .receipt(self.seq, signed, view, &self.tokens, last);
@@ -157,14 +173,14 @@ impl Request<'_> {
                 Ok(())
             }
             Ok(Err(caught)) => Err(self.caught(&caught)),
-            Err(error) => Err(Ran::NoMoney(error)),
+            Err(error) => Err(Ran::Ours(error)),
         }
     }
 
     pub fn give_up(&self, caught: Caught, about: Option<(u64, &[TokenId])>) -> Ran {
         match self.line.give_up(caught, about) {
             Ok(()) => self.caught(&caught),
-            Err(error) => Ran::NoMoney(error.into()),
+            Err(error) => Ran::Ours(error.into()),
         }
     }
 

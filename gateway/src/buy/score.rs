@@ -9,7 +9,6 @@ use serde_json::{json, Value};
 
 use super::request::{Ran, Request};
 use crate::{
-    channels::MoneyError,
     choice::{rank, Need, Offer},
     models::Model,
     shop::Shop,
@@ -37,13 +36,13 @@ pub async fn buy(
                 shop.experience().succeeded(offer.provider);
                 return Ok(score);
             }
-            Err(Ran::NoMoney(error)) => return Err(error.to_string()),
+            Err(Ran::Ours(error)) if error.is_of_channel() => failed = Some(error.to_string()),
+            Err(Ran::Ours(error)) => return Err(error.to_string()),
             Err(Ran::Busy(pause)) => {
                 shop.experience().busy(offer.provider, now, pause);
                 failed = Some(format!("{} is busy", offer.provider));
             }
             Err(Ran::Caught(sentence)) => {
-                shop.experience().caught(offer.provider, now);
                 shop.keep_evidence();
                 failed = Some(sentence);
             }
@@ -126,10 +125,7 @@ async fn ask(
         .await;
     let (line, order) = match ordered {
         Ok(ordered) => ordered,
-        Err(error @ (MoneyError::Budget { .. } | MoneyError::Overflow)) => {
-            return Err(Ran::NoMoney(error))
-        }
-        Err(error) => return Err(failed(&error)),
+        Err(error) => return Err(Ran::unordered(offer.provider, error)),
     };
     let (Some(header), Some(seq)) = (order.headers.into_iter().next(), order.seqs.first()) else {
         return Err(failed(&"nothing was ordered"));

@@ -101,12 +101,12 @@ impl Request<'_> {
     /// The request broke off, or was ended here: nothing more is paid ahead, and what the provider signed
     /// last is fetched.
     pub async fn close_books(&mut self, shop: &Shop, attempts: usize) -> Result<(), Ran> {
-        self.line.cut(self.seq).map_err(Ran::NoMoney)?;
+        self.line.cut(self.seq).map_err(Ran::Ours)?;
         for pause in FETCH.into_iter().take(attempts) {
             tokio::time::sleep(pause).await;
             let (line, seq) = (&self.line, self.seq);
             let fetched = books::fetch(shop, &self.worker, line, seq, &self.tokens);
-            match fetched.await.map_err(Ran::NoMoney)? {
+            match fetched.await.map_err(Ran::Ours)? {
                 Fetched::Open => {}
                 Fetched::Caught(caught) => return Err(self.caught(&caught)),
                 Fetched::Ended(signer) => {
@@ -148,7 +148,7 @@ impl Request<'_> {
         }
         let replay = books::replay(shop, &self.worker, &self.line, self.seq);
         let replayed = match tokio::time::timeout(REPLAY, replay).await {
-            Ok(replayed) => replayed.map_err(Ran::NoMoney)?,
+            Ok(replayed) => replayed.map_err(Ran::Ours)?,
             Err(_) => Replayed::Broken,
         };
         let replayed = match replayed {

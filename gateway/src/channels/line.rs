@@ -4,16 +4,17 @@ use std::{
 };
 
 use assay_channel::{
-    record::PayerRecord, window_end, AnchorView, Ask, Caught, ChannelStatus, Evidence, Facts,
-    Order, Payer, Phase, Recovery, SignedHeader, SignedReceipt, Taken,
+    record::PayerRecord, window_end, AnchorView, Ask, Caught, ChannelState, ChannelStatus,
+    Evidence, Facts, Order, Payer, Phase, Recovery, SignedHeader, SignedReceipt, Taken,
 };
 use assay_primitives::{Balance, ChannelId, SignedVoucher, TokenId, VoucherKey};
 
 use serde_json::Value;
 
-use super::{locked, MoneyError};
+use super::{locked, MoneyError, LIFETIME};
 use crate::{
     choice::Offer,
+    market::{OnChain, State},
     store::{Channel, Stage, Store, StoreError},
 };
 
@@ -51,6 +52,11 @@ impl Inner {
             fee.saturating_sub(receipt.map_or(0, |receipt| receipt.fee))
         });
         open.fold(self.payer.spent(), Balance::saturating_add)
+    }
+
+    fn signed(&self) -> Balance {
+        let highest = self.payer.highest();
+        highest.map_or(0, |voucher| voucher.cumulative)
     }
 
     fn free(&self) -> Balance {
@@ -113,11 +119,7 @@ impl Line {
 
     /// The most that was ever signed away.
     pub fn signed(&self) -> Balance {
-        let inner = self.inner();
-        inner
-            .payer
-            .highest()
-            .map_or(0, |voucher| voucher.cumulative)
+        self.inner().signed()
     }
 
     /// What the channel's requests may cost at most: those under way to their limits.
@@ -166,6 +168,70 @@ impl Line {
         // From the first moment: whoever else mends the books must not ask the provider for what it was not sent yet.
         inner.streaming.extend(&order.seqs);
         Ok(Some(order))
+    }
+
+    /// Takes over what the chain says of the channel, in a view of it that is of this finalized block or a later one. A
+    /// view may be older than the last one: what was put in or taken stays so.
+    pub(super) fn take_over(
+        &self,
+        found: Option<OnChain>,
+        finalized: u32,
+    ) -> Result<(), StoreError> {
+        let observed = {
+            let mut inner = self.inner();
+            let before = &inner.channel;
+            if found.is_none() && finalized <= before.since.saturating_add(LIFETIME) {
+                // A node that is not in step yet knows nothing of channels that are there.
+                return Ok(());
+            }
+            let mut now = before.clone();
+            let stage = match &found {
+                Some(found) => {
+                    now.deposit = before.deposit.max(found.deposit);
+                    now.settled = before.settled.max(found.settled);
+                    match found.state {
+                        State::Open => Stage::Open,
+                        State::Closing(block) => Stage::Closing(block),
+                        State::Closed => Stage::Closed,
+                    }
+                }
+                // Its record is gone, so what it cost in the end is not known: at most what was signed.
+                None => {
+                    now.settled = before.settled.max(inner.signed().min(before.deposit));
+                    Stage::Closed
+                }
+            };
+            now.stage = before.stage.max(stage);
+            if let Some(top_up) = &before.top_up {
+                let arrived = now.deposit >= before.deposit.saturating_add(top_up.amount);
+                if arrived || finalized > top_up.since.saturating_add(LIFETIME) {
+                    now.top_up = None;
+                }
+            }
+            let current = found.is_none_or(|found| found.current);
+            if !current && now.retired.is_none() {
+                now.retired = Some("its provider has left".into());
+            }
+            if now != *before {
+                self.store.put_channel(&self.id, &now)?;
+            }
+            let facts = Facts {
+                deposit: now.deposit,
+                settled: now.settled,
+                state: match now.stage {
+                    _ if !current => ChannelState::Closed,
+                    Stage::Open => ChannelState::Open,
+                    Stage::Closing(finalize_at) => ChannelState::Closing { finalize_at },
+                    Stage::Closed => ChannelState::Closed,
+                },
+            };
+            inner.channel = now;
+            let step = inner.payer.observe(facts);
+            self.store.put_records(&self.id, step.records())?;
+            step.persisted()
+        };
+        // What it shows of a wrong is written down with the channel.
+        self.unless_caught(observed).map(drop)
     }
 
     /// What the chain says; if it shows a wrong, the channel is retired.

@@ -63,7 +63,8 @@ pub struct TopUp {
     pub since: u32,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+/// In the order in which a channel goes through them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
 pub enum Stage {
     Open,
     /// From this block on the rest can be had back.

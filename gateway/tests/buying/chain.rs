@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
         Mutex, MutexGuard,
     },
 };
@@ -31,6 +31,10 @@ pub enum Mishap {
     Lost,
     /// The chain refuses it.
     Refused,
+    /// The node does not take it, since the account cannot pay its fee.
+    Poor,
+    /// The node is away.
+    Away,
 }
 
 #[derive(Default)]
@@ -41,11 +45,19 @@ pub struct Chain {
     channels: Mutex<BTreeMap<ChannelId, OnChain>>,
     mishap: Mutex<Option<Mishap>>,
     best: AtomicU32,
+    /// What the user had before the first deposit.
+    pub funds: Mutex<Balance>,
     /// Deposits of all channels, ever.
     deposited: Mutex<Balance>,
     pub top_ups: AtomicU32,
+    /// Whether the node is away for whoever only looks.
+    pub is_away: AtomicBool,
     /// Whoever holds it holds up top-ups and closes.
     pub crowd: tokio::sync::Mutex<()>,
+    /// Whoever holds it holds up the word that a channel is open.
+    pub word: tokio::sync::Mutex<()>,
+    /// Whoever holds it holds up what was seen of all channels.
+    pub sight: tokio::sync::Mutex<()>,
 }
 
 pub fn hash_of(number: u32) -> H256 {
@@ -56,6 +68,7 @@ impl Chain {
     pub fn new() -> Self {
         let chain = Self::default();
         chain.advance(1_000);
+        *chain.funds.lock().unwrap() = 1_000_000_000;
         chain
     }
 
@@ -79,6 +92,23 @@ impl Chain {
         *self.deposited.lock().unwrap()
     }
 
+    fn free(&self) -> Balance {
+        let funds = *self.funds.lock().unwrap();
+        funds.saturating_sub(self.deposited())
+    }
+
+    fn pay(&self, deposit: Balance) -> Result<(), Error> {
+        if deposit > self.free() {
+            return Err(Error::Dispatch {
+                call: "a call".into(),
+                error: "FundsUnavailable".into(),
+                reason: "funds are unavailable".into(),
+            });
+        }
+        *self.deposited.lock().unwrap() += deposit;
+        Ok(())
+    }
+
     fn send(&self, call: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
         let lost = || Error::Timeout {
             call: "a call".into(),
@@ -93,8 +123,19 @@ impl Chain {
                 error: "Channels::NotOnline".into(),
                 reason: "the provider is offline".into(),
             }),
+            Some(Mishap::Poor) => Err(Error::NotAccepted {
+                call: "a call".into(),
+                reason: "the account cannot pay".into(),
+                is_funds: true,
+                is_overtaken: false,
+            }),
+            Some(Mishap::Away) => Err(away()),
         }
     }
+}
+
+fn away() -> Error {
+    Error::Node("the connection is lost".into())
 }
 
 impl Market for Chain {
@@ -121,7 +162,11 @@ impl Market for Chain {
     }
 
     fn channels(&self) -> BoxFuture<'_, Result<Vec<(ChannelId, OnChain)>, Error>> {
-        Box::pin(async { Ok(self.all().clone().into_iter().collect()) })
+        Box::pin(async {
+            let seen = self.all().clone();
+            drop(self.sight.lock().await);
+            Ok(seen.into_iter().collect())
+        })
     }
 
     fn open(
@@ -136,7 +181,7 @@ impl Market for Chain {
             let id = channel_id(&GENESIS, number);
             self.send(|| {
                 assert!(deposit >= MIN_DEPOSIT);
-                *self.deposited.lock().unwrap() += deposit;
+                self.pay(deposit)?;
                 let channel = OnChain {
                     provider,
                     listing,
@@ -150,6 +195,7 @@ impl Market for Chain {
                 self.all().insert(id, channel);
                 Ok(())
             })?;
+            drop(self.word.lock().await);
             Ok(id)
         })
     }
@@ -159,7 +205,7 @@ impl Market for Chain {
             drop(self.crowd.lock().await);
             self.top_ups.fetch_add(1, Ordering::SeqCst);
             self.send(|| {
-                *self.deposited.lock().unwrap() += amount;
+                self.pay(amount)?;
                 self.all().get_mut(&id).unwrap().deposit += amount;
                 Ok(())
             })
@@ -195,11 +241,14 @@ impl Market for Chain {
     }
 
     fn wallet(&self) -> BoxFuture<'_, Result<Balance, Error>> {
-        Box::pin(async { Ok(1_000_000_000 - self.deposited()) })
+        Box::pin(async { Ok(self.free()) })
     }
 
     fn block(&self, number: u32) -> BoxFuture<'_, Result<Block, Error>> {
         Box::pin(async move {
+            if self.is_away.load(Ordering::SeqCst) {
+                return Err(away());
+            }
             let best = self.number();
             Ok(Block {
                 best,

@@ -1,5 +1,8 @@
 //! Providers that cheat, each in its own way: what it costs the user, and what is left of it.
 
+use std::sync::atomic::Ordering;
+
+use assay_gateway::market::State;
 use assay_primitives::WINDOW_TOKENS;
 use serde_json::json;
 
@@ -160,6 +163,47 @@ async fn a_receipt_with_an_anchor_of_another_chain_is_caught() {
 #[tokio::test]
 async fn a_receipt_for_another_request_is_caught() {
     against(Manner::SignsAnotherRequest, Some("another request")).await;
+}
+
+/// Whoever can write into the connection could have said it.
+#[tokio::test]
+async fn an_answer_in_the_clear_to_a_sealed_request_is_not_read() {
+    for manner in [Manner::Unsealed, Manner::FalselySealed] {
+        let world = against(manner, None).await;
+        let asked = world.workers[0].asked.load(Ordering::SeqCst);
+        assert!(asked > 0, "{manner:?}");
+        assert_eq!(world.workers[0].unsealed.load(Ordering::SeqCst), 0);
+        // All that was shown was bought of the other one.
+        assert_eq!(world.workers[1].earned(), 3 * 153, "{manner:?}");
+    }
+}
+
+/// Anybody may settle what a voucher reaches for, so it need not have been the provider itself.
+#[tokio::test]
+async fn whose_channel_was_claimed_beyond_its_receipts_is_left_alone() {
+    for state in [State::Open, State::Closed] {
+        let mut world = World::new(&[1, 3]).await;
+        world.start().await;
+        assert_eq!(world.ask(&world.request(10)).await.0, 200);
+        assert_eq!(world.workers[0].earned(), 13);
+        let id = world.channels_of(&world.workers[0])[0];
+        {
+            let mut channels = world.chain.all();
+            let channel = channels.get_mut(&id).unwrap();
+            (channel.settled, channel.state) = (14, state);
+        }
+        eventually("it is seen", async || !world.evidence().is_empty()).await;
+        let sentence = world.evidence()[0]["caught"].as_str().unwrap().to_owned();
+        assert!(
+            sentence.starts_with("somebody claimed 14 planck"),
+            "{sentence}"
+        );
+        let (status, answer) = world.ask(&world.request(10)).await;
+        assert_eq!((status, tokens(&answer)), (200, world.right(10)));
+        assert_eq!(world.workers[1].earned(), 3 * 13, "{state:?}");
+        assert_eq!(world.workers[0].asked.load(Ordering::SeqCst), 1);
+        assert_eq!(world.channels_of(&world.workers[0]).len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -68,6 +68,10 @@ pub enum Manner {
     Forgets,
     /// Takes no voucher, once.
     LosesAVoucher,
+    /// Answers in the clear what came sealed.
+    Unsealed,
+    /// The same, and says that it is sealed.
+    FalselySealed,
 }
 
 pub struct Worker {
@@ -386,9 +390,10 @@ async fn complete(
     assert_eq!(body["model"], json!(worker.listing));
 
     let (sender, receiver) = mpsc::channel::<Result<Bytes, Infallible>>(64);
-    let (seal, sealer) = match sealer {
-        Some((seal, sealer)) => (Some(wire::encode_seal(&seal)), Some(sealer)),
-        None => (None, None),
+    let (seal, sealer) = match (sealer, worker.manner()) {
+        (None, _) | (_, Manner::Unsealed) => (None, None),
+        (Some((seal, _)), Manner::FalselySealed) => (Some(wire::encode_seal(&seal)), None),
+        (Some((seal, sealer)), _) => (Some(wire::encode_seal(&seal)), Some(sealer)),
     };
     let stream = Stream {
         sender,

@@ -1,0 +1,71 @@
+//! Ending channels, and getting back what was not spent.
+
+use assay_client::Error;
+
+use super::{is_final, Channels, Line, MoneyError};
+use crate::store::Stage;
+
+impl Channels {
+    /// Begins to close the channels that are of no more use.
+    pub async fn close_retired(&self) -> Result<(), MoneyError> {
+        for line in self.lines() {
+            let channel = line.channel();
+            if channel.stage == Stage::Open && channel.retired.is_some() {
+                self.request_close(&line).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn request_close(&self, line: &Line) -> Result<(), MoneyError> {
+        let asked = self.market.request_close(line.id()).await;
+        self.unless_done(line, asked, |stage| stage != Stage::Open)
+            .await
+    }
+
+    async fn finalize(&self, line: &Line) -> Result<(), MoneyError> {
+        let asked = self.market.finalize(line.id()).await;
+        self.unless_done(line, asked, |stage| stage == Stage::Closed)
+            .await
+    }
+
+    /// A step that the chain refuses because somebody else has taken it is taken.
+    async fn unless_done(
+        &self,
+        line: &Line,
+        asked: Result<(), Error>,
+        is_done: impl Fn(Stage) -> bool,
+    ) -> Result<(), MoneyError> {
+        match asked {
+            Ok(()) => self.refresh(line).await,
+            Err(error) if is_final(&error) => {
+                self.refresh(line).await?;
+                match is_done(line.channel().stage) {
+                    true => Ok(()),
+                    false => Err(error.into()),
+                }
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Begins to close every channel that is open, and ends those whose window is over; how many of each.
+    pub async fn close_all(&self) -> Result<(usize, usize), MoneyError> {
+        let finalized = self.market.block(0).await?.finalized;
+        let (mut closing, mut ended) = (0usize, 0usize);
+        for line in self.lines() {
+            match line.channel().stage {
+                Stage::Open => {
+                    self.request_close(&line).await?;
+                    closing = closing.saturating_add(1);
+                }
+                Stage::Closing(block) if finalized >= block => {
+                    self.finalize(&line).await?;
+                    ended = ended.saturating_add(1);
+                }
+                Stage::Closing(_) | Stage::Closed => {}
+            }
+        }
+        Ok((closing, ended))
+    }
+}

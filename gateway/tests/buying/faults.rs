@@ -1,0 +1,150 @@
+//! What goes wrong at home: an empty wallet, a node that is away, nobody left to ask. No provider is blamed for it.
+
+use std::sync::atomic::Ordering;
+
+use assay_client::Amount;
+use assay_gateway::Market;
+use serde_json::Value;
+
+use crate::{
+    chain::Mishap,
+    worker::Manner,
+    world::{eventually, tokens, World},
+};
+
+/// Status, error code and message, and after how many seconds the client may come again.
+async fn refused(world: &World, tokens: u32) -> (u16, Value, String, Option<u64>) {
+    let url = world.url("/v1/completions");
+    let body = world.request(tokens);
+    let response = reqwest::Client::new().post(url).json(&body).send();
+    let response = response.await.unwrap();
+    let status = response.status().as_u16();
+    let pause = response.headers().get("retry-after");
+    let pause = pause.map(|value| value.to_str().unwrap().parse().unwrap());
+    let answer: Value = response.json().await.unwrap();
+    let error = &answer["error"];
+    let message = error["message"].as_str().unwrap_or_default().to_owned();
+    (status, error["code"].clone(), message, pause)
+}
+
+/// The cheap provider is asked at once, as if nothing had been.
+async fn bought_of_the_first(world: &World) {
+    let (status, answer) = world.ask(&world.request(10)).await;
+    assert_eq!(
+        (status, tokens(&answer)),
+        (200, world.right(10)),
+        "{answer}"
+    );
+    assert!(world.workers[0].earned() >= 13);
+    assert_eq!(world.workers[1].asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn an_empty_wallet_is_said_with_the_account_and_what_it_needs() {
+    let mut world = World::new(&[1, 3]).await;
+    world.start().await;
+    let funds = std::mem::replace(&mut *world.chain.funds.lock().unwrap(), 500);
+    let account = world.chain.account().to_string();
+    let (status, code, message, pause) = refused(&world, 10).await;
+    assert_eq!(
+        (status, code, pause),
+        (402, "insufficient_funds".into(), None)
+    );
+    let needed = Amount(1_000).to_string();
+    for part in [&account, &Amount(500).to_string(), &needed] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    // Somebody else has spent it between the look and the transaction.
+    *world.chain.funds.lock().unwrap() = funds;
+    world.chain.suffer(Mishap::Poor);
+    let (status, code, message, _) = refused(&world, 10).await;
+    assert_eq!((status, code), (402, "insufficient_funds".into()));
+    assert!(
+        message.contains(&account) && message.contains(&needed),
+        "{message}"
+    );
+    assert_eq!(world.chain.deposited(), 0);
+    assert_eq!(world.status().await["committed"], "0");
+    bought_of_the_first(&world).await;
+}
+
+#[tokio::test]
+async fn a_top_up_that_the_wallet_has_not_leaves_the_channel_as_it_was() {
+    let mut world = World::new(&[1, 3]).await;
+    world.terms.policy.step = 100;
+    world.start().await;
+    let funds = std::mem::replace(&mut *world.chain.funds.lock().unwrap(), 150);
+    assert_eq!(world.ask(&world.request(80)).await.0, 200);
+    let (status, code, message, _) = refused(&world, 80).await;
+    assert_eq!((status, code), (402, "insufficient_funds".into()));
+    assert!(message.contains(&Amount(50).to_string()), "{message}");
+    assert_eq!(world.status().await["committed"], "100");
+    bought_of_the_first(&world).await;
+    *world.chain.funds.lock().unwrap() = funds;
+    assert_eq!(world.ask(&world.request(80)).await.0, 200);
+    assert_eq!(world.workers[1].asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_node_that_is_away_is_no_fault_of_a_provider() {
+    let mut world = World::new(&[1, 3]).await;
+    world.start().await;
+    world.chain.suffer(Mishap::Away);
+    let (status, _, message, pause) = refused(&world, 10).await;
+    assert_eq!((status, pause), (503, Some(5)), "{message}");
+    assert!(message.contains("the node failed to answer"), "{message}");
+    bought_of_the_first(&world).await;
+
+    // Away when a receipt's anchor is to be looked up, in the middle of an answer.
+    world.chain.advance(1);
+    world.chain.is_away.store(true, Ordering::SeqCst);
+    let (status, _, message, pause) = refused(&world, 10).await;
+    assert_eq!((status, pause), (503, Some(5)), "{message}");
+    assert!(message.contains("the node failed to answer"), "{message}");
+    assert_eq!(world.workers[0].asked.load(Ordering::SeqCst), 2);
+    world.chain.is_away.store(false, Ordering::SeqCst);
+    bought_of_the_first(&world).await;
+    assert!(world.evidence().is_empty());
+}
+
+#[tokio::test]
+async fn a_top_up_whose_end_is_not_known_holds_up_one_channel_alone() {
+    let mut world = World::new(&[1, 3]).await;
+    world.terms.policy.step = 100;
+    world.start().await;
+    assert_eq!(world.ask(&world.request(90)).await.0, 200);
+    world.chain.suffer(Mishap::Lost);
+    let (status, _, _, pause) = refused(&world, 90).await;
+    assert_eq!((status, pause), (503, Some(5)));
+    let (status, answer) = world.ask(&world.request(90)).await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(90)));
+    assert_eq!(world.workers[1].earned(), 3 * 93);
+    // With nobody else it is said what is waited for.
+    world.chain.offers.lock().unwrap().truncate(1);
+    eventually("the other one is gone", async || {
+        world.get("/health").await.1.contains("\"offers\":1")
+    })
+    .await;
+    let (status, _, message, _) = refused(&world, 90).await;
+    assert_eq!(status, 503);
+    let until = (world.chain.number() + 128).to_string();
+    for part in [&Amount(100).to_string(), &until] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    // It is asked at once for what needs no top-up.
+    assert_eq!(world.ask(&world.request(3)).await.0, 200);
+}
+
+#[tokio::test]
+async fn where_all_were_caught_nobody_is_told_to_wait_for_them() {
+    let mut world = World::new(&[1]).await;
+    world.start().await;
+    world.workers[0].behave(Manner::AsksTwice);
+    let (status, code, message, pause) = refused(&world, 10).await;
+    assert_eq!((status, code, pause), (503, "no_provider".into(), None));
+    assert!(message.contains("fee"), "{message}");
+    let (status, code, message, pause) = refused(&world, 10).await;
+    assert_eq!((status, code, pause), (503, "no_provider".into(), None));
+    assert!(message.contains("`evidence`"), "{message}");
+    assert_eq!(world.workers[0].asked.load(Ordering::SeqCst), 1);
+}

@@ -1,0 +1,103 @@
+//! Looking at the chain takes time, and meanwhile channels are opened and topped up: what comes late changes nothing.
+
+#[allow(dead_code)]
+#[path = "buying/chain.rs"]
+mod chain;
+
+use std::{pin::pin, sync::Arc};
+
+use assay_channel::{Ask, Order};
+use assay_client::{AccountId32, H256};
+use assay_gateway::{
+    channels::{Line, MoneyError},
+    choice::Offer,
+    Channels, Policy,
+};
+use assay_primitives::{Price, Sampling, Task, PPM_ONE};
+use serde_json::Value;
+
+use crate::chain::Chain;
+
+fn channels(folder: &std::path::Path, chain: &Arc<Chain>, budget: u128, step: u128) -> Channels {
+    let store = Arc::new(assay_gateway::open_store(folder, &**chain).unwrap());
+    Channels::new(chain.clone(), store, Policy { budget, step }).unwrap()
+}
+
+/// An answer of so many tokens, a planck each.
+async fn order(channels: &Channels, tokens: u32) -> Result<(Arc<Line>, Order), MoneyError> {
+    let price = Price {
+        input: 1,
+        output: 1,
+    };
+    let offer = Offer {
+        provider: AccountId32([10; 32]),
+        epoch: 1,
+        listing: H256::repeat_byte(5),
+        price,
+        context: 512,
+        score: PPM_ONE,
+        endpoint: "http://worker".into(),
+        tls_key_hash: None,
+        x25519_key: None,
+    };
+    let ask = Ask {
+        secret: [1; 32],
+        prompt_root: H256::zero(),
+        prompt_len: 0,
+        task: Task::Generate,
+        sampling: Sampling::GREEDY,
+        token_limit: tokens,
+        price,
+    };
+    channels
+        .order(&offer, "demo", ask, false, |_| Value::Null)
+        .await
+}
+
+#[tokio::test]
+async fn an_old_view_of_the_chain_takes_nothing_out_of_the_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = Arc::new(Chain::new());
+    let channels = channels(folder.path(), &chain, 200, 100);
+    let (line, _) = order(&channels, 90).await.unwrap();
+
+    let sight = chain.sight.lock().await;
+    let mut late = pin!(channels.reconcile());
+    assert!(futures::poll!(&mut late).is_pending());
+    let (again, _) = order(&channels, 90).await.unwrap();
+    assert_eq!((chain.deposited(), again.free()), (200, 20));
+    drop(sight);
+    late.await.unwrap();
+
+    assert_eq!((line.channel().deposit, line.free()), (200, 20));
+    assert_eq!(channels.left().unwrap(), 0);
+    let short = order(&channels, 90).await;
+    assert!(matches!(short, Err(MoneyError::Budget { left: 0, .. })));
+    assert_eq!(chain.deposited(), 200);
+}
+
+#[tokio::test]
+async fn a_channel_that_two_see_first_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = Arc::new(Chain::new());
+    let channels = channels(folder.path(), &chain, 1_000, 1_000);
+    let word = chain.word.lock().await;
+    let mut opening = pin!(order(&channels, 90));
+    assert!(futures::poll!(&mut opening).is_pending());
+    channels.reconcile().await.unwrap();
+    let (seen, first) = order(&channels, 50).await.unwrap();
+    chain
+        .all()
+        .values_mut()
+        .for_each(|channel| channel.settled = 7);
+    channels.reconcile().await.unwrap();
+    drop(word);
+
+    let (opened, second) = opening.await.unwrap();
+    assert!(Arc::ptr_eq(&seen, &opened), "two books for one channel");
+    assert_eq!((first.seqs, second.seqs), (vec![0], vec![1]));
+    assert_eq!((opened.open_requests(), opened.free()), (2, 860));
+    assert_eq!(opened.channel().settled, 7);
+    assert_eq!(channels.lines().len(), 1);
+    assert_eq!(channels.left().unwrap(), 0);
+}

@@ -35,7 +35,7 @@ pub const MAX_LEAF_BYTES: u32 = 256;
 /// Hashes on the way from a leaf to its root.
 pub const MAX_SIBLINGS: u32 = 64;
 
-/// "I know something about this claim": earns what a later one would, and does not say what.
+/// "I know something about this claim": what a dispute needs a block ahead, and does not say what.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct CommitmentRecord<BlockNumber> {
     /// What the dispute will be called.

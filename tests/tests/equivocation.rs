@@ -13,6 +13,7 @@ use assay_client::{
 use assay_tests::network::{stash, Network, VALIDATORS};
 use runtime::{
     offences::events::Offence,
+    runtime_types::sp_runtime::generic::digest::DigestItem,
     validators::events::{Chilled, Slashed},
 };
 
@@ -75,6 +76,21 @@ async fn session(snapshot: &Snapshot) -> Result<(Vec<AccountId32>, Vec<AccountId
     Ok((validators, disabled))
 }
 
+/// Who made a block: its digest has the place in the session's set, behind a byte that says how it was drawn.
+async fn author(at: &Snapshot) -> Result<AccountId32> {
+    let address = runtime::storage().system().digest();
+    let storage = at.client().storage();
+    let digest = storage.fetch(address, ()).await?.decode()?;
+    let index = digest.logs.iter().find_map(|item| match item {
+        DigestItem::PreRuntime(engine, claim) if engine == b"BABE" => claim.get(1..5),
+        _ => None,
+    });
+    let index = u32::from_le_bytes(index.context("a block has an author")?.try_into()?);
+    let (validators, _) = session(at).await?;
+    let author = validators.get(index as usize);
+    author.copied().context("the author is a validator")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_validator_on_two_machines_is_slashed_and_the_others_go_on() -> Result<()> {
     let network = Network::here().await?;
@@ -109,7 +125,9 @@ async fn a_validator_on_two_machines_is_slashed_and_the_others_go_on() -> Result
                 ensure!(KINDS.iter().any(|known| **known == kind), "{kind:?}");
                 reported = reported.or(Some(hash));
             }
-            slashes.extend(events.find::<Slashed>().collect::<Result<Vec<_>, _>>()?);
+            for slash in events.find::<Slashed>() {
+                slashes.push((number, slash?));
+            }
             chilled.extend(events.find::<Chilled>().collect::<Result<Vec<_>, _>>()?);
             seen = at;
         }
@@ -137,16 +155,32 @@ async fn a_validator_on_two_machines_is_slashed_and_the_others_go_on() -> Result
     // min((3 × 1 / 4)², 1) of what it had bonded, once in each session in which it did so.
     let fraction = (3 * BILLION / 4).pow(2) / BILLION;
     let had = at_stake[CULPRIT].bond;
-    for slash in &slashes {
+    for (number, slash) in &slashes {
         ensure!(
             slash.validator == culprit
                 && u128::from(slash.fraction.0) == fraction
                 && slash.amount == had * fraction / BILLION
-                && slash.reward < slash.amount,
+                && slash.reward == slash.amount / 10,
             "{slash:?} of {had}"
         );
+        // Who made the block with the report has that tenth from the block behind it on, and nobody else anything.
+        let at = async |number| {
+            let hash = chain.block_hash(number).await?;
+            anyhow::Ok(chain.at(hash.context("a final block")?).await?)
+        };
+        let (report, slashed) = (at(number - 1).await?, at(*number).await?);
+        let reporter = author(&report).await?;
+        let same_block = slashes.iter().filter(|(other, _)| other == number);
+        let reward: u128 = same_block.map(|(_, slash)| slash.reward).sum();
+        for name in VALIDATORS {
+            let who = stash(name)?;
+            let had = report.balances(who).await?.free;
+            let has = slashed.balances(who).await?.free;
+            let earned = if who == reporter { reward } else { 0 };
+            ensure!(has == had + earned, "{name} has {has}, and had {had}");
+        }
     }
-    let lost: u128 = slashes.iter().map(|slash| slash.amount).sum();
+    let lost: u128 = slashes.iter().map(|(_, slash)| slash.amount).sum();
     ensure!(lost > 0, "a slash of nothing");
     ensure!(
         chilled.iter().map(|event| event.who).eq([culprit]),

@@ -3,6 +3,7 @@
 mod finality;
 mod metrics;
 mod referendum;
+mod units;
 mod validator;
 mod wallets;
 

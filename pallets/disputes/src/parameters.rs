@@ -136,6 +136,19 @@ mod tests {
     }
 
     #[test]
+    fn a_full_queue_costs_a_fortune_whoever_is_right() {
+        let parameters = Parameters::<u32>::default();
+        let bonds = (0..crate::MAX_WAITING).map(|waiting| parameters.bond(0, waiting));
+        let bonds: Vec<Balance> = bonds.collect();
+        let all: Balance = bonds.iter().sum();
+        let alone = parameters.bond(0, 0);
+        let lost: Balance = bonds.iter().map(|bond| bond - alone).sum();
+        // One at most is rewarded, and has its own back.
+        let rewarded = bonds[bonds.len() - 1] - alone;
+        assert_eq!((all / ASY, (lost - rewarded) / ASY), (20_400, 18_490));
+    }
+
+    #[test]
     fn the_bond_covers_the_compensation() {
         let parameters = Parameters::<u32>::default();
         for leaves in [0, 1, 1 << 20, 1 << 40] {

@@ -106,6 +106,8 @@ fn play(
                         let weight = prove(by, number, proof).unwrap().actual_weight.unwrap();
                         let operator = target.cell.place.row.operator();
                         assert_eq!(weight, <()>::prove(<()>::judge(operator)));
+                        // It could have opened more than it reads.
+                        assert!(weight.all_gte(<()>::prove(<()>::judge_nothing())));
                         assert!(weight.all_lte(<()>::prove(<()>::dearest_judgement())));
                     }
                     None => pass(10),

@@ -1,11 +1,14 @@
 //! A machine that runs kernels: memory of its own, by address, and an order in which it does what it
 //! is told.
 //!
-//! The driver of a GPU is one; the tests' other one runs the same kernels on the processor. All calls
-//! but [`Device::synchronise`] and [`Device::download`] may return before their work is done; the work
-//! is done in the order of the calls.
+//! The driver of a GPU is a [`Machine`]; the tests' other one runs the same kernels on the processor. A
+//! [`Device`] is a machine as several models share it. All calls but [`Device::synchronise`] and
+//! [`Device::download`] may return before their work is done; the work is done in the order of the calls.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{
+    fmt::Debug,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+};
 
 use assay_exact::accelerator::AcceleratorError;
 
@@ -51,13 +54,13 @@ pub struct Limits {
     pub shared: u32,
 }
 
-/// Launches that were put together, to be run again and again at the cost of one.
-pub trait Graph: Debug + Send {
+/// Launches that a machine put together.
+pub trait Captured: Debug + Send {
     fn run(&self) -> Result<(), DeviceError>;
 }
 
-/// A machine.
-pub trait Device: Debug + Send + Sync {
+/// A machine, called from any thread; but while a capture is under way by nobody but whoever began it.
+pub trait Machine: Debug + Send + Sync {
     /// What it is, for people.
     fn name(&self) -> String;
 
@@ -86,12 +89,142 @@ pub trait Device: Debug + Send + Sync {
     /// Waits until all is done.
     fn synchronise(&self) -> Result<(), DeviceError>;
 
-    /// Puts the launches that `work` makes into a graph, and runs none of them. `work` does nothing else
-    /// with the machine.
-    fn capture(
-        self: Arc<Self>,
-        work: &mut dyn FnMut() -> Result<(), DeviceError>,
-    ) -> Result<Box<dyn Graph>, DeviceError>;
+    /// From now on launches are put together, and not run.
+    fn begin_capture(&self) -> Result<(), DeviceError>;
+
+    /// Ends the capture in any case, and makes ready what was launched since: running it takes no more
+    /// memory.
+    fn end_capture(self: Arc<Self>) -> Result<Box<dyn Captured>, DeviceError>;
+}
+
+/// A machine, shared by all who have a clone of this.
+#[derive(Clone, Debug)]
+pub struct Device {
+    machine: Arc<dyn Machine>,
+    /// Calls share the machine. A capture has it alone: whatever another thread did meanwhile would be
+    /// captured with it, and waiting for the machine would spoil it.
+    turns: Arc<RwLock<()>>,
+}
+
+/// Launches that were put together, to be run again and again at the cost of one.
+#[derive(Debug)]
+pub struct Graph {
+    device: Device,
+    captured: Box<dyn Captured>,
+}
+
+impl Graph {
+    pub fn run(&self) -> Result<(), DeviceError> {
+        let _turn = self.device.turn();
+        self.captured.run()
+    }
+}
+
+impl Device {
+    /// A machine that nobody else calls.
+    pub fn new(machine: Arc<dyn Machine>) -> Self {
+        Self {
+            machine,
+            turns: Arc::default(),
+        }
+    }
+
+    /// The same machine, called through another.
+    pub fn through(&self, wrap: impl FnOnce(Arc<dyn Machine>) -> Arc<dyn Machine>) -> Self {
+        Self {
+            machine: wrap(self.machine.clone()),
+            turns: self.turns.clone(),
+        }
+    }
+
+    fn turn(&self) -> RwLockReadGuard<'_, ()> {
+        self.turns.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it is, for people.
+    pub fn name(&self) -> String {
+        self.machine.name()
+    }
+
+    /// What launches are made for.
+    pub fn limits(&self) -> Limits {
+        self.machine.limits()
+    }
+
+    /// Bytes of memory that are free, and all.
+    pub fn memory(&self) -> Result<(usize, usize), DeviceError> {
+        let _turn = self.turn();
+        self.machine.memory()
+    }
+
+    pub fn upload(&self, to: u64, bytes: &[u8]) -> Result<(), DeviceError> {
+        let _turn = self.turn();
+        self.machine.upload(to, bytes)
+    }
+
+    pub fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), DeviceError> {
+        let _turn = self.turn();
+        self.machine.download(from, bytes)
+    }
+
+    pub fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), DeviceError> {
+        let _turn = self.turn();
+        self.machine.copy(from, to, bytes)
+    }
+
+    pub fn zero(&self, address: u64, bytes: usize) -> Result<(), DeviceError> {
+        let _turn = self.turn();
+        self.machine.zero(address, bytes)
+    }
+
+    pub fn launch(&self, launch: &Launch) -> Result<(), DeviceError> {
+        let _turn = self.turn();
+        self.machine.launch(launch)
+    }
+
+    /// Waits until all is done.
+    pub fn synchronise(&self) -> Result<(), DeviceError> {
+        let _turn = self.turn();
+        self.machine.synchronise()
+    }
+
+    /// Puts `launches` into a graph, and runs none of them.
+    pub fn capture(&self, launches: &[Launch]) -> Result<Graph, DeviceError> {
+        let _alone = self.turns.write().unwrap_or_else(PoisonError::into_inner);
+        self.machine.begin_capture()?;
+        let capture = Capture {
+            machine: self.machine.clone(),
+            open: true,
+        };
+        for launch in launches {
+            self.machine.launch(launch)?;
+        }
+        Ok(Graph {
+            captured: capture.end()?,
+            device: self.clone(),
+        })
+    }
+}
+
+/// A capture under way, which ends whatever happens.
+struct Capture {
+    machine: Arc<dyn Machine>,
+    open: bool,
+}
+
+impl Capture {
+    fn end(mut self) -> Result<Box<dyn Captured>, DeviceError> {
+        self.open = false;
+        self.machine.clone().end_capture()
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        if self.open {
+            let _ = self.machine.clone().end_capture();
+        }
+    }
 }
 
 /// Why a machine does not do what it was told.
@@ -125,23 +258,24 @@ impl From<DeviceError> for AcceleratorError {
 /// Memory of a machine, given back in the end.
 #[derive(Debug)]
 pub struct Buffer {
-    device: Arc<dyn Device>,
+    device: Device,
     address: u64,
     bytes: usize,
 }
 
 impl Buffer {
     /// Memory whose content is anything.
-    pub fn new(device: &Arc<dyn Device>, bytes: usize) -> Result<Self, DeviceError> {
+    pub fn new(device: &Device, bytes: usize) -> Result<Self, DeviceError> {
+        let _turn = device.turn();
         Ok(Self {
-            address: device.allocate(bytes)?,
+            address: device.machine.allocate(bytes)?,
             device: device.clone(),
             bytes,
         })
     }
 
     /// Memory that holds `content`.
-    pub fn of(device: &Arc<dyn Device>, content: &[u8]) -> Result<Self, DeviceError> {
+    pub fn of(device: &Device, content: &[u8]) -> Result<Self, DeviceError> {
         let buffer = Self::new(device, content.len())?;
         device.upload(buffer.address, content)?;
         Ok(buffer)
@@ -165,7 +299,8 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.device.free(self.address);
+        let _turn = self.device.turn();
+        self.device.machine.free(self.address);
     }
 }
 

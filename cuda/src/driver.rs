@@ -12,8 +12,8 @@ use cudarc::driver::{
 };
 
 use crate::{
-    device::{Device, DeviceError, Graph, Launch, Limits},
-    nvrtc::Arch,
+    device::{Captured, DeviceError, Launch, Limits, Machine},
+    nvrtc::{Arch, Need, Version},
 };
 
 /// The oldest driver whose functions are enough: it comes with CUDA 12.0.
@@ -38,7 +38,8 @@ pub enum GpuError {
     #[error("the NVIDIA driver does not start ({name}, code {code}); see its log, or compute with --device cpu")]
     Driver { name: &'static str, code: i32 },
     #[error(
-        "there is no cuda:{ordinal}: this machine has {count} GPUs; name another one with --device"
+        "there is no cuda:{ordinal}: the NVIDIA driver finds {count} GPUs; name another one with --device, \
+         such as --device cpu"
     )]
     NoGpu { ordinal: usize, count: i32 },
     #[error(
@@ -66,6 +67,8 @@ pub struct Bare {
     ordinal: usize,
     name: String,
     arch: u32,
+    /// What the driver speaks.
+    cuda: Version,
     context: Arc<CudaContext>,
 }
 
@@ -76,10 +79,7 @@ impl Bare {
         if !unsafe { sys::is_culib_present() } {
             return Err(GpuError::NoDriver);
         }
-        let driver = |error: DriverError| GpuError::Driver {
-            name: name(error),
-            code: error.0 as i32,
-        };
+        let driver = |error| not_started(ordinal, error);
         let mut version = 0;
         // SAFETY: it writes one number, and may be called before all others.
         let found = unsafe { sys::cuDriverGetVersion(&mut version) };
@@ -107,6 +107,10 @@ impl Bare {
             ordinal,
             name,
             arch,
+            cuda: Version {
+                major: version / 1000,
+                minor: version % 1000 / 10,
+            },
             context,
         })
     }
@@ -116,6 +120,14 @@ impl Bare {
         Arch::Machine(self.arch)
     }
 
+    /// What a compiler of kernels has to be good for.
+    pub fn need(&self) -> Need {
+        Need {
+            arch: self.arch(),
+            cuda: self.cuda,
+        }
+    }
+
     /// The GPU with `code`, which was compiled for it and has these kernels.
     pub fn load(self, code: &[u8], kernels: &[&'static str]) -> Result<Gpu, GpuError> {
         let Self {
@@ -123,6 +135,7 @@ impl Bare {
             name,
             arch,
             context,
+            ..
         } = self;
         let loaded = || -> Result<_, DeviceError> {
             bind(&context)?;
@@ -219,7 +232,7 @@ impl Module {
     }
 }
 
-impl Device for Gpu {
+impl Machine for Gpu {
     fn name(&self) -> String {
         self.name.clone()
     }
@@ -343,33 +356,36 @@ impl Device for Gpu {
             .map_err(|error| failed("a pass", error))
     }
 
-    fn capture(
-        self: Arc<Self>,
-        work: &mut dyn FnMut() -> Result<(), DeviceError>,
-    ) -> Result<Box<dyn Graph>, DeviceError> {
+    fn begin_capture(&self) -> Result<(), DeviceError> {
         bind(&self.context)?;
-        let capturing = |error| failed("capturing a graph", error);
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-        // SAFETY: the stream is there, and the capture is ended below in any case.
-        let (done, graph) = unsafe {
-            result::stream::begin_capture(self.stream.0, mode).map_err(capturing)?;
-            let done = work();
-            (done, result::stream::end_capture(self.stream.0))
-        };
-        let graph = graph.map_err(capturing);
-        done?;
-        let graph = graph?;
-        // SAFETY: the graph is there; what was made of it is independent of it.
+        // SAFETY: the stream is there.
+        unsafe { result::stream::begin_capture(self.stream.0, mode) }.map_err(capturing)
+    }
+
+    fn end_capture(self: Arc<Self>) -> Result<Box<dyn Captured>, DeviceError> {
+        bind(&self.context)?;
+        // SAFETY: the stream is there, and what comes of it is nobody else's.
+        let graph = unsafe { result::stream::end_capture(self.stream.0) }.map_err(capturing)?;
+        // SAFETY: the graph is there; what is made of it is independent of it.
         let ready = unsafe {
             let ready = result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0));
-            let destroyed = result::graph::destroy(graph);
-            ready.and_then(|ready| destroyed.map(|()| ready))
+            let _ = result::graph::destroy(graph);
+            ready.map_err(capturing)?
         };
-        Ok(Box::new(Captured {
-            graph: ready.map_err(capturing)?,
+        let ready = Ready {
+            graph: ready,
             gpu: self,
-        }))
+        };
+        // The memory that it runs in is taken now.
+        // SAFETY: graph and stream are there.
+        unsafe { result::graph::upload(ready.graph, ready.gpu.stream.0) }.map_err(capturing)?;
+        Ok(Box::new(ready))
     }
+}
+
+fn capturing(error: DriverError) -> DeviceError {
+    failed("capturing a graph", error)
 }
 
 impl Drop for Gpu {
@@ -386,21 +402,21 @@ impl Drop for Gpu {
 }
 
 /// A graph that is ready to run.
-struct Captured {
+struct Ready {
     gpu: Arc<Gpu>,
     graph: sys::CUgraphExec,
 }
 
 // SAFETY: as for streams.
-unsafe impl Send for Captured {}
+unsafe impl Send for Ready {}
 
-impl fmt::Debug for Captured {
+impl fmt::Debug for Ready {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "Captured({:?})", self.gpu)
+        write!(f, "Ready({:?})", self.gpu)
     }
 }
 
-impl Graph for Captured {
+impl Captured for Ready {
     fn run(&self) -> Result<(), DeviceError> {
         bind(&self.gpu.context)?;
         // SAFETY: graph and stream are there.
@@ -409,12 +425,24 @@ impl Graph for Captured {
     }
 }
 
-impl Drop for Captured {
+impl Drop for Ready {
     fn drop(&mut self) {
         if bind(&self.gpu.context).is_ok() {
             // SAFETY: nobody else has it.
             let _ = unsafe { result::graph::exec_destroy(self.graph) };
         }
+    }
+}
+
+/// Why the driver has no GPU number `ordinal`.
+fn not_started(ordinal: usize, error: DriverError) -> GpuError {
+    match error.0 {
+        // A driver on a machine without GPUs, or one that is shown none of them.
+        sys::CUresult::CUDA_ERROR_NO_DEVICE => GpuError::NoGpu { ordinal, count: 0 },
+        code => GpuError::Driver {
+            name: name(error),
+            code: code as i32,
+        },
     }
 }
 
@@ -443,4 +471,17 @@ fn name(error: DriverError) -> &'static str {
     };
     text.and_then(|text: &'static CStr| text.to_str().ok())
         .unwrap_or("an unknown error")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_without_gpus_is_told_as_no_such_gpu() {
+        let none = DriverError(sys::CUresult::CUDA_ERROR_NO_DEVICE);
+        let told = not_started(2, none).to_string();
+        assert!(told.starts_with("there is no cuda:2"), "{told}");
+        assert!(told.contains("finds 0 GPUs") && told.contains("--device cpu"));
+    }
 }

@@ -1,7 +1,8 @@
 //! NVRTC, NVIDIA's compiler of kernels, as a library that is looked for when the program runs.
 
+mod find;
+
 use std::{
-    env,
     ffi::{c_char, c_int, c_void, CStr, CString},
     fmt,
     path::{Path, PathBuf},
@@ -9,91 +10,35 @@ use std::{
 
 use libloading::os::unix::{Library, Symbol, RTLD_GLOBAL, RTLD_NOW};
 
-/// Names of the library, the newest first. The last is what a toolkit for developers links.
-const NAMES: [&str; 3] = ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"];
+pub(crate) use self::find::user_folder;
+use self::find::NAMES;
+pub use self::find::{Folders, Need, Rejected};
+
 /// What the library loads by its name, and finds only where that is loaded already.
 const BUILTINS: &str = "libnvrtc-builtins.so";
-
-/// Folders in which NVRTC is looked for, in this order, before what the system finds by itself.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Folders(Vec<PathBuf>);
-
-impl Folders {
-    /// `given`, those of `LD_LIBRARY_PATH`, a toolkit's, that of [`scripts/cuda`](crate), and those of
-    /// Python's packages.
-    pub fn of(given: Option<&Path>) -> Self {
-        let mut folders: Vec<PathBuf> = given.map(Path::to_owned).into_iter().collect();
-        if let Some(path) = env::var_os("LD_LIBRARY_PATH") {
-            folders.extend(env::split_paths(&path).filter(|path| path.is_absolute()));
-        }
-        folders.push("/usr/local/cuda/lib64".into());
-        folders.extend(user_folder().map(|folder| folder.join("lib")));
-        for root in python_roots() {
-            for package in ["cu13", "cuda_nvrtc"] {
-                folders.push(root.join("nvidia").join(package).join("lib"));
-            }
-        }
-        Self(folders)
-    }
-}
-
-/// The user's folder, where scripts/cuda puts what it fetches: `ASSAY_CUDA_DIR`, or ~/.cache/assay/cuda.
-pub(crate) fn user_folder() -> Option<PathBuf> {
-    match env::var_os("ASSAY_CUDA_DIR") {
-        Some(folder) => Some(folder.into()),
-        None => Some(PathBuf::from(env::var_os("HOME")?).join(".cache/assay/cuda")),
-    }
-}
-
-/// Folders of Python's packages: the active environment's, the user's and the system's.
-fn python_roots() -> Vec<PathBuf> {
-    let variable = |name| env::var_os(name).map(PathBuf::from);
-    let prefixes = [
-        variable("VIRTUAL_ENV"),
-        variable("CONDA_PREFIX"),
-        variable("HOME").map(|home| home.join(".local")),
-        Some("/usr/local".into()),
-        Some("/usr".into()),
-    ];
-    let mut roots = Vec::new();
-    for lib in prefixes.into_iter().flatten().map(|one| one.join("lib")) {
-        let Ok(entries) = lib.read_dir() else {
-            continue;
-        };
-        let mut pythons: Vec<_> = entries
-            .flatten()
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"))
-            .map(|entry| entry.path())
-            .collect();
-        pythons.sort();
-        for python in pythons {
-            roots.extend(["site-packages", "dist-packages"].map(|kind| python.join(kind)));
-        }
-    }
-    roots
-}
-
-impl fmt::Display for Folders {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        for (index, folder) in self.0.iter().enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}{}", folder.display())?;
-        }
-        Ok(())
-    }
-}
 
 /// Why nothing is compiled.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NvrtcError {
     #[error(
-        "NVRTC is missing: {} is in none of {folders}; install it (`pip install nvidia-cuda-nvrtc`, or \
-         scripts/cuda) and name its folder with --cuda-lib-dir",
+        "NVRTC is missing: {} is in none of {folders}; install it (`pip install {package}`) \
+         and name its folder with --cuda-lib-dir",
         NAMES[0]
     )]
-    Missing { folders: Folders },
-    #[error("{} cannot be used: {problem}; install NVRTC 13.0", file.display())]
-    Unusable { file: PathBuf, problem: String },
+    Missing {
+        folders: Folders,
+        /// Python's, which has one that would do.
+        package: &'static str,
+    },
+    #[error(
+        "no NVRTC that is here can be used: {}; install one that can (`pip install {package}`) and name its \
+         folder with --cuda-lib-dir",
+        find::list(rejected)
+    )]
+    Unusable {
+        rejected: Vec<Rejected>,
+        package: &'static str,
+    },
     #[error(
         "NVRTC {version} does not compile for {arch}; install a version that does, or compute elsewhere with \
          --device"
@@ -195,36 +140,33 @@ impl fmt::Debug for Nvrtc {
 }
 
 impl Nvrtc {
-    /// The first that there is in `folders`, or that the system finds.
-    pub fn find(folders: &Folders) -> Result<Self, NvrtcError> {
-        for folder in &folders.0 {
-            for name in NAMES {
-                let file = folder.join(name);
-                if file.is_file() {
-                    return Self::open(&file);
-                }
+    /// The first in `folders`, or where the system looks, that loads and is good for what is needed.
+    pub fn find(folders: &Folders, need: Option<Need>) -> Result<Self, NvrtcError> {
+        let package = find::package(need);
+        let open = |file: &Path| {
+            let nvrtc = Self::open(file)?;
+            match need {
+                Some(need) => need.check(nvrtc.version, &nvrtc.architectures)?,
+                None => {}
             }
-        }
-        for name in NAMES {
-            // SAFETY: NVRTC does nothing when it is loaded.
-            if unsafe { Library::open(Some(name), RTLD_NOW) }.is_ok() {
-                return Self::open(Path::new(name));
+            Ok(nvrtc)
+        };
+        find::first(folders.files().chain(of_system()), open).map_err(|rejected| {
+            match rejected.is_empty() {
+                true => NvrtcError::Missing {
+                    folders: folders.clone(),
+                    package,
+                },
+                false => NvrtcError::Unusable { rejected, package },
             }
-        }
-        Err(NvrtcError::Missing {
-            folders: folders.clone(),
         })
     }
 
-    fn open(file: &Path) -> Result<Self, NvrtcError> {
-        let unusable = |problem: String| NvrtcError::Unusable {
-            file: file.into(),
-            problem,
-        };
+    fn open(file: &Path) -> Result<Self, String> {
         let load = |file: &Path| {
             // SAFETY: neither library does anything when it is loaded.
             unsafe { Library::open(Some(file), RTLD_NOW | RTLD_GLOBAL) }
-                .map_err(|error| unusable(error.to_string()))
+                .map_err(|error| error.to_string())
         };
         let mut libraries = Vec::new();
         if let Some(builtins) = builtins(file) {
@@ -234,7 +176,7 @@ impl Nvrtc {
         macro_rules! symbol {
             ($name:literal) => {
                 // SAFETY: the function has this type in every version of NVRTC's interface.
-                unsafe { library.get($name) }.map_err(|error| unusable(error.to_string()))?
+                unsafe { library.get($name) }.map_err(|error| error.to_string())?
             };
         }
         let version: Symbol<unsafe extern "C" fn(*mut c_int, *mut c_int) -> Status> =
@@ -250,7 +192,7 @@ impl Nvrtc {
         // SAFETY: it writes as many numbers as it has counted.
         let listed = unsafe { list(architectures.as_mut_ptr()) };
         if states != [0, 0] || listed != 0 {
-            return Err(unusable("it does not tell its version".into()));
+            return Err("it does not tell its version".into());
         }
         let architectures = architectures.into_iter().flat_map(u32::try_from).collect();
         let found = Self {
@@ -375,6 +317,13 @@ impl Nvrtc {
             }),
         }
     }
+}
+
+/// What the system finds by itself.
+fn of_system() -> impl Iterator<Item = PathBuf> {
+    // SAFETY: NVRTC does nothing when it is loaded.
+    let found = |name: &&str| unsafe { Library::open(Some(*name), RTLD_NOW) }.is_ok();
+    NAMES.into_iter().filter(found).map(PathBuf::from)
 }
 
 /// The builtins beside the library, whatever their version.

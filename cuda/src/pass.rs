@@ -8,14 +8,14 @@ mod inputs;
 mod program;
 mod scratch;
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use assay_exact::{accelerator::AcceleratorPass, Shape};
 
 pub use self::scratch::Scratch;
 use self::{inputs::Inputs, program::Program, scratch::LOGITS};
 use crate::{
-    device::{numbers_of, Buffer, Device, DeviceError, Graph},
+    device::{numbers_of, Buffer, Device, DeviceError, Graph, Launch},
     slabs::Pool,
     weights::Weights,
 };
@@ -42,7 +42,7 @@ struct Plan {
 /// The memory of passes, and their graphs.
 #[derive(Debug)]
 pub struct Pass {
-    device: Arc<dyn Device>,
+    device: Device,
     scratch: Scratch<Buffer>,
     graphs: HashMap<Plan, Seen>,
 }
@@ -51,14 +51,14 @@ pub struct Pass {
 #[derive(Debug)]
 enum Seen {
     Once,
-    Ready(Box<dyn Graph>),
+    Ready(Graph),
     /// The device made no graph of it.
     Never,
 }
 
 impl Pass {
     /// Memory for passes of up to `rows` rows.
-    pub fn new(device: &Arc<dyn Device>, shape: &Shape, rows: usize) -> Result<Self, DeviceError> {
+    pub fn new(device: &Device, shape: &Shape, rows: usize) -> Result<Self, DeviceError> {
         Ok(Self {
             scratch: Scratch::new(device, shape, rows)?,
             device: device.clone(),
@@ -76,10 +76,10 @@ impl Pass {
         logits: &mut [&mut [i32]],
     ) -> Result<(), DeviceError> {
         let inputs = Inputs::of(shape, pass);
-        inputs.upload(&*self.device, &self.scratch)?;
+        inputs.upload(&self.device, &self.scratch)?;
         let plan = inputs.plan;
         let program = Program {
-            device: &*self.device,
+            limits: self.device.limits(),
             shape,
             weights,
             slabs: pool.address(),
@@ -93,32 +93,32 @@ impl Pass {
             match self.graphs.get(&plan) {
                 Some(Seen::Ready(graph)) => graph.run()?,
                 Some(Seen::Once) => {
-                    let work = &mut || program.all();
+                    let all = program.all();
                     // Nothing has run yet, so that whatever fails is found again by running it.
-                    let seen = match self.device.clone().capture(work) {
+                    let seen = match self.device.capture(&all) {
                         Ok(graph) => {
                             graph.run()?;
                             Seen::Ready(graph)
                         }
                         Err(_) => {
-                            program.all()?;
+                            self.launch(&all)?;
                             Seen::Never
                         }
                     };
                     self.graphs.insert(plan, seen);
                 }
-                Some(Seen::Never) => program.all()?,
+                Some(Seen::Never) => self.launch(&program.all())?,
                 None => {
-                    program.all()?;
+                    self.launch(&program.all())?;
                     self.graphs.insert(plan, Seen::Once);
                 }
             }
             return self.download(shape, 0..plan.logits, logits);
         }
-        program.layers()?;
+        self.launch(&program.layers())?;
         for first in (0..plan.logits).step_by(LOGITS) {
             let rows = first..plan.logits.min(first + LOGITS);
-            program.logits(rows.clone())?;
+            self.launch(&program.logits(rows.clone()))?;
             self.download(shape, rows, logits)?;
         }
         match plan.logits {
@@ -126,6 +126,12 @@ impl Pass {
             0 => self.device.synchronise(),
             _ => Ok(()),
         }
+    }
+
+    fn launch(&self, launches: &[Launch]) -> Result<(), DeviceError> {
+        launches
+            .iter()
+            .try_for_each(|launch| self.device.launch(launch))
     }
 
     /// The logits of some of the rows that were asked for, which lie one after the other in `logits`.

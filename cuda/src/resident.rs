@@ -24,7 +24,7 @@ const LEFT: usize = 64 << 20;
 /// A model on a device.
 #[derive(Debug)]
 pub struct Resident {
-    device: Arc<dyn Device>,
+    device: Device,
     shape: Shape,
     weights: Weights,
     pool: Arc<Pool>,
@@ -76,11 +76,7 @@ fn advice(fits: usize) -> String {
 impl Resident {
     /// Brings `model` to `device`, with room for `cache` bytes of keys and values. All memory that
     /// passes will need is taken now.
-    pub fn new(
-        device: Arc<dyn Device>,
-        model: &Model,
-        cache: usize,
-    ) -> Result<Self, ResidentError> {
+    pub fn new(device: Device, model: &Model, cache: usize) -> Result<Self, ResidentError> {
         let shape = model.shape;
         let slab = slab_bytes(shape);
         let count = u32::try_from(cache / slab).unwrap_or(u32::MAX);
@@ -105,7 +101,7 @@ impl Resident {
     }
 
     /// What it is on.
-    pub fn device(&self) -> &Arc<dyn Device> {
+    pub fn device(&self) -> &Device {
         &self.device
     }
 

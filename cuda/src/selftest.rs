@@ -1,28 +1,35 @@
 //! Whether a device gives the processor's bits: the models of the conformance vectors, and random models
 //! of awkward and of ordinary shapes, whose sequences the device reads in ragged batches and the
-//! portable engine alone, and every logit of every position compared.
+//! portable engine alone; the logits are compared, each of them.
+//!
+//! What is launched depends on how many multiprocessors there are: the device is compared as if it had
+//! one, a few, and all of its own, and every kernel is launched.
 
+mod ragged;
 mod vectors;
-
-use std::sync::Arc;
+mod watch;
 
 use assay_exact::{
     cpu::Cpu,
-    model::Model,
     random::{Numbers, Weights},
     shape::{Rotary, Scaling, Shape, PPM},
     Backend, Cache, CpuError, Engine, EngineError, Logits, Sequence,
 };
 
+use self::{
+    ragged::{compare, differ, Read},
+    watch::{Watch, KINDS},
+};
 use crate::{
     device::Device,
     resident::{Resident, ResidentError},
 };
 
-/// Sequences of a batch, at most.
-const SEQUENCES: usize = 9;
-/// Positions of a sequence, at most, and so many in all are compared before the models change.
-const POSITIONS: usize = 200;
+/// Positions of a long sequence: at least, so that all of [`PIECES`] are read, and at most.
+const LONG: [usize; 2] = [200, 3000];
+/// Tokens of the pieces in which it is read, again and again: one is decoded, a few are a small batch,
+/// and so on for every kernel.
+const PIECES: [usize; 7] = [100, 1, 6, 12, 40, 3, 256];
 
 /// What was compared on one shape.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +38,21 @@ pub struct Compared {
     /// Positions whose logits were compared, and of how many any was wrong.
     pub tokens: usize,
     pub wrong: usize,
+}
+
+impl Compared {
+    fn none(shape: &'static str) -> Self {
+        Self {
+            shape,
+            tokens: 0,
+            wrong: 0,
+        }
+    }
+
+    fn add(&mut self, (tokens, wrong): (usize, usize)) {
+        self.tokens += tokens;
+        self.wrong += wrong;
+    }
 }
 
 /// Why nothing could be compared.
@@ -44,50 +66,59 @@ pub enum SelftestError {
     Cpu(#[from] CpuError),
     #[error("the conformance vectors are not readable: {0}; report this")]
     Vectors(#[from] serde_json::Error),
+    #[error("of the kernels {0} nothing was compared; report this")]
+    Never(String),
 }
 
-/// Compares the conformance vectors, and at least `tokens` positions on every shape, from `seed` on;
-/// `told` gets the outcome of each.
+/// Compares the conformance vectors, at least `tokens` positions on every shape, from `seed` on, and a
+/// long sequence; `told` gets the outcome of each.
 pub fn run(
-    device: &Arc<dyn Device>,
+    device: &Device,
     tokens: usize,
     seed: u64,
     told: &mut dyn FnMut(&Compared),
 ) -> Result<(), SelftestError> {
     let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
     let cpu = Cpu::new(Backend::Portable, threads)?;
-    told(&conformance(device, &cpu)?);
+    let watch = Watch::new(device);
+    told(&conformance(&watch, &cpu)?);
+    let share = tokens.div_ceil(KINDS);
     for (index, (name, shape)) in shapes().into_iter().enumerate() {
-        let mut compared = Compared {
-            shape: name,
-            tokens: 0,
-            wrong: 0,
-        };
+        let mut compared = Compared::none(name);
         let mut numbers = Numbers::new(seed.wrapping_add(index as u64));
-        while compared.tokens < tokens {
-            let weights = Weights::random(&shape, numbers.draw());
-            let rounds = compare(device, &cpu, &weights.model(), tokens, &mut numbers)?;
-            compared.tokens += rounds.0;
-            compared.wrong += rounds.1;
+        for device in watch.kinds() {
+            let before = compared.tokens;
+            while compared.tokens - before < share {
+                let weights = Weights::random(&shape, numbers.draw());
+                compared.add(compare(
+                    &device,
+                    &cpu,
+                    &weights.model(),
+                    share,
+                    &mut numbers,
+                )?);
+            }
         }
         told(&compared);
     }
-    Ok(())
+    let [least, most] = LONG;
+    let length = tokens.saturating_mul(10).clamp(least, most);
+    told(&long(&watch, &cpu, length, seed)?);
+    match watch.never()[..] {
+        [] => Ok(()),
+        [ref kernels @ ..] => Err(SelftestError::Never(kernels.join(", "))),
+    }
 }
 
 /// The conformance vectors' models, each read at once, in pieces and token by token.
-fn conformance(device: &Arc<dyn Device>, cpu: &Cpu) -> Result<Compared, SelftestError> {
-    let mut compared = Compared {
-        shape: "conformance vectors",
-        tokens: 0,
-        wrong: 0,
-    };
+fn conformance(watch: &Watch, cpu: &Cpu) -> Result<Compared, SelftestError> {
+    let mut compared = Compared::none("conformance vectors");
     for vector in vectors::read()? {
         let tokens = vector.tokens.len();
-        for piece in [tokens.max(1), 7, 1] {
+        for (piece, device) in [tokens.max(1), 7, 1].into_iter().zip(watch.kinds()) {
             let found = vector.with(|model| -> Result<_, SelftestError> {
                 let memory = Resident::cache(model.shape, tokens);
-                let resident = Resident::new(device.clone(), model, memory)?;
+                let resident = Resident::new(device, model, memory)?;
                 let engine = Engine::new(model, cpu)?.on(&resident);
                 let mut cache = engine.cache();
                 let mut logits = Vec::new();
@@ -96,9 +127,41 @@ fn conformance(device: &Arc<dyn Device>, cpu: &Cpu) -> Result<Compared, Selftest
                 }
                 Ok(logits)
             })?;
-            compared.tokens += tokens;
-            compared.wrong += if vector.gives(&found) { 0 } else { tokens };
+            let wrong = if vector.gives(&found) { 0 } else { tokens };
+            compared.add((tokens, wrong));
         }
+    }
+    Ok(compared)
+}
+
+/// One sequence of `length` positions, whose splits have many slabs.
+fn long(watch: &Watch, cpu: &Cpu, length: usize, seed: u64) -> Result<Compared, SelftestError> {
+    let mut compared = Compared::none("one long sequence");
+    let shape = Shape {
+        layers: 1,
+        context: LONG[1] as u32,
+        ..plain()
+    };
+    let weights = Weights::random(&shape, seed);
+    let (model, tokens) = (weights.model(), Numbers::new(seed).tokens(length, &shape));
+    let alone = Engine::new(&model, cpu)?;
+    let expected = all(&alone, &mut alone.cache(), &tokens)?;
+    for device in watch.kinds() {
+        let resident = Resident::new(device, &model, Resident::cache(&shape, length))?;
+        let engine = Engine::new(&model, cpu)?.on(&resident);
+        let (mut cache, mut read) = (engine.cache(), Vec::new());
+        for piece in PIECES.into_iter().cycle() {
+            let at = cache.positions();
+            let end = length.min(at + piece);
+            let tokens = tokens.get(at..end).unwrap_or_default();
+            if tokens.is_empty() {
+                break;
+            }
+            let logits = all(&engine, &mut cache, tokens)?;
+            let positions = at..end;
+            read.push(Read { positions, logits });
+        }
+        compared.add(differ(shape.vocabulary as usize, &expected, &read));
     }
     Ok(compared)
 }
@@ -113,10 +176,9 @@ fn all(engine: &Engine, cache: &mut Cache, tokens: &[u32]) -> Result<Vec<i32>, E
     Ok(logits.concat())
 }
 
-/// Shapes that differ in all that kernels distinguish: widths that are multiples of nothing, one head
-/// and many, grouped and not, with and without norms of heads, biases, and a head of its own.
-pub fn shapes() -> Vec<(&'static str, Shape)> {
-    let plain = Shape {
+/// A shape with nothing special.
+fn plain() -> Shape {
+    Shape {
         layers: 2,
         hidden: 64,
         intermediate: 192,
@@ -134,7 +196,13 @@ pub fn shapes() -> Vec<(&'static str, Shape)> {
             base: 10_000 * PPM,
             scaling: None,
         },
-    };
+    }
+}
+
+/// Shapes that differ in all that kernels distinguish: widths that are multiples of nothing, one head
+/// and many, grouped and not, with and without norms of heads, biases, and a head of its own.
+pub fn shapes() -> Vec<(&'static str, Shape)> {
+    let plain = plain();
     let odd = Shape {
         layers: 1,
         hidden: 49,
@@ -186,84 +254,4 @@ pub fn shapes() -> Vec<(&'static str, Shape)> {
         ("wide heads, not grouped", wide),
         ("Llama in little", llama),
     ]
-}
-
-/// Compares the sequences of one batch: how many positions, and how many of them were wrong.
-fn compare(
-    device: &Arc<dyn Device>,
-    cpu: &Cpu,
-    model: &Model,
-    tokens: usize,
-    numbers: &mut Numbers,
-) -> Result<(usize, usize), SelftestError> {
-    let alone = Engine::new(model, cpu)?;
-    let count = 1 + numbers.below(SEQUENCES);
-    let mut sequences = Vec::new();
-    for _ in 0..count {
-        let most = POSITIONS.min(tokens).min(model.shape.context as usize);
-        let length = 1 + numbers.below(most.max(1));
-        let tokens = numbers.tokens(length, model.shape);
-        let expected = all(&alone, &mut alone.cache(), &tokens)?;
-        sequences.push((tokens, expected));
-    }
-    let memory = count * Resident::cache(model.shape, POSITIONS);
-    let resident = Resident::new(device.clone(), model, memory)?;
-    let engine = Engine::new(model, cpu)?.on(&resident);
-    let found = ragged(&engine, &sequences, numbers)?;
-    let vocabulary = model.shape.vocabulary as usize;
-    let mut wrong = 0;
-    let mut positions = 0;
-    for ((tokens, expected), found) in sequences.iter().zip(found) {
-        positions += tokens.len();
-        let rows = expected.chunks(vocabulary).zip(found.chunks(vocabulary));
-        let right = rows.filter(|(expected, found)| expected == found).count();
-        wrong += tokens.len() - right;
-    }
-    Ok((positions, wrong))
-}
-
-/// All sequences' logits, read in batches of pieces that begin and end anywhere.
-fn ragged(
-    engine: &Engine,
-    sequences: &[(Vec<u32>, Vec<i32>)],
-    numbers: &mut Numbers,
-) -> Result<Vec<Vec<i32>>, EngineError> {
-    let mut caches: Vec<Cache> = sequences.iter().map(|_| engine.cache()).collect();
-    let mut logits: Vec<Vec<i32>> = sequences.iter().map(|_| Vec::new()).collect();
-    loop {
-        let mut of = Vec::new();
-        let mut batch = Vec::new();
-        for (index, cache) in caches.iter_mut().enumerate() {
-            let tokens = sequences
-                .get(index)
-                .and_then(|(tokens, _)| tokens.get(cache.positions()..))
-                .unwrap_or_default();
-            // Most decode; some read a piece, and some wait.
-            let most = match numbers.below(8) {
-                0 => continue,
-                1 => 1 + numbers.below(100),
-                2 => 1 + numbers.below(9),
-                _ => 1,
-            };
-            let tokens = tokens.get(..most).unwrap_or(tokens);
-            if !tokens.is_empty() {
-                of.push(index);
-                batch.push(Sequence {
-                    cache,
-                    tokens,
-                    logits: Logits::All,
-                });
-            }
-        }
-        let found = engine.run(&mut batch)?;
-        for (index, found) in of.into_iter().zip(found) {
-            if let Some(logits) = logits.get_mut(index) {
-                logits.extend(found);
-            }
-        }
-        let read = caches.iter().map(Cache::positions);
-        if read.eq(sequences.iter().map(|(tokens, _)| tokens.len())) {
-            return Ok(logits);
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! The memory for keys and values: one piece, cut into slabs that are lent out by number.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use assay_exact::accelerator::{AcceleratorError, Slabs};
 
@@ -9,7 +9,7 @@ use crate::device::{Buffer, Device, DeviceError};
 /// All slabs of a model.
 #[derive(Debug)]
 pub struct Pool {
-    device: Arc<dyn Device>,
+    device: Device,
     memory: Buffer,
     /// Bytes of one.
     bytes: usize,
@@ -20,7 +20,7 @@ pub struct Pool {
 impl Pool {
     /// `count` slabs of `bytes`, all zeros: kernels read the positions behind a sequence's end, and
     /// multiply them with 0.
-    pub fn new(device: &Arc<dyn Device>, bytes: usize, count: u32) -> Result<Self, DeviceError> {
+    pub fn new(device: &Device, bytes: usize, count: u32) -> Result<Self, DeviceError> {
         let memory = Buffer::new(device, bytes.saturating_mul(count as usize))?;
         device.zero(memory.address(), memory.bytes())?;
         Ok(Self {

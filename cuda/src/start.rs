@@ -7,7 +7,8 @@ use std::{
 };
 
 use crate::{
-    driver::{Bare, Gpu, GpuError},
+    device::Device,
+    driver::{Bare, GpuError},
     kernels,
     nvrtc::{Folders, Nvrtc, NvrtcError, Version},
     store::{Origin, Store},
@@ -17,7 +18,7 @@ use crate::{
 /// A GPU, and how it came to its kernels.
 #[derive(Debug)]
 pub struct Opened {
-    pub gpu: Arc<Gpu>,
+    pub device: Device,
     pub compiler: Version,
     pub origin: Origin,
     /// How long it took to have them, and to load them.
@@ -43,7 +44,7 @@ pub fn open(
 ) -> Result<Opened, StartError> {
     let bare = Bare::open(ordinal)?;
     let started = Instant::now();
-    let nvrtc = Nvrtc::find(&Folders::of(libraries))?;
+    let nvrtc = Nvrtc::find(&Folders::of(libraries), Some(bare.need()))?;
     let source = kernels::source();
     let (code, origin) = match store {
         Some(store) => {
@@ -59,7 +60,7 @@ pub fn open(
     let started = Instant::now();
     let gpu = bare.load(&code, &kernels::NAMES)?;
     Ok(Opened {
-        gpu: Arc::new(gpu),
+        device: Device::new(Arc::new(gpu)),
         compiler: nvrtc.version(),
         origin,
         compiling,

@@ -5,8 +5,6 @@
 //! [`LINE`](crate::kernels::layout::LINE) bytes; where the model's rows have that length they go to the
 //! device from where they are, which is the mapped file, and where not, some megabytes at a time.
 
-use std::sync::Arc;
-
 use assay_exact::model::{self, Gamma, Model, Row};
 
 use crate::{
@@ -58,7 +56,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    pub fn upload(device: &Arc<dyn Device>, model: &Model) -> Result<Self, DeviceError> {
+    pub fn upload(device: &Device, model: &Model) -> Result<Self, DeviceError> {
         let norm = |gamma: &Gamma| Norm::upload(device, gamma);
         let layer = |layer: &model::Layer| {
             let head_norms = match (&layer.q_norm, &layer.k_norm) {
@@ -118,7 +116,7 @@ impl Norm {
         }
     }
 
-    fn upload(device: &Arc<dyn Device>, gamma: &Gamma) -> Result<Self, DeviceError> {
+    fn upload(device: &Device, gamma: &Gamma) -> Result<Self, DeviceError> {
         Ok(Self {
             entries: Buffer::of(device, &bytes_of(gamma.entries))?,
             exponent: gamma.exponent,
@@ -142,7 +140,7 @@ impl Matrix {
     }
 
     /// All rows of `parts`, whose inputs are the same.
-    fn upload(device: &Arc<dyn Device>, parts: &[&model::Matrix]) -> Result<Self, DeviceError> {
+    fn upload(device: &Device, parts: &[&model::Matrix]) -> Result<Self, DeviceError> {
         let inputs = parts.first().map_or(0, |part| part.inputs);
         let outputs: usize = parts.iter().map(|part| part.rows.len()).sum();
         let stride = padded_line(inputs as u32) as usize;
@@ -171,7 +169,7 @@ impl Matrix {
 }
 
 fn upload_padded(
-    device: &Arc<dyn Device>,
+    device: &Device,
     mut place: u64,
     part: &model::Matrix,
     stride: usize,

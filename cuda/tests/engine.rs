@@ -9,7 +9,7 @@ use std::sync::Arc;
 use assay_cuda::{
     kernels::layout::slab_bytes,
     selftest::{self, shapes},
-    Device, Resident, ResidentError,
+    Resident, ResidentError,
 };
 use assay_exact::{
     accelerator::AcceleratorError,
@@ -76,15 +76,14 @@ fn ampere_gives_the_processors_bits_on_every_shape() {
 fn every_shape(kind: (u32, u32)) {
     let Some(device) = device(kind) else { return };
     let used = device.in_use();
-    let dynamic: Arc<dyn Device> = device.clone();
     let mut compared = Vec::new();
-    selftest::run(&dynamic, 30, kind.0.into(), &mut |shape| {
+    selftest::run(&device.device(), 30, kind.0.into(), &mut |shape| {
         println!("{shape:?}");
         compared.push(shape.clone());
     })
     .unwrap();
-    // The conformance vectors come first.
-    assert_eq!(compared.len(), 1 + shapes().len());
+    // The conformance vectors come first, and the long sequence last.
+    assert_eq!(compared.len(), shapes().len() + 2);
     for shape in compared {
         assert!(shape.tokens >= 30 && shape.wrong == 0, "{shape:?}");
     }
@@ -108,7 +107,7 @@ fn a_batch_on_a_device_answers_as_the_processor_does_alone() {
         .collect();
     for device in [TURING, AMPERE].into_iter().filter_map(device) {
         let slabs = 6;
-        let resident = Resident::new(device.clone(), &model, slabs * slab_bytes(&shape)).unwrap();
+        let resident = Resident::new(device.device(), &model, slabs * slab_bytes(&shape)).unwrap();
         let engine = Engine::new(&model, &cpu).unwrap().on(&resident);
         assert_eq!(memory(&engine, 2 * SLAB), 2 * slab_bytes(&shape));
         let limits = Limits {
@@ -162,7 +161,7 @@ fn a_device_that_is_lost_fails_requests_and_leaves_caches_as_they_were() {
     let weights = Weights::random(&shape, 5);
     let model = weights.model();
     let slabs = 4;
-    let resident = Resident::new(device.clone(), &model, slabs * slab_bytes(&shape)).unwrap();
+    let resident = Resident::new(device.device(), &model, slabs * slab_bytes(&shape)).unwrap();
     let engine = || Engine::new(&model, &cpu).unwrap().on(&resident);
     let one = engine();
     let mut cache = one.cache();
@@ -224,6 +223,122 @@ fn a_device_that_is_lost_fails_requests_and_leaves_caches_as_they_were() {
     assert_eq!(resident.free_slabs(), slabs);
 }
 
+/// One wrong bit is one wrong position, in whatever is compared; of a vector, all logits have one hash.
+#[test]
+fn one_wrong_bit_is_found() {
+    let Some(device) = device(AMPERE) else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    device.flip_after(0);
+    selftest::run(&device.device(), 1, 3, &mut |compared| {
+        wrong.push(compared.wrong);
+        device.flip_after(1);
+    })
+    .unwrap();
+    assert!(wrong[0] > 0);
+    assert_eq!(wrong[1..], vec![1; shapes().len() + 1]);
+}
+
+/// Two models on one device, on a thread each: what one does while the other captures would be captured
+/// as well.
+#[test]
+fn models_that_share_a_device_do_not_meet_in_a_capture() {
+    let Some(interpreter) = device(AMPERE) else {
+        return;
+    };
+    let (shape, device) = (little(), interpreter.device());
+    let decode = |seed| {
+        let cpu = Cpu::new(Backend::Portable, 1).unwrap();
+        let weights = Weights::random(&shape, seed);
+        let model = weights.model();
+        let memory = 6 * slab_bytes(&shape);
+        let resident = Resident::new(device.clone(), &model, memory).unwrap();
+        let engine = Engine::new(&model, &cpu).unwrap().on(&resident);
+        let alone = Engine::new(&model, &cpu).unwrap();
+        for sequences in 1..=6 {
+            let mut caches: Vec<_> = (0..sequences).map(|_| engine.cache()).collect();
+            // The second time is captured.
+            for token in 1..=3 {
+                let tokens = [token];
+                let batch = caches.iter_mut().map(|cache| Sequence {
+                    cache,
+                    tokens: &tokens,
+                    logits: Logits::Last,
+                });
+                let found = engine.run(&mut batch.collect::<Vec<_>>());
+                if token == 3 {
+                    let expected = alone.run(&mut [Sequence {
+                        cache: &mut alone.cache(),
+                        tokens: &[1, 2, 3],
+                        logits: Logits::Last,
+                    }]);
+                    assert_eq!(
+                        found.unwrap().concat(),
+                        expected.unwrap().concat().repeat(sequences)
+                    );
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let decode = &decode;
+        let threads = [1, 2].map(|seed| scope.spawn(move || decode(seed)));
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+    let (_, graphs) = interpreter.launches();
+    assert_eq!((interpreter.captures(), graphs), (12, 24));
+}
+
+/// A device without memory for graphs decodes without, and is not asked again; one that is lost during a
+/// capture is in none afterwards.
+#[test]
+fn a_capture_that_fails_ends_and_costs_nothing_but_the_graph() {
+    let Some(interpreter) = device(AMPERE) else {
+        return;
+    };
+    let (shape, cpu) = (little(), Cpu::new(Backend::Portable, 1).unwrap());
+    let weights = Weights::random(&shape, 5);
+    let model = weights.model();
+    let alone = Engine::new(&model, &cpu).unwrap();
+    let expected = answer(&alone, &[1], 8);
+    let resident = || {
+        let memory = 2 * slab_bytes(&shape);
+        Resident::new(interpreter.device(), &model, memory).unwrap()
+    };
+    let refused = resident();
+    let engine = Engine::new(&model, &cpu).unwrap().on(&refused);
+    for refusing in [true, false] {
+        interpreter.refuse_graphs(refusing);
+        assert_eq!(answer(&engine, &[1], 8), expected);
+        let (_, graphs) = interpreter.launches();
+        assert_eq!((interpreter.captures(), graphs), (1, 0));
+    }
+    // Where in it the device goes does not matter.
+    for calls in 0..40 {
+        let resident = resident();
+        let engine = Engine::new(&model, &cpu).unwrap().on(&resident);
+        let mut cache = engine.cache();
+        let mut read = |tokens: &[u32]| {
+            engine.run(&mut [Sequence {
+                cache: &mut cache,
+                tokens,
+                logits: Logits::Last,
+            }])
+        };
+        read(&[1]).unwrap();
+        interpreter.lose_after(calls);
+        let lost = read(&[2]);
+        assert!(lost.is_err() || calls > 30, "{calls}");
+        interpreter.lose_after(i64::MAX);
+        read(&[3]).unwrap();
+    }
+    let (_, graphs) = interpreter.launches();
+    assert!(interpreter.captures() > 10 && graphs > 0);
+}
+
 /// A clone that shares a slab gets its own before it writes; a cache of elsewhere is refused.
 #[test]
 fn caches_on_a_device_are_shared_until_written_and_refused_elsewhere() {
@@ -233,7 +348,7 @@ fn caches_on_a_device_are_shared_until_written_and_refused_elsewhere() {
     let (shape, cpu) = (little(), Cpu::new(Backend::Portable, 1).unwrap());
     let weights = Weights::random(&shape, 8);
     let model = weights.model();
-    let resident = Resident::new(device.clone(), &model, 2 * slab_bytes(&shape)).unwrap();
+    let resident = Resident::new(device.device(), &model, 2 * slab_bytes(&shape)).unwrap();
     let (here, there) = (
         Engine::new(&model, &cpu).unwrap(),
         Engine::new(&model, &cpu).unwrap().on(&resident),
@@ -278,7 +393,7 @@ fn what_does_not_fit_is_refused_before_it_is_tried_with_what_would() {
     };
     let (shape, used) = (little(), device.in_use());
     let weights = Weights::random(&shape, 8);
-    let error = Resident::new(device.clone(), &weights.model(), 4 << 30).unwrap_err();
+    let error = Resident::new(device.device(), &weights.model(), 4 << 30).unwrap_err();
     let ResidentError::Memory { fits, cache, .. } = error else {
         panic!("{error}")
     };
@@ -289,7 +404,7 @@ fn what_does_not_fit_is_refused_before_it_is_tried_with_what_would() {
         "{told}"
     );
     assert_eq!(device.in_use(), used);
-    let resident = Resident::new(device.clone(), &weights.model(), fits).unwrap();
+    let resident = Resident::new(device.device(), &weights.model(), fits).unwrap();
     drop(resident);
     assert_eq!(device.in_use(), used);
 }

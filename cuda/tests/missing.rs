@@ -2,7 +2,7 @@
 
 use assay_cuda::{
     driver::Bare,
-    nvrtc::{Folders, Nvrtc},
+    nvrtc::{Arch, Folders, Need, Nvrtc, Version},
 };
 
 /// Not a claim about this machine: with a GPU it is opened, and without one the reason is told.
@@ -27,10 +27,18 @@ fn a_missing_compiler_is_told_with_where_it_was_looked_for() {
     // What is there and is no library is named.
     let file = folder.path().join("libnvrtc.so.13");
     std::fs::write(&file, "no library").unwrap();
-    let told = Nvrtc::find(&only).unwrap_err().to_string();
+    // A driver that is older than any NVRTC takes none of those that may be here.
+    let need = Need {
+        arch: Arch::Machine(80),
+        cuda: Version {
+            major: 10,
+            minor: 2,
+        },
+    };
+    let told = Nvrtc::find(&only, Some(need)).unwrap_err().to_string();
     assert!(told.contains(&file.display().to_string()), "{told}");
     assert!(
-        !told.contains('\n') && told.contains("install NVRTC 13.0"),
+        !told.contains('\n') && told.contains("`pip install nvidia-cuda-nvrtc-cu12`"),
         "{told}"
     );
 }

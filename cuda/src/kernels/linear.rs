@@ -64,6 +64,11 @@ impl Tile {
 }
 
 impl Linear {
+    /// Whether blocks that may ask for so many bytes of shared memory have room for the widest tiles.
+    pub(super) fn wide_fits(shared: u32) -> bool {
+        WIDE.shared() <= shared
+    }
+
     /// The launch on a device with so many multiprocessors and so many bytes of shared memory that a
     /// block may ask for, at least 48 KiB.
     pub fn launch(&self, multiprocessors: u32, shared: u32) -> Launch {
@@ -75,7 +80,7 @@ impl Linear {
             9..=16 => stream("linear_stream_16"),
             rows => {
                 // Larger tiles read less, if there are enough of them for everybody.
-                let wide = WIDE.shared() <= shared && WIDE.blocks(outputs, rows) >= multiprocessors;
+                let wide = Self::wide_fits(shared) && WIDE.blocks(outputs, rows) >= multiprocessors;
                 let tile = if wide { WIDE } else { NARROW };
                 (tile.kernel, tile.blocks(outputs, rows), tile.shared())
             }

@@ -92,3 +92,9 @@ pub const NAMES: [&str; 14] = [
     "attention_mix_many",
     "attention_out",
 ];
+
+/// Kernels that are launched where a block may ask for so many bytes of shared memory.
+pub fn names(shared: u32) -> impl Iterator<Item = &'static str> {
+    let fits = move |name: &&str| *name != "linear_tile_wide" || Linear::wide_fits(shared);
+    NAMES.into_iter().filter(fits)
+}

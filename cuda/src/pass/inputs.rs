@@ -57,7 +57,7 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    pub fn upload(&self, device: &dyn Device, to: &Scratch<Buffer>) -> Result<(), DeviceError> {
+    pub fn upload(&self, device: &Device, to: &Scratch<Buffer>) -> Result<(), DeviceError> {
         let numbers =
             |to: &Buffer, numbers: &[u32]| device.upload(to.address(), &bytes_of(numbers));
         device.upload(to.residual.address(), &bytes_of(self.residual))?;
@@ -71,7 +71,7 @@ impl<'a> Inputs<'a> {
 }
 
 /// A length not much above `slabs`, so that few lengths differ.
-fn rounded(slabs: usize) -> usize {
+pub(super) fn rounded(slabs: usize) -> usize {
     slabs.next_multiple_of((slabs.next_power_of_two() / 8).max(1))
 }
 

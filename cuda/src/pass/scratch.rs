@@ -1,6 +1,6 @@
 //! The memory of a pass's rows.
 
-use std::{convert::Infallible, sync::Arc};
+use std::convert::Infallible;
 
 use assay_exact::{cache::SLAB, Shape};
 
@@ -95,7 +95,7 @@ impl<T> Scratch<T> {
 
 impl Scratch<Buffer> {
     /// For passes of up to `rows` rows.
-    pub fn new(device: &Arc<dyn Device>, shape: &Shape, rows: usize) -> Result<Self, DeviceError> {
+    pub fn new(device: &Device, shape: &Shape, rows: usize) -> Result<Self, DeviceError> {
         let multiprocessors = device.limits().multiprocessors;
         Self::each(shape, rows, multiprocessors, |bytes| {
             Buffer::new(device, bytes)
@@ -124,4 +124,87 @@ fn splits(shape: &Shape, rows: usize, multiprocessors: u32) -> usize {
     let blocks = BLOCKS * multiprocessors as usize;
     let least = 2 + shape.context as usize / (SLAB * MOST_SLABS);
     TILE_QUERIES * blocks + rows * usize::from(shape.heads) * least
+}
+
+#[cfg(test)]
+mod tests {
+    use assay_exact::{
+        engine::CHUNK,
+        shape::{Rotary, PPM},
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        kernels::{Splits, Tiles},
+        pass::inputs::rounded,
+        resident::Resident,
+    };
+
+    fn shape(heads: u16, kv_heads: u16, context: u32) -> Shape {
+        Shape {
+            layers: 32,
+            hidden: 4096,
+            intermediate: 14336,
+            heads,
+            kv_heads,
+            head_dim: 128,
+            vocabulary: 128_256,
+            context,
+            tied: false,
+            biases: false,
+            head_norms: false,
+            fraction_bits: 16,
+            eps40: 10_995_116,
+            rotary: Rotary {
+                base: 500_000 * PPM,
+                scaling: None,
+            },
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        /// However a pass's positions are cut, there is room for the parts.
+        #[test]
+        fn there_is_room_for_every_pass(
+            kv_heads in 1u16..=16,
+            group in 1u16..=16,
+            pieces in prop::collection::vec(1u32..=64, 1..=64),
+            slabs in 1u32..=16_384,
+            part in 0.0..=1.0,
+            multiprocessors in 1u32..=256,
+        ) {
+            let shape = shape(kv_heads * group, kv_heads, slabs * SLAB as u32);
+            let rows: u32 = pieces.iter().sum();
+            let tiles = Tiles::new(&shape, pieces).list.len();
+            // The longest sequence of the pass has some part of the context.
+            let table = rounded(1 + (f64::from(slabs - 1) * part) as usize);
+            let positions = (table * SLAB) as u32;
+            let cut = Splits::new(&shape, tiles, positions, multiprocessors);
+            let needed = rows as usize * usize::from(shape.heads) * cut.count as usize;
+            let room = splits(&shape, rows as usize, multiprocessors);
+            prop_assert!(needed <= room, "{needed} of {room}: {cut:?}");
+            prop_assert!(tiles <= (rows * u32::from(group)) as usize);
+            prop_assert!(table <= (slabs as usize).next_power_of_two());
+        }
+    }
+
+    /// What a pass takes beside the weights, and keys and values, of a model of 8 billion numbers.
+    #[test]
+    fn a_pass_takes_little_beside_the_model() {
+        let shape = shape(32, 8, 8192);
+        let layer = shape.hidden as usize
+            * (2 * shape.hidden as usize
+                + 2 * shape.kv_width() as usize
+                + 3 * shape.intermediate as usize);
+        let head = shape.vocabulary as usize * shape.hidden as usize;
+        let weights = usize::from(shape.layers) * layer + head;
+        let cache = Resident::cache(&shape, shape.context as usize);
+        for multiprocessors in [1, 40, 132, 192] {
+            let pass = Scratch::bytes(&shape, CHUNK, multiprocessors);
+            assert!(20 * pass <= weights + cache, "{pass} bytes");
+        }
+    }
 }

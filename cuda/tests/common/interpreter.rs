@@ -1,16 +1,22 @@
 //! A device that is the processor: it runs what the compiler made of the kernels, instruction by
 //! instruction, and finds what they must not do.
 
-use std::sync::{
-    atomic::{AtomicI64, Ordering},
-    Arc, Mutex, PoisonError,
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        atomic::{AtomicI64, Ordering},
+        Arc, Mutex, PoisonError,
+    },
+    thread::{self, ThreadId},
 };
 
-use assay_cuda::device::{Device, DeviceError, Graph, Launch, Limits};
+use assay_cuda::device::{Captured, Device, DeviceError, Launch, Limits, Machine};
 use assay_ptx::{Counts, Memory, Module, Options};
 
 /// More than any test's model takes.
 const MEMORY: u64 = 1 << 28;
+/// Orders of blocks and warps among which launches differ.
+const SCHEDULES: u64 = 4;
 
 pub struct Interpreter {
     module: Module,
@@ -24,9 +30,22 @@ struct State {
     memory: Memory,
     counts: Counts,
     launches: u64,
-    /// Launches of a capture under way.
-    captured: Option<Vec<Launch>>,
+    /// Launches of a capture under way, and who makes them.
+    captured: Option<(ThreadId, Vec<Launch>)>,
+    captures: u64,
+    /// Whether there is no memory for graphs.
+    refusing: bool,
     graphs: u64,
+    /// Downloads until one has a wrong bit.
+    flip: Option<u64>,
+}
+
+impl State {
+    /// What does more than launch spoils a capture, on whatever thread.
+    fn uncaptured(&mut self) -> &mut Self {
+        assert!(self.captured.is_none(), "a call during a capture");
+        self
+    }
 }
 
 impl Interpreter {
@@ -49,10 +68,33 @@ impl Interpreter {
                 counts: Counts::default(),
                 launches: 0,
                 captured: None,
+                captures: 0,
+                refusing: false,
                 graphs: 0,
+                flip: None,
             }),
             left: AtomicI64::new(i64::MAX),
         })
+    }
+
+    /// It, as models share it.
+    pub fn device(self: &Arc<Self>) -> Device {
+        Device::new(self.clone())
+    }
+
+    /// From now on there is no memory for graphs, or there is.
+    pub fn refuse_graphs(&self, refusing: bool) {
+        self.with(|state| state.refusing = refusing);
+    }
+
+    /// Captures that were begun.
+    pub fn captures(&self) -> u64 {
+        self.with(|state| state.captures)
+    }
+
+    /// The download after so many has one wrong bit.
+    pub fn flip_after(&self, downloads: u64) {
+        self.with(|state| state.flip = Some(downloads));
     }
 
     /// The device is gone after so many calls more.
@@ -78,7 +120,12 @@ impl Interpreter {
         work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// A call that no capture takes.
     fn call<T>(&self, work: impl FnOnce(&mut State) -> T) -> Result<T, DeviceError> {
+        self.enter(|state| work(state.uncaptured()))
+    }
+
+    fn enter<T>(&self, work: impl FnOnce(&mut State) -> T) -> Result<T, DeviceError> {
         if self.left.fetch_sub(1, Ordering::Relaxed) <= 0 {
             self.left.store(0, Ordering::Relaxed);
             return Err(DeviceError::Failed {
@@ -106,10 +153,16 @@ impl Interpreter {
             dynamic_shared: launch.shared,
             arguments: &arguments,
         };
-        let options = Options::default();
+        // Whatever order is chosen, the same launch gets it again.
+        let mut hasher = DefaultHasher::new();
+        (launch, state.launches).hash(&mut hasher);
+        let options = Options {
+            seed: hasher.finish() % SCHEDULES,
+            ..Options::default()
+        };
         match assay_ptx::launch(&self.module, &asked, &mut state.memory, &options) {
             Ok(counts) => state.counts += &counts,
-            Err(fault) => panic!("{fault}"),
+            Err(fault) => panic!("{fault} (schedule {})", options.seed),
         }
         state.launches += 1;
     }
@@ -121,7 +174,7 @@ impl std::fmt::Debug for Interpreter {
     }
 }
 
-impl Device for Interpreter {
+impl Machine for Interpreter {
     fn name(&self) -> String {
         "the processor as a GPU".into()
     }
@@ -144,7 +197,7 @@ impl Device for Interpreter {
 
     fn free(&self, address: u64) {
         if address != 0 {
-            self.with(|state| state.memory.free(address).unwrap());
+            self.with(|state| state.uncaptured().memory.free(address).unwrap());
         }
     }
 
@@ -158,8 +211,17 @@ impl Device for Interpreter {
 
     fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), DeviceError> {
         self.call(|state| {
-            if !bytes.is_empty() {
-                state.memory.read(from, bytes).unwrap();
+            if bytes.is_empty() {
+                return;
+            }
+            state.memory.read(from, bytes).unwrap();
+            match &mut state.flip {
+                Some(0) => {
+                    bytes[0] ^= 1;
+                    state.flip = None;
+                }
+                Some(left) => *left -= 1,
+                None => {}
             }
         })
     }
@@ -181,28 +243,51 @@ impl Device for Interpreter {
     }
 
     fn launch(&self, launch: &Launch) -> Result<(), DeviceError> {
-        self.call(|state| match &mut state.captured {
-            Some(captured) => captured.push(launch.clone()),
-            None => self.run(state, launch),
-        })
+        let captured = self.enter(|state| match &mut state.captured {
+            Some((by, captured)) => {
+                assert_eq!(
+                    *by,
+                    thread::current().id(),
+                    "a launch into another's capture"
+                );
+                captured.push(launch.clone());
+                true
+            }
+            None => {
+                self.run(state, launch);
+                false
+            }
+        })?;
+        if captured {
+            // Whoever may call meanwhile does.
+            thread::yield_now();
+        }
+        Ok(())
     }
 
     fn synchronise(&self) -> Result<(), DeviceError> {
         self.call(|_| ())
     }
 
-    fn capture(
-        self: Arc<Self>,
-        work: &mut dyn FnMut() -> Result<(), DeviceError>,
-    ) -> Result<Box<dyn Graph>, DeviceError> {
-        self.call(|state| state.captured = Some(Vec::new()))?;
-        let done = work();
-        let launches = self.with(|state| state.captured.take()).unwrap();
-        done?;
-        Ok(Box::new(Recorded {
-            device: self,
-            launches,
-        }))
+    fn begin_capture(&self) -> Result<(), DeviceError> {
+        self.call(|state| {
+            state.captured = Some((thread::current().id(), Vec::new()));
+            state.captures += 1;
+        })
+    }
+
+    fn end_capture(self: Arc<Self>) -> Result<Box<dyn Captured>, DeviceError> {
+        let (captured, refusing) = self.with(|state| (state.captured.take(), state.refusing));
+        let (by, launches) = captured.expect("a capture is under way");
+        assert_eq!(by, thread::current().id(), "another's capture");
+        self.call(|_| ())?;
+        match refusing {
+            true => Err(DeviceError::Memory { bytes: 1 }),
+            false => Ok(Box::new(Recorded {
+                device: self,
+                launches,
+            })),
+        }
     }
 }
 
@@ -212,7 +297,7 @@ struct Recorded {
     launches: Vec<Launch>,
 }
 
-impl Graph for Recorded {
+impl Captured for Recorded {
     fn run(&self) -> Result<(), DeviceError> {
         self.device.call(|state| {
             state.graphs += 1;

@@ -12,7 +12,7 @@ pub fn nvrtc() -> Option<Nvrtc> {
         eprintln!("SKIPPED: the kernels are not compiled, because ASSAY_SKIP_CUDA is 1");
         return None;
     }
-    match Nvrtc::find(&Folders::of(None)) {
+    match Nvrtc::find(&Folders::of(None), None) {
         Ok(nvrtc) => Some(nvrtc),
         Err(error) => panic!("{error}: run scripts/cuda, or set ASSAY_SKIP_CUDA=1"),
     }

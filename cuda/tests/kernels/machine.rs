@@ -16,7 +16,7 @@ pub struct Machine {
     /// Bytes that a block may have.
     pub shared: u32,
     interpreter: Arc<Interpreter>,
-    device: Arc<dyn Device>,
+    device: Device,
 }
 
 /// Calls a test with a machine of each architecture.
@@ -34,7 +34,7 @@ pub fn each(test: impl Fn(&Machine)) {
         let interpreter = Interpreter::new(ptx, 132);
         test(&Machine {
             shared,
-            device: interpreter.clone(),
+            device: interpreter.device(),
             interpreter,
         });
     }

@@ -19,7 +19,7 @@ const SHORT: usize = 300;
 /// A GPU, and who is told when it is gone.
 #[derive(Clone)]
 pub struct Gpu {
-    pub device: Arc<dyn Device>,
+    pub device: Device,
     pub alarm: Alarm,
 }
 
@@ -28,7 +28,7 @@ impl Gpu {
     /// kernels are compiled for the first time.
     pub fn open(ordinal: usize, libraries: Option<&Path>, alarm: Alarm) -> anyhow::Result<Self> {
         let opened = assay_cuda::open(ordinal, libraries, Store::of_user().as_ref())?;
-        let device: Arc<dyn Device> = opened.gpu;
+        let device = opened.device;
         if let Origin::Compiler(Some(error)) = opened.origin {
             tracing::warn!(
                 target: "assay_worker", %error,
@@ -40,9 +40,19 @@ impl Gpu {
             compiling = ?opened.compiling, loading = ?opened.loading,
             "comparing the GPU with the processor"
         );
+        Self::compared(ordinal, device, SHORT, alarm)
+    }
+
+    /// A device that has given the processor's bits at `positions` positions of each shape.
+    pub(super) fn compared(
+        ordinal: usize,
+        device: Device,
+        positions: usize,
+        alarm: Alarm,
+    ) -> anyhow::Result<Self> {
         let mut wrong = Vec::new();
         let mut tokens = 0usize;
-        selftest::run(&device, SHORT, rand::random(), &mut |compared| {
+        selftest::run(&device, positions, rand::random(), &mut |compared| {
             tokens = tokens.saturating_add(compared.tokens);
             if compared.wrong > 0 {
                 wrong.push(format!("{} ({} positions)", compared.shape, compared.wrong));

@@ -2,7 +2,6 @@
 
 use std::{
     process::ExitCode,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -84,7 +83,7 @@ impl Bench {
         let store = Store::of_user();
         drop(assay_cuda::open(ordinal, libraries, store.as_ref())?);
         let warm = assay_cuda::open(ordinal, libraries, store.as_ref())?;
-        let device: Arc<dyn Device> = warm.gpu;
+        let device = warm.device;
         println!("cuda:{ordinal} is {}; NVRTC {compiler}", device.name());
         println!(
             "kernels: compiled in {compiling:.1?}, found again in {:.2?} ({:?}), loaded in {:.2?}",
@@ -159,7 +158,7 @@ impl Bench {
 }
 
 /// Bytes a second that a copy inside the memory reads and writes.
-fn ceiling(device: &Arc<dyn Device>) -> anyhow::Result<f64> {
+fn ceiling(device: &Device) -> anyhow::Result<f64> {
     let buffers = [(); 2].map(|()| Buffer::new(device, COPIED));
     let [from, to] =
         buffers.map(|buffer| buffer.context("there is no room to measure the memory in"));

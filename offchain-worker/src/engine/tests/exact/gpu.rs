@@ -27,7 +27,7 @@ fn a_device_answers_as_the_processor_and_ends_the_worker_when_it_is_lost() {
     let device = Interpreter::new(&common::ptx(&nvrtc, 80), 4);
     let signals = watch::Sender::new(0u32);
     let gpu = Gpu {
-        device: device.clone(),
+        device: device.device(),
         alarm: Alarm::new(signals.clone()),
     };
     let (_source, path) = imported(Architecture::Llama);
@@ -79,7 +79,7 @@ fn a_device_answers_as_the_processor_and_ends_the_worker_when_it_is_lost() {
 fn a_model_that_does_not_fit_a_device_is_refused_with_what_would() {
     let Some(nvrtc) = common::nvrtc() else { return };
     let gpu = Gpu {
-        device: Interpreter::new(&common::ptx(&nvrtc, 80), 4),
+        device: Interpreter::new(&common::ptx(&nvrtc, 80), 4).device(),
         alarm: Alarm::new(watch::Sender::new(0)),
     };
     let (_source, path) = imported(Architecture::Llama);
@@ -94,4 +94,31 @@ fn a_model_that_does_not_fit_a_device_is_refused_with_what_would() {
     ));
     let told = error(1 << 40).to_string();
     assert!(told.contains("give --cache-memory at most"), "{told}");
+}
+
+#[test]
+fn a_device_with_one_wrong_bit_is_not_served_on() {
+    let Some(nvrtc) = common::nvrtc() else { return };
+    let device = Interpreter::new(&common::ptx(&nvrtc, 80), 4);
+    let alarm = Alarm::new(watch::Sender::new(0));
+    device.flip_after(0);
+    let refused = Gpu::compared(3, device.device(), 1, alarm.clone());
+    let told = refused.err().unwrap().to_string();
+    assert!(
+        told.starts_with("cuda:3 does not give the processor's bits: conformance vectors ("),
+        "{told}"
+    );
+    assert!(
+        told.contains("--device cpu") && !told.contains('\n'),
+        "{told}"
+    );
+    // The same device, when it is right.
+    Gpu::compared(3, device.device(), 1, alarm)
+        .map(drop)
+        .unwrap();
+    device.lose_after(100);
+    let alarm = Alarm::new(watch::Sender::new(0));
+    let lost = Gpu::compared(3, device.device(), 1, alarm).err().unwrap();
+    let told = lost.to_string();
+    assert_eq!(told, "cuda:3 cannot be compared with the processor");
 }

@@ -145,9 +145,8 @@ impl Nvrtc {
         let package = find::package(need);
         let open = |file: &Path| {
             let nvrtc = Self::open(file)?;
-            match need {
-                Some(need) => need.check(nvrtc.version, &nvrtc.architectures)?,
-                None => {}
+            if let Some(need) = need {
+                need.check(nvrtc.version, &nvrtc.architectures)?;
             }
             Ok(nvrtc)
         };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use assay_channel::{Ask, ChannelState, Facts, Order, Payer, SignedHeader, Terms, VoucherPair};
-use assay_client::{AccountId32, Amount, Error};
+use assay_client::{chain::era, AccountId32, Amount, Error};
 use assay_primitives::{Balance, ChannelId, ListingId};
 use serde_json::Value;
 
@@ -25,8 +25,10 @@ mod queue;
 use self::queue::Queue;
 pub use self::{error::MoneyError, line::Line};
 
-/// Blocks after which a transaction that was sent can be in none any more.
+/// Blocks after which a transaction that was sent can be in none any more, while finality does not lag.
 const LIFETIME: u32 = 128;
+/// A quarter of it: for so many blocks behind the best one a transaction is made to wait, at least.
+const SHORTEST: u32 = LIFETIME / 4;
 
 /// How much may be spent.
 #[derive(Clone, Copy, Debug)]
@@ -221,6 +223,15 @@ impl Channels {
         }
     }
 
+    /// [`LIFETIME`] blocks after this one, what is sent now can be in no block any more. Where finality lags, transactions
+    /// live longer; twice as long as now, since it may move on before this one is signed.
+    async fn since(&self) -> Result<u32, MoneyError> {
+        let block = self.market.block(0).await?;
+        let longest = era(SHORTEST, block.best, block.finalized).saturating_mul(2);
+        let late = longest.saturating_sub(LIFETIME);
+        Ok(block.finalized.saturating_add(late))
+    }
+
     async fn open(
         &self,
         offer: &Offer,
@@ -229,7 +240,7 @@ impl Channels {
         wanted: Balance,
     ) -> Result<Arc<Line>, MoneyError> {
         let least = self.market.min_deposit().await?;
-        let since = self.market.block(0).await?.finalized;
+        let since = self.since().await?;
         let free = self.market.wallet().await?;
         let opening = {
             let _till = locked(&self.till);
@@ -306,7 +317,7 @@ impl Channels {
         needed: Balance,
         wanted: Balance,
     ) -> Result<(), MoneyError> {
-        let since = self.market.block(0).await?.finalized;
+        let since = self.since().await?;
         let free = self.market.wallet().await?;
         let amount = {
             let _till = locked(&self.till);

@@ -4,7 +4,10 @@
 #[path = "buying/chain.rs"]
 mod chain;
 
-use std::{pin::pin, sync::Arc};
+use std::{
+    pin::pin,
+    sync::{atomic::Ordering, Arc},
+};
 
 use assay_channel::{Ask, Order};
 use assay_client::{AccountId32, H256};
@@ -16,7 +19,7 @@ use assay_gateway::{
 use assay_primitives::{Price, Sampling, Task, PPM_ONE};
 use serde_json::Value;
 
-use crate::chain::Chain;
+use crate::chain::{Chain, Mishap};
 
 fn channels(folder: &std::path::Path, chain: &Arc<Chain>, budget: u128, step: u128) -> Channels {
     let store = Arc::new(assay_gateway::open_store(folder, &**chain).unwrap());
@@ -100,4 +103,20 @@ async fn a_channel_that_two_see_first_is_one() {
     assert_eq!(opened.channel().settled, 7);
     assert_eq!(channels.lines().len(), 1);
     assert_eq!(channels.left().unwrap(), 0);
+}
+
+/// A transaction that was sent then may be in one of 256 blocks.
+#[tokio::test]
+async fn an_opening_is_not_forgotten_too_early_where_finality_lags() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = Arc::new(Chain::new());
+    let channels = channels(folder.path(), &chain, 1_000, 1_000);
+    chain.lag.store(200, Ordering::SeqCst);
+    chain.suffer(Mishap::Lost);
+    assert!(order(&channels, 90).await.is_err());
+    for (finalized, left) in [(900, 0), (1_056, 0), (1_312, 0), (1_313, 1_000)] {
+        chain.advance(finalized - (chain.number() - chain.lag.load(Ordering::SeqCst)));
+        channels.reconcile().await.unwrap();
+        assert_eq!(channels.left().unwrap(), left, "{finalized}");
+    }
 }

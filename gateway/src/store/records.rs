@@ -27,7 +27,7 @@ pub struct Opening {
     /// The model that is bought through it, by the name that clients give it.
     pub model: String,
     pub deposit: Balance,
-    /// The finalized block before it was sent.
+    /// The finalized block before it was sent, or a later one where finality lags.
     pub since: u32,
     /// It comes from a backup, and what was signed since is not known.
     pub restored: bool,
@@ -59,7 +59,7 @@ pub struct Channel {
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct TopUp {
     pub amount: Balance,
-    /// The finalized block before it was sent.
+    /// The finalized block before it was sent, or a later one where finality lags.
     pub since: u32,
 }
 

@@ -45,6 +45,8 @@ pub struct Chain {
     channels: Mutex<BTreeMap<ChannelId, OnChain>>,
     mishap: Mutex<Option<Mishap>>,
     best: AtomicU32,
+    /// Blocks that are not final yet.
+    pub lag: AtomicU32,
     /// What the user had before the first deposit.
     pub funds: Mutex<Balance>,
     /// Deposits of all channels, ever.
@@ -252,7 +254,7 @@ impl Market for Chain {
             let best = self.number();
             Ok(Block {
                 best,
-                finalized: best,
+                finalized: best - self.lag.load(Ordering::SeqCst),
                 hash: (number <= best).then(|| hash_of(number)),
             })
         })

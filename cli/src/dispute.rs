@@ -165,9 +165,14 @@ fn agreed(progress: &Progress, yes: bool, sentence: &str) -> Result<bool, Failur
     }
     eprint!("go on? [y/N] ");
     let _ = stderr().flush();
-    let mut answer = String::new();
-    let read = stdin().lock().read_line(&mut answer);
-    Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(says_yes(&mut stdin().lock()))
+}
+
+/// Whether the next line is a yes. Nothing, and what cannot be read, is a no.
+fn says_yes(input: &mut impl BufRead) -> bool {
+    let mut line = String::new();
+    let read = input.read_line(&mut line);
+    read.is_ok() && matches!(line.trim(), "y" | "Y" | "yes")
 }
 
 /// The plan for the answer in this file, which must be of this chain.
@@ -181,5 +186,21 @@ fn plan(chain: &Chain, file: &Path) -> Result<Option<Plan>, Failure> {
             "{} is about a dispute on another chain; name its node with --chain, or move the file away",
             Plan::path(file).display()
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_yes_is_a_yes() {
+        for line in ["y\n", "Y", " yes \r\n", "y\nn\n"] {
+            assert!(says_yes(&mut line.as_bytes()), "{line:?}");
+        }
+        for line in ["", "\n", "n\n", "no", "yesterday\n", "\ny\n"] {
+            assert!(!says_yes(&mut line.as_bytes()), "{line:?}");
+        }
+        assert!(!says_yes(&mut &b"y\xff\n"[..]));
     }
 }

@@ -1,7 +1,7 @@
 //! Disputes between real processes: challengers who are wrong and who are right, a gateway that disputes by itself, a
 //! delegate; and what kills and a pause in the middle change, which is nothing.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{bail, ensure, Context, Result};
 use assay_client::{
@@ -12,7 +12,8 @@ use assay_client::{
 };
 use assay_tests::{
     cheat::{self, Ledger},
-    copy, demo_source, eventually, forged, Assay, Daemon, Marketplace, Outcome, Scene,
+    copy, demo_source, eventually, forged, http, Assay, Daemon, Marketplace, Outcome, Scene,
+    Worker,
 };
 use serde_json::Value;
 
@@ -159,6 +160,111 @@ async fn a_challenger_who_is_wrong_pays_whoever_is_killed_on_the_way() -> Result
     expect(&scene.user.run(&open)?, 1, "cannot be disputed any more")?;
     ensure!(total(&scene, user).await? == settled, "that cost something");
     scene.check_money().await
+}
+
+/// Waits until there are so many blocks more.
+async fn pass(scene: &Scene, blocks: u32) -> Result<()> {
+    let until = scene.chain.best().await?.number() + blocks;
+    while scene.chain.best().await?.number() < until {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    Ok(())
+}
+
+/// Puts a pipe in the place of a file. Who reads it from now on waits until somebody writes it.
+fn into_pipe(file: &Path) -> Result<Vec<u8>> {
+    let bytes = fs::read(file)?;
+    fs::remove_file(file)?;
+    let made = Command::new("mkfifo").arg(file).status()?;
+    ensure!(made.success(), "mkfifo: {made}");
+    Ok(bytes)
+}
+
+#[tokio::test]
+async fn a_challenger_has_the_trace_before_it_commits() -> Result<()> {
+    let scene = Scene::new().await?;
+    let provider = scene.provider("//Bob", 1, 3)?;
+    let _worker = scene.worker(&provider, "worker")?;
+    let saved = scene.folder().join("receipt.json").display().to_string();
+    scene.buy(QUESTION, &saved).await?;
+    let own = scene.folder().join("own");
+    copy(&scene.model, &own)?;
+    let manifest = own.join("manifest.json");
+    let bytes = into_pipe(&manifest)?;
+
+    let model = own.display().to_string();
+    let words = ["dispute", "open", &saved, "--model", &model];
+    let words = scene
+        .user
+        .words(&[&words[..], &["--at=3", "--yes"]].concat());
+    let log = scene.folder().join("open.log");
+    let mut open = Daemon::start("assay", &words, &log)?;
+    // It reads the model for the bond, for the model's root, and for the trace.
+    fs::write(&manifest, &bytes)?;
+    open.wait_for_log("disputing token 3 of", 0, PATIENCE)?;
+    fs::write(&manifest, &bytes)?;
+    open.wait_for_log("computing the trace of token 3", 0, PATIENCE)?;
+    pass(&scene, 2).await?;
+    let said = open.log()?;
+    ensure!(!said.contains("committed to the claim"), "{said}");
+    fs::write(&manifest, &bytes)?;
+    for then in ["committed to the claim", "is open, with a bond of"] {
+        open.wait_for_log(then, 0, PATIENCE)?;
+    }
+    Ok(())
+}
+
+/// The manifest of the worker's model is a pipe, so that a trace can be computed once something is written to it.
+#[tokio::test]
+async fn nothing_is_begun_while_a_move_is_computed_and_a_trace_is_there_before_its_turn(
+) -> Result<()> {
+    const TRACE: &str = "computing the trace of a disputed token";
+    let mut scene = Scene::new().await?;
+    let provider = scene.provider("//Bob", 1, 3)?;
+    let mut worker = scene.server(&provider, "worker", &[])?;
+    let manifest = scene.model.join("manifest.json");
+    let intact = scene.folder().join("intact");
+    copy(&scene.model, &intact)?;
+    scene.model = intact;
+    let model = scene.model_dir();
+    let saved = scene.folder().join("receipt.json").display().to_string();
+    scene.buy(QUESTION, &saved).await?;
+    let bytes = into_pipe(&manifest)?;
+    let open = ["dispute", "open", &saved, "--model", &model, "--at=3"];
+    let open = [&open[..], &["--yes", "--no-watch"]].concat();
+    expect(&scene.user.run(&open)?, 0, "the dispute is open")?;
+    worker.daemon.wait_for_log(TRACE, 0, PATIENCE)?;
+    let from = worker.daemon.log()?.len();
+    scene.submit("Who are you?", &[])?;
+    let waits = |worker: &Worker| -> Result<bool> {
+        let metrics = http::get(worker.http_port, "/metrics")?.body;
+        Ok(metrics.contains("\nassay_worker_requests_waiting 1\n"))
+    };
+    eventually(
+        "a job waits",
+        PATIENCE,
+        || Ok(waits(&worker)?.then_some(())),
+    )?;
+    pass(&scene, 2).await?;
+    let begun = worker.daemon.log()?[from..].contains("generating");
+    ensure!(
+        !begun && waits(&worker)?,
+        "a job was begun, and a move is due"
+    );
+    fs::write(&manifest, &bytes)?;
+    for then in ["dispute: the provider answers", "generating"] {
+        worker.daemon.wait_for_log(then, from, PATIENCE)?;
+    }
+
+    wait_for_stage(&scene, "the challenger has to choose")?;
+    // Who is started again has its trace before it is its turn, which here it never is.
+    worker.daemon.kill()?;
+    fs::remove_file(&manifest)?;
+    fs::write(&manifest, &bytes)?;
+    let from = worker.daemon.log()?.len();
+    worker.start_again()?;
+    worker.daemon.wait_for_log(TRACE, from, PATIENCE)?;
+    Ok(())
 }
 
 #[tokio::test]

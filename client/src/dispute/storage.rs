@@ -138,11 +138,15 @@ impl Snapshot {
 
     /// How many blocks later what waits since `block` is over, because of pauses: what the chain asks of a window.
     pub async fn paused_since(&self, block: u32) -> Result<u32, Error> {
-        let address = runtime::storage().disputes().last_pause();
-        let Some(pause) = self.get(address, ()).await? else {
-            return Ok(0);
-        };
-        Ok(since(block, &pause, self.number()))
+        let (last, earlier) = (
+            runtime::storage().disputes().last_pause(),
+            runtime::storage().disputes().earlier_pauses(),
+        );
+        let last = self.get(last, ()).await?;
+        let earlier = self.get_or_default(earlier, ()).await?;
+        let pauses = earlier.0.iter().chain(&last);
+        let blocks = pauses.map(|pause| since(block, pause, self.number()));
+        Ok(blocks.fold(0, u32::saturating_add))
     }
 
     /// Whether the chain keeps the trace with which a provider answered a dispute over this token: for as long as the

@@ -31,9 +31,9 @@ impl Studies {
         Some(study)
     }
 
+    /// Whether it was begun. What failed is begun again when a move is due.
     pub fn has(&self, about: &About) -> bool {
-        let mut kept = self.kept.iter();
-        kept.any(|(of, study)| of == about && !study.has_failed())
+        self.kept.iter().any(|(of, _)| of == about)
     }
 
     /// Whether one is computed just now.
@@ -160,7 +160,7 @@ mod tests {
         assert!(Arc::ptr_eq(&studies.take(&about(1)).unwrap(), &study));
         drop(gate);
         study.ready().await.unwrap_err();
-        assert!(!studies.is_computing() && !studies.has(&about(1)));
+        assert!(!studies.is_computing() && studies.has(&about(1)));
         assert!(studies.take(&about(1)).is_none());
         assert_eq!(studies.tokens(), []);
     }

@@ -106,7 +106,7 @@ pub fn run(
     told(&long(&watch, &cpu, length, seed)?);
     match watch.never()[..] {
         [] => Ok(()),
-        [ref kernels @ ..] => Err(SelftestError::Never(kernels.join(", "))),
+        kernels => Err(SelftestError::Never(kernels.join(", "))),
     }
 }
 

@@ -104,7 +104,11 @@ impl Study {
     /// Waits for the trace; the error says why there is none.
     pub async fn ready(&self) -> Result<(), String> {
         let mut outcome = self.outcome.clone();
-        let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| GONE)?.clone();
+        let outcome = outcome
+            .wait_for(Option::is_some)
+            .await
+            .map_err(|_| GONE)?
+            .clone();
         outcome.unwrap_or(Ok(()))
     }
 

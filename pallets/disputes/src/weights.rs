@@ -290,7 +290,10 @@ mod tests {
         for operator in Operator::ALL.iter() {
             let judged = <()>::judge(*operator);
             let step = judged.saturating_sub(nothing);
-            assert!(judged.all_gte(nothing) && step.ref_time() > 0, "{operator:?}");
+            assert!(
+                judged.all_gte(nothing) && step.ref_time() > 0,
+                "{operator:?}"
+            );
             assert!(<()>::dearest_judgement().all_gte(judged), "{operator:?}");
         }
     }

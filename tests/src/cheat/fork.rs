@@ -169,7 +169,7 @@ pub async fn on_a_fork(right: Right) -> Result<Replayed> {
 /// Who disputes the receipt in this file.
 enum Challenger {
     Just(String),
-    Unjust(honest::Unjust, DisputeId),
+    Unjust(Box<honest::Unjust>, DisputeId),
 }
 
 /// A challenger at work.
@@ -197,13 +197,13 @@ impl Challenger {
         let layout = Layout::new(&shape, &settings, answer.header.prompt_len, position)
             .map_err(|error| anyhow::anyhow!("{error:?}"))?;
         let aim = honest::any(&layout, 1, 4);
-        let unjust = honest::Unjust {
+        let unjust = Box::new(honest::Unjust {
             // One that finds the node again after it was gone.
             chain: Chain::connect_for_long(scene.node.url().as_str()).await?,
             key: keys::load(scene.user.key())?,
             aim: *aim.first().context("a trace has leaves")?,
             layout: Arc::new(layout),
-        };
+        });
         let dispute = unjust.open(&answer, position).await?;
         Ok(Self::Unjust(unjust, dispute))
     }

@@ -118,7 +118,7 @@ fn a_conviction_does_not_pay_back_what_a_crowd_cost() {
         pass(1);
         let [coras, sams, _] = [CORA, SAM, UMA].map(|who| commit(who, &given.claim));
         pass(1);
-        let before = [CORA, SAM].map(|who| free(who));
+        let before = [CORA, SAM].map(free);
         for who in [CORA, SAM] {
             assert_ok!(given.open(who, 0));
         }

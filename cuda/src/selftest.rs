@@ -104,7 +104,7 @@ pub fn run(
     let [least, most] = LONG;
     let length = tokens.saturating_mul(10).clamp(least, most);
     told(&long(&watch, &cpu, length, seed)?);
-    match watch.never()[..] {
+    match watch.never().as_slice() {
         [] => Ok(()),
         kernels => Err(SelftestError::Never(kernels.join(", "))),
     }

@@ -14,6 +14,9 @@ use tokio::{
 use tracing_subscriber::EnvFilter;
 
 mod chain;
+#[cfg(test)]
+#[path = "../../cuda/tests/common/mod.rs"]
+mod common;
 mod config;
 mod deliver;
 mod disputes;

@@ -82,7 +82,7 @@ async fn author(at: &Snapshot) -> Result<AccountId32> {
     let storage = at.client().storage();
     let digest = storage.fetch(address, ()).await?.decode()?;
     let index = digest.logs.iter().find_map(|item| match item {
-        DigestItem::PreRuntime(b"BABE", claim) => claim.get(1..5),
+        DigestItem::PreRuntime([b'B', b'A', b'B', b'E'], claim) => claim.get(1..5),
         _ => None,
     });
     let index = u32::from_le_bytes(index.context("a block has an author")?.try_into()?);

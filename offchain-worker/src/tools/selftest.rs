@@ -60,15 +60,9 @@ fn table(device: &Device, tokens: usize, seed: u64) -> anyhow::Result<bool> {
 }
 
 #[cfg(test)]
-#[path = "../../../cuda/tests/common/mod.rs"]
-mod common;
-
-#[cfg(test)]
 mod tests {
-    use super::{
-        common::{self, interpreter::Interpreter},
-        *,
-    };
+    use super::*;
+    use crate::common::{self, interpreter::Interpreter};
 
     #[test]
     fn a_device_is_right_until_one_bit_is_wrong() {

@@ -1,13 +1,12 @@
 //! The exact engine on a device, which is the processor here.
 
-#[path = "../../../../../cuda/tests/common/mod.rs"]
-mod common;
-
 use tokio::sync::watch;
 
 use super::*;
-use crate::engine::{Alarm, Gpu, Session};
-use common::interpreter::Interpreter;
+use crate::{
+    common::{self, interpreter::Interpreter},
+    engine::{Alarm, Gpu, Session},
+};
 
 const ROOMY: Places = Places {
     requests: 3,

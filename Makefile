@@ -45,7 +45,7 @@ soak: build clients cuda ## the long runs and the full lists of faults
 	scripts/soak
 
 .PHONY: bench
-bench: build ## weights, a flooded chain's throughput, exact models' quality and speed, the overhead of channels
+bench: build ## weights, a flooded chain's throughput, exact models' quality and speed, the overhead of channels, disputes
 	scripts/bench
 
 .PHONY: economics

@@ -24,8 +24,10 @@ use sc_transaction_pool_api::OffchainTransactionPoolFactory;
 use sp_consensus_babe::{inherents::BabeCreateInherentDataProviders, SlotDuration};
 use std::{sync::Arc, time::Duration};
 
-/// How long a GRANDPA message is expected to take through the network.
+/// How long a GRANDPA message is given to go through the network, at most.
 const GRANDPA_GOSSIP_DURATION: Duration = Duration::from_millis(333);
+/// The share of a slot that it is given where slots are short: a round takes four of these, and should not take longer than a block.
+const GRANDPA_GOSSIP_SLOT_SHARE: u32 = 6;
 /// A justification is kept at least every so many blocks, for nodes that sync and for light clients.
 const GRANDPA_JUSTIFICATION_PERIOD: u32 = 512;
 /// Share of a slot in which a block is filled; the rest is for sending and checking it.
@@ -73,6 +75,12 @@ fn inherent_data_providers(
         slot_duration,
     );
     (slot, timestamp)
+}
+
+/// How long a GRANDPA message is given on a chain with these slots; the voter wants whole milliseconds, and not none.
+fn gossip_duration(slot: SlotDuration) -> Duration {
+    let share = slot.as_duration() / GRANDPA_GOSSIP_SLOT_SHARE;
+    share.clamp(Duration::from_millis(1), GRANDPA_GOSSIP_DURATION)
 }
 
 /// The database's own errors do not say which it is.
@@ -356,6 +364,7 @@ pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
             .spawn_blocking("figures", None, shown);
     }
 
+    let slot_duration = babe_link.config().slot_duration();
     if role.is_authority() {
         discovery::spawn(
             addresses,
@@ -372,22 +381,16 @@ pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
             prometheus_registry.as_ref(),
             telemetry_handle.clone(),
         );
-        let slot_duration = babe_link.config().slot_duration();
         let babe = sc_consensus_babe::start_babe(sc_consensus_babe::BabeParams {
             keystore: keystore_container.keystore(),
             client: client.clone(),
             select_chain,
-            env: proposer,
+            env: slots.before(proposer),
             block_import: babe_block_import,
             sync_oracle: sync_service.clone(),
             justification_sync_link: sync_service.clone(),
-            create_inherent_data_providers: move |_, ()| {
-                let slots = slots.clone();
-                async move {
-                    let (slot, timestamp) = inherent_data_providers(slot_duration);
-                    slots.take(**slot)?;
-                    Ok((slot, timestamp))
-                }
+            create_inherent_data_providers: move |_, ()| async move {
+                Ok(inherent_data_providers(slot_duration))
             },
             force_authoring,
             backoff_authoring_blocks: Some(BackoffAuthoringOnFinalizedHeadLagging::default()),
@@ -406,7 +409,7 @@ pub fn new_full(config: Configuration) -> Result<TaskManager, ServiceError> {
     if grandpa_enabled {
         let voter = sc_consensus_grandpa::run_grandpa_voter(sc_consensus_grandpa::GrandpaParams {
             config: sc_consensus_grandpa::Config {
-                gossip_duration: GRANDPA_GOSSIP_DURATION,
+                gossip_duration: gossip_duration(slot_duration),
                 justification_generation_period: GRANDPA_JUSTIFICATION_PERIOD,
                 name: Some(name),
                 observer_enabled: false,

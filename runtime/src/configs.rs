@@ -29,8 +29,9 @@ use sp_version::RuntimeVersion;
 
 /// Share of a block that ordinary transactions may fill; the rest is left to operational ones.
 const NORMAL_DISPATCH_RATIO: Perbill = Perbill::from_percent(75);
-/// Bytes in a block.
-const MAX_BLOCK_BYTES: u32 = 5 * 1024 * 1024;
+/// Bytes in a block: what the SDK's authors stop at, or a block that is full would count as one that had
+/// room for moves in disputes.
+const MAX_BLOCK_BYTES: u32 = 4 * 1024 * 1024;
 
 parameter_types! {
     /// A transaction or receipt may anchor itself to a block this far back. At least as long as the

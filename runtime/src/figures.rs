@@ -10,6 +10,7 @@ mod referenda;
 #[cfg(test)]
 mod tests;
 mod validators;
+mod walk;
 
 use crate::Balance;
 use alloc::{borrow::Cow, vec::Vec};

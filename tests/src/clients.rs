@@ -1,4 +1,4 @@
-//! OpenAI clients that nobody here wrote, at work: the scripts in `clients/`.
+//! OpenAI clients and another program that nobody here wrote, at work: the scripts in `clients/`.
 
 use std::{
     collections::BTreeMap,
@@ -34,7 +34,7 @@ impl Clients {
             }
         };
         ensure!(
-            folder.join("version").exists(),
+            folder.join("version").exists() && folder.join("promtool").exists(),
             "no clients in {}: run scripts/clients, or set ASSAY_SKIP_CLIENTS=1",
             folder.display()
         );
@@ -47,6 +47,11 @@ impl Clients {
         let packages = scripts.path().join("node_modules");
         std::os::unix::fs::symlink(folder.join("node_modules"), packages)?;
         Ok(Some(Self { folder, scripts }))
+    }
+
+    /// What reads Prometheus's rules.
+    pub fn promtool(&self) -> Command {
+        Command::new(self.folder.join("promtool"))
     }
 
     /// Python with these clients, about to run a program of one's own.

@@ -25,6 +25,10 @@ pub struct Args {
     /// The number of a dispute, or the file of the answer that is disputed.
     dispute: String,
 
+    /// Whose dispute to play, where several over the answer name you: account or name of a development key.
+    #[arg(long, value_name = "ACCOUNT")]
+    challenger: Option<String>,
+
     /// Folder of the model: with it, and the key of the challenger or its delegate, the moves are played.
     #[arg(long, value_name = "DIR", env = "ASSAY_MODEL_DIR")]
     model: Option<PathBuf>,
@@ -35,6 +39,8 @@ pub struct Args {
 }
 
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    let challenger = args.challenger.as_deref().map(keys::parse_account);
+    let challenger = challenger.transpose()?;
     let machine = args.model.map(|model| Machine {
         model,
         threads: args.threads,
@@ -42,7 +48,10 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let chain = context.chain().await?;
     match args.dispute.parse() {
         Ok(id) => of_number(context, &chain, id, machine.as_ref()).await,
-        Err(_) => of_file(context, &chain, Path::new(&args.dispute), machine.as_ref()).await,
+        Err(_) => {
+            let file = Path::new(&args.dispute);
+            of_file(context, &chain, file, challenger, machine.as_ref()).await
+        }
     }
 }
 
@@ -50,6 +59,7 @@ async fn of_file(
     context: &Context,
     chain: &Chain,
     file: &Path,
+    challenger: Option<AccountId32>,
     machine: Option<&Machine>,
 ) -> Result<(), Failure> {
     let answer = receipt::read(file)?;
@@ -60,16 +70,33 @@ async fn of_file(
             let best = chain.best().await?;
             let mut disputes = best.disputes_of_provider(answer.header.provider).await?;
             disputes.retain(|dispute| {
-                dispute.receipt == answer.signed.receipt && dispute.is_challenger(&me)
+                dispute.receipt == answer.signed.receipt
+                    && dispute.is_challenger(&me)
+                    && challenger
+                        .as_ref()
+                        .is_none_or(|who| *who == dispute.challenger)
             });
-            let dispute = disputes.pop().ok_or_else(|| {
-                let file = file.display();
-                Failure::Request(format!(
-                    "no dispute over {} is {me}'s to play; `assay dispute open {file}` begins one",
-                    answer.claim()
-                ))
-            })?;
-            begun(chain, &dispute, &best)
+            let claim = answer.claim();
+            match disputes.as_slice() {
+                [dispute] => begun(chain, dispute, &best),
+                [] => {
+                    let file = file.display();
+                    return Err(Failure::Request(format!(
+                        "no dispute over {claim} is {me}'s to play; `assay dispute open {file}` begins one"
+                    )));
+                }
+                // Anybody can name a delegate without asking.
+                several => {
+                    let challengers: Vec<String> = several
+                        .iter()
+                        .map(|dispute| format!("{} by {}", dispute.id, dispute.challenger))
+                        .collect();
+                    return Err(Failure::Request(format!(
+                        "{me} is named in several disputes over {claim}: {}; say whose to play with --challenger",
+                        challengers.join(", ")
+                    )));
+                }
+            }
         }
     };
     play(context, plan, &answer, None, (Some(file), machine), false).await

@@ -314,6 +314,8 @@ impl Campaign<'_> {
             "CommitmentExpired",
             // No provider is accused while governance has stopped the clocks.
             "Paused",
+            // A place comes free with each dispute that ends.
+            "QueueFull",
         ];
         if is(&made, &passing) {
             return Ok(None);

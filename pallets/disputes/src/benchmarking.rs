@@ -49,6 +49,14 @@ pub struct BenchmarkChannel<AccountId> {
     pub operator: AccountId,
 }
 
+/// As many later disputes over the claim as a provider's queue has places.
+fn crowd<T: Config>(claim: &Claim) {
+    let later = Pallet::<T>::now().saturating_add(One::one());
+    for number in 0..MAX_LIVE + MAX_WAITING {
+        ByClaim::<T>::insert(claim, rank(later, number.into()), 0);
+    }
+}
+
 /// The benchmarks of the operators, beside those that are written out.
 macro_rules! with_operators {
     (operators { $($name:ident: $operator:ident,)* } $($others:tt)*) => {
@@ -252,6 +260,7 @@ with_operators! {
             waiting[0] = 1;
             docket.waiting = BoundedVec::truncate_from(waiting);
         });
+        crowd::<T>(&scene.claim);
         let deadline = record.deadline.expect("its clock runs");
         Clock::<T>::put(deadline.saturating_add(One::one()));
 
@@ -281,6 +290,7 @@ with_operators! {
             opening,
             other_opening,
         };
+        crowd::<T>(&scene.claim);
 
         #[extrinsic_call]
         _(

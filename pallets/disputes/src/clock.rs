@@ -20,7 +20,8 @@ use crate::{
     ParametersOf, Params, Pause, Traces, WeightInfo,
 };
 
-/// A block had room for moves if transactions took no more of it than this.
+/// A block had room for moves if no more of it than this was taken, by transactions and by what the chain had
+/// to do before them.
 const FULL: Perbill = Perbill::from_percent(90);
 
 impl<T: Config> Pallet<T> {
@@ -36,7 +37,7 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// The block is over.
+    /// The block's transactions are over.
     pub(crate) fn tick() {
         if !Self::is_paused() && Self::had_room() {
             Clock::<T>::mutate(|clock| *clock = clock.saturating_add(One::one()));
@@ -44,14 +45,11 @@ impl<T: Config> Pallet<T> {
     }
 
     fn had_room() -> bool {
-        let used = frame_system::Pallet::<T>::block_weight();
-        let transactions = used
-            .get(DispatchClass::Normal)
-            .saturating_add(*used.get(DispatchClass::Operational));
+        let used = frame_system::Pallet::<T>::block_weight().total();
         let weight = T::BlockWeights::get().max_block;
         let length = *T::BlockLength::get().max.get(DispatchClass::Operational);
-        transactions.ref_time() <= FULL.mul_floor(weight.ref_time())
-            && transactions.proof_size() <= FULL.mul_floor(weight.proof_size())
+        used.ref_time() <= FULL.mul_floor(weight.ref_time())
+            && used.proof_size() <= FULL.mul_floor(weight.proof_size())
             && frame_system::Pallet::<T>::block_size() <= FULL.mul_floor(length)
     }
 

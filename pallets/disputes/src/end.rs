@@ -52,16 +52,20 @@ impl<T: Config> Pallet<T> {
 
     /// The provider is guilty of the claim: give the user its money back, slash, and reward whoever
     /// was first among those who dispute it now, `accuser` included. It counts who opened first: who only
-    /// has a commitment could have it in advance for whatever is disputed.
+    /// has a commitment could have it in advance for whatever is disputed. And it counts what the dearest
+    /// of their receipts bills: a provider that is disputed could be convicted of a cheap one by a friend.
+    /// Returns all that changed hands.
     pub(crate) fn convict(
         claim: &Claim,
         facts: FactsOf<T>,
         fee: Balance,
         (accusation, accuser): (Rank, T::AccountId),
         fault: Option<Fault>,
-    ) -> DispatchResult {
-        let first = ByClaim::<T>::iter_key_prefix(claim).next();
-        let first = first.unwrap_or(accusation).min(accusation);
+    ) -> Result<Balance, DispatchError> {
+        let disputes = ByClaim::<T>::iter_prefix(claim);
+        let (first, fee) = disputes.fold((accusation, fee), |(first, most), (rank, fee)| {
+            (first.min(rank), most.max(fee))
+        });
         let rewarded = DisputeId::from_be_bytes(first.1);
         let challenger = match first == accusation {
             true => accuser,
@@ -83,6 +87,8 @@ impl<T: Config> Pallet<T> {
         };
         let slashed = T::Stake::slash(&facts.provider, &conviction)?;
         T::Claims::note_refund(claim, slashed.refund);
+        let taken = [slashed.refund, slashed.reward, slashed.burned];
+        let moved = taken.into_iter().fold(returned, Balance::saturating_add);
         Self::deposit_event(Event::Convicted {
             claim: *claim,
             provider: facts.provider,
@@ -91,7 +97,7 @@ impl<T: Config> Pallet<T> {
             slashed,
             fault,
         });
-        Ok(())
+        Ok(moved)
     }
 
     /// A dispute is over: do with the bond what the verdict says, let go what it held, and let the next
@@ -124,29 +130,22 @@ impl<T: Config> Pallet<T> {
     }
 
     /// What is lost of the bond of a dispute that was not lost: one that another has made needless has
-    /// filled the queue for nothing, so that a provider could fill its own and give up one claim.
+    /// filled the queue for nothing, so that a provider could fill its own and give up one claim; and so has
+    /// one over a model that is broken, which a provider could list for that.
     fn surcharge(number: DisputeId, record: &DisputeRecordOf<T>, verdict: Verdict) -> Balance {
         let rewarded = Convictions::<T>::get(record.claim) == Some(number);
-        match verdict == Verdict::Superseded && !rewarded {
-            true => record.surcharge,
-            false => 0,
+        match verdict {
+            Verdict::Superseded if !rewarded => record.surcharge,
+            Verdict::ModelBroken => record.surcharge,
+            _ => 0,
         }
     }
 
     /// Give a bond back but for what is burned of it. Returns that.
     fn give_back(record: &DisputeRecordOf<T>, burned: Balance) -> Result<Balance, DispatchError> {
-        let reason = HoldReason::ChallengeBond.into();
-        if burned > 0 {
-            T::Currency::burn_held(
-                &reason,
-                &record.challenger,
-                burned,
-                Precision::Exact,
-                Fortitude::Force,
-            )?;
-        }
+        Self::burn_of_bond(record, burned)?;
         T::Currency::release(
-            &reason,
+            &HoldReason::ChallengeBond.into(),
             &record.challenger,
             record.bond.saturating_sub(burned),
             Precision::Exact,
@@ -157,12 +156,11 @@ impl<T: Config> Pallet<T> {
     /// The challenger was wrong: pay the provider for its trouble and burn the rest, so that a provider
     /// that challenges itself loses too. Returns both.
     fn forfeit(record: &DisputeRecordOf<T>) -> Result<(Balance, Balance), DispatchError> {
-        let reason = HoldReason::ChallengeBond.into();
         let compensation = Params::<T>::get().compensation(record.question.leaves());
         let compensation = compensation.min(record.bond);
         let paid = with_storage_layer(|| {
             T::Currency::transfer_on_hold(
-                &reason,
+                &HoldReason::ChallengeBond.into(),
                 &record.challenger,
                 &record.provider,
                 compensation,
@@ -173,14 +171,23 @@ impl<T: Config> Pallet<T> {
         })
         .unwrap_or(0);
         let burned = record.bond.saturating_sub(paid);
-        T::Currency::burn_held(
-            &reason,
-            &record.challenger,
-            burned,
-            Precision::Exact,
-            Fortitude::Force,
-        )?;
+        Self::burn_of_bond(record, burned)?;
         Ok((paid, burned))
+    }
+
+    /// Burn so much of the bond on hold.
+    fn burn_of_bond(record: &DisputeRecordOf<T>, amount: Balance) -> DispatchResult {
+        // Burning nothing would still be an event.
+        if amount > 0 {
+            T::Currency::burn_held(
+                &HoldReason::ChallengeBond.into(),
+                &record.challenger,
+                amount,
+                Precision::Exact,
+                Fortitude::Force,
+            )?;
+        }
+        Ok(())
     }
 
     fn leave_docket(number: DisputeId, provider: &T::AccountId) {

@@ -77,6 +77,8 @@ mod errors {
         InvalidProof,
         /// Nothing is wrong with it that could be seen without a game.
         NoFault,
+        /// The provider has nothing left that could be taken, and the user nothing to get back.
+        NothingToTake,
         /// All clocks stand still: nothing is judged now.
         Paused,
         /// The clocks run, or stand still, already.

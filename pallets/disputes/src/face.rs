@@ -57,7 +57,10 @@ impl<T: Config> Pallet<T> {
         };
         let fault = Some(fault.ok_or(Error::<T>::NoFault)?);
         let accuser = (rank(Self::now(), number), accuser);
-        Self::convict(&claim, facts, receipt.fee, accuser, fault)
+        let moved = Self::convict(&claim, facts, receipt.fee, accuser, fault)?;
+        // Its note would be kept as long as the channel, and nobody be the better for it.
+        ensure!(moved > 0, Error::<T>::NothingToTake);
+        Ok(())
     }
 
     /// What is wrong with a receipt and the header that it names.

@@ -82,10 +82,8 @@ impl<T: Config> Pallet<T> {
             (Question::Header, Answer::Header(shown)) => {
                 let header = shown.header.hash();
                 ensure!(header == record.receipt.header, Error::<T>::WrongHeader);
-                // The receipt may be of another claim than the challenger says.
-                let of_another = shown.header.claim != record.claim;
                 ensure!(
-                    of_another || Self::is_asked(&header, &facts, Some(&shown.signature)),
+                    Self::is_asked(&header, &facts, Some(&shown.signature)),
                     Error::<T>::InvalidSignature
                 );
                 Self::decide(number, record, Side::Challenger)

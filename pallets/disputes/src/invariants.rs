@@ -36,7 +36,9 @@ impl<T: crate::Config> crate::Pallet<T> {
                 "disputes 1: a queue added more to a bond than there is"
             );
             ensure!(
-                number < next && ByClaim::<T>::contains_key(dispute.claim, dispute.rank(number)),
+                number < next
+                    && ByClaim::<T>::get(dispute.claim, dispute.rank(number))
+                        == Some(dispute.receipt.fee),
                 "disputes 3: a dispute that its claim does not know"
             );
             let docket = Dockets::<T>::get(&dispute.provider);

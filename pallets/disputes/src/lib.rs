@@ -131,9 +131,10 @@ pub mod pallet {
     #[pallet::storage]
     pub type Dockets<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, Docket, ValueQuery>;
 
-    /// The disputes over a claim, the one that is rewarded first.
+    /// The disputes over a claim, the one that is rewarded first, and what the receipt of each bills.
     #[pallet::storage]
-    pub type ByClaim<T: Config> = StorageDoubleMap<_, Blake2_128Concat, Claim, Identity, Rank, ()>;
+    pub type ByClaim<T: Config> =
+        StorageDoubleMap<_, Blake2_128Concat, Claim, Identity, Rank, Balance>;
 
     /// The claims that a provider was convicted of, once and for all, and the number of the commitment
     /// that was rewarded.
@@ -197,7 +198,7 @@ pub mod pallet {
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
-        /// The weight of [`on_finalize`](Hooks::on_finalize).
+        /// The weight of the clock.
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
             T::DbWeight::get().reads_writes(2, 1)
         }
@@ -205,11 +206,10 @@ pub mod pallet {
         fn on_idle(_: BlockNumberFor<T>, limit: Weight) -> Weight {
             let mut meter = WeightMeter::with_limit(limit.min(T::MaxAgendaWeight::get()));
             Self::work_agenda(&mut meter);
-            meter.consumed()
-        }
-
-        fn on_finalize(_: BlockNumberFor<T>) {
+            // Not when the block is finalised: that happens also where there was no room for this, and while a
+            // migration keeps all transactions out.
             Self::tick();
+            meter.consumed()
         }
 
         fn integrity_test() {

@@ -478,10 +478,10 @@ pub fn run_to(block: u64) {
     while System::block_number() < block {
         let now = System::block_number();
         if now > 0 {
-            AllPalletsWithSystem::on_idle(now, Weight::MAX);
             if BlocksAreFull::get() {
                 System::set_block_consumed_resources(block_weights().max_block, 0);
             }
+            AllPalletsWithSystem::on_idle(now, Weight::MAX);
             AllPalletsWithSystem::on_finalize(now);
         }
         System::initialize(&(now + 1), &hash_of(now), &Default::default());

@@ -88,6 +88,9 @@ impl<T: Config> Pallet<T> {
                     matches!(claim, Claim::Channel { .. }),
                     Error::<T>::JobIsChecked
                 );
+                // Without its header any receipt could be held against any claim, and who finds requests
+                // by their claim would have nothing to show.
+                ensure!(stated.is_some(), Error::<T>::HeaderMissing);
                 (Question::Header, Stage::Answer)
             }
             Some(position) => {
@@ -145,7 +148,7 @@ impl<T: Config> Pallet<T> {
             overtaken: None,
             deadline: None,
         };
-        ByClaim::<T>::insert(claim, record.rank(number), ());
+        ByClaim::<T>::insert(claim, record.rank(number), record.receipt.fee);
         Self::deposit_event(Event::Opened {
             dispute: number,
             claim,

@@ -247,13 +247,13 @@ impl WeightInfo for () {
             .saturating_add(ParityDbWeight::get().writes(3))
     }
     fn timeout() -> Weight {
-        Weight::from_parts(225_416_000, 11520)
-            .saturating_add(ParityDbWeight::get().reads(17))
+        Weight::from_parts(425_416_000, 221520)
+            .saturating_add(ParityDbWeight::get().reads(178))
             .saturating_add(ParityDbWeight::get().writes(17))
     }
     fn accuse() -> Weight {
-        Weight::from_parts(285_776_000, 8799)
-            .saturating_add(ParityDbWeight::get().reads(16))
+        Weight::from_parts(485_776_000, 218799)
+            .saturating_add(ParityDbWeight::get().reads(177))
             .saturating_add(ParityDbWeight::get().writes(11))
     }
     fn set_parameters() -> Weight {

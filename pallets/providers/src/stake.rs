@@ -12,7 +12,10 @@ use frame_support::{
 };
 use frame_system::pallet_prelude::BlockNumberFor;
 
-use crate::{Config, Error, Event, HoldReason, Operators, Pallet, Params, Providers};
+use crate::{
+    Config, Earnings, Error, Event, HoldReason, Operators, Pallet, Params, ProviderRecordOf,
+    Providers,
+};
 
 /// Money on hold of a convicted provider, by what it was held for.
 struct Purse {
@@ -73,8 +76,9 @@ impl<T: Config> Stake<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
                 .max(least);
             let bond = Self::take_bonded(provider, amount);
             let earnings = core::mem::take(&mut provider.maturing);
-            provider.channel_exposure = 0;
-            provider.earnings = Default::default();
+            for entry in provider.earnings.iter_mut() {
+                entry.amount = 0;
+            }
             // What was burned counts for no reward any more.
             provider.burned = Default::default();
             provider.online = false;
@@ -91,8 +95,11 @@ impl<T: Config> Stake<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
                     left: earnings,
                 },
             ];
-            let due = conviction.refund.min(sum);
+            // Users get back what its channels were paid of late and no more: a friend could have been paying
+            // for long, and would take the stake out of the slash.
+            let due = conviction.refund.min(sum).min(provider.channel_exposure);
             let refund = Self::pay_from(stash, &mut purses, &conviction.user, due);
+            Self::answered(provider, refund);
             let share = parameters.reward_share.mul_floor(sum.saturating_sub(due));
             let reward = Self::pay_from(stash, &mut purses, &conviction.challenger, share);
             let mut burned: Balance = 0;
@@ -124,6 +131,20 @@ impl<T: Config> Stake<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
 }
 
 impl<T: Config> Pallet<T> {
+    /// So much of the fees of channels, at most all that there are, went back and need not be answered for any
+    /// more: of the oldest first.
+    fn answered(provider: &mut ProviderRecordOf<T>, fees: Balance) {
+        provider.channel_exposure = provider.channel_exposure.defensive_saturating_sub(fees);
+        let mut left = fees;
+        for entry in provider.earnings.iter_mut() {
+            let part = left.min(entry.fees);
+            entry.fees = entry.fees.saturating_sub(part);
+            left = left.saturating_sub(part);
+        }
+        let is_empty = |entry: &Earnings<_>| entry.amount == 0 && entry.fees == 0;
+        provider.earnings.retain(|entry| !is_empty(entry));
+    }
+
     /// Pay `amount` out of what is in the purses. An account that cannot be paid, because it would
     /// not exist even then, gets nothing, and the money stays in the purses. Returns what was paid.
     fn pay_from(

@@ -1,21 +1,19 @@
 //! What there is, counted from the records. Their number has no bound that a single call could
 //! keep to, so that they come in pages.
 
-use super::{add, count, referenda, validators, Figure, Kind};
+use super::{
+    add, count, referenda, validators,
+    walk::{start, walk},
+    Figure, Kind,
+};
 use crate::{treasury_account, Balance, Balances, Models, Runtime};
 use alloc::{vec, vec::Vec};
 use codec::{Decode, Encode};
-use frame_support::{
-    storage::{PrefixIterator, PrefixIteratorOnRemoval, StoragePrefixedMap},
-    traits::fungible::Inspect,
-};
+use frame_support::{storage::StoragePrefixedMap, traits::fungible::Inspect};
 use pallet_channels::ChannelState;
 use pallet_jobs::JobState;
 use pallet_models::ListingStatus;
 use scale_info::TypeInfo;
-
-/// Records of a page: a few milliseconds' work.
-const PAGE: usize = 500;
 
 /// Where a page begins.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode, TypeInfo)]
@@ -106,25 +104,6 @@ pub fn page(from: Option<Cursor>) -> (Vec<Figure>, Option<Cursor>) {
         None => None,
     };
     (figures, next)
-}
-
-/// The key to begin behind.
-pub fn start(after: Vec<u8>, prefix: impl Into<Vec<u8>>) -> Vec<u8> {
-    match after.is_empty() {
-        true => prefix.into(),
-        false => after,
-    }
-}
-
-/// Look at the next records. The key of the last one, unless it is the last there is.
-pub fn walk<K, V, R: PrefixIteratorOnRemoval>(
-    mut records: PrefixIterator<(K, V), R>,
-    mut each: impl FnMut(V),
-) -> Option<Vec<u8>> {
-    for _ in 0..PAGE {
-        each(records.next()?.1);
-    }
-    Some(records.last_raw_key().to_vec())
 }
 
 fn overview() -> Vec<Figure> {

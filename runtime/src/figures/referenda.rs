@@ -2,7 +2,7 @@
 
 use super::{
     count,
-    records::{start, walk},
+    walk::{start, walk},
     Figure, Kind,
 };
 use crate::{Runtime, VERSION};

@@ -2,7 +2,7 @@
 
 use super::{
     add, count,
-    records::{start, walk},
+    walk::{start, walk},
     Figure, Kind, Value,
 };
 use crate::{Balance, Runtime, RuntimeEvent, Session, Validators};

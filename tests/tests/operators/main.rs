@@ -1,5 +1,6 @@
 //! What operators see and type.
 
+mod clock;
 mod finality;
 mod metrics;
 mod referendum;

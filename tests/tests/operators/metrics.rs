@@ -1,9 +1,9 @@
 //! Metrics as they are scraped, and the rules and boards made of them.
 
-use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use anyhow::{ensure, Context, Result};
-use assay_tests::{eventually, http, repository, Scene};
+use assay_tests::{eventually, http, repository, Clients, Scene};
 use serde_json::Value;
 
 use crate::PATIENCE;
@@ -181,21 +181,19 @@ fn each_alert_has_a_case_in_which_it_fires_and_promtool_agrees() -> Result<()> {
             );
         }
     }
+    let Some(clients) = Clients::find()? else {
+        return Ok(());
+    };
     for arguments in [
         ["check", "rules", "alerts.yml"],
         ["check", "config", "prometheus.yml"],
         ["test", "rules", "alerts_test.yml"],
     ] {
-        let promtool = Command::new("promtool")
+        let output = clients
+            .promtool()
             .args(arguments)
             .current_dir(&folder)
-            .output();
-        let Ok(output) = promtool else {
-            eprintln!(
-                "SKIPPED: promtool, which comes with Debian's package prometheus, is not here"
-            );
-            return Ok(());
-        };
+            .output()?;
         ensure!(
             output.status.success(),
             "promtool {arguments:?}: {output:?}"

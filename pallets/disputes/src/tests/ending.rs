@@ -1,7 +1,7 @@
 use super::forged::{at_a_step, disputed};
-use crate::{mock::*, Answer, Convictions, Dockets, Error, Event, Traces, Verdict};
+use crate::{mock::*, Answer, Convictions, Dockets, Error, Event, Evidence, Traces, Verdict};
 use assay_primitives::{Balance, Claim, ClaimFacts, Claims, Finish, Request};
-use frame_support::{assert_noop, assert_ok, dispatch::Pays};
+use frame_support::{assert_err, assert_noop, assert_ok, dispatch::Pays};
 use sp_runtime::Permill;
 
 /// A slash of at least this many fees, and the reward's share of what is left after the refund.
@@ -315,20 +315,70 @@ fn a_provider_without_a_signed_header_is_convicted() {
 }
 
 #[test]
-fn a_receipt_of_another_claim_convicts_nobody_under_this_one() {
+fn a_receipt_of_another_claim_is_held_against_nobody_under_this_one() {
     TestExt::new().execute_with(|| {
         let (one, two) = (channel(10_000), channel(10_000));
         let given = Given::in_channel(one, 0, vec![10; 4]);
+        // A provider finds what it was asked by the claim: under another there is nothing to show.
+        let claims = [
+            Claim::Channel { id: two, seq: 0 },
+            Claim::Channel { id: one, seq: 9 },
+        ];
+        for claim in claims {
+            commit(CARL, &claim);
+        }
         pass(1);
-        let mut framed = given.statement();
-        framed.header = None;
-        let claim = Claim::Channel { id: two, seq: 0 };
-        let number = commit(CARL, &claim);
+        for claim in claims {
+            let open = |header| {
+                let mut framed = given.statement();
+                framed.header = header;
+                let by = RuntimeOrigin::signed(CARL);
+                Disputes::open(by, claim, framed, None, SALT, None)
+            };
+            assert_noop!(open(None), Error::<Test>::HeaderMissing);
+            let header = Some(given.header.clone());
+            assert_noop!(open(header), Error::<Test>::WrongHeader);
+        }
+    });
+}
+
+/// Whose answer is disputed could have a friend convict it of a cheap receipt for the same request.
+#[test]
+fn the_dearest_receipt_that_is_disputed_is_what_the_user_gets_back() {
+    TestExt::new().execute_with(|| {
+        let given = Given::in_channel(channel(10_000), 0, vec![10; 4]);
+        let fee = given.receipt.fee;
+        assert!(fee > 0);
+        let cheap = given.clone().with_receipt(|receipt| receipt.fee = 0);
         pass(1);
-        let by = RuntimeOrigin::signed(CARL);
-        assert_ok!(Disputes::open(by, claim, framed, None, SALT, None));
-        assert_ok!(answer(PETRA, number, Answer::Header(given.signed_header())));
-        assert!(is_over(number) && !Convictions::<Test>::contains_key(claim));
+        let [carls, _] = [CARL, CORA].map(|who| commit(who, &given.claim));
+        pass(1);
+        assert_ok!(given.open(CARL, 0));
+        let (uma, free_of_user) = (free(UMA), Channels::facts(&given.claim).unwrap().refundable);
+        assert_ok!(cheap.accuse(CORA, Evidence::Face));
+        assert_eq!(Convictions::<Test>::get(given.claim), Some(carls));
+        assert_eq!(free(UMA), uma + fee);
+        let left = Channels::facts(&given.claim).unwrap().refundable;
+        assert_eq!(left, free_of_user - fee);
+    });
+}
+
+/// A note of it would be kept as long as the channel, and cost nothing.
+#[test]
+fn a_provider_that_has_nothing_left_is_not_convicted_again_for_nothing() {
+    TestExt::new().execute_with(|| {
+        let id = channel(10_000);
+        let convict = |seq, fee| {
+            let given = Given::in_channel(id, seq, vec![10; 4]);
+            let given = given.with_receipt(|receipt| receipt.fee = fee);
+            pass(1);
+            commit(CARL, &given.claim);
+            pass(1);
+            given.accuse(CARL, Evidence::Face)
+        };
+        assert_ok!(convict(0, BOND));
+        assert_eq!(provider(PETRA).bond, 0);
+        assert_err!(convict(1, 0), Error::<Test>::NothingToTake);
     });
 }
 

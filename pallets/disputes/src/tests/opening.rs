@@ -195,10 +195,8 @@ fn a_window_closes_with_its_last_block_and_stands_still_in_a_pause() {
 fn whether_the_user_asked_at_all_is_a_question_of_channels() {
     TestExt::new().execute_with(|| {
         let given = committed();
-        // It needs no header.
-        let mut statement = given.statement();
-        statement.header = None;
         let by = RuntimeOrigin::signed(CARL);
+        let statement = given.statement();
         assert_ok!(Disputes::open(by, given.claim, statement, None, SALT, None));
         assert_eq!(dispute(0).question, Question::Header);
         assert_eq!(dispute(0).bond, BASE_BOND);

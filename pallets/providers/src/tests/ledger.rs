@@ -273,7 +273,7 @@ impl Ledger {
     }
 
     /// Sixty times the fee or a tenth of what is bonded, and all that matures: what the user is to
-    /// get back, then four tenths of the rest for the challenger.
+    /// get back, as far as channels were paid of late, then four tenths of the rest for the challenger.
     pub fn slash(&mut self, stash: u64, fee: Balance, refund: Balance, challenger: u64) -> Slashed {
         let provider = self.providers.get_mut(&stash).unwrap();
         let bonded = provider.bonded();
@@ -281,10 +281,19 @@ impl Ledger {
         let earnings = provider.earnings();
         let sum = taken + earnings;
         provider.take(taken);
-        provider.maturing.clear();
+        for (amount, _) in provider.maturing.values_mut() {
+            *amount = 0;
+        }
         provider.burned = (0, 0);
         provider.offline = true;
-        let refund = refund.min(sum);
+        let refund = refund.min(sum).min(provider.channel_fees());
+        let mut left = refund;
+        for (_, fees) in provider.maturing.values_mut() {
+            let part = left.min(*fees);
+            *fees -= part;
+            left -= part;
+        }
+        provider.maturing.retain(|_, parts| *parts != (0, 0));
         let reward = 4 * (sum - refund) / 10;
         // Out of two holds it comes in two parts, each of which needs an account to go to.
         let of_bond = reward.min(taken.saturating_sub(refund));

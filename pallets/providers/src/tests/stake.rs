@@ -227,7 +227,7 @@ fn nothing_comes_nearer_during_a_pause() {
 fn a_conviction_takes_the_slash_and_all_that_matures() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
         earn(PETRA, 700);
-        earn_in_channel(PETRA, 90, 80);
+        earn_in_channel(PETRA, 2_090, 80);
         run_to(10);
         earn(PETRA, 5);
         let issuance = Balances::total_issuance();
@@ -259,8 +259,10 @@ fn a_conviction_takes_the_slash_and_all_that_matures() {
         assert_eq!((bonded(PETRA), maturing(PETRA)), (BOND - 120_000, 0));
         let provider = record(PETRA);
         assert_eq!(provider.bond, BOND - 120_000);
-        assert_eq!((provider.maturing, provider.channel_exposure), (0, 0));
-        assert!(provider.earnings.is_empty() && !provider.online);
+        assert!(!provider.online);
+        // For what others paid in channels it answers on.
+        assert_eq!((provider.maturing, provider.channel_exposure), (0, 105));
+        check_books();
         assert_eq!((provider.record.score, provider.record.convicted), (0, 1));
         assert_eq!(provider.offers, 1);
         // What was due before is not missed, and what comes later matures as ever.
@@ -268,6 +270,41 @@ fn a_conviction_takes_the_slash_and_all_that_matures() {
         earn(PETRA, 7);
         run_to(120);
         assert_eq!(free(PETRA), petra + 7);
+        let provider = record(PETRA);
+        assert_eq!((provider.maturing, provider.channel_exposure), (0, 0));
+    });
+}
+
+#[test]
+fn what_has_matured_comes_back_to_nobody() {
+    TestExt::new().provider(PETRA, BOND).execute_with(|| {
+        earn_in_channel(PETRA, 5_000, 4_000);
+        run_to(200);
+        assert_eq!(record(PETRA).channel_exposure, 0);
+        // The stake is not for a friend that has been paying long since.
+        let slashed = slash(PETRA, BOND, 5_000, SAM);
+        let expected = Slashed {
+            refund: 0,
+            reward: BOND * 4 / 10,
+            burned: BOND * 6 / 10,
+        };
+        assert_eq!(slashed, expected);
+    });
+}
+
+#[test]
+fn one_conviction_leaves_the_users_of_others_what_they_paid() {
+    TestExt::new().provider(PETRA, BOND).execute_with(|| {
+        earn_in_channel(PETRA, 60, 50);
+        run_to(20);
+        earn_in_channel(PETRA, 40, 30);
+        for (refund, left) in [(45, 55), (30, 25), (30, 0), (30, 0)] {
+            let before = record(PETRA).channel_exposure;
+            let slashed = slash(PETRA, 100, refund, SAM);
+            assert_eq!(slashed.refund, refund.min(before));
+            assert_eq!(record(PETRA).channel_exposure, left);
+            check_books();
+        }
     });
 }
 
@@ -295,6 +332,7 @@ fn a_conviction_costs_a_share_of_all_that_is_bonded_at_least() {
 fn a_slash_reaches_what_unbonds_and_no_further() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
         let before = free(PETRA);
+        earn_in_channel(PETRA, 600, 0);
         assert_ok!(Providers::unbond(of(PETRA), BOND));
         let slashed = slash(PETRA, BOND, 300, SAM);
         assert_eq!(
@@ -317,7 +355,7 @@ fn a_slash_reaches_what_unbonds_and_no_further() {
 #[test]
 fn the_user_is_refunded_before_all_else() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
-        earn(PETRA, 700);
+        earn_in_channel(PETRA, 4 * BOND, 700);
         let (uma, sam) = (free(UMA), free(SAM));
         // Bond and earnings together do not reach.
         let slashed = slash(PETRA, 20_000, 3 * BOND, SAM);
@@ -340,6 +378,7 @@ fn who_convicts_itself_loses_half_of_all_that_is_not_the_users() {
             };
             assert_ok!(Providers::set_parameters(RuntimeOrigin::root(), most));
             earn(PETRA, 801);
+            earn_in_channel(PETRA, 1, 0);
             let wealth = || -> Balance {
                 let operator = Balances::total_balance(&operator(PETRA));
                 Balances::total_balance(&PETRA) + operator
@@ -364,6 +403,7 @@ fn a_share_that_cannot_be_paid_is_burned() {
             ..parameters()
         };
         assert_ok!(Providers::set_parameters(RuntimeOrigin::root(), few));
+        earn_in_channel(PETRA, 150, 0);
         let issuance = Balances::total_issuance();
         // Eighty planck make no account.
         let slashed = slash(PETRA, 0, 0, NOBODY);

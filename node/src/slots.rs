@@ -9,7 +9,7 @@ use sp_consensus::{Environment, Proposal, ProposeArgs, Proposer};
 use sp_consensus_babe::digests::CompatibleDigestItem;
 use sp_runtime::{traits::Block, Digest};
 use std::{
-    fs::OpenOptions,
+    fs::{File, OpenOptions},
     future::Future,
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
@@ -51,7 +51,19 @@ impl Slots {
         file.rewind()
             .and_then(|()| file.write_all(format!("{slot:020}\n").as_bytes()))
             .and_then(|()| file.sync_data())
+            .and_then(|()| match text.is_empty() {
+                true => self.keep_name(),
+                false => Ok(()),
+            })
             .map_err(problem)
+    }
+
+    /// A file that is new is on disk, and under its name only when its folder is too.
+    fn keep_name(&self) -> io::Result<()> {
+        match self.0.parent() {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
     }
 }
 

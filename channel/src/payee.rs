@@ -206,7 +206,8 @@ impl Payee {
     }
 
     /// Forgets the oldest requests whose receipts were anchored before this block. The effect is the first number
-    /// that is kept: rows of requests below it, and what was kept of their answers, can be deleted.
+    /// that is kept: rows of requests below it, and what was kept of their answers, can be deleted. The one with the
+    /// last number of all is kept, since no number is behind it.
     pub fn forget(&mut self, anchored_before: u32) -> Step<'_, Self, u64> {
         let mut floor = self.floor;
         for (seq, entry) in &self.requests {
@@ -214,10 +215,12 @@ impl Payee {
             let Some(receipt) = receipt.filter(|_| entry.request.ended) else {
                 break;
             };
-            if receipt.receipt.anchor.number >= anchored_before {
+            let next = seq.checked_add(1);
+            let Some(next) = next.filter(|_| receipt.receipt.anchor.number < anchored_before)
+            else {
                 break;
-            }
-            floor.seq = seq.saturating_add(1);
+            };
+            floor.seq = next;
             floor.spent = floor.spent.saturating_add(entry.fee());
         }
         let record = (floor != self.floor).then_some(Record::Floor(floor));

@@ -16,8 +16,10 @@ use subxt::{
 };
 use tokio::sync::Mutex;
 
+use self::patient::{Patient, PATIENCE};
 use crate::Error;
 
+mod patient;
 mod referenda;
 mod rewards;
 mod snapshot;
@@ -144,7 +146,7 @@ impl Chain {
         Self::over(url, client).await
     }
 
-    /// Connect for a daemon: a lost connection comes back by itself, and calls made meanwhile wait.
+    /// Connect for a daemon: a lost connection comes back by itself, and calls made meanwhile wait, for a minute.
     /// Only the first connection has to succeed.
     pub async fn connect_for_long(url: &str) -> Result<Self, Error> {
         check_url(url)?;
@@ -152,7 +154,11 @@ impl Chain {
         let client = ReconnectingRpcClient::builder()
             .retry_policy(backoff)
             .build(url);
-        Self::over(url, RpcClient::new(within(url, client).await?)).await
+        let client = Patient {
+            client: within(url, client).await?,
+            patience: PATIENCE,
+        };
+        Self::over(url, RpcClient::new(client)).await
     }
 
     async fn over(url: &str, client: RpcClient) -> Result<Self, Error> {

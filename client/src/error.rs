@@ -55,6 +55,10 @@ pub enum Error {
     )]
     NoSignature { job: JobId, block: u32 },
 
+    /// The transaction could not be made, so it changed nothing and cost nothing.
+    #[error("{call} was not sent, since the node failed to answer: {reason}; look at its log and try again")]
+    NotSent { call: String, reason: String },
+
     /// The pool did not take the transaction, so it changed nothing and cost nothing.
     #[error("the node did not take {call}: {reason}")]
     NotAccepted {
@@ -190,6 +194,17 @@ impl Error {
         }
     }
 
+    /// An error on the way to a signed transaction.
+    pub(crate) fn not_sent(call: &str, error: Self) -> Self {
+        match error {
+            Self::Node(reason) => Self::NotSent {
+                call: call.into(),
+                reason,
+            },
+            other => other,
+        }
+    }
+
     /// What became of a transaction that the pool had taken is not known.
     pub(crate) fn lost(call: &str, reason: &str) -> Self {
         Self::Lost {
@@ -272,6 +287,18 @@ impl Error {
         }
     }
 
+    /// Whether a transaction that was to be sent is in no block and will be in none, if
+    /// [`Chain::submit`](crate::Chain::submit) says this. What is said of a block that is not final says less.
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Dispatch { .. }
+                | Self::NotAccepted { .. }
+                | Self::NotSent { .. }
+                | Self::Incompatible
+        )
+    }
+
     /// Whether the chain could not be reached or is the wrong one, so that the request itself may
     /// be right.
     pub fn is_chain(&self) -> bool {
@@ -282,6 +309,7 @@ impl Error {
                 | Self::WrongChain { .. }
                 | Self::Incompatible
                 | Self::Node(_)
+                | Self::NotSent { .. }
                 | Self::NoSignature { .. }
         )
     }

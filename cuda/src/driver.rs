@@ -3,7 +3,10 @@
 use std::{
     ffi::{c_void, CStr, CString},
     fmt,
-    sync::Arc,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+    },
 };
 
 use cudarc::driver::{
@@ -12,7 +15,7 @@ use cudarc::driver::{
 };
 
 use crate::{
-    device::{Captured, DeviceError, Launch, Limits, Machine},
+    device::{Captured, DeviceError, Launch, Limits, Machine, Mark, WINDOW},
     nvrtc::{Arch, Need, Version},
 };
 
@@ -60,6 +63,12 @@ pub struct Gpu {
     context: Arc<CudaContext>,
     stream: Stream,
     module: Module,
+    /// What goes to it, and what comes from it. Nothing is under way in either that its user does not know
+    /// of.
+    leading_in: Mutex<Window>,
+    leading_out: Mutex<Window>,
+    /// Whether it does not answer, and nothing may be asked of it.
+    abandoned: AtomicBool,
 }
 
 /// A GPU without kernels: what they are compiled for.
@@ -156,9 +165,9 @@ impl Bare {
             let stream = result::stream::create(result::stream::StreamKind::NonBlocking)
                 .map_err(|error| failed("making a stream", error))?;
             let stream = Stream(stream);
-            Ok((limits, module, stream))
+            Ok((limits, module, stream, [Window::new()?, Window::new()?]))
         };
-        let (limits, module, stream) =
+        let (limits, module, stream, [leading_in, leading_out]) =
             loaded().map_err(|error| GpuError::Device { ordinal, error })?;
         Ok(Gpu {
             name,
@@ -167,6 +176,9 @@ impl Bare {
             stream,
             module,
             context,
+            leading_in: Mutex::new(leading_in),
+            leading_out: Mutex::new(leading_out),
+            abandoned: AtomicBool::new(false),
         })
     }
 }
@@ -182,6 +194,28 @@ struct Stream(sys::CUstream);
 unsafe impl Send for Stream {}
 // SAFETY: as above.
 unsafe impl Sync for Stream {}
+
+/// Memory of this machine that the GPU reads and writes itself, at any time until it has come to the end of
+/// what it was told. Of other memory, when it is read depends on the driver and the machine.
+struct Window(*mut u8);
+// SAFETY: it is memory like any other.
+unsafe impl Send for Window {}
+
+impl Window {
+    fn new() -> Result<Self, DeviceError> {
+        let making = |error| failed("making a window to its memory", error);
+        // SAFETY: it is the calling thread's context's, and freed with the GPU.
+        let memory = unsafe { result::malloc_host(WINDOW, 0) }.map_err(making)?;
+        let memory = memory.cast::<u8>();
+        // SAFETY: it is as long; whoever sees a part of it sees numbers.
+        unsafe { memory.write_bytes(0, WINDOW) };
+        Ok(Self(memory))
+    }
+
+    fn of(window: &Mutex<Self>) -> MutexGuard<'_, Self> {
+        window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Code, and its kernels by name.
 struct Module {
@@ -262,37 +296,50 @@ impl Machine for Gpu {
         if address != 0 && bind(&self.context).is_ok() {
             // Nothing is left to be done where the GPU is gone.
             // SAFETY: it was allocated, and whoever had it gives it back once.
-            let _ = unsafe {
-                // What is under way may still read it.
-                let _ = result::stream::synchronize(self.stream.0);
-                result::free_sync(address)
-            };
+            let _ = unsafe { result::free_sync(address) };
         }
     }
 
-    fn upload(&self, to: u64, bytes: &[u8]) -> Result<(), DeviceError> {
+    fn send(&self, place: usize, bytes: &[u8], to: u64) -> Result<(), DeviceError> {
         if bytes.is_empty() {
             return Ok(());
         }
         bind(&self.context)?;
-        // SAFETY: the caller's memory is as long; from pageable memory the driver has copied the bytes
-        // when it returns.
-        unsafe { result::memcpy_htod_async(to, bytes, self.stream.0) }
-            .map_err(|error| failed("an upload", error))
-    }
-
-    fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), DeviceError> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        bind(&self.context)?;
-        // SAFETY: the caller's memory is as long, and borrowed until the copy is done.
+        let window = Window::of(&self.leading_in);
+        assert!(
+            bytes.len() <= WINDOW.saturating_sub(place),
+            "past the window"
+        );
+        // SAFETY: the place is the window's, and as long. That the GPU has read what was there is the
+        // caller's to see to; if not, it gets a mixture of both.
         unsafe {
-            let copied = result::memcpy_dtoh_async(bytes, from, self.stream.0);
-            let done = result::stream::synchronize(self.stream.0);
-            copied.and(done)
+            let place = window.0.add(place);
+            place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            let bytes = std::slice::from_raw_parts(place, bytes.len());
+            result::memcpy_htod_async(to, bytes, self.stream.0)
         }
-        .map_err(|error| failed("a pass", error))
+        .map_err(|error| failed("an upload", error))
+    }
+
+    fn fetch(&self, from: u64, bytes: usize) -> Result<(), DeviceError> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        bind(&self.context)?;
+        let window = Window::of(&self.leading_out);
+        assert!(bytes <= WINDOW, "past the window");
+        // SAFETY: the window is as long, and there as long as the GPU.
+        unsafe {
+            let bytes = std::slice::from_raw_parts_mut(window.0, bytes);
+            result::memcpy_dtoh_async(bytes, from, self.stream.0)
+        }
+        .map_err(|error| failed("a download", error))
+    }
+
+    fn fetched(&self, bytes: usize, see: &mut dyn FnMut(&[u8])) {
+        let window = Window::of(&self.leading_out);
+        // SAFETY: the window is as long, and the caller knows that the GPU does not write it any more.
+        see(unsafe { std::slice::from_raw_parts(window.0, bytes.min(WINDOW)) });
     }
 
     fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), DeviceError> {
@@ -349,11 +396,18 @@ impl Machine for Gpu {
         .map_err(|error| failed(launch.kernel, error))
     }
 
-    fn synchronise(&self) -> Result<(), DeviceError> {
+    fn mark(self: Arc<Self>) -> Result<Box<dyn Mark>, DeviceError> {
         bind(&self.context)?;
-        // SAFETY: the stream is there.
-        unsafe { result::stream::synchronize(self.stream.0) }
-            .map_err(|error| failed("a pass", error))
+        let flags = sys::CUevent_flags::CU_EVENT_DISABLE_TIMING;
+        let event = result::event::create(flags).map_err(waiting)?;
+        let reached = Reached { event, gpu: self };
+        // SAFETY: event and stream are there.
+        unsafe { result::event::record(reached.event, reached.gpu.stream.0) }.map_err(waiting)?;
+        Ok(Box::new(reached))
+    }
+
+    fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
     }
 
     fn begin_capture(&self) -> Result<(), DeviceError> {
@@ -388,17 +442,70 @@ fn capturing(error: DriverError) -> DeviceError {
     failed("capturing a graph", error)
 }
 
+impl Gpu {
+    /// Whether the driver may be asked to give something back, which waits for what is under way.
+    fn gives_back(&self) -> bool {
+        !self.abandoned.load(Ordering::Acquire) && bind(&self.context).is_ok()
+    }
+}
+
 impl Drop for Gpu {
     fn drop(&mut self) {
-        if bind(&self.context).is_ok() {
-            // SAFETY: nobody else has either; nothing is left to be done where the GPU is gone.
+        if self.gives_back() {
+            // SAFETY: nobody else has any of it; nothing is left to be done where the GPU is gone.
             unsafe {
                 let _ = result::stream::synchronize(self.stream.0);
                 let _ = result::stream::destroy(self.stream.0);
                 let _ = result::module::unload(self.module.module);
+                for window in [&self.leading_in, &self.leading_out] {
+                    let _ = result::free_host(Window::of(window).0.cast());
+                }
             }
+        } else {
+            // The context's end would wait as well.
+            std::mem::forget(self.context.clone());
         }
     }
+}
+
+/// An event behind what the GPU was told.
+struct Reached {
+    gpu: Arc<Gpu>,
+    event: sys::CUevent,
+}
+
+// SAFETY: as for streams.
+unsafe impl Send for Reached {}
+
+impl fmt::Debug for Reached {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "Reached({:?})", self.gpu)
+    }
+}
+
+impl Mark for Reached {
+    fn is_done(&self) -> Result<bool, DeviceError> {
+        // SAFETY: the event is there.
+        match unsafe { result::event::query(self.event) } {
+            Ok(()) => Ok(true),
+            Err(DriverError(sys::CUresult::CUDA_ERROR_NOT_READY)) => Ok(false),
+            Err(error) => Err(waiting(error)),
+        }
+    }
+}
+
+impl Drop for Reached {
+    fn drop(&mut self) {
+        if self.gpu.gives_back() {
+            // SAFETY: nobody else has it.
+            let _ = unsafe { result::event::destroy(self.event) };
+        }
+    }
+}
+
+/// Whatever went wrong before is found by whoever waits.
+fn waiting(error: DriverError) -> DeviceError {
+    failed("a pass", error)
 }
 
 /// A graph that is ready to run.
@@ -427,7 +534,7 @@ impl Captured for Ready {
 
 impl Drop for Ready {
     fn drop(&mut self) {
-        if bind(&self.gpu.context).is_ok() {
+        if self.gpu.gives_back() {
             // SAFETY: nobody else has it.
             let _ = unsafe { result::graph::exec_destroy(self.graph) };
         }

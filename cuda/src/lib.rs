@@ -5,11 +5,12 @@
 //!   and kept by [`store`]; [`start`] puts these together.
 //! * [`resident`] is a model in a device's memory, on which an engine's passes run: [`weights`],
 //!   [`slabs`] of keys and values, and what a [`pass`] launches.
-//! * [`selftest`] compares a device with the processor.
+//! * [`selftest`] compares a device with the processor; [`ceilings`] are what a device does at most.
 //!
 //! Neither driver nor compiler is needed to build this, nor to run a program that holds it: both are
 //! libraries that are looked for when a GPU is asked for.
 
+pub mod ceilings;
 pub mod device;
 pub mod driver;
 pub mod kernels;
@@ -25,7 +26,7 @@ pub mod weights;
 pub use self::{
     device::{Device, DeviceError},
     resident::{Resident, ResidentError},
-    start::{open, Opened, StartError},
+    start::{open, open_with, Opened, StartError},
 };
 
 /// How the kernels are compiled, whatever for.

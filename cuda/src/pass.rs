@@ -8,14 +8,14 @@ mod inputs;
 mod program;
 mod scratch;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, mem};
 
 use assay_exact::{accelerator::AcceleratorPass, Shape};
 
 pub use self::scratch::Scratch;
 use self::{inputs::Inputs, program::Program, scratch::LOGITS};
 use crate::{
-    device::{numbers_of, Buffer, Device, DeviceError, Graph, Launch},
+    device::{Buffer, Device, DeviceError, Graph, Launch, Plain},
     slabs::Pool,
     weights::Weights,
 };
@@ -141,20 +141,65 @@ impl Pass {
         rows: std::ops::Range<usize>,
         logits: &mut [&mut [i32]],
     ) -> Result<(), DeviceError> {
-        let vocabulary = shape.vocabulary as usize;
         if rows.is_empty() {
             return self.device.synchronise();
         }
-        let mut bytes = vec![0; rows.len() * vocabulary * 4];
-        self.device
-            .download(self.scratch.logits.address(), &mut bytes)?;
-        let found: Vec<i32> = numbers_of(&bytes);
+        let vocabulary = shape.vocabulary as usize;
         let all = logits
             .iter_mut()
             .flat_map(|part| part.chunks_mut(vocabulary));
-        for (row, found) in all.skip(rows.start).zip(found.chunks(vocabulary)) {
-            row.copy_from_slice(found);
+        let mut asked = Rows::new(all.skip(rows.start));
+        let (from, bytes) = (self.scratch.logits.address(), rows.len() * vocabulary * 4);
+        // From where they arrive into their rows at once: there may be tens of megabytes of them.
+        self.device.read(from, bytes, &mut |piece| asked.put(piece))
+    }
+}
+
+/// Rows that are filled one after the other, by numbers that come in pieces.
+struct Rows<'a, I> {
+    rows: I,
+    /// What is left of the row that is filled.
+    row: &'a mut [i32],
+}
+
+impl<'a, I: Iterator<Item = &'a mut [i32]>> Rows<'a, I> {
+    fn new(rows: I) -> Self {
+        Self { rows, row: &mut [] }
+    }
+
+    fn put(&mut self, mut piece: &[u8]) {
+        while piece.len() >= i32::BYTES {
+            if self.row.is_empty() {
+                let Some(next) = self.rows.next() else { return };
+                self.row = next;
+            }
+            let count = self.row.len().min(piece.len() / i32::BYTES);
+            let (now, later) = mem::take(&mut self.row).split_at_mut(count);
+            let (found, rest) = piece.split_at(count * i32::BYTES);
+            for (slot, number) in now.iter_mut().zip(found.chunks_exact(i32::BYTES)) {
+                *slot = i32::get(number);
+            }
+            (self.row, piece) = (later, rest);
         }
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::bytes_of;
+
+    #[test]
+    fn rows_are_filled_wherever_pieces_end() {
+        let numbers: Vec<i32> = (1..=20).map(|i| i * 0x0102_0305).collect();
+        for piece in 1..=21 {
+            let mut all = [[0; 6]; 3];
+            let mut rows = Rows::new(all.iter_mut().map(|row| &mut row[..]));
+            for piece in numbers.chunks(piece) {
+                rows.put(&bytes_of(piece));
+            }
+            // What no row is left for is dropped.
+            assert_eq!(all.as_flattened(), &numbers[..18], "{piece}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     device::Device,
     driver::{Bare, GpuError},
-    kernels,
+    kernels::{self, Kernels},
     nvrtc::{Folders, Nvrtc, NvrtcError, Version},
     store::{Origin, Store},
     OPTIONS,
@@ -35,9 +35,19 @@ pub enum StartError {
     Nvrtc(#[from] NvrtcError),
 }
 
-/// The GPU of this number. NVRTC is looked for in `libraries` first; `store` keeps what it compiles,
-/// and without one it compiles anew.
+/// The GPU of this number with the kernels of a model's passes. NVRTC is looked for in `libraries` first;
+/// `store` keeps what it compiles, and without one it compiles anew.
 pub fn open(
+    ordinal: usize,
+    libraries: Option<&Path>,
+    store: Option<&Store>,
+) -> Result<Opened, StartError> {
+    open_with(&kernels::all(), ordinal, libraries, store)
+}
+
+/// As [`open`], with other kernels.
+pub fn open_with(
+    kernels: &Kernels,
     ordinal: usize,
     libraries: Option<&Path>,
     store: Option<&Store>,
@@ -45,20 +55,19 @@ pub fn open(
     let bare = Bare::open(ordinal)?;
     let started = Instant::now();
     let nvrtc = Nvrtc::find(&Folders::of(libraries), Some(bare.need()))?;
-    let source = kernels::source();
     let (code, origin) = match store {
         Some(store) => {
-            let code = store.compiled(&nvrtc, &source, bare.arch(), &OPTIONS)?;
+            let code = store.compiled(&nvrtc, &kernels.source, bare.arch(), &OPTIONS)?;
             (code.bytes, code.origin)
         }
         None => {
-            let compiled = nvrtc.compile(&source, bare.arch(), &OPTIONS)?;
+            let compiled = nvrtc.compile(&kernels.source, bare.arch(), &OPTIONS)?;
             (compiled.code, Origin::Compiler(None))
         }
     };
     let compiling = started.elapsed();
     let started = Instant::now();
-    let gpu = bare.load(&code, &kernels::NAMES)?;
+    let gpu = bare.load(&code, kernels.names)?;
     Ok(Opened {
         device: Device::new(Arc::new(gpu)),
         compiler: nvrtc.version(),

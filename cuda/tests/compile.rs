@@ -4,7 +4,7 @@
 mod common;
 
 use assay_cuda::{
-    kernels,
+    ceilings, kernels,
     nvrtc::{Arch, NvrtcError},
     OPTIONS,
 };
@@ -54,28 +54,29 @@ fn reports(log: &str) -> Vec<Report> {
 #[test]
 fn every_kernel_compiles_for_every_architecture_without_spills() {
     let Some(nvrtc) = common::nvrtc() else { return };
-    let source = kernels::source();
     let options: Vec<&str> = OPTIONS.into_iter().chain(["--ptxas-options=-v"]).collect();
     let mut faults = Vec::new();
     for number in ARCHITECTURES {
         let arch = Arch::Machine(number);
-        let compiled = nvrtc.compile(&source, arch, &options).unwrap();
-        assert!(compiled.code.starts_with(b"\x7fELF"), "{arch}");
-        let reports = reports(&compiled.log);
-        for name in kernels::NAMES {
-            let report = reports.iter().find(|report| report.kernel == name);
-            let report = report.unwrap_or_else(|| panic!("{arch}: no report of {name}"));
-            println!("{arch} {name}: {} registers", report.registers);
-            assert!(report.registers > 0);
-            if report.stack > 0 || report.spilled > 0 {
-                faults.push(format!("{arch}: {report:?}"));
+        for kernels in [kernels::all(), ceilings::kernels()] {
+            let compiled = nvrtc.compile(&kernels.source, arch, &options).unwrap();
+            assert!(compiled.code.starts_with(b"\x7fELF"), "{arch}");
+            let reports = reports(&compiled.log);
+            for name in kernels.names {
+                let report = reports.iter().find(|report| report.kernel == *name);
+                let report = report.unwrap_or_else(|| panic!("{arch}: no report of {name}"));
+                println!("{arch} {name}: {} registers", report.registers);
+                assert!(report.registers > 0);
+                if report.stack > 0 || report.spilled > 0 {
+                    faults.push(format!("{arch}: {report:?}"));
+                }
             }
+            assert_eq!(
+                reports.len(),
+                kernels.names.len(),
+                "{arch}: a kernel without a name"
+            );
         }
-        assert_eq!(
-            reports.len(),
-            kernels::NAMES.len(),
-            "{arch}: a kernel without a name"
-        );
     }
     assert!(faults.is_empty(), "{faults:#?}");
 }

@@ -19,6 +19,8 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(15);
 /// The pause before something is sent again.
 pub const RESEND: Duration = Duration::from_secs(1);
+/// How long an answer may take that is given again.
+const REPLAY: Duration = Duration::from_secs(60);
 /// Until receipts that a provider has signed are here, and paid for.
 const UNDER_WAY: Duration = Duration::from_millis(250);
 
@@ -41,7 +43,8 @@ pub async fn fetch(
 ) -> Result<Fetched, MoneyError> {
     let stored = match worker.receipt(seq, &line.proof()).await {
         Ok(stored) => stored,
-        Err(Failed::Refused { status: 404, .. }) => {
+        // Any other 404 may be somebody's in between.
+        Err(Failed::Refused { code, .. }) if code == "unknown_seq" => {
             line.ended(seq)?;
             return Ok(Fetched::Ended(None));
         }
@@ -66,11 +69,13 @@ pub async fn fetch(
     let taken = line.receipt(seq, signed, view, tokens, stored.ended)?;
     Ok(match taken {
         Ok(Taken::Held | Taken::Old) if stored.ended => Fetched::Ended(operator),
-        Ok(Taken::TokensMissing) if stored.ended => match replay(shop, worker, line, seq).await? {
-            Replayed::Whole(_) => Fetched::Ended(operator),
-            Replayed::Broken => Fetched::Open,
-            Replayed::Caught(caught) => Fetched::Caught(caught),
-        },
+        Ok(Taken::TokensMissing) if stored.ended => {
+            match replay(shop, worker, line, seq, REPLAY).await? {
+                Replayed::Whole(_) => Fetched::Ended(operator),
+                Replayed::Broken => Fetched::Open,
+                Replayed::Caught(caught) => Fetched::Caught(caught),
+            }
+        }
         Ok(_) => Fetched::Open,
         Err(caught) => Fetched::Caught(caught),
     })
@@ -84,8 +89,20 @@ pub enum Replayed {
     Caught(Caught),
 }
 
-/// Asks for the answer again, which is free of charge: the receipt is over more tokens than came.
+/// Asks for the answer again, which is free of charge: the receipt is over more tokens than came. It was made already, so
+/// whoever does not give it within `patience` does not give it.
 pub async fn replay(
+    shop: &Shop,
+    worker: &Worker,
+    line: &Line,
+    seq: u64,
+    patience: Duration,
+) -> Result<Replayed, MoneyError> {
+    let replayed = tokio::time::timeout(patience, ask_again(shop, worker, line, seq)).await;
+    replayed.unwrap_or(Ok(Replayed::Broken))
+}
+
+async fn ask_again(
     shop: &Shop,
     worker: &Worker,
     line: &Line,
@@ -196,7 +213,12 @@ async fn mend_all(shop: &Shop) -> Result<(), MoneyError> {
     let finalized = shop.market.block(0).await?.finalized;
     let undisputed = finalized.saturating_sub(dispute_blocks);
     for line in shop.channels.lines() {
-        forget(shop, &line, undisputed).await?;
+        if let Err(error) = forget(shop, &line, undisputed).await {
+            tracing::warn!(
+                target: "assay_gateway", channel = ?line.id(), %error,
+                "old requests of a channel are not forgotten"
+            );
+        }
     }
     shop.channels.forget_closed(undisputed)?;
     Ok(())

@@ -96,7 +96,8 @@ impl Purchase {
         let mut failed: Vec<AccountId32> = Vec::new();
         let mut last_failure = None;
         let mut legs: Vec<Leg> = Vec::new();
-        let start = Instant::now();
+        // Since when it waits for a provider.
+        let mut start = Instant::now();
         loop {
             if self.pieces.is_closed() || *self.stopped.borrow() {
                 return Ok(self.end(Finish::Caller, &legs));
@@ -114,6 +115,9 @@ impl Purchase {
             let (ran, leg) = leg::run(self, &offer).await;
             let had_tokens = self.output.len() > before;
             legs.extend(leg);
+            if had_tokens {
+                start = Instant::now();
+            }
             match ran {
                 Ran::Finished(finish) => {
                     self.shop.experience().succeeded(offer.provider);

@@ -240,10 +240,19 @@ impl Channels {
         wanted: Balance,
     ) -> Result<Arc<Line>, MoneyError> {
         let least = self.market.min_deposit().await?;
-        let since = self.since().await?;
         let free = self.market.wallet().await?;
+        let since = self.since().await?;
         let opening = {
             let _till = locked(&self.till);
+            let mut openings = self.store.openings()?.into_iter();
+            if let Some(other) = openings.find(|other| other.is_for(offer)) {
+                // How it ended is not known yet; a second one would be out of control.
+                return Err(MoneyError::Pending {
+                    provider: offer.provider,
+                    amount: other.deposit,
+                    until: other.since.saturating_add(LIFETIME),
+                });
+            }
             let opening = Opening {
                 seed: rand::random(),
                 provider: offer.provider.0,
@@ -266,7 +275,7 @@ impl Channels {
         let id = match opened {
             Ok(id) => id,
             Err(error) => {
-                if is_final(&error) {
+                if error.is_final() {
                     self.store.drop_opening(&opening.seed)?;
                 }
                 return Err(self.unpaid(error, opening.deposit, free));
@@ -317,10 +326,14 @@ impl Channels {
         needed: Balance,
         wanted: Balance,
     ) -> Result<(), MoneyError> {
-        let since = self.since().await?;
         let free = self.market.wallet().await?;
+        let since = self.since().await?;
         let amount = {
             let _till = locked(&self.till);
+            if !line.is_usable() {
+                // It was given up meanwhile, and a top-up would open it again.
+                return Ok(());
+            }
             let channel = line.channel();
             if let Some(top_up) = channel.top_up {
                 // How it ended is not known yet; a second one would be out of control.
@@ -343,7 +356,7 @@ impl Channels {
                 self.refresh(line).await
             }
             Err(error) => {
-                if is_final(&error) {
+                if error.is_final() {
                     line.change(|channel| channel.top_up = None)?;
                 }
                 Err(self.unpaid(error, amount, free))
@@ -353,17 +366,15 @@ impl Channels {
 
     /// Takes over what the chain says of one channel.
     async fn refresh(&self, line: &Line) -> Result<(), MoneyError> {
-        let finalized = self.market.block(0).await?.finalized;
-        let on_chain = self.market.channel(line.id()).await?;
+        let (finalized, on_chain) = self.market.channel(line.id()).await?;
         self.take_over(line, on_chain, finalized)?;
         Ok(())
     }
 
     /// Takes over what the chain says of all channels, and looks for those that were asked for.
     pub async fn reconcile(&self) -> Result<(), MoneyError> {
-        let finalized = self.market.block(0).await?.finalized;
-        let on_chain: HashMap<ChannelId, OnChain> =
-            self.market.channels().await?.into_iter().collect();
+        let (finalized, on_chain) = self.market.channels().await?;
+        let on_chain: HashMap<ChannelId, OnChain> = on_chain.into_iter().collect();
         for opening in self.store.openings()? {
             let key = VoucherPair::sr25519(&opening.seed).public();
             let found = on_chain
@@ -411,9 +422,4 @@ impl Channels {
         }
         Ok(())
     }
-}
-
-/// Whether what was sent is in no block and will be in none: the chain refused it.
-fn is_final(error: &Error) -> bool {
-    matches!(error, Error::Dispatch { .. } | Error::NotAccepted { .. })
 }

@@ -5,12 +5,14 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use assay_client::{
     answer::Answer,
-    dispute::{computed, without_game, Campaign, Charge, Ending, Exhibit, Plan, Study, Verdict},
+    dispute::{
+        computed, without_game, Campaign, Charge, Ending, Exhibit, Plan, Show, Study, Verdict,
+    },
     folder::ModelFolder,
     keys, Amount, Error, H256,
 };
@@ -21,6 +23,9 @@ use crate::{evidence, market::Challenger};
 
 /// What traces are computed on, all cores: a bond depends on each. Disputes share it, and take turns.
 static CPU: LazyLock<Arc<Cpu>> = LazyLock::new(|| Arc::new(Cpu::detect()));
+
+/// Held while the trace of a dispute is computed that is not open yet.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// The disputes of a gateway. Cheap to clone.
 #[derive(Clone)]
@@ -108,6 +113,11 @@ async fn dispute(
         Some(position) => {
             let exhibit = Exhibit::of(answer, position);
             let show = computed(folder, CPU.clone(), exhibit);
+            let show = match plan.opened {
+                // Its clock may run.
+                Some(_) => show,
+                None => in_turn(&TURN, show),
+            };
             Some(Study::start(show).map_err(Error::Dispute)?)
         }
         None => None,
@@ -129,6 +139,18 @@ async fn dispute(
             false => tracing::info!(target: "assay_gateway", %claim, "{news}"),
         })
         .await
+}
+
+/// The same, but computed when no other is: all at once would take as long as one after another, and the memory of all
+/// of them. The next one's turn comes when the trace is there, or fails.
+fn in_turn(turn: &'static Mutex<()>, show: Show) -> Show {
+    Box::new(move |tell| {
+        let mut held = Some(turn.lock().unwrap_or_else(PoisonError::into_inner));
+        show(&mut |witness| {
+            held.take();
+            tell(witness);
+        })
+    })
 }
 
 /// The files of evidence with a plan that is not at its end, or with a wrong token and no plan yet.
@@ -193,10 +215,90 @@ fn tell(claim: &str, ending: &Ending) {
 
 #[cfg(test)]
 mod tests {
-    use assay_client::{AccountId32, H256};
+    use std::{
+        ops::Range,
+        sync::mpsc::{self, Receiver, Sender},
+    };
+
+    use assay_client::{dispute::Witness, AccountId32, H256};
+    use assay_exact::trace::{Layout, Opening, Proof, Target};
     use serde_json::json;
 
     use super::*;
+
+    /// A trace that nobody looks into.
+    struct Shut;
+
+    impl Witness for Shut {
+        fn layout(&self) -> &Layout {
+            unreachable!()
+        }
+
+        fn nodes(&mut self, _: u32, _: Range<u64>) -> Result<Vec<H256>, String> {
+            unreachable!()
+        }
+
+        fn leaves(&mut self, _: Range<u64>) -> Result<Vec<Vec<u8>>, String> {
+            unreachable!()
+        }
+
+        fn open_last(&mut self) -> Result<Opening, String> {
+            unreachable!()
+        }
+
+        fn open_token(&mut self) -> Result<Opening, String> {
+            unreachable!()
+        }
+
+        fn parts(&mut self, _: &Target) -> Result<Vec<i64>, String> {
+            unreachable!()
+        }
+
+        fn prove(&mut self, _: &Target) -> Result<Proof, String> {
+            unreachable!()
+        }
+    }
+
+    /// Begins a trace that says so when it is begun, and is there, or fails, when it is told to.
+    fn begin(turn: &'static Mutex<()>) -> (Study, Receiver<()>, Sender<bool>) {
+        let (begun, seen) = mpsc::channel();
+        let (go, gate) = mpsc::channel::<bool>();
+        let show: Show = Box::new(move |tell| {
+            begun.send(()).unwrap();
+            match gate.recv().unwrap() {
+                true => tell(&mut Shut),
+                false => return Err("no such folder".into()),
+            }
+            Ok(())
+        });
+        (Study::start(in_turn(turn, show)).unwrap(), seen, go)
+    }
+
+    #[tokio::test]
+    async fn traces_are_computed_one_after_another() {
+        static TURN: Mutex<()> = Mutex::new(());
+        let mut waiting = vec![begin(&TURN), begin(&TURN), begin(&TURN)];
+        // What is there stays while the next ones are computed.
+        let mut kept = Vec::new();
+        for comes in [true, false, true] {
+            let mut begun = Vec::new();
+            while begun.is_empty() {
+                tokio::task::yield_now().await;
+                begun = (0..waiting.len())
+                    .filter(|at| waiting[*at].1.try_recv().is_ok())
+                    .collect();
+            }
+            // Long enough for another to begin as well.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            assert_eq!(begun.len(), 1);
+            let (study, _, go) = waiting.remove(begun[0]);
+            assert!(waiting.iter().all(|(_, seen, _)| seen.try_recv().is_err()));
+            assert!(study.is_computing());
+            go.send(comes).unwrap();
+            assert_eq!(study.ready().await.is_ok(), comes);
+            kept.push(study);
+        }
+    }
 
     #[test]
     fn what_is_not_over_is_taken_up_again_begun_or_not() {

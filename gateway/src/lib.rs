@@ -40,7 +40,7 @@ pub use self::{
     buy::check::Opinion,
     channels::{Channels, Policy},
     market::{ChainMarket, Challenger, Market},
-    serve::check_address,
+    serve::{check_address, Room},
     shop::Terms,
     status::Report,
     store::{Owner, Store, StoreError},
@@ -59,6 +59,7 @@ pub struct Config {
     /// Folders of the models that can be asked.
     pub model_dirs: Vec<PathBuf>,
     pub terms: Terms,
+    pub room: Room,
 }
 
 /// The store in `data`, of this account on this chain.
@@ -97,13 +98,13 @@ pub async fn run(
         tokio::spawn(books::mend(shop.clone())),
     ];
     ready(address);
-    let served = serve::serve(listener, shop, config.api_key, stop).await;
+    serve::serve(listener, shop, config.api_key, config.room, stop).await;
     for task in watching {
         task.abort();
     }
     // Whoever asks next asks the store.
     let _ = fs::remove_file(noted);
-    served
+    Ok(())
 }
 
 /// Has one provider score an answer of another, without serving anybody. `data` is the folder of a gateway that does not

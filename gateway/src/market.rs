@@ -85,11 +85,11 @@ pub trait Market: Send + Sync + 'static {
 
     fn facts(&self) -> BoxFuture<'_, Result<Facts, Error>>;
 
-    /// A channel as of the last finalized block; none if it is not there, or no more.
-    fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<Option<OnChain>, Error>>;
+    /// The number of the last finalized block, and a channel as of it; none if it is not there, or no more.
+    fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<(u32, Option<OnChain>), Error>>;
 
-    /// The user's channels as of the last finalized block.
-    fn channels(&self) -> BoxFuture<'_, Result<Vec<(ChannelId, OnChain)>, Error>>;
+    /// The number of the last finalized block, and the user's channels as of it.
+    fn channels(&self) -> BoxFuture<'_, Result<(u32, Vec<(ChannelId, OnChain)>), Error>>;
 
     /// Open a channel, and wait until it is final.
     fn open(

@@ -1,9 +1,12 @@
 //! The gateway's server: OpenAI's interface, and what the gateway says of itself.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
 
 use anyhow::{bail, Context};
-use assay_openai::{ApiError, Limits};
+use assay_openai::{
+    listen::{self, Bounds},
+    ApiError, Limits,
+};
 use axum::{
     extract::{Request, State},
     http::{
@@ -22,6 +25,35 @@ use crate::{backend::Gateway, shop::Shop, status};
 
 /// How long answers that are under way may take once the gateway is asked to end.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// What clients can hold of the gateway.
+#[derive(Clone, Debug)]
+pub struct Room {
+    /// Requests for answers at once; another one is told to come again.
+    pub requests: usize,
+    /// Connections, and how long each may be slow.
+    pub bounds: Bounds,
+}
+
+impl Room {
+    /// For so many requests at once.
+    pub fn of(requests: NonZeroU16) -> Self {
+        let requests = usize::from(requests.get());
+        // Whoever is told to come again, or looks at the pages, needs a connection as well.
+        let connections = requests.saturating_mul(2).max(512);
+        Self {
+            requests,
+            bounds: Bounds {
+                // Clients keep a connection for their next request, and most let go of it themselves before that.
+                head: Duration::from_secs(60),
+                connections,
+                // All clients of this machine have one address.
+                per_address: connections,
+                ..Bounds::default()
+            },
+        }
+    }
+}
 
 /// Who may listen where: others than this machine only with a key.
 pub fn check_address(address: SocketAddr, has_key: bool) -> anyhow::Result<()> {
@@ -45,31 +77,33 @@ pub async fn serve(
     listener: TcpListener,
     shop: Arc<Shop>,
     api_key: Option<String>,
+    room: Room,
     mut stop: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
-    let router = router(shop, api_key);
-    let mut stopped = stop.clone();
-    let graceful = async move {
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    let served = axum::serve(listener, router).with_graceful_shutdown(graceful);
+) {
+    let Room { requests, bounds } = room;
+    let router = router(shop, api_key, requests);
+    let served = listen::serve(listener, None, router, bounds, stop.clone());
     let limit = async move {
         let _ = stop.wait_for(|stop| *stop).await;
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
-        served = std::future::IntoFuture::into_future(served) => served.context("the server broke off"),
-        () = limit => Ok(()),
+        () = served => {}
+        () = limit => {}
     }
 }
 
-pub fn router(shop: Arc<Shop>, api_key: Option<String>) -> Router {
+fn router(shop: Arc<Shop>, api_key: Option<String>, requests: usize) -> Router {
     let own = Router::new()
         .route("/health", get(health))
         .route("/metrics", get(metrics))
         .route("/status", get(report))
         .with_state(shop.clone());
-    let api = assay_openai::router(Arc::new(Gateway(shop)), Limits::default());
+    let limits = Limits {
+        requests: Some(requests),
+        ..Limits::default()
+    };
+    let api = assay_openai::router(Arc::new(Gateway(shop)), limits);
     let all = api.merge(own);
     match api_key {
         Some(key) => all.layer(middleware::from_fn_with_state(Arc::new(key), authorise)),

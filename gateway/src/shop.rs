@@ -28,7 +28,8 @@ use crate::{
 
 /// How often the chain is looked at.
 const REFRESH: Duration = Duration::from_secs(3);
-/// The oldest block that a receipt may build on, counted back from the best.
+/// The oldest block that a receipt may build on, counted back from the last finalized one: where finality lags, that is
+/// what providers build on.
 pub const ANCHOR_AGE: u32 = 64;
 /// How long a provider's node may be ahead of ours, or on another fork, before its anchors are wrong.
 const ANCHOR_PATIENCE: Duration = Duration::from_secs(30);
@@ -63,7 +64,7 @@ pub struct Shop {
     pub terms: Terms,
     folders: Vec<Folder>,
     seen: watch::Sender<Seen>,
-    experience: Mutex<Experience>,
+    experience: Arc<Mutex<Experience>>,
     workers: Mutex<HashMap<[u8; 32], (Offer, Worker)>>,
     /// Who spoke for a provider at recent blocks that are final: all streams beside each other build on the same ones.
     operators: Mutex<HashMap<Tenure, AccountId32>>,
@@ -102,12 +103,14 @@ impl Shop {
     ) -> anyhow::Result<Arc<Self>> {
         let metrics = Arc::new(Metrics::new()?);
         let trouble = Arc::new(Mutex::new(Trouble::default()));
+        let experience = Arc::new(Mutex::new(Experience::default()));
         let checker = {
             let (metrics, trouble) = (metrics.clone(), trouble.clone());
+            let experience = experience.clone();
             let data: PathBuf = store.folder().into();
             let disputes = market.challenger().map(Disputes::new);
             Checker::start(terms.check, move |suspect, verdict| {
-                told(&data, &metrics, &trouble, &suspect, &verdict);
+                told(&data, &metrics, &trouble, &experience, &suspect, &verdict);
                 let (Some(disputes), Verdict::Wrong { position, .. }) = (&disputes, verdict) else {
                     return;
                 };
@@ -124,7 +127,7 @@ impl Shop {
             terms,
             folders,
             seen: watch::Sender::new(Seen::default()),
-            experience: Mutex::default(),
+            experience,
             workers: Mutex::default(),
             operators: Mutex::default(),
             checker,
@@ -228,7 +231,7 @@ impl Shop {
         let start = Instant::now();
         loop {
             let block = self.market.block(anchor.number).await?;
-            if anchor.number.saturating_add(age) < block.best {
+            if anchor.number.saturating_add(age) < block.finalized {
                 return Ok(AnchorView::Stale);
             }
             if block.hash == Some(anchor.hash) {
@@ -247,7 +250,13 @@ impl Shop {
                 });
             }
             let late = start.elapsed() > ANCHOR_PATIENCE;
-            if anchor.number <= block.finalized || (late && block.hash.is_some()) {
+            let is_final = anchor.number <= block.finalized;
+            if block.hash.is_none() && is_final {
+                // One that began with a later state has no older blocks.
+                let missing = format!("it has not the block {}", anchor.number);
+                return Err(Error::Node(missing));
+            }
+            if block.hash.is_some() && (is_final || late) {
                 return Ok(AnchorView::Foreign);
             }
             // No clock is so wrong.
@@ -264,6 +273,7 @@ impl Shop {
             self.store.folder(),
             &self.metrics,
             &self.trouble,
+            &self.experience,
             suspect,
             verdict,
         );
@@ -317,6 +327,7 @@ fn told(
     data: &std::path::Path,
     metrics: &Metrics,
     trouble: &Mutex<Trouble>,
+    experience: &Mutex<Experience>,
     suspect: &Suspect,
     verdict: &Verdict,
 ) {
@@ -339,6 +350,7 @@ fn told(
                 "computed again: the answer is WRONG"
             );
             locked(trouble).wrong.push(format!("{name}: {wrong}"));
+            locked(experience).caught(answer.header.provider);
             match evidence::of_answer(data, name, answer, wrong, *position) {
                 Ok(true) => metrics.evidence.inc(),
                 Ok(false) => {}

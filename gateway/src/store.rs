@@ -85,7 +85,7 @@ impl Store {
     /// Opens the store in `folder`, which is made if it is not there: for this user alone, since it holds
     /// keys. Another owner's is refused.
     pub fn open(folder: &Path, owner: &Owner) -> Result<Self, StoreError> {
-        let store = Self::open_any(folder)?;
+        let store = Self::open_any(folder, FILE)?;
         match store.owner()? {
             Some(found) if found == *owner => {}
             Some(_) => return Err(StoreError::Foreign(folder.into())),
@@ -94,7 +94,8 @@ impl Store {
         Ok(store)
     }
 
-    fn open_any(folder: &Path) -> Result<Self, StoreError> {
+    /// The store in the file of this name, whoever owns it.
+    fn open_any(folder: &Path, file: &str) -> Result<Self, StoreError> {
         let unusable = |path: &Path, error: std::io::Error| StoreError::File {
             path: path.into(),
             problem: error.to_string(),
@@ -106,7 +107,7 @@ impl Store {
                 .create(folder);
             made.map_err(|error| unusable(folder, error))?;
         }
-        let path = folder.join(FILE);
+        let path = folder.join(file);
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -351,7 +352,15 @@ impl Store {
             .map_err(broken)?;
         {
             let mut answers = write.open_table(ANSWERS).map_err(broken)?;
-            let known = answers.insert(&key[..], answer).map_err(broken)?.is_some();
+            let before = answers.get(&key[..]).map_err(broken)?;
+            let before = before.map(|before| before.value().to_vec());
+            let known = before.is_some();
+            // What came with its tokens stays.
+            let answer = match before {
+                Some(before) if answer.is_empty() => before,
+                _ => answer.to_vec(),
+            };
+            answers.insert(&key[..], &answer[..]).map_err(broken)?;
             if !known {
                 let mut spending = write.open_table(SPENDING).map_err(broken)?;
                 let before = match spending.get(model.as_bytes()).map_err(broken)? {

@@ -31,8 +31,9 @@ use self::body::Seal;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long it may take to accept a request: it may wait for another one to end.
 const ACCEPTANCE: Duration = Duration::from_secs(60);
-/// The pause that a busy provider gets that asks for none.
+/// The pause that a busy provider gets that asks for none, and the least, since each try costs a request.
 const BUSY: Duration = Duration::from_secs(2);
+const LEAST_BUSY: Duration = Duration::from_secs(1);
 /// The most bytes of a page that is not an answer.
 const PAGE: usize = 1 << 20;
 
@@ -52,7 +53,11 @@ pub enum Failed {
         owed: Option<Owed>,
     },
     #[error("it refuses ({status}): {message}")]
-    Refused { status: u16, message: String },
+    Refused {
+        status: u16,
+        code: String,
+        message: String,
+    },
     /// It said something that no honest server says.
     #[error("its answer makes no sense: {0}")]
     Nonsense(String),
@@ -223,7 +228,7 @@ fn error_of(status: StatusCode, pause: Option<Duration>, fields: ErrorFields) ->
     let message = one_line(&message);
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            Failed::Busy(pause.unwrap_or(BUSY))
+            Failed::Busy(pause.unwrap_or(BUSY).max(LEAST_BUSY))
         }
         StatusCode::PAYMENT_REQUIRED | StatusCode::CONFLICT | StatusCode::GONE => Failed::Payment {
             code: code.unwrap_or_default(),
@@ -232,6 +237,7 @@ fn error_of(status: StatusCode, pause: Option<Duration>, fields: ErrorFields) ->
         },
         other => Failed::Refused {
             status: other.as_u16(),
+            code: code.unwrap_or_default(),
             message,
         },
     }

@@ -17,16 +17,21 @@ use assay_primitives::ChannelId;
 
 use crate::chain::{Chain, Mishap};
 
-const SEED: [u8; 32] = [4; 32];
-
 /// A channel on the chain, open, and a store that knows it.
 async fn world(folder: &std::path::Path) -> (Arc<Chain>, ChannelId) {
     let chain = Arc::new(Chain::new());
-    let key = VoucherPair::sr25519(&SEED).public();
+    let id = open(&chain, folder, 4).await;
+    (chain, id)
+}
+
+/// One more.
+async fn open(chain: &Chain, folder: &std::path::Path, seed: u8) -> ChannelId {
+    let seed = [seed; 32];
+    let key = VoucherPair::sr25519(&seed).public();
     let (provider, listing) = (AccountId32([10; 32]), H256::repeat_byte(5));
     let id = chain.open(provider, listing, key, 1_000).await.unwrap();
     let channel = Channel {
-        seed: SEED,
+        seed,
         provider: provider.0,
         epoch: 1,
         listing,
@@ -38,9 +43,9 @@ async fn world(folder: &std::path::Path) -> (Arc<Chain>, ChannelId) {
         since: 1_000,
         retired: None,
     };
-    let store = assay_gateway::open_store(folder, &*chain).unwrap();
+    let store = assay_gateway::open_store(folder, chain).unwrap();
     store.put_channel(&id, &channel).unwrap();
-    (chain, id)
+    id
 }
 
 fn channels(folder: &std::path::Path, chain: &Arc<Chain>) -> Channels {
@@ -132,4 +137,27 @@ async fn a_node_that_is_behind_does_not_make_a_channel_forgotten() {
     channels.reconcile().await.unwrap();
     assert_eq!(line.channel().stage, Stage::Closed);
     assert!(channels.lines().is_empty());
+}
+
+#[tokio::test]
+async fn a_channel_that_cannot_be_closed_keeps_no_other_open() {
+    for close_all in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let (chain, _) = world(folder.path()).await;
+        open(&chain, folder.path(), 5).await;
+        let channels = channels(folder.path(), &chain);
+        channels.reconcile().await.unwrap();
+        for line in channels.lines() {
+            line.retire("of no more use").unwrap();
+        }
+        // Whichever comes first.
+        chain.suffer(Mishap::Refused);
+        match close_all {
+            false => assert!(channels.close_retired().await.is_err()),
+            true => assert!(channels.close_all().await.is_err()),
+        }
+        let all = chain.all();
+        let closing = all.values().filter(|one| one.state != State::Open);
+        assert_eq!(closing.count(), 1, "{close_all}");
+    }
 }

@@ -14,6 +14,8 @@ use assay_client::{AccountId32, H256};
 use assay_gateway::{
     channels::{Line, MoneyError},
     choice::Offer,
+    market::State,
+    store::Stage,
     Channels, Policy,
 };
 use assay_primitives::{Price, Sampling, Task, PPM_ONE};
@@ -119,4 +121,71 @@ async fn an_opening_is_not_forgotten_too_early_where_finality_lags() {
         channels.reconcile().await.unwrap();
         assert_eq!(channels.left().unwrap(), left, "{finalized}");
     }
+}
+
+/// A top-up opens a channel again that is being closed, and it may come from elsewhere.
+#[tokio::test]
+async fn a_channel_that_is_opened_again_is_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = Arc::new(Chain::new());
+    let channels = channels(folder.path(), &chain, 1_000, 100);
+    let (line, _) = order(&channels, 90).await.unwrap();
+    let set = |state| chain.all().get_mut(&line.id()).unwrap().state = state;
+
+    let sight = chain.sight.lock().await;
+    set(State::Closing(1_010));
+    let mut late = pin!(channels.reconcile());
+    assert!(futures::poll!(&mut late).is_pending());
+    set(State::Open);
+    chain.advance(1);
+    order(&channels, 90).await.unwrap();
+    drop(sight);
+    late.await.unwrap();
+    assert_eq!(line.channel().stage, Stage::Open, "by an old view");
+
+    for (state, stage) in [
+        (State::Closing(1_011), Stage::Closing(1_011)),
+        (State::Open, Stage::Open),
+    ] {
+        set(state);
+        chain.advance(1);
+        channels.reconcile().await.unwrap();
+        assert_eq!(line.channel().stage, stage);
+    }
+    let (again, _) = order(&channels, 5).await.unwrap();
+    assert!(Arc::ptr_eq(&line, &again));
+}
+
+#[tokio::test]
+async fn a_channel_that_is_given_up_meanwhile_is_not_topped_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = Arc::new(Chain::new());
+    let channels = channels(folder.path(), &chain, 1_000, 100);
+    let (line, _) = order(&channels, 90).await.unwrap();
+    let purse = chain.purse.lock().await;
+    let mut second = pin!(order(&channels, 90));
+    assert!(futures::poll!(&mut second).is_pending());
+    line.retire("of no more use").unwrap();
+    channels.close_retired().await.unwrap();
+    drop(purse);
+    let (other, _) = second.await.unwrap();
+    assert_ne!(other.id(), line.id());
+    assert_eq!(chain.top_ups.load(Ordering::SeqCst), 0);
+    assert!(matches!(line.channel().stage, Stage::Closing(_)));
+}
+
+#[tokio::test]
+async fn a_channel_that_its_provider_does_not_know_yet_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = Arc::new(Chain::new());
+    let channels = channels(folder.path(), &chain, 1_000, 1_000);
+    let (line, _) = order(&channels, 90).await.unwrap();
+    line.refused("channel_not_found").unwrap();
+    assert_eq!(line.channel().retired, None);
+    line.arrived(&line.proof());
+    line.refused("insufficient_voucher").unwrap();
+    assert_eq!(line.channel().retired, None);
+    line.refused("channel_not_found").unwrap();
+    let why = line.channel().retired.unwrap();
+    assert!(why.contains("channel_not_found"), "{why}");
 }

@@ -1,6 +1,9 @@
 //! What the worker reads from the chain: how a job stands with it, and what a duty consists of.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use assay_channel::{ChannelState, Facts, Terms};
 use assay_client::{
@@ -249,10 +252,21 @@ pub async fn view(
     };
     Ok(View {
         block: anchor(finalized),
+        age: age(finalized).await?,
+        behind: best.number().saturating_sub(finalized.number()),
         channels,
         offers,
         dispute_blocks,
     })
+}
+
+/// How old a block is. The time in it is its author's; one that seems to come from the future is new.
+async fn age(snapshot: &Snapshot) -> Result<Duration, Error> {
+    let address = runtime::storage().timestamp().now();
+    let made = snapshot.client().storage().fetch(address, ()).await;
+    let made = made.map_err(Error::node)?.decode().map_err(Error::node)?;
+    let now = UNIX_EPOCH.elapsed().unwrap_or_default();
+    Ok(now.saturating_sub(Duration::from_millis(made)))
 }
 
 /// A provider that left and came back is another one, which can settle nothing of what was before.

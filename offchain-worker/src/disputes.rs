@@ -133,7 +133,7 @@ fn forgotten(dispute: &Dispute) -> DefenceError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::ledger::{Change, Ledger, Owner};
     use assay_channel::record::{PayeeRecord, PayeeRequest};
@@ -162,7 +162,8 @@ mod tests {
         }
     }
 
-    fn dispute(seq: u64, header: H256) -> Dispute {
+    /// Over a request of a channel, and it is the provider's turn.
+    pub(crate) fn dispute(seq: u64, header: H256) -> Dispute {
         Dispute {
             id: 1,
             claim: Claim::Channel { id: CHANNEL, seq },

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
+use assay_openai::listen::{self, Bounds};
 use axum::{
     extract::State,
     http::{header::CONTENT_TYPE, StatusCode},
@@ -93,14 +94,10 @@ pub async fn serve(
     listener: TcpListener,
     metrics: Arc<Metrics>,
     health: watch::Receiver<Health>,
-    mut stop: watch::Receiver<bool>,
-) -> std::io::Result<()> {
+    stop: watch::Receiver<bool>,
+) {
     let router = router(Pages { metrics, health });
-    axum::serve(listener, router)
-        .with_graceful_shutdown(async move {
-            let _ = stop.wait_for(|stop| *stop).await;
-        })
-        .await
+    listen::serve(listener, None, router, Bounds::default(), stop).await;
 }
 
 fn router(pages: Pages) -> Router {
@@ -180,7 +177,7 @@ mod tests {
         );
 
         stop.send(true).unwrap();
-        server.await.unwrap().unwrap();
+        server.await.unwrap();
     }
 
     #[tokio::test]

@@ -27,9 +27,17 @@ pub struct Opened {
 
 impl Opened {
     /// Opens a folder and hashes what a listing binds. Reads every byte once: of an exact folder that
-    /// shows that it has the root it claims.
-    pub fn open(path: &Path) -> anyhow::Result<Self> {
+    /// shows that it has the root it claims. One that `upstream` cannot answer for is refused before.
+    pub fn open(path: &Path, upstream: Option<&Upstream>) -> anyhow::Result<Self> {
         let folder = ModelFolder::open(path)?;
+        if let (Some(upstream), true) = (upstream, folder.is_exact()) {
+            bail!(
+                "model {}: answers of an exact model can be proven wrong, and nothing shows what {} \
+                 computes; give --upstream a folder of floats, which is listed as unverified",
+                path.display(),
+                upstream.url
+            );
+        }
         tracing::info!(
             target: "assay_worker", model = %path.display(),
             "reading every byte of the model, to hold it against its listing"
@@ -43,17 +51,12 @@ impl Opened {
         let path = self.folder.path().to_owned();
         let spec = self.folder.spec().clone();
         let engine: Box<dyn Engine> = match (self.folder.into_weights(), &setup.upstream) {
-            (ModelWeights::Exact(_), Some(upstream)) => bail!(
-                "model {}: answers of an exact model can be proven wrong, and nothing shows what {} \
-                 computes; give --upstream a folder of floats, which is listed as unverified",
-                path.display(),
-                upstream.url
-            ),
             (ModelWeights::Float(_), Some(upstream)) => {
                 Box::new(UpstreamEngine::load(&path, &spec, upstream)?)
             }
-            (ModelWeights::Exact(folder), None) => {
-                let engine = ExactEngine::load(folder, setup.cpu.clone(), setup.gpu.as_ref(), setup.places);
+            (ModelWeights::Exact(folder), _) => {
+                let engine =
+                    ExactEngine::load(folder, setup.cpu.clone(), setup.gpu.as_ref(), setup.places);
                 Box::new(engine.with_context(|| format!("model {}", path.display()))?)
             }
             (ModelWeights::Float(folder), None) => Box::new(CandleEngine::load(&path, &folder)?),
@@ -389,6 +392,28 @@ mod tests {
         let problem = mismatch(&parts(), &exact()).unwrap();
         assert!(problem.contains("assay model import"), "{problem}");
         assert!(mismatch(&exact(), &parts()).is_some());
+    }
+
+    #[test]
+    fn no_other_server_answers_for_an_exact_model() {
+        let floats = Path::new("../models/demo/assay-demo");
+        let folder = tempfile::tempdir().unwrap();
+        let exact = folder.path().join("exact");
+        assay_exact::import::huggingface(floats, &exact, |_| {}).unwrap();
+        let upstream = Upstream {
+            url: "http://127.0.0.1:8000/v1".into(),
+            key_file: None,
+            model: "m".into(),
+            requests: 1,
+        };
+        let refused = Opened::open(&exact, Some(&upstream)).err();
+        let message = refused.expect("it is refused").to_string();
+        for part in ["exact", "127.0.0.1:8000", "--upstream", "unverified"] {
+            assert!(message.contains(part), "{part} in {message}");
+        }
+        assert!(!message.contains('\n'));
+        assert!(Opened::open(&exact, None).is_ok());
+        assert!(Opened::open(floats, Some(&upstream)).is_ok());
     }
 
     #[test]

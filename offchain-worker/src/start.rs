@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use anyhow::{bail, Context};
 use assay_channel::seal::Binding;
 use assay_client::{keys, Chain, Text};
-use assay_openai::{Limits, ModelText};
+use assay_openai::{listen, Limits, ModelText};
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     http::{self, Health, Metrics, Serving},
     ledger::{Ledger, Owner},
     models::{Models, Opened, Setup},
-    serve::{self, listen, Cashier, Listed, Shop, ShopConfig},
+    serve::{self, Cashier, Listed, Shop, ShopConfig},
     tls::Keys,
     worker::{Sales, State, Worker},
 };
@@ -123,11 +123,11 @@ pub async fn prepare(
         stop.clone(),
     ));
 
-    let folders = config.model.clone();
+    let (folders, upstream) = (config.model.clone(), setup.upstream.clone());
     let opened = tokio::task::spawn_blocking(move || {
         folders
             .iter()
-            .map(|folder| Opened::open(folder))
+            .map(|folder| Opened::open(folder, upstream.as_ref()))
             .collect::<anyhow::Result<Vec<_>>>()
     });
     let opened = opened.await.context("reading a model failed")??;

@@ -18,6 +18,7 @@ use assay_client::{
     },
     H256,
 };
+use assay_openai::listen::many;
 use rustls::{
     crypto::{ring, CryptoProvider},
     pki_types::{pem::PemObject, CertificateDer, PrivateKeyDer},
@@ -26,10 +27,7 @@ use rustls::{
 use serde::Serialize;
 use tokio_rustls::TlsAcceptor;
 
-use crate::{
-    config::{Given, ServeConfig},
-    serve::listen::many,
-};
+use crate::config::{Given, ServeConfig};
 
 /// TLS as the server speaks it.
 pub struct Tls {

@@ -14,7 +14,7 @@
 //!   being made; a key stands for one request of one client, and errors are not kept.
 //! * A client that leaves cancels its answer.
 //!
-//! [`sse`] writes streams and reads them.
+//! [`sse`] writes streams and reads them. [`listen`] takes the connections, and bounds what a peer can hold.
 
 mod answer;
 mod backend;
@@ -27,6 +27,7 @@ mod error;
 mod fields;
 mod kept;
 mod limits;
+pub mod listen;
 mod reply;
 mod request;
 mod router;

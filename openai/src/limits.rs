@@ -7,6 +7,9 @@ pub struct Limits {
     pub body_bytes: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
+    /// The most requests for answers at once, each from before its body is read until its answer is whole, also where
+    /// nobody waits for it any more. None: whoever calls has bounds of its own.
+    pub requests: Option<usize>,
     /// The most choices of one request.
     pub choices: u32,
     /// A stream that says nothing for this long says that it is alive.
@@ -28,6 +31,7 @@ impl Default for Limits {
         Self {
             body_bytes: 4 << 20,
             body_timeout: Duration::from_secs(30),
+            requests: None,
             choices: 8,
             keep_alive: Duration::from_secs(10),
             farewell: Duration::from_secs(10),

@@ -19,6 +19,22 @@ pub enum Reply {
     Stream(BoxStream<'static, Bytes>),
 }
 
+impl Reply {
+    /// The same, with which `held` goes when nothing more of it has to be made.
+    pub fn holding(self, held: impl Send + 'static) -> Self {
+        match self {
+            Self::Whole(json) => Self::Whole(json),
+            Self::Stream(events) => {
+                let events = events.map(move |event| {
+                    let _held = &held;
+                    event
+                });
+                Self::Stream(events.boxed())
+            }
+        }
+    }
+}
+
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
         match self {

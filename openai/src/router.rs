@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{Path, Request, State},
@@ -8,6 +8,7 @@ use axum::{
     Json, Router,
 };
 use serde_json::{json, Value};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     answer::answer,
@@ -17,12 +18,16 @@ use crate::{
     ApiError, Backend, Limits, Model,
 };
 
+/// When to come again while as many answers are made as may be.
+const FULL: Duration = Duration::from_secs(1);
+
 /// Everything under `/v1` that clients of OpenAI's interface ask for, and errors in their shape for what is not there.
 ///
 /// It has a fallback, so that a router to merge with must have none.
 pub fn router<B: Backend>(backend: Arc<B>, limits: Limits) -> Router {
     let server = Server {
         backend,
+        places: limits.requests.map(|most| Arc::new(Semaphore::new(most))),
         kept: Arc::new(KeptAnswers::new(limits.clone())),
         limits: Arc::new(limits),
     };
@@ -42,6 +47,8 @@ pub fn router<B: Backend>(backend: Arc<B>, limits: Limits) -> Router {
 struct Server<B> {
     backend: Arc<B>,
     limits: Arc<Limits>,
+    /// Those for requests that are not taken.
+    places: Option<Arc<Semaphore>>,
     kept: Arc<KeptAnswers>,
 }
 
@@ -51,6 +58,7 @@ impl<B> Clone for Server<B> {
         Self {
             backend: self.backend.clone(),
             limits: self.limits.clone(),
+            places: self.places.clone(),
             kept: self.kept.clone(),
         }
     }
@@ -61,22 +69,35 @@ impl<B: Backend> Server<B> {
         let (parts, body) = request.into_parts();
         check_json(&parts.headers)?;
         let key = Key::read(&parts.headers)?.filter(|_| self.limits.kept_answers > 0);
+        // Before the body, which is what takes room.
+        let place = self.place()?;
         let body = read_body(&parts.headers, body, &self.limits).await?;
         let hash = request_hash(endpoint.path(), &body);
         let Self {
             backend,
             limits,
             kept,
+            ..
         } = self;
         let make = async move {
             let parts = Arc::new(parts);
-            answer(backend.as_ref(), &limits, endpoint, parts, &body).await
+            let reply = answer(backend.as_ref(), &limits, endpoint, parts, &body).await?;
+            Ok(reply.holding(place))
         };
         let reply = match key {
             Some(key) => kept.answer(key, hash, make).await?,
             None => make.await?,
         };
         Ok(reply.into_response())
+    }
+
+    /// A place among the requests at once, if those are counted.
+    fn place(&self) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
+        let take = |places: &Arc<Semaphore>| places.clone().try_acquire_owned();
+        self.places.as_ref().map(take).transpose().map_err(|_| {
+            let message = "as many answers as may be are being made; come again in a moment";
+            ApiError::busy(message, FULL)
+        })
     }
 }
 

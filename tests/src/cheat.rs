@@ -14,6 +14,7 @@ mod lie;
 mod list;
 mod provider;
 pub mod sale;
+mod stake;
 mod stale;
 mod table;
 mod trace;
@@ -26,6 +27,7 @@ pub use self::{
     ledger::{Game, Ledger},
     list::{Cheat, CHEATS},
     provider::{Located, Provider},
+    stake::Stake,
     stale::stale_anchor,
     table::table,
 };

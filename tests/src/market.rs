@@ -1,8 +1,9 @@
 //! The `assay` command, as a user types it.
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
     thread::sleep,
     time::Duration,
 };
@@ -38,6 +39,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// The printed JSON of a command that succeeded.
     pub fn json(&self) -> Result<Value> {
         ensure!(
@@ -105,11 +114,39 @@ impl Assay {
             .command(arguments)?
             .output()
             .context("starting assay")?;
-        Ok(Outcome {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        Ok(Outcome::of(output))
+    }
+
+    /// Run in a terminal, where somebody types these lines and then hangs up. What it prints comes as one text. `redirected` is
+    /// what a shell takes behind a command, such as `<&-`.
+    pub fn in_terminal(
+        &self,
+        arguments: &[&str],
+        typed: &str,
+        redirected: &str,
+    ) -> Result<Outcome> {
+        let program = programs()?.join("assay").display().to_string();
+        let words = self.words(arguments);
+        let quoted = [program].into_iter().chain(words);
+        let quoted = quoted.map(|word| format!("'{}'", word.replace('\'', "'\\''")));
+        let line = quoted.collect::<Vec<_>>().join(" ") + " " + redirected;
+        // It gives a command a terminal, and its exit code.
+        let mut terminal = Command::new("script")
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .env("SHELL", "/bin/sh")
+            .env_remove("ASSAY_CHAIN")
+            .env_remove("ASSAY_KEY")
+            .env_remove("ASSAY_MODEL_DIR")
+            .current_dir(self.folder.as_deref().unwrap_or(Path::new(".")))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("starting a terminal")?;
+        let mut keyboard = terminal.stdin.take().context("a pipe")?;
+        keyboard.write_all(typed.as_bytes())?;
+        drop(keyboard);
+        Ok(Outcome::of(terminal.wait_with_output()?))
     }
 
     /// Run for its result as JSON; a failure is an error.

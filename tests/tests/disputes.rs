@@ -5,13 +5,14 @@ use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{bail, ensure, Context, Result};
 use assay_client::{
+    answer::Answer,
     chain::runtime::runtime_types::{
         assay_runtime::RuntimeCall, pallet_disputes::pallet::Call as Disputes,
     },
     keys, AccountId32,
 };
 use assay_tests::{
-    cheat::{self, Ledger},
+    cheat::{self, Ledger, Stake},
     copy, demo_source, eventually, forged, http, Assay, Daemon, Marketplace, Outcome, Scene,
     Worker,
 };
@@ -21,6 +22,10 @@ const QUESTION: &str = "What is Assay?";
 const PATIENCE: Duration = Duration::from_secs(120);
 /// With what providers register.
 const BOND: u128 = 1_000_000_000_000_000;
+
+/// Blocks in which answers are disputed, and counted blocks for a move, where much is asked before.
+const WINDOW: u32 = 240;
+const REPLY: u32 = 20;
 
 fn expect(outcome: &Outcome, code: i32, part: &str) -> Result<()> {
     let said = format!("{}{}", outcome.stdout, outcome.stderr);
@@ -358,6 +363,68 @@ async fn a_lie_costs_its_provider_and_pays_who_took_it_to_the_chain() -> Result<
     // It is over, and asked again it says the same.
     let same = scene.user.json(&again)?;
     ensure!(same["dispute"] == ending["dispute"], "{same} {ending}");
+    scene.check_money().await
+}
+
+#[tokio::test]
+async fn verify_disputes_what_it_found_if_its_user_says_so_and_not_else() -> Result<()> {
+    let mut scene = Scene::new().await?;
+    cheat::govern(&scene, WINDOW, REPLY).await?;
+    let provider = scene.provider("//Bob", 1, 3)?;
+    let _worker = scene.worker(&provider, "worker")?;
+    scene.damage_model()?;
+    let saved = scene.folder().join("receipt.json").display().to_string();
+    scene.buy(QUESTION, &saved).await?;
+    let user = account(&scene.user)?;
+    let (stake, had) = (
+        Stake::at(&scene.chain.best().await?, provider.stash).await?,
+        total(&scene, user).await?,
+    );
+
+    let model = scene.model_dir();
+    let words = ["verify", &saved, "--model", &model];
+    let command = format!("to dispute it: `assay dispute open {saved} --model {model}`");
+    let asks = |outcome: &Outcome| outcome.stdout.matches("go on? [y/N]").count();
+    for (typed, redirected, asked) in [
+        ("n\n", "", 1),
+        ("\n", "", 1),
+        // Nobody is there any more, or never was.
+        ("", "", 1),
+        ("y\n", "<&-", 0),
+        ("y\n", "</dev/null", 0),
+    ] {
+        let outcome = scene.user.in_terminal(&words, typed, redirected)?;
+        expect(&outcome, 1, &command)?;
+        ensure!(asks(&outcome) == asked, "{outcome:?}");
+    }
+    // The price is a question of its own; without an answer the verdict stands, and nothing was done.
+    for typed in ["y\nn\n", "y\n"] {
+        let outcome = scene.user.in_terminal(&words, typed, "")?;
+        expect(&outcome, 1, "which is lost if the token is right")?;
+        ensure!(asks(&outcome) == 2, "{outcome:?}");
+    }
+    let best = scene.chain.best().await?;
+    ensure!(
+        best.disputes().await?.is_empty() && total(&scene, user).await? == had,
+        "something was disputed, or paid"
+    );
+    ensure!(!Path::new(&format!("{saved}.dispute")).exists(), "a plan");
+
+    let outcome = scene.user.in_terminal(&words, "y\ny\n", "")?;
+    expect(&outcome, 0, "is open, with a bond of")?;
+    ensure!(asks(&outcome) == 2, "{outcome:?}");
+    let ledger = games(&scene).await?;
+    let [conviction] = &ledger.convictions[..] else {
+        bail!("{:?}", ledger.convictions);
+    };
+    let answer = Answer::parse(&fs::read(&saved)?).map_err(anyhow::Error::msg)?;
+    let left = stake.convicted(answer.signed.receipt.fee, conviction)?;
+    let best = scene.chain.best().await?;
+    let now = Stake::at(&best, provider.stash).await?;
+    ensure!(
+        now == left && conviction.challenger == user,
+        "{now:?} is not {left:?}, {conviction:?}"
+    );
     scene.check_money().await
 }
 

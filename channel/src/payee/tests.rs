@@ -372,6 +372,22 @@ fn what_is_forgotten_stays_in_the_sum_and_its_numbers_stay_used() {
     assert_eq!(reload(&disk).spent(), 18);
 }
 
+/// A user may sign any number, and the fee of none is counted twice.
+#[test]
+fn the_request_with_the_last_number_is_never_forgotten() {
+    let mut payee = payee();
+    for (seq, cumulative) in [(3, FIRST), (u64::MAX, 2 * FIRST)] {
+        admitted(&mut payee, seq, cumulative);
+        issue(&mut payee, seq, &[], Some(Finish::Caller));
+    }
+    assert_eq!(payee.spent(), 12);
+    for _ in 0..3 {
+        assert_eq!(payee.forget(ANCHOR.number + 1).persisted(), 4);
+        assert_eq!(payee.spent(), 12);
+    }
+    assert!(payee.stored(u64::MAX).unwrap().receipt.is_some());
+}
+
 #[test]
 fn a_request_without_a_receipt_is_forgotten_with_the_next_that_has_one() {
     let mut payee = payee();

@@ -47,6 +47,12 @@ pub struct Args {
 }
 
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
+    // Who does not want to has what it wants.
+    begin(context, args).await.map(drop)
+}
+
+/// Asks, opens, and plays. Whether the user wanted that.
+async fn begin(context: &Context, args: Args) -> Result<bool, Failure> {
     let key = context.key()?;
     let me = keys::account(&key);
     let delegate = args.delegate.as_deref().map(keys::parse_account);
@@ -75,7 +81,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                 progress.say(&who);
             }
             if !agreed(&progress, args.yes, &sentence)? {
-                return Ok(());
+                return Ok(false);
             }
             let plan = Plan::new(chain.genesis_hash(), me, charge, delegate);
             plan.write(&args.file)?;
@@ -84,7 +90,8 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     };
     drop(progress);
     let place = (Some(args.file.as_path()), Some(&args.machine));
-    play(context, made, &answer, None, place, args.no_watch).await
+    play(context, made, &answer, None, place, args.no_watch).await?;
+    Ok(true)
 }
 
 /// Who needs the trace besides this command or in its place, and when.
@@ -254,7 +261,11 @@ pub async fn offer(
         yes: false,
         no_watch: false,
     };
-    run(context, args).await
+    match begin(context, args).await? {
+        true => Ok(()),
+        // The answer is as wrong as before.
+        false => reported,
+    }
 }
 
 /// Whether the user wants to go on from the verdict to a dispute.

@@ -1,9 +1,9 @@
 //! The gateway, running.
 
-use std::{io::IsTerminal, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{io::IsTerminal, net::SocketAddr, num::NonZeroU16, path::PathBuf, sync::Arc};
 
 use assay_client::{Amount, Chain};
-use assay_gateway::{ChainMarket, Config, Policy, Terms};
+use assay_gateway::{ChainMarket, Config, Policy, Room, Terms};
 use tokio::{
     signal::unix::{signal, SignalKind},
     sync::watch,
@@ -61,6 +61,10 @@ pub struct Args {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
+    /// The most requests that are answered at once; further ones are told to come again.
+    #[arg(long, value_name = "N", default_value = "128")]
+    max_requests: NonZeroU16,
+
     #[command(flatten)]
     place: Place,
 }
@@ -104,6 +108,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             check: args.check,
             score: args.score || args.no_seal,
         },
+        room: Room::of(args.max_requests),
     };
     let stop = stop_signal()?;
     let market = Arc::new(ChainMarket::new(chain, key).disputing(args.dispute));

@@ -4,7 +4,7 @@ use subxt::{
     client::OnlineClientAtBlockImpl,
     config::PolkadotExtrinsicParamsBuilder,
     extrinsics::ExtrinsicEvents,
-    transactions::{Payload, TransactionProgress, TransactionStatus},
+    transactions::{Payload, SubmittableTransaction, TransactionProgress, TransactionStatus},
     PolkadotConfig,
 };
 use subxt_signer::sr25519::Keypair;
@@ -14,6 +14,10 @@ use crate::{keys, Error};
 
 /// Blocks that a transaction may wait for its inclusion, at least.
 const PATIENCE: u32 = 32;
+
+/// How long a transaction may wait for its nonce and for the block that its mortality starts at: whoever has noted a
+/// block before counts on a signature soon after it.
+const SIGNING: Duration = Duration::from_secs(30);
 
 /// The longest mortality that there is: the chain knows the hashes of as many blocks.
 const LONGEST_ERA: u32 = 4_096;
@@ -45,8 +49,8 @@ pub struct Included {
 
 impl Chain {
     /// Sign `call`, send it, and wait until it has got as far as `wait` says. A call that fails is
-    /// an [`Error::Dispatch`] with the documentation of its error. After [`Error::Dispatch`] of a finalized block, or
-    /// [`Error::NotAccepted`], it is in no block and will be in none; after any other error it may be.
+    /// an [`Error::Dispatch`] with the documentation of its error. After an error that
+    /// [is final](Error::is_final) it is in no block and will be in none; after any other error it may be.
     ///
     /// The nonce counts what this account has waiting in the node's pool, so several calls may be
     /// under way at once; the same key must not send through two nodes at the same time.
@@ -105,13 +109,31 @@ impl Chain {
         signer: &Keypair,
         tip: u128,
     ) -> Result<Progress, Error> {
-        let _alone = self.sending.lock().await;
         let account = keys::account(signer);
-        let nonce = self
-            .rpc
-            .system_account_next_index(&account)
-            .await
-            .map_err(Error::node)?;
+        let signed = async {
+            let alone = self.sending.lock().await;
+            let signed = self.sign(name, call, signer, tip).await?;
+            Ok((alone, signed))
+        };
+        let silent = || Error::Node(format!("no answer for {} s", SIGNING.as_secs()));
+        let signed = tokio::time::timeout(SIGNING, signed).await;
+        let (_alone, transaction) = signed
+            .unwrap_or_else(|_| Err(silent()))
+            .map_err(|error| Error::not_sent(name, error))?;
+        let watched = transaction.submit_and_watch().await;
+        watched.map_err(|error| Error::not_accepted(name, &account, error))
+    }
+
+    async fn sign<C: Payload>(
+        &self,
+        name: &str,
+        call: &C,
+        signer: &Keypair,
+        tip: u128,
+    ) -> Result<Signed, Error> {
+        let account = keys::account(signer);
+        let nonce = self.rpc.system_account_next_index(&account).await;
+        let nonce = nonce.map_err(Error::node)?;
         // The transaction's mortality starts at a finalized block, which every fork has; it is for the
         // runtime of the best one, where the pool judges it.
         let finalized = self.finalized().await?;
@@ -122,11 +144,9 @@ impl Chain {
             .nonce(nonce)
             .tip(tip)
             .build();
-        best.client()
-            .transactions()
-            .sign_and_submit_then_watch(call, signer, params)
-            .await
-            .map_err(|error| Error::not_accepted(name, &account, error))
+        let mut transactions = best.client().transactions();
+        let signed = transactions.create_signed(call, signer, params).await;
+        signed.map_err(|error| Error::not_accepted(name, &account, error))
     }
 }
 
@@ -145,6 +165,7 @@ impl Chain {
     }
 }
 
+type Signed = SubmittableTransaction<PolkadotConfig, OnlineClientAtBlockImpl<PolkadotConfig>>;
 type Progress = TransactionProgress<PolkadotConfig, OnlineClientAtBlockImpl<PolkadotConfig>>;
 
 async fn follow(call: &str, mut progress: Progress, wait: Wait) -> Result<Included, Error> {

@@ -1,7 +1,7 @@
 //! Meeting a node: by its address, and with a runtime that is not the one that a program was built for.
 
 use std::sync::{
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
     Mutex,
 };
 
@@ -58,6 +58,8 @@ struct Node {
 
 #[derive(Default)]
 struct Pool {
+    /// Whether the node is away: it keeps what is asked.
+    is_away: AtomicBool,
     /// The nonces that it gave for the next transaction.
     given: Mutex<Vec<usize>>,
     /// What it has of the account.
@@ -115,6 +117,9 @@ impl RpcClientT for Node {
         Box::pin(async move {
             // Whoever asks beside this one asks meanwhile.
             tokio::task::yield_now().await;
+            if self.pool.is_away.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             let answer = self.answer(method, &params).to_string();
             Ok(RawValue::from_string(answer).unwrap())
         })
@@ -170,7 +175,12 @@ async fn meet_pool() -> (Chain, Arc<Pool>) {
         metadata: include_bytes!("../../metadata.scale").to_vec(),
         pool: pool.clone(),
     };
-    let chain = Chain::over("ws://node", RpcClient::new(node)).await;
+    let patience = Duration::from_secs(1);
+    let client = RpcClient::new(Patient {
+        client: node,
+        patience,
+    });
+    let chain = Chain::over("ws://node", client).await;
     (chain.unwrap(), pool)
 }
 
@@ -272,4 +282,21 @@ async fn a_transaction_that_is_overtaken_is_sent_once_more() {
     *pool.refusals.lock().unwrap() = vec!["Transaction is temporarily banned"];
     assert!(matches!(send(&chain).await, Error::NotAccepted { .. }));
     assert_eq!(pool.given.lock().unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn a_node_that_is_away_is_said_to_be_and_nothing_was_sent() {
+    let (chain, pool) = meet_pool().await;
+    pool.is_away.store(true, Ordering::SeqCst);
+    let asked = tokio::time::timeout(Duration::from_secs(20), chain.health());
+    let asked = asked.await.expect("it waits for ever");
+    let error = asked.expect_err("nobody answers");
+    assert!(error.to_string().contains("no answer for 1 s"), "{error}");
+    let error = send(&chain).await;
+    assert!(matches!(error, Error::NotSent { .. }), "{error}");
+    assert!(error.is_final() && error.is_chain());
+    assert_eq!(pool.transactions.load(Ordering::SeqCst), 0);
+    pool.is_away.store(false, Ordering::SeqCst);
+    let error = send(&chain).await;
+    assert!(matches!(error, Error::Lost { .. }) && !error.is_final());
 }

@@ -67,9 +67,30 @@ const FILES: [(&str, &str); 14] = [
     ("attention_out.cu", include_str!("attention_out.cu")),
 ];
 
-/// The source of all kernels, C++17. A compiler's messages name the files.
+/// Kernels that are compiled together.
+#[derive(Clone, Debug)]
+pub struct Kernels {
+    /// C++17.
+    pub source: String,
+    pub names: &'static [&'static str],
+}
+
+/// All that a model's passes launch.
+pub fn all() -> Kernels {
+    Kernels {
+        source: source(),
+        names: &NAMES,
+    }
+}
+
+/// The source of all kernels, C++17.
 pub fn source() -> String {
-    FILES
+    joined(&FILES)
+}
+
+/// Files as one source, given their names and texts: a compiler's messages name them.
+pub(crate) fn joined(files: &[(&str, &str)]) -> String {
+    files
         .iter()
         .map(|(name, text)| format!("#line 1 \"{name}\"\n{text}"))
         .collect()

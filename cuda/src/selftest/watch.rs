@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    device::{Captured, Device, DeviceError, Launch, Limits, Machine},
+    device::{Captured, Device, DeviceError, Launch, Limits, Machine, Mark},
     kernels,
 };
 
@@ -85,12 +85,16 @@ impl Machine for Watched {
         self.machine.free(address);
     }
 
-    fn upload(&self, to: u64, bytes: &[u8]) -> Result<(), DeviceError> {
-        self.machine.upload(to, bytes)
+    fn send(&self, place: usize, bytes: &[u8], to: u64) -> Result<(), DeviceError> {
+        self.machine.send(place, bytes, to)
     }
 
-    fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), DeviceError> {
-        self.machine.download(from, bytes)
+    fn fetch(&self, from: u64, bytes: usize) -> Result<(), DeviceError> {
+        self.machine.fetch(from, bytes)
+    }
+
+    fn fetched(&self, bytes: usize, see: &mut dyn FnMut(&[u8])) {
+        self.machine.fetched(bytes, see);
     }
 
     fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), DeviceError> {
@@ -110,8 +114,12 @@ impl Machine for Watched {
         self.machine.launch(launch)
     }
 
-    fn synchronise(&self) -> Result<(), DeviceError> {
-        self.machine.synchronise()
+    fn mark(self: Arc<Self>) -> Result<Box<dyn Mark>, DeviceError> {
+        self.machine.clone().mark()
+    }
+
+    fn abandon(&self) {
+        self.machine.abandon();
     }
 
     fn begin_capture(&self) -> Result<(), DeviceError> {

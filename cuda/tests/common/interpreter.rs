@@ -3,14 +3,16 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
+    ops::Range,
     sync::{
         atomic::{AtomicI64, Ordering},
         Arc, Mutex, PoisonError,
     },
     thread::{self, ThreadId},
+    time::{Duration, Instant},
 };
 
-use assay_cuda::device::{Captured, Device, DeviceError, Launch, Limits, Machine};
+use assay_cuda::device::{Captured, Device, DeviceError, Launch, Limits, Machine, Mark, WINDOW};
 use assay_ptx::{Counts, Memory, Module, Options};
 
 /// More than any test's model takes.
@@ -38,6 +40,18 @@ struct State {
     graphs: u64,
     /// Downloads until one has a wrong bit.
     flip: Option<u64>,
+    /// Copies from and into the windows that were begun, and how many of them are known to be done.
+    copies: u64,
+    done: u64,
+    leading_in: Vec<u8>,
+    /// Parts of that window that may still be read, each by which copy.
+    sent: Vec<(u64, Range<usize>)>,
+    leading_out: Vec<u8>,
+    /// The copy that this window is of.
+    fetched: u64,
+    /// Until when it comes to no end, and whether it was given up for that.
+    hangs: Option<Instant>,
+    abandoned: bool,
 }
 
 impl State {
@@ -72,6 +86,14 @@ impl Interpreter {
                 refusing: false,
                 graphs: 0,
                 flip: None,
+                copies: 0,
+                done: 0,
+                leading_in: vec![0; WINDOW],
+                sent: Vec::new(),
+                leading_out: Vec::new(),
+                fetched: 0,
+                hangs: None,
+                abandoned: false,
             }),
             left: AtomicI64::new(i64::MAX),
         })
@@ -80,6 +102,26 @@ impl Interpreter {
     /// It, as models share it.
     pub fn device(self: &Arc<Self>) -> Device {
         Device::new(self.clone())
+    }
+
+    /// It, as those share it who give it up after `patience`.
+    pub fn device_with_patience(self: &Arc<Self>, patience: Duration) -> Device {
+        Device::with_patience(self.clone(), patience)
+    }
+
+    /// What it is told is not done for longer than any test runs, as when a GPU hangs.
+    pub fn hang(&self) {
+        self.hang_for(Duration::from_secs(24 * 3600));
+    }
+
+    /// Nothing is done until then.
+    pub fn hang_for(&self, time: Duration) {
+        self.with(|state| state.hangs = Instant::now().checked_add(time));
+    }
+
+    /// Whether it was given up.
+    pub fn is_abandoned(&self) -> bool {
+        self.with(|state| state.abandoned)
     }
 
     /// From now on there is no memory for graphs, or there is.
@@ -134,7 +176,10 @@ impl Interpreter {
                 code: 46,
             });
         }
-        Ok(self.with(work))
+        Ok(self.with(|state| {
+            assert!(!state.abandoned, "a call after it was given up");
+            work(state)
+        }))
     }
 
     fn run(&self, state: &mut State, launch: &Launch) {
@@ -197,33 +242,51 @@ impl Machine for Interpreter {
 
     fn free(&self, address: u64) {
         if address != 0 {
-            self.with(|state| state.uncaptured().memory.free(address).unwrap());
+            self.with(|state| {
+                assert!(!state.abandoned, "a call after it was given up");
+                state.uncaptured().memory.free(address).unwrap();
+            });
         }
     }
 
-    fn upload(&self, to: u64, bytes: &[u8]) -> Result<(), DeviceError> {
+    fn send(&self, place: usize, bytes: &[u8], to: u64) -> Result<(), DeviceError> {
         self.call(|state| {
-            if !bytes.is_empty() {
-                state.memory.write(to, bytes).unwrap();
-            }
+            let part = place..place + bytes.len();
+            let mut others = state.sent.iter();
+            let met = others.find(|(_, other)| part.start < other.end && other.start < part.end);
+            assert_eq!(met, None, "written while it is read");
+            state.copies += 1;
+            state.sent.push((state.copies, part.clone()));
+            state.leading_in[part.clone()].copy_from_slice(bytes);
+            state.memory.write(to, &state.leading_in[part]).unwrap();
         })
     }
 
-    fn download(&self, from: u64, bytes: &mut [u8]) -> Result<(), DeviceError> {
+    fn fetch(&self, from: u64, bytes: usize) -> Result<(), DeviceError> {
         self.call(|state| {
-            if bytes.is_empty() {
-                return;
-            }
-            state.memory.read(from, bytes).unwrap();
+            assert!(bytes <= WINDOW, "past the window");
+            state.copies += 1;
+            state.fetched = state.copies;
+            state.leading_out.resize(bytes, 0);
+            state.memory.read(from, &mut state.leading_out).unwrap();
             match &mut state.flip {
                 Some(0) => {
-                    bytes[0] ^= 1;
+                    state.leading_out[0] ^= 1;
                     state.flip = None;
                 }
                 Some(left) => *left -= 1,
                 None => {}
             }
         })
+    }
+
+    fn fetched(&self, bytes: usize, see: &mut dyn FnMut(&[u8])) {
+        let window = self.with(|state| {
+            assert!(state.fetched <= state.done, "read before it is there");
+            std::mem::take(&mut state.leading_out)
+        });
+        assert_eq!(window.len(), bytes);
+        see(&window);
     }
 
     fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), DeviceError> {
@@ -265,8 +328,16 @@ impl Machine for Interpreter {
         Ok(())
     }
 
-    fn synchronise(&self) -> Result<(), DeviceError> {
-        self.call(|_| ())
+    fn mark(self: Arc<Self>) -> Result<Box<dyn Mark>, DeviceError> {
+        let copies = self.call(|state| state.copies)?;
+        Ok(Box::new(Reached {
+            device: self,
+            copies,
+        }))
+    }
+
+    fn abandon(&self) {
+        self.with(|state| state.abandoned = true);
     }
 
     fn begin_capture(&self) -> Result<(), DeviceError> {
@@ -288,6 +359,26 @@ impl Machine for Interpreter {
                 launches,
             })),
         }
+    }
+}
+
+/// Behind so many copies.
+#[derive(Debug)]
+struct Reached {
+    device: Arc<Interpreter>,
+    copies: u64,
+}
+
+impl Mark for Reached {
+    fn is_done(&self) -> Result<bool, DeviceError> {
+        self.device.call(|state| {
+            if state.hangs.is_some_and(|until| Instant::now() < until) {
+                return false;
+            }
+            state.done = state.done.max(self.copies);
+            state.sent.retain(|(copy, _)| *copy > self.copies);
+            true
+        })
     }
 }
 

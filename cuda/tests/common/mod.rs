@@ -20,13 +20,13 @@ pub fn nvrtc() -> Option<Nvrtc> {
 
 /// The kernels' PTX.
 pub fn ptx(nvrtc: &Nvrtc, arch: u32) -> String {
-    let compiled = nvrtc
-        .compile(
-            &assay_cuda::kernels::source(),
-            Arch::Virtual(arch),
-            &assay_cuda::OPTIONS,
-        )
-        .unwrap();
+    ptx_of(nvrtc, arch, &assay_cuda::kernels::source())
+}
+
+/// What `source` is compiled to.
+pub fn ptx_of(nvrtc: &Nvrtc, arch: u32, source: &str) -> String {
+    let arch = Arch::Virtual(arch);
+    let compiled = nvrtc.compile(source, arch, &assay_cuda::OPTIONS).unwrap();
     let text = String::from_utf8(compiled.code).unwrap();
     text.trim_end_matches('\0').into()
 }

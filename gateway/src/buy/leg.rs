@@ -1,6 +1,6 @@
 //! The part of an answer that comes from one provider.
 
-use std::time::Instant;
+use std::{pin::pin, time::Instant};
 
 use assay_channel::{Ask, Caught, SignedHeader, SignedReceipt};
 use assay_openai::{Piece, Token};
@@ -96,11 +96,16 @@ impl Request<'_> {
         purchase.begin();
         let paying = Paying::start(self.worker.clone(), self.line.clone());
         let (mut stopped, pieces) = (purchase.stopped.clone(), purchase.pieces.clone());
+        let mut enough = pin!(async {
+            tokio::select! {
+                _ = stopped.wait_for(|stopped| *stopped) => {}
+                () = pieces.closed() => {}
+            }
+        });
         loop {
             let chunk = tokio::select! {
                 biased;
-                _ = stopped.wait_for(|stopped| *stopped) => return Ran::Stopped,
-                () = pieces.closed() => return Ran::Stopped,
+                () = &mut enough => return Ran::Stopped,
                 chunk = answer.next() => chunk,
             };
             let chunk = match chunk {
@@ -120,7 +125,13 @@ impl Request<'_> {
                 return ran;
             }
             if let Some(receipt) = parts.receipt {
-                if let Err(ran) = self.take_receipt(purchase, receipt).await {
+                let taken = tokio::select! {
+                    biased;
+                    taken = self.take_receipt(purchase, receipt) => taken,
+                    // What it waits for, a node of ours that is away, is nothing to a client that has left.
+                    () = &mut enough => return Ran::Stopped,
+                };
+                if let Err(ran) = taken {
                     return ran;
                 }
                 paying.go_on();

@@ -132,13 +132,7 @@ impl Request<'_> {
 
     /// A refusal that another attempt does not change.
     fn refused(&self, code: &str, failed: &Failed) -> Ran {
-        let retired = match code {
-            "channel_not_found" | "channel_closed" | "channel_closing" | "used_seq" => self
-                .line
-                .retire(&format!("its provider refuses it: {code}")),
-            _ => Ok(()),
-        };
-        match retired {
+        match self.line.refused(code) {
             Ok(()) => self.failed(failed),
             Err(error) => Ran::Ours(error.into()),
         }

@@ -146,12 +146,8 @@ impl Request<'_> {
         if receipted as usize <= self.tokens.len() {
             return Ok(());
         }
-        let replay = books::replay(shop, &self.worker, &self.line, self.seq);
-        let replayed = match tokio::time::timeout(REPLAY, replay).await {
-            Ok(replayed) => replayed.map_err(Ran::Ours)?,
-            Err(_) => Replayed::Broken,
-        };
-        let replayed = match replayed {
+        let replayed = books::replay(shop, &self.worker, &self.line, self.seq, REPLAY).await;
+        let replayed = match replayed.map_err(Ran::Ours)? {
             Replayed::Whole(tokens) if tokens.len() < receipted as usize => Replayed::Broken,
             other => other,
         };

@@ -2,19 +2,21 @@
 
 use assay_client::Error;
 
-use super::{is_final, Channels, Line, MoneyError};
+use super::{Channels, Line, MoneyError};
 use crate::store::Stage;
 
 impl Channels {
     /// Begins to close the channels that are of no more use.
     pub async fn close_retired(&self) -> Result<(), MoneyError> {
+        let mut asked = Ok(());
         for line in self.lines() {
             let channel = line.channel();
             if channel.stage == Stage::Open && channel.retired.is_some() {
-                self.request_close(&line).await?;
+                // One that cannot be closed keeps no other one open.
+                asked = asked.and(self.request_close(&line).await);
             }
         }
-        Ok(())
+        asked
     }
 
     async fn request_close(&self, line: &Line) -> Result<(), MoneyError> {
@@ -38,7 +40,7 @@ impl Channels {
     ) -> Result<(), MoneyError> {
         match asked {
             Ok(()) => self.refresh(line).await,
-            Err(error) if is_final(&error) => {
+            Err(error) if error.is_final() => {
                 self.refresh(line).await?;
                 match is_done(line.channel().stage) {
                     true => Ok(()),
@@ -49,23 +51,25 @@ impl Channels {
         }
     }
 
-    /// Begins to close every channel that is open, and ends those whose window is over; how many of each.
+    /// Begins to close every channel that is open, and ends those whose window is over; how many of each. The first
+    /// error is said when all have been tried.
     pub async fn close_all(&self) -> Result<(usize, usize), MoneyError> {
         let finalized = self.market.block(0).await?.finalized;
         let (mut closing, mut ended) = (0usize, 0usize);
+        let mut all = Ok(());
         for line in self.lines() {
-            match line.channel().stage {
-                Stage::Open => {
-                    self.request_close(&line).await?;
-                    closing = closing.saturating_add(1);
-                }
+            let (done, count) = match line.channel().stage {
+                Stage::Open => (self.request_close(&line).await, &mut closing),
                 Stage::Closing(block) if finalized >= block => {
-                    self.finalize(&line).await?;
-                    ended = ended.saturating_add(1);
+                    (self.finalize(&line).await, &mut ended)
                 }
-                Stage::Closing(_) | Stage::Closed => {}
+                Stage::Closing(_) | Stage::Closed => continue,
+            };
+            match done {
+                Ok(()) => *count = count.saturating_add(1),
+                Err(error) => all = all.and(Err(error)),
             }
         }
-        Ok((closing, ended))
+        all.map(|()| (closing, ended))
     }
 }

@@ -35,9 +35,17 @@ struct Inner {
     arrived: Balance,
     /// Requests whose stream is being read here.
     streaming: HashSet<u64>,
+    /// The finalized block of the last view of the chain.
+    viewed_at: u32,
 }
 
 impl Inner {
+    fn is_usable(&self) -> bool {
+        let channel = &self.channel;
+        let in_use = channel.stage == Stage::Open && channel.retired.is_none();
+        in_use && self.payer.evidence().is_none()
+    }
+
     fn reserved(&self) -> Balance {
         let open = self.payer.requests().map(|request| {
             let header = &request.header.header;
@@ -74,6 +82,7 @@ impl Line {
                 payer,
                 arrived: 0,
                 streaming: HashSet::new(),
+                viewed_at: 0,
             }),
             paying: tokio::sync::Mutex::default(),
         }
@@ -95,16 +104,19 @@ impl Line {
         self.inner().payer.terms().voucher_key
     }
 
+    /// Whether something may be bought through it.
+    pub(super) fn is_usable(&self) -> bool {
+        self.inner().is_usable()
+    }
+
     /// Whether the offer can be bought through it.
     pub fn is_for(&self, offer: &Offer) -> bool {
         let inner = self.inner();
         let channel = &inner.channel;
-        channel.stage == Stage::Open
-            && channel.retired.is_none()
+        inner.is_usable()
             && channel.provider == offer.provider.0
             && channel.epoch == offer.epoch
             && channel.listing == offer.listing
-            && inner.payer.evidence().is_none()
     }
 
     /// What is in it for sure, and no request under way may cost.
@@ -144,7 +156,22 @@ impl Line {
         })
     }
 
-    /// Orders an answer, if all that it may cost is free in the channel. `body` is what is to be sent with the signed
+    /// Its provider refuses it with this code. A channel that nothing was ever bought through, its node may not have seen
+    /// yet: another one would be no better.
+    pub fn refused(&self, code: &str) -> Result<(), StoreError> {
+        let is_known = {
+            let inner = self.inner();
+            inner.arrived > 0 || inner.payer.spent() > 0
+        };
+        match code {
+            "channel_closed" | "channel_closing" | "used_seq" => {}
+            "channel_not_found" if is_known => {}
+            _ => return Ok(()),
+        }
+        self.retire(&format!("its provider refuses it: {code}"))
+    }
+
+    /// Orders an answer, if the channel is in use and all that it may cost is free in it. `body` is what is to be sent with the signed
     /// header; it is kept until the request's books are closed. The request streams until [`Self::stream_over`].
     pub(super) fn order(
         &self,
@@ -154,7 +181,7 @@ impl Line {
         let fee = ask.price.fee(ask.prompt_len, ask.token_limit);
         let fee = fee.ok_or(MoneyError::Overflow)?;
         let mut inner = self.inner();
-        if fee > inner.free() {
+        if !inner.is_usable() || fee > inner.free() {
             return Ok(None);
         }
         let step = inner.payer.order(std::slice::from_ref(ask))?;
@@ -170,8 +197,8 @@ impl Line {
         Ok(Some(order))
     }
 
-    /// Takes over what the chain says of the channel, in a view of it that is of this finalized block or a later one. A
-    /// view may be older than the last one: what was put in or taken stays so.
+    /// Takes over what the chain says of the channel in this finalized block, unless a later one has been looked at. After
+    /// a start the node may be behind the last one: what was put in or taken stays so.
     pub(super) fn take_over(
         &self,
         found: Option<OnChain>,
@@ -179,29 +206,37 @@ impl Line {
     ) -> Result<(), StoreError> {
         let observed = {
             let mut inner = self.inner();
+            if finalized < inner.viewed_at {
+                return Ok(());
+            }
+            inner.viewed_at = finalized;
             let before = &inner.channel;
-            if found.is_none() && finalized <= before.since.saturating_add(LIFETIME) {
-                // A node that is not in step yet knows nothing of channels that are there.
+            let early = finalized <= before.since.saturating_add(LIFETIME);
+            if found.is_none() && (early || before.stage == Stage::Closed) {
+                // A node that is not in step yet knows nothing of channels that are there; the record of one that is
+                // closed goes.
                 return Ok(());
             }
             let mut now = before.clone();
-            let stage = match &found {
+            let claimed = found.as_ref().map_or(0, |found| found.settled);
+            let claimed = claimed.max(before.settled);
+            match &found {
                 Some(found) => {
                     now.deposit = before.deposit.max(found.deposit);
-                    now.settled = before.settled.max(found.settled);
-                    match found.state {
+                    now.settled = claimed;
+                    now.stage = match found.state {
                         State::Open => Stage::Open,
                         State::Closing(block) => Stage::Closing(block),
                         State::Closed => Stage::Closed,
-                    }
+                    };
                 }
-                // Its record is gone, so what it cost in the end is not known: at most what was signed.
+                // Its record is gone, so what it cost in the end is not known: at most what was signed. The budget counts
+                // that, and nobody is blamed for it.
                 None => {
-                    now.settled = before.settled.max(inner.signed().min(before.deposit));
-                    Stage::Closed
+                    now.settled = claimed.max(inner.signed().min(before.deposit));
+                    now.stage = Stage::Closed;
                 }
-            };
-            now.stage = before.stage.max(stage);
+            }
             if let Some(top_up) = &before.top_up {
                 let arrived = now.deposit >= before.deposit.saturating_add(top_up.amount);
                 if arrived || finalized > top_up.since.saturating_add(LIFETIME) {
@@ -217,7 +252,7 @@ impl Line {
             }
             let facts = Facts {
                 deposit: now.deposit,
-                settled: now.settled,
+                settled: claimed,
                 state: match now.stage {
                     _ if !current => ChannelState::Closed,
                     Stage::Open => ChannelState::Open,

@@ -141,24 +141,25 @@ impl Market for ChainMarket {
         Box::pin(self.look())
     }
 
-    fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<Option<OnChain>, Error>> {
+    fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<(u32, Option<OnChain>), Error>> {
         Box::pin(async move {
             let snapshot = self.chain.finalized().await?;
-            match snapshot.channel(id).await? {
-                Some(channel) => Ok(Some(self.on_chain(&snapshot, channel).await?)),
-                None => Ok(None),
-            }
+            let found = match snapshot.channel(id).await? {
+                Some(channel) => Some(self.on_chain(&snapshot, channel).await?),
+                None => None,
+            };
+            Ok((snapshot.number(), found))
         })
     }
 
-    fn channels(&self) -> BoxFuture<'_, Result<Vec<(ChannelId, OnChain)>, Error>> {
+    fn channels(&self) -> BoxFuture<'_, Result<(u32, Vec<(ChannelId, OnChain)>), Error>> {
         Box::pin(async move {
             let snapshot = self.chain.finalized().await?;
             let mut found = Vec::new();
             for (id, channel) in snapshot.channels_of_user(self.account()).await? {
                 found.push((id, self.on_chain(&snapshot, channel).await?));
             }
-            Ok(found)
+            Ok((snapshot.number(), found))
         })
     }
 
@@ -232,8 +233,9 @@ impl Market for ChainMarket {
 
     fn block(&self, number: u32) -> BoxFuture<'_, Result<Block, Error>> {
         Box::pin(async move {
-            let best = self.chain.best().await?.number();
+            // In this order: what is final is on the best chain that is looked at then.
             let finalized = self.chain.finalized().await?.number();
+            let best = self.chain.best().await?.number();
             let hash = match number <= best {
                 true => self.chain.block_hash(number).await?,
                 false => None,

@@ -15,6 +15,9 @@ use super::{broken, Channel, Opening, Store, StoreError, FILE, RESTORED, TABLES}
 /// Key and value.
 type Row = (Vec<u8>, Vec<u8>);
 
+/// A store that is being restored.
+const PART: &str = "gateway.redb.part";
+
 /// What a backup begins with. Its tables follow, and last the BLAKE2b-256 hash of all before it.
 pub(super) const BACKUP: &[u8] = b"assay gateway backup v1\n";
 
@@ -34,7 +37,7 @@ impl Store {
                 problem: "holds no gateway's store".into(),
             });
         }
-        let store = Self::open_any(folder)?;
+        let store = Self::open_any(folder, FILE)?;
         let tables: Result<Vec<Vec<Row>>, StoreError> = TABLES
             .into_iter()
             .map(|table| store.all(table, |key, value| Ok((key.to_vec(), value.to_vec()))))
@@ -77,17 +80,22 @@ impl Store {
         if tables.len() != TABLES.len() {
             return Err(no_backup());
         }
-        match fs::metadata(folder.join(FILE)) {
-            Ok(_) => return Err(StoreError::Exists(folder.join(FILE))),
+        let (part, path) = (folder.join(PART), folder.join(FILE));
+        let unusable = |error: std::io::Error| StoreError::File {
+            path: folder.into(),
+            problem: error.to_string(),
+        };
+        match fs::metadata(&path) {
+            Ok(_) => return Err(StoreError::Exists(path)),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(StoreError::File {
-                    path: folder.into(),
-                    problem: error.to_string(),
-                })
-            }
+            Err(error) => return Err(unusable(error)),
         }
-        let store = Self::open_any(folder)?;
+        // Until it is whole it is not there under its name: one with channels that are not marked would be bought with.
+        match fs::remove_file(&part) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(unusable(error)),
+            _ => {}
+        }
+        let store = Self::open_any(folder, PART)?;
         let write = store.database.begin_write().map_err(broken)?;
         for (table, entries) in TABLES.into_iter().zip(&tables) {
             let mut table = write.open_table(table).map_err(broken)?;
@@ -106,6 +114,9 @@ impl Store {
                 ..opening
             })?;
         }
-        Ok(())
+        drop(store);
+        fs::rename(part, path)
+            .and_then(|()| File::open(folder)?.sync_all())
+            .map_err(unusable)
     }
 }

@@ -5,6 +5,8 @@ use assay_client::H256;
 use assay_primitives::{Balance, ListingId, Receipt, Task};
 use codec::{Decode, Encode};
 
+use crate::choice::Offer;
+
 /// Why a channel that comes from a backup is used no more.
 pub const RESTORED: &str = "it was restored from a backup";
 
@@ -31,6 +33,16 @@ pub struct Opening {
     pub since: u32,
     /// It comes from a backup, and what was signed since is not known.
     pub restored: bool,
+}
+
+impl Opening {
+    /// Whether the offer could be bought through the channel that it asks for.
+    pub fn is_for(&self, offer: &Offer) -> bool {
+        !self.restored
+            && self.provider == offer.provider.0
+            && self.epoch == offer.epoch
+            && self.listing == offer.listing
+    }
 }
 
 /// A channel.
@@ -63,11 +75,10 @@ pub struct TopUp {
     pub since: u32,
 }
 
-/// In the order in which a channel goes through them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub enum Stage {
     Open,
-    /// From this block on the rest can be had back.
+    /// From this block on the rest can be had back, unless a top-up opens it again.
     Closing(u32),
     /// The rest came back.
     Closed,

@@ -84,6 +84,9 @@ fn an_answer_is_counted_once_however_often_it_is_kept() {
     assert_eq!(store.answer(&id, 0).unwrap(), None);
     store.put_answer(&id, 0, "demo", b"{}", &cost).unwrap();
     assert_eq!(store.answer(&id, 0).unwrap().as_deref(), Some(&b"{}"[..]));
+    // Who counts it afterwards has no tokens of it.
+    store.put_answer(&id, 0, "demo", b"", &cost).unwrap();
+    assert_eq!(store.answer(&id, 0).unwrap().as_deref(), Some(&b"{}"[..]));
     store.put_answer(&id, 1, "demo", b"{}", &cost).unwrap();
     let twice = cost.plus(&cost);
     assert_eq!(store.spending().unwrap(), [("demo".to_owned(), twice)]);
@@ -153,4 +156,34 @@ fn a_backup_holds_everything_and_what_is_restored_is_retired() {
     assert!(!other.exists());
     let none = Store::backup(&folder.path().join("nowhere"), &folder.path().join("b"));
     assert!(none.unwrap_err().to_string().contains("nowhere"));
+}
+
+#[test]
+fn a_restore_that_breaks_off_leaves_nothing_that_passes_for_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, backup) = (folder.path().join("data"), folder.path().join("backup"));
+    let id = H256::repeat_byte(9);
+    {
+        let store = Store::open(&data, &owner()).unwrap();
+        store.put_channel(&id, &channel(1)).unwrap();
+        // What cannot be read stands for a process that is killed there.
+        store.put(OPENINGS, b"", b"nonsense").unwrap();
+    }
+    Store::backup(&data, &backup).unwrap();
+    let restored = folder.path().join("restored");
+    for _ in 0..2 {
+        let refused = Store::restore(&restored, &backup).unwrap_err();
+        assert!(matches!(refused, StoreError::Record(_)), "{refused}");
+        assert!(!restored.join(FILE).exists());
+    }
+    // The next one takes nothing of it.
+    let good = folder.path().join("good");
+    fs::remove_dir_all(&data).unwrap();
+    drop(Store::open(&data, &owner()).unwrap());
+    Store::backup(&data, &good).unwrap();
+    Store::restore(&restored, &good).unwrap();
+    let store = Store::open(&restored, &owner()).unwrap();
+    assert_eq!(store.channels().unwrap(), []);
+    let again = Store::restore(&restored, &good).unwrap_err();
+    assert!(matches!(again, StoreError::Exists(_)), "{again}");
 }

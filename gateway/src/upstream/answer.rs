@@ -1,6 +1,9 @@
 //! An answer as it comes from a provider.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use assay_channel::wire::ChunkParts;
 use assay_openai::sse::{Event, Parser, DONE};
@@ -15,6 +18,10 @@ use super::{
 
 /// A stream that is silent for longer is broken: providers say that they are alive more often.
 const SILENCE: Duration = Duration::from_secs(45);
+/// How long the first token may take, and each further one, while the provider says that it is alive. A score has none and
+/// comes within the first of the two.
+const FIRST: Duration = Duration::from_secs(600);
+const NEXT: Duration = Duration::from_secs(120);
 /// The most bytes of one event: the tokens of a chunk, and a receipt.
 const EVENT: usize = 1 << 20;
 
@@ -42,6 +49,9 @@ pub struct Answer {
     done: bool,
     /// Whether log-probabilities were asked for.
     logprobs: bool,
+    /// How long the next token may be waited for, and was so far. What passes while nobody reads does not count.
+    patience: Duration,
+    waited: Duration,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +86,8 @@ impl Answer {
             ready: VecDeque::new(),
             done: false,
             logprobs,
+            patience: FIRST,
+            waited: Duration::ZERO,
         })
     }
 
@@ -83,10 +95,19 @@ impl Answer {
     pub async fn next(&mut self) -> Result<Chunk, Failed> {
         loop {
             if let Some(chunk) = self.ready.pop_front() {
+                if matches!(&chunk, Chunk::Tokens(parts, _) if !parts.tokens.is_empty()) {
+                    (self.patience, self.waited) = (NEXT, Duration::ZERO);
+                }
                 return Ok(chunk);
             }
+            if self.waited > self.patience {
+                let seconds = self.waited.as_secs();
+                return Err(Failed::Lost(format!("no token came for {seconds} s")));
+            }
             let silent = || Failed::Lost(format!("nothing came for {} s", SILENCE.as_secs()));
+            let start = Instant::now();
             let bytes = tokio::time::timeout(SILENCE, self.response.chunk()).await;
+            self.waited = self.waited.saturating_add(start.elapsed());
             match bytes.map_err(|_| silent())?.map_err(lost)? {
                 Some(bytes) => self.take(&bytes)?,
                 None => return Err(Failed::Lost("the answer breaks off".into())),
@@ -166,6 +187,39 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn a_provider_that_only_says_that_it_is_alive_is_left() {
+        use axum::{body::Body, routing::get, Router};
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let alive = get(async || {
+            let events = futures::stream::unfold(0u8, |number| async move {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                let event = match number % 2 {
+                    0 => ": keep-alive\n\n",
+                    _ => "data: {\"choices\": [{\"assay\": {\"tokens\": []}}]}\n\n",
+                };
+                Some((Ok::<_, std::io::Error>(event), number.wrapping_add(1)))
+            });
+            Body::from_stream(events)
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let router = Router::new().route("/", alive);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let response = reqwest::get(url).await.unwrap();
+        let mut answer = Answer::new(response, Expected::Plain, false).unwrap();
+        answer.patience = Duration::from_millis(300);
+        let ended = tokio::time::timeout(Duration::from_secs(10), async {
+            loop {
+                if let Err(failed) = answer.next().await {
+                    return failed;
+                }
+            }
+        });
+        let failed = ended.await.expect("it waits for ever").to_string();
+        assert!(failed.contains("no token came"), "{failed}");
+    }
+
     #[test]
     fn what_no_server_says_is_nonsense() {
         for body in [
@@ -202,6 +256,7 @@ mod tests {
             read,
             Err(Failed::Refused {
                 status: 502,
+                code: String::new(),
                 message: "the engine failed".into()
             })
         );

@@ -33,7 +33,7 @@ pub enum Mishap {
     Refused,
     /// The node does not take it, since the account cannot pay its fee.
     Poor,
-    /// The node is away.
+    /// The node is away, so that nothing is sent.
     Away,
 }
 
@@ -47,6 +47,8 @@ pub struct Chain {
     best: AtomicU32,
     /// Blocks that are not final yet.
     pub lag: AtomicU32,
+    /// The first block that the node has.
+    pub first: AtomicU32,
     /// What the user had before the first deposit.
     pub funds: Mutex<Balance>,
     /// Deposits of all channels, ever.
@@ -54,12 +56,16 @@ pub struct Chain {
     pub top_ups: AtomicU32,
     /// Whether the node is away for whoever only looks.
     pub is_away: AtomicBool,
+    /// Whether it says nothing to them.
+    pub is_silent: AtomicBool,
     /// Whoever holds it holds up top-ups and closes.
     pub crowd: tokio::sync::Mutex<()>,
     /// Whoever holds it holds up the word that a channel is open.
     pub word: tokio::sync::Mutex<()>,
     /// Whoever holds it holds up what was seen of all channels.
     pub sight: tokio::sync::Mutex<()>,
+    /// Whoever holds it holds up the look into the wallet.
+    pub purse: tokio::sync::Mutex<()>,
 }
 
 pub fn hash_of(number: u32) -> H256 {
@@ -80,6 +86,10 @@ impl Chain {
 
     pub fn number(&self) -> u32 {
         self.best.load(Ordering::SeqCst)
+    }
+
+    pub fn finalized(&self) -> u32 {
+        self.number() - self.lag.load(Ordering::SeqCst)
     }
 
     pub fn suffer(&self, mishap: Mishap) {
@@ -131,7 +141,10 @@ impl Chain {
                 is_funds: true,
                 is_overtaken: false,
             }),
-            Some(Mishap::Away) => Err(away()),
+            Some(Mishap::Away) => Err(Error::NotSent {
+                call: "a call".into(),
+                reason: "the connection is lost".into(),
+            }),
         }
     }
 }
@@ -152,22 +165,22 @@ impl Market for Chain {
     fn facts(&self) -> BoxFuture<'_, Result<Facts, Error>> {
         Box::pin(async {
             Ok(Facts {
-                finalized: self.number(),
+                finalized: self.finalized(),
                 listings: self.listings.lock().unwrap().clone(),
                 offers: self.offers.lock().unwrap().clone(),
             })
         })
     }
 
-    fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<Option<OnChain>, Error>> {
-        Box::pin(async move { Ok(self.all().get(&id).cloned()) })
+    fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<(u32, Option<OnChain>), Error>> {
+        Box::pin(async move { Ok((self.finalized(), self.all().get(&id).cloned())) })
     }
 
-    fn channels(&self) -> BoxFuture<'_, Result<Vec<(ChannelId, OnChain)>, Error>> {
+    fn channels(&self) -> BoxFuture<'_, Result<(u32, Vec<(ChannelId, OnChain)>), Error>> {
         Box::pin(async {
-            let seen = self.all().clone();
+            let seen = (self.finalized(), self.all().clone());
             drop(self.sight.lock().await);
-            Ok(seen.into_iter().collect())
+            Ok((seen.0, seen.1.into_iter().collect()))
         })
     }
 
@@ -208,7 +221,10 @@ impl Market for Chain {
             self.top_ups.fetch_add(1, Ordering::SeqCst);
             self.send(|| {
                 self.pay(amount)?;
-                self.all().get_mut(&id).unwrap().deposit += amount;
+                let mut all = self.all();
+                let channel = all.get_mut(&id).unwrap();
+                channel.deposit += amount;
+                channel.state = State::Open;
                 Ok(())
             })
         })
@@ -243,7 +259,10 @@ impl Market for Chain {
     }
 
     fn wallet(&self) -> BoxFuture<'_, Result<Balance, Error>> {
-        Box::pin(async { Ok(self.free()) })
+        Box::pin(async {
+            drop(self.purse.lock().await);
+            Ok(self.free())
+        })
     }
 
     fn block(&self, number: u32) -> BoxFuture<'_, Result<Block, Error>> {
@@ -251,11 +270,16 @@ impl Market for Chain {
             if self.is_away.load(Ordering::SeqCst) {
                 return Err(away());
             }
+            if self.is_silent.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
             let best = self.number();
             Ok(Block {
                 best,
-                finalized: best - self.lag.load(Ordering::SeqCst),
-                hash: (number <= best).then(|| hash_of(number)),
+                finalized: self.finalized(),
+                hash: (self.first.load(Ordering::SeqCst)..=best)
+                    .contains(&number)
+                    .then(|| hash_of(number)),
             })
         })
     }

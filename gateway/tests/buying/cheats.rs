@@ -263,6 +263,9 @@ async fn a_signed_lie_is_found_by_computing_the_answer_again() {
     assert_eq!(status, 503);
     assert!(health.contains("wrong answers"), "{health}");
     assert_ne!(json!(answer.output[2]), json!(null));
+    // It is not paid for another one.
+    assert_eq!(world.ask(&world.request(12)).await.0, 503);
+    assert_eq!(world.workers[0].asked.load(Ordering::SeqCst), 2);
 }
 
 /// What the model in `folder` says next, greedily.
@@ -284,4 +287,52 @@ fn exact(folder: &std::path::Path) -> crate::worker::Rule {
         let next = answer::generate(&engine, &request, &mut |_| ControlFlow::Continue(()));
         next.unwrap().tokens[0]
     })
+}
+
+/// A day later the chain has no record of it. A window that was paid ahead is no claim.
+#[tokio::test]
+async fn nobody_is_blamed_for_a_channel_whose_record_is_gone() {
+    let mut world = World::new(&[1, 3]).await;
+    world.start().await;
+    world.workers[0].behave(Manner::Cuts(40));
+    assert_eq!(world.ask(&world.request(150)).await.0, 200);
+    world.stop().await;
+    world.chain.all().clear();
+    world.chain.advance(200);
+    world.start().await;
+    let status = world.status().await;
+    let channels = status["channels"].as_array().unwrap();
+    let amount = |channel: &serde_json::Value, name: &str| {
+        let amount = channel[name].as_str().unwrap();
+        amount.parse::<u128>().unwrap()
+    };
+    let mut most = 0;
+    for channel in channels {
+        assert_eq!(channel["state"], "closed", "{channel}");
+        assert_eq!(channel["retired"], json!(null), "{channel}");
+        most += amount(channel, "signed");
+    }
+    let stash = world.workers[0].stash.to_string();
+    let theirs = channels.iter().find(|one| one["provider"] == stash);
+    let signed = amount(theirs.unwrap(), "signed");
+    assert!(signed > world.workers[0].earned(), "nothing was paid ahead");
+    // The budget counts the most that it can have cost.
+    assert_eq!(amount(&status, "committed"), most);
+    assert!(world.evidence().is_empty());
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_there_says_nothing_of_a_receipt() {
+    let world = against(Manner::BehindAProxy(70), None).await;
+    let theirs = async |open: u64, spent: &str| {
+        let status = world.status().await;
+        let mut channels = status["channels"].as_array().unwrap().iter();
+        let stash = world.workers[0].stash.to_string();
+        let channel = channels.find(|one| one["provider"] == stash).unwrap();
+        channel["open_requests"] == open && channel["spent"] == spent
+    };
+    assert!(theirs(1, "67").await);
+    world.workers[0].behave(Manner::Honest);
+    eventually("the books agree", async || theirs(0, "73").await).await;
+    world.workers[0].claim_everything();
 }

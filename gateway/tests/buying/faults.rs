@@ -1,6 +1,6 @@
 //! What goes wrong at home: an empty wallet, a node that is away, nobody left to ask. No provider is blamed for it.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use assay_client::Amount;
 use assay_gateway::Market;
@@ -147,4 +147,90 @@ async fn where_all_were_caught_nobody_is_told_to_wait_for_them() {
     assert_eq!((status, code, pause), (503, "no_provider".into(), None));
     assert!(message.contains("`evidence`"), "{message}");
     assert_eq!(world.workers[0].asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_opening_whose_end_is_not_known_holds_up_one_provider_alone() {
+    let mut world = World::new(&[1, 3]).await;
+    world.start().await;
+    world.chain.suffer(Mishap::Lost);
+    let (status, _, _, pause) = refused(&world, 10).await;
+    assert_eq!((status, pause), (503, Some(5)));
+    for _ in 0..2 {
+        let (status, answer) = world.ask(&world.request(10)).await;
+        assert_eq!((status, tokens(&answer)), (200, world.right(10)));
+    }
+    // The one that may come, and the one that was bought through.
+    assert_eq!(world.status().await["committed"], "2000");
+    assert_eq!(world.chain.deposited(), 1_000);
+    assert_eq!(world.workers[0].asked.load(Ordering::SeqCst), 0);
+    world.chain.advance(129);
+    eventually("the first is asked", async || {
+        assert_eq!(world.ask(&world.request(10)).await.0, 200);
+        world.workers[0].earned() > 0
+    })
+    .await;
+    assert_eq!(world.channels_of(&world.workers[0]).len(), 1);
+}
+
+#[tokio::test]
+async fn a_provider_that_is_busy_for_no_time_is_not_asked_for_ever() {
+    let mut world = World::new(&[1]).await;
+    world.start().await;
+    world.workers[0].behave(Manner::BusyForNothing);
+    let asked = tokio::time::timeout(Duration::from_secs(20), refused(&world, 10));
+    let (status, code, ..) = asked.await.expect("it goes on");
+    assert_eq!((status, code), (503, "no_provider".into()));
+    let asked = world.workers[0].asked.load(Ordering::SeqCst);
+    assert!(asked < 10, "{asked} times");
+}
+
+#[tokio::test]
+async fn where_finality_lags_a_provider_may_build_on_what_is_final() {
+    let mut world = World::new(&[1]).await;
+    world.chain.lag.store(100, Ordering::SeqCst);
+    world.start().await;
+    bought_alone(&world).await;
+}
+
+async fn bought_alone(world: &World) {
+    let (status, answer) = world.ask(&world.request(10)).await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(10)));
+    assert!(world.evidence().is_empty());
+}
+
+#[tokio::test]
+async fn a_node_that_has_not_an_old_block_is_no_fault_of_a_provider() {
+    let mut world = World::new(&[1]).await;
+    world.chain.advance(10);
+    world.chain.first.store(1_011, Ordering::SeqCst);
+    world.start().await;
+    let (status, _, message, pause) = refused(&world, 10).await;
+    assert_eq!((status, pause), (503, Some(5)), "{message}");
+    assert!(message.contains("has not the block 1010"), "{message}");
+    // It has caught up with what was before it began.
+    world.chain.first.store(0, Ordering::SeqCst);
+    bought_alone(&world).await;
+}
+
+#[tokio::test]
+async fn who_leaves_while_the_node_says_nothing_is_not_waited_for() {
+    let mut world = World::new(&[1]).await;
+    world.start().await;
+    bought_alone(&world).await;
+    let fetched = || world.workers[0].fetched.load(Ordering::SeqCst);
+    assert_eq!(fetched(), 0);
+    // The next receipt builds on a block that has to be looked up.
+    world.chain.advance(1);
+    world.chain.is_silent.store(true, Ordering::SeqCst);
+    let mut request = world.request(100);
+    request["stream"] = true.into();
+    let url = world.url("/v1/completions");
+    let sent = reqwest::Client::new().post(url).json(&request).send();
+    let response = sent.await.unwrap();
+    assert_eq!(response.status(), 200);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(fetched(), 0);
+    drop(response);
+    eventually("the stream is ended", async || fetched() > 0).await;
 }

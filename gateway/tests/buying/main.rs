@@ -4,6 +4,7 @@
 mod chain;
 mod cheats;
 mod crashes;
+mod crowds;
 mod faults;
 mod forgetting;
 mod scores;

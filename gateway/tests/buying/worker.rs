@@ -62,6 +62,10 @@ pub enum Manner {
     /// Signs tokens that its model does not give; as a scorer, calls the third wrong if none is, and else none.
     Lies,
     Busy,
+    /// The same, and says that it is for no time.
+    BusyForNothing,
+    /// Something before it answers for it that knows no receipts, once it has given this many tokens.
+    BehindAProxy(u32),
     /// Makes ten tokens after this many that the user gets only when it asks again.
     RunsAhead(u32),
     /// Says that it was paid less than it was, once.
@@ -229,7 +233,7 @@ impl Worker {
         tokens: &[TokenId],
         finish: Option<Finish>,
     ) -> SignedReceipt {
-        let number = self.chain.number();
+        let number = self.chain.finalized();
         let root = salted_token_root(secret, Side::Output, tokens);
         let signed = self.with(id, |payee| {
             let draft = payee.draft(seq, anchor(number), root, finish).unwrap();
@@ -311,6 +315,9 @@ async fn receipt(
     if matches!(worker.manner(), Manner::Dies(_) | Manner::SignsNothing) {
         return failing();
     }
+    if matches!(worker.manner(), Manner::BehindAProxy(_)) {
+        return (StatusCode::NOT_FOUND, "no such page").into_response();
+    }
     let no_more = worker.manner() == Manner::SignsNoMore;
     let stored = worker.with(id.parse().unwrap(), |payee| {
         payee.authorise(&voucher_of(&headers))?;
@@ -333,8 +340,18 @@ async fn complete(
     body: Bytes,
 ) -> Response {
     worker.asked.fetch_add(1, Ordering::SeqCst);
-    if worker.manner() == Manner::Busy {
-        return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")], "{}").into_response();
+    let busy = match worker.manner() {
+        Manner::Busy => Some("1"),
+        Manner::BusyForNothing => Some("0"),
+        _ => None,
+    };
+    if let Some(pause) = busy {
+        return (
+            StatusCode::TOO_MANY_REQUESTS,
+            [("retry-after", pause)],
+            "{}",
+        )
+            .into_response();
     }
     let signed = wire::decode_headers(headers[wire::REQUEST_HEADER].to_str().unwrap()).unwrap();
     let voucher = voucher_of(&headers);

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use assay_client::{folder::ModelFolder, AccountId32, H256};
-use assay_gateway::{market::Listed, Config, Policy, Store, Terms};
+use assay_gateway::{market::Listed, Config, Policy, Room, Store, Terms};
 use assay_primitives::TokenId;
 use serde_json::{json, Value};
 use tempfile::TempDir;
@@ -32,6 +32,7 @@ pub struct World {
     pub workers: Vec<Arc<Worker>>,
     pub data: TempDir,
     pub terms: Terms,
+    pub room: Room,
     pub model: PathBuf,
     pub listing: Listed,
     gateway: Option<Gateway>,
@@ -83,6 +84,7 @@ impl World {
                 check: 0,
                 score: false,
             },
+            room: Room::of(128u16.try_into().unwrap()),
             model,
             listing,
             gateway: None,
@@ -100,6 +102,7 @@ impl World {
             data: self.folder(),
             model_dirs: vec![self.model.clone()],
             terms: self.terms.clone(),
+            room: self.room.clone(),
         }
     }
 

@@ -4,7 +4,11 @@
 //! draw's randomness, so an answer that was computed for one side of a fork is never taken for the
 //! other, and a record of a chain that was wiped never meets a job of the next.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use assay_primitives::{JobId, Receipt, TokenId};
 use codec::{Decode, DecodeAll, Encode};
@@ -179,6 +183,8 @@ pub struct Ledger {
     store: Arc<Store>,
     /// The unfinished records, by what they are about.
     active: BTreeMap<Key, Entry>,
+    /// What the finished records are about.
+    finished: BTreeSet<Key>,
     paused: bool,
 }
 
@@ -207,6 +213,7 @@ impl Ledger {
         let mut ledger = Self {
             store,
             active: BTreeMap::new(),
+            finished: BTreeSet::new(),
             paused: false,
         };
         ledger.load()?;
@@ -220,7 +227,7 @@ impl Ledger {
 
     /// Reads the unfinished records, and drops the oldest finished ones beyond what is kept.
     fn load(&mut self) -> Result<(), LedgerError> {
-        let mut finished = Vec::new();
+        let mut finished = BTreeSet::new();
         let mut active = BTreeMap::new();
         let read = self.store.read()?;
         let duties = read.open_table(DUTIES).map_err(|e| self.store.corrupt(e))?;
@@ -233,7 +240,9 @@ impl Ledger {
                     .corrupt(format!("the record of job {} is damaged", key.job))
             })?;
             match entry.stage {
-                Stage::Finished(..) => finished.push(key),
+                Stage::Finished(..) => {
+                    finished.insert(key);
+                }
                 _ => {
                     active.insert(key, entry);
                 }
@@ -247,13 +256,14 @@ impl Ledger {
             .is_some();
         self.paused = paused;
         self.active = active;
-        let surplus = finished.len().saturating_sub(FINISHED_KEPT);
-        if surplus > 0 {
+        let surplus = surplus(&mut finished);
+        self.finished = finished;
+        if !surplus.is_empty() {
             self.store.write(|write| {
                 let mut duties = write
                     .open_table(DUTIES)
                     .map_err(|e| self.store.corrupt(e))?;
-                for key in finished.iter().take(surplus) {
+                for key in &surplus {
                     duties
                         .remove(key.bytes().as_slice())
                         .map_err(|e| self.store.storage(e))?;
@@ -346,21 +356,88 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes a record. When this returns, it is on disk.
+    /// Writes a record. When this returns, it is on disk. With one that is finished the oldest of them goes, once there
+    /// are more than are kept.
     pub fn put(&mut self, key: Key, entry: Entry) -> Result<(), LedgerError> {
+        let is_finished = matches!(entry.stage, Stage::Finished(..));
+        if is_finished {
+            self.finished.insert(key);
+        }
+        let surplus = surplus(&mut self.finished);
         self.store.write(|write| {
             let mut duties = write
                 .open_table(DUTIES)
                 .map_err(|e| self.store.corrupt(e))?;
             duties
                 .insert(key.bytes().as_slice(), entry.encode().as_slice())
-                .map(drop)
-                .map_err(|e| self.store.storage(e))
+                .map_err(|e| self.store.storage(e))?;
+            for key in &surplus {
+                duties
+                    .remove(key.bytes().as_slice())
+                    .map_err(|e| self.store.storage(e))?;
+            }
+            Ok(())
         })?;
-        match entry.stage {
-            Stage::Finished(..) => self.active.remove(&key),
-            _ => self.active.insert(key, entry),
+        match is_finished {
+            true => self.active.remove(&key),
+            false => self.active.insert(key, entry),
         };
         Ok(())
+    }
+}
+
+/// Takes out the oldest beyond what is kept.
+fn surplus(finished: &mut BTreeSet<Key>) -> Vec<Key> {
+    let surplus = finished.len().saturating_sub(FINISHED_KEPT);
+    (0..surplus).filter_map(|_| finished.pop_first()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_finished_records_are_kept_than_that_also_while_it_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.redb");
+        let owner = Owner {
+            genesis: H256::repeat_byte(9),
+            provider: [1; 32],
+        };
+        let key = |job| Key { job, seed: [7; 32] };
+        let finished = || Entry {
+            stage: Stage::Finished(Outcome::Declined, None),
+            ..Entry::new(5, 15)
+        };
+        let ledger = Ledger::open(&path, &owner).unwrap();
+        // All at once, since each is a write to the disk otherwise.
+        ledger
+            .store
+            .write(|write| {
+                let mut duties = write.open_table(DUTIES).unwrap();
+                for job in 0..FINISHED_KEPT as JobId {
+                    let (key, entry) = (key(job).bytes(), finished().encode());
+                    duties.insert(key.as_slice(), entry.as_slice()).unwrap();
+                }
+                Ok(())
+            })
+            .unwrap();
+        drop(ledger);
+
+        let mut ledger = Ledger::open(&path, &owner).unwrap();
+        let next = FINISHED_KEPT as JobId;
+        assert!(ledger.knows(&key(0)).unwrap());
+        for job in [next, next + 1] {
+            ledger.put(key(job), Entry::new(5, 15)).unwrap();
+        }
+        assert!(ledger.knows(&key(0)).unwrap());
+        for job in [next, next + 1, next + 1] {
+            ledger.put(key(job), finished()).unwrap();
+        }
+        let known = [0, 1, 2, next, next + 1].map(|job| ledger.knows(&key(job)).unwrap());
+        assert_eq!(known, [false, false, true, true, true]);
+        drop(ledger);
+        let ledger = Ledger::open(&path, &owner).unwrap();
+        assert_eq!(ledger.finished.len(), FINISHED_KEPT);
     }
 }

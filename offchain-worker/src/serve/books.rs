@@ -27,11 +27,25 @@ use crate::ledger::{Change, ChannelLedger, Evidence, LedgerError, RequestKey};
 #[derive(Clone, Debug)]
 pub struct View {
     pub block: Anchor,
+    /// How old the block is, by its own time and this machine's clock.
+    pub age: Duration,
+    /// Blocks from it to the best one.
+    pub behind: u32,
     /// All channels that the chain has a record of, those that are closed included.
     pub channels: Vec<(Terms, Facts)>,
     pub offers: BTreeMap<ListingId, Offer>,
     /// Blocks after its anchor in which a receipt may be disputed.
     pub dispute_blocks: u32,
+}
+
+impl View {
+    /// For how much longer something may be sold on the strength of it; none if it is not the chain of now: the node is
+    /// catching up, alone, or back with an old database. What a channel holds may have been paid out since, and a
+    /// receipt that is anchored at so old a block is refused.
+    pub fn sells_for(&self) -> Option<Duration> {
+        let left = BLIND.checked_sub(self.age)?;
+        (self.behind <= MAX_BEHIND).then_some(left)
+    }
 }
 
 /// What the provider sells a listing for.
@@ -75,8 +89,12 @@ pub struct Summary {
     pub live: usize,
 }
 
-/// Without a finalised block for this long nothing more is sold: the channel may be gone.
+/// When the last finalised block is so old, nothing more is sold: the channel may be gone.
 const BLIND: Duration = Duration::from_secs(180);
+
+/// With more blocks than these behind the finalised one nothing is sold either: half of the age at which gateways refuse
+/// a receipt's anchor.
+const MAX_BEHIND: u32 = 32;
 
 /// No header has this price.
 const NOT_FOR_SALE: Price = Price {
@@ -89,7 +107,8 @@ pub struct Books {
     ledger: ChannelLedger,
     operator: Keypair,
     view: Option<View>,
-    viewed_at: Option<Instant>,
+    /// When the view is too old to sell by; none if it always was.
+    sells_until: Option<Instant>,
     /// The newest block that was seen, also by a worker before this one.
     newest: u32,
     channels: BTreeMap<ChannelId, Payee>,
@@ -112,7 +131,7 @@ impl Books {
             ledger,
             operator,
             view: None,
-            viewed_at: None,
+            sells_until: None,
             channels: BTreeMap::new(),
             stored,
             live: HashMap::new(),
@@ -149,9 +168,14 @@ impl Books {
     }
 
     /// Takes over what a finalised block says. False if it is older than one that was seen: a node that is not in
-    /// step yet knows nothing of channels that are there, so nothing is forgotten for its sake.
+    /// step yet knows nothing of channels that are there, so nothing is forgotten for its sake. Where these books have
+    /// seen a newer one themselves, it tells them nothing.
     pub fn observe(&mut self, view: View) -> bool {
         let is_newest = view.block.number >= self.newest;
+        let seen = self.view.as_ref().map_or(0, |seen| seen.block.number);
+        if view.block.number < seen {
+            return false;
+        }
         if view.block.number > self.newest {
             self.newest = view.block.number;
             self.changes.push(Change::Seen(self.newest));
@@ -175,21 +199,36 @@ impl Books {
             }
             self.touched.insert(id);
         }
-        let closed = self.channels.iter().filter(|(id, payee)| {
-            !known.contains(id) && payee.facts().state == ChannelState::Closed
-        });
-        let closed = closed.map(|(id, _)| *id);
-        let gone: Vec<ChannelId> = match is_newest {
-            true => self.stored.keys().copied().chain(closed).collect(),
-            false => Vec::new(),
-        };
+        let mut gone: Vec<ChannelId> = Vec::new();
+        if is_newest {
+            gone.extend(self.stored.keys());
+            for (id, payee) in &mut self.channels {
+                if known.contains(id) {
+                    continue;
+                }
+                let facts = *payee.facts();
+                if facts.state != ChannelState::Closed {
+                    // It was closed, and its record dropped, while nobody here looked.
+                    let state = ChannelState::Closed;
+                    let closed = payee.observe(Facts { state, ..facts });
+                    note(&mut self.changes, *id, closed);
+                    self.touched.insert(*id);
+                    // What is being answered may end with a receipt until the next block.
+                    if payee.live().next().is_some() {
+                        continue;
+                    }
+                }
+                gone.push(*id);
+            }
+        }
         for id in gone {
             self.stored.remove(&id);
             self.channels.remove(&id);
             self.changes.push(Change::Forget(id));
         }
+        let left = view.sells_for();
+        self.sells_until = left.and_then(|left| Instant::now().checked_add(left));
         self.view = Some(view);
-        self.viewed_at = Some(Instant::now());
         self.seen.send_modify(|seen| *seen = seen.wrapping_add(1));
         is_newest
     }
@@ -211,9 +250,10 @@ impl Books {
     /// may have together.
     pub fn admit(&mut self, payment: &Payment) -> Result<(Vec<Admission>, u32), ApiError> {
         let channel = payment.voucher.channel;
-        if self.viewed_at.is_some_and(|at| at.elapsed() > BLIND) {
+        self.view()?;
+        if self.sells_until.is_none_or(|until| Instant::now() > until) {
             return Err(ApiError::unavailable(
-                "the worker has seen no finalised block for minutes, and sells nothing without; ask \
+                "the worker has seen no finalised block of the last minutes, and sells nothing without; ask \
                  another provider",
             )
             .code("chain_lost"));
@@ -373,8 +413,9 @@ impl Books {
         self.ledger.evidence(key)
     }
 
-    /// What is to be claimed on chain, channels that are being closed first; everything if `all`.
-    pub fn due(&self, policy: &SettlementPolicy, all: bool) -> Vec<Settlement> {
+    /// What is to be claimed on chain, channels that are being closed first; everything if `all`. With each comes the
+    /// block at which the close is final, the last one if nobody has asked for it.
+    pub fn due(&self, policy: &SettlementPolicy, all: bool) -> Vec<(u32, Settlement)> {
         let now = self.view.as_ref().map_or(0, |view| view.block.number);
         let mut due: Vec<_> = self
             .channels
@@ -392,7 +433,7 @@ impl Books {
             })
             .collect();
         due.sort_by_key(|(deadline, settlement)| (*deadline, settlement.voucher.channel));
-        due.into_iter().map(|(_, settlement)| settlement).collect()
+        due
     }
 
     /// The last voucher of each channel that has something to claim, and how much.

@@ -1,8 +1,6 @@
 //! The server as clients meet it.
 
 mod crash;
-mod listen;
-mod many;
 mod money;
 mod refusals;
 mod scene;

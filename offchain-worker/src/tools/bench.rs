@@ -1,12 +1,22 @@
-//! `assay-worker bench`: what a GPU makes of a model of 8 billion weights.
+//! `assay-worker bench`: what a GPU makes of a model of 8 billion weights, beside what it does at most and what
+//! PyTorch makes of the same shape.
+
+mod bars;
+mod ceilings;
+mod pytorch;
 
 use std::{
+    ffi::OsString,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-use anyhow::{ensure, Context};
-use assay_cuda::{device::Buffer, store::Store, weights::Weights as OnDevice, Device, Resident};
+use anyhow::ensure;
+use assay_cuda::{
+    store::{Origin, Store},
+    weights::Weights as OnDevice,
+    Device, Opened, Resident,
+};
 use assay_exact::{
     cpu::Cpu,
     model::Model,
@@ -16,16 +26,25 @@ use assay_exact::{
 };
 use clap::Args;
 
+use self::{
+    bars::{Decode, Figures, Memory, Prefill},
+    ceilings::{Ceilings, Work},
+    pytorch::{Asked, PyTorch, Sizes, SCRIPT},
+};
 use super::On;
 
-/// Bytes that are copied to see what the memory gives.
-const COPIED: usize = 1 << 30;
 /// How often a thing is measured; the median is printed.
 const ROUNDS: usize = 5;
 /// Tokens that each sequence decodes in a round.
 const STEPS: usize = 32;
 /// Positions that a sequence has when it begins to decode.
 const CONTEXT: usize = 512;
+/// Decoder layers of the shape.
+const LAYERS: u16 = 32;
+/// Seconds that PyTorch may take, most of which are its compiler's.
+const PYTORCH: u32 = 1800;
+/// Rows and columns of the matrices whose product is PyTorch's peak.
+const PRODUCT: usize = 8192;
 
 #[derive(Clone, Debug, Args)]
 pub struct Bench {
@@ -41,8 +60,12 @@ pub struct Bench {
     prefill: Vec<usize>,
 
     /// Decoder layers, of the 32 that the shape has: fewer fit a smaller GPU.
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", default_value_t = LAYERS)]
     layers: u16,
+
+    /// Python with PyTorch, which measures the same shape in bf16; without one the bench says so and goes on.
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    python: OsString,
 }
 
 /// Llama 3.1 8B, with so many layers.
@@ -75,100 +98,187 @@ fn shape(layers: u16) -> Shape {
 
 impl Bench {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let ordinal = self.on.ordinal()?;
-        let libraries = self.on.cuda_lib_dir.as_deref();
-        let cold = assay_cuda::open(ordinal, libraries, None)?;
-        let (compiling, compiler) = (cold.compiling, cold.compiler);
-        drop(cold);
-        let store = Store::of_user();
-        drop(assay_cuda::open(ordinal, libraries, store.as_ref())?);
-        let warm = assay_cuda::open(ordinal, libraries, store.as_ref())?;
-        let device = warm.device;
-        println!("cuda:{ordinal} is {}; NVRTC {compiler}", device.name());
-        println!(
-            "kernels: compiled in {compiling:.1?}, found again in {:.2?} ({:?}), loaded in {:.2?}",
-            warm.compiling, warm.origin, warm.loading
-        );
-        let ceiling = ceiling(&device)?;
-        println!(
-            "memory: {:.0} GB/s read and written by a copy of 1 GiB",
-            ceiling / 1e9
-        );
-
         let shape = shape(self.layers);
         shape
             .validate()
             .map_err(|error| anyhow::anyhow!("--layers: {error:?}"))?;
+        ensure!(
+            !self.batch.contains(&0),
+            "--batch: a batch has at least one sequence"
+        );
+        let (compiling, opened) = self.start()?;
+        let name = opened.device.name();
+        println!("{name}; NVRTC {}", opened.compiler);
+        println!(
+            "kernels: compiled in {compiling:.1?}, found again in {:.2?} ({:?}), loaded in {:.2?}",
+            opened.compiling, opened.origin, opened.loading
+        );
+        let ceilings = self.ceilings()?;
+        println!(
+            "memory: {:.0} GB/s read alone, {:.0} GB/s read and written by a copy",
+            ceilings.read / 1e9,
+            ceilings.copied / 1e9
+        );
+        println!(
+            "tensor cores: {:.1} TOP/s of int8 by mma.sync alone",
+            ceilings.multiplied / 1e12
+        );
+        // Before the model takes the memory.
+        let pytorch = self.pytorch(&shape)?;
+        match &pytorch {
+            Ok(pytorch) => println!(
+                "PyTorch {}: {:.1} TFLOP/s of bf16 in a product of matrices",
+                pytorch.torch,
+                pytorch.product / 1e12
+            ),
+            Err(why) => println!("PyTorch is not measured: {why}"),
+        }
+        let found_again = (opened.origin == Origin::Store).then_some(opened.compiling);
+        let mut figures = Figures {
+            compiling,
+            loading: found_again.map(|found| found + opened.loading),
+            ceilings,
+            pytorch,
+            memory: Memory::default(),
+            decode: Vec::new(),
+            prefill: Vec::new(),
+            whole: self.layers == LAYERS,
+        };
+        self.exact(&shape, &opened.device, &mut figures)?;
+        println!();
+        for bar in figures.bars() {
+            println!("{bar}");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The GPU, and how long its kernels take to compile where they never were before.
+    fn start(&self) -> anyhow::Result<(Duration, Opened)> {
+        let ordinal = self.on.ordinal()?;
+        let libraries = self.on.cuda_lib_dir.as_deref();
+        let compiling = assay_cuda::open(ordinal, libraries, None)?.compiling;
+        let store = Store::of_user();
+        drop(assay_cuda::open(ordinal, libraries, store.as_ref())?);
+        let opened = assay_cuda::open(ordinal, libraries, store.as_ref())?;
+        Ok((compiling, opened))
+    }
+
+    fn ceilings(&self) -> anyhow::Result<Ceilings> {
+        let ordinal = self.on.ordinal()?;
+        let libraries = self.on.cuda_lib_dir.as_deref();
+        let kernels = assay_cuda::ceilings::kernels();
+        let opened = assay_cuda::open_with(&kernels, ordinal, libraries, None)?;
+        ceilings::measure(&opened.device, Work::ALL)
+    }
+
+    fn pytorch(&self, shape: &Shape) -> anyhow::Result<Result<PyTorch, String>> {
+        let asked = Asked {
+            device: format!("cuda:{}", self.on.ordinal()?),
+            limit: PYTORCH,
+            shape: Sizes::of(shape),
+            batches: self.batch.clone(),
+            prefills: self.prefill.clone(),
+            context: CONTEXT,
+            steps: STEPS,
+            rounds: ROUNDS,
+            product: PRODUCT,
+        };
+        println!("PyTorch: the same shape in bf16, which takes minutes ...");
+        Ok(PyTorch::measure(&self.python, SCRIPT, &asked))
+    }
+
+    /// Measures the exact engine, and prints what it finds.
+    fn exact(&self, shape: &Shape, device: &Device, figures: &mut Figures) -> anyhow::Result<()> {
         let started = Instant::now();
-        let weights = Weights::random(&shape, 1);
+        let weights = Weights::random(shape, 1);
         let model = weights.model();
         println!("weights: drawn in {:.0?}", started.elapsed());
         let cpu = Cpu::detect();
         let most = self.batch.iter().copied().max().unwrap_or_default().max(1);
         let longest = self.prefill.iter().copied().max().unwrap_or_default();
-        let one = Resident::cache(&shape, CONTEXT + (ROUNDS + 1) * STEPS);
-        let cache = (one * most).max(Resident::cache(&shape, longest));
+        let one = Resident::cache(shape, CONTEXT + (ROUNDS + 1) * STEPS);
+        let cache = (one * most).max(Resident::cache(shape, longest));
         let free = device.memory()?.0;
         let started = Instant::now();
         let resident = Resident::new(device.clone(), &model, cache)?;
         device.synchronise()?;
         let taken = started.elapsed();
-        let used = free.saturating_sub(device.memory()?.0);
         let bytes = OnDevice::bytes(&model);
         println!(
-            "model: {} MiB of weights and {} MiB of keys and values in {} MiB, uploaded in {taken:.1?}",
+            "model: {} MiB of weights and {} MiB of keys and values, uploaded in {taken:.1?}",
             bytes >> 20,
             cache >> 20,
-            used >> 20
         );
         let engine = Engine::new(&model, &cpu)?.on(&resident);
         println!(
-            "{:>8} {:>12} {:>12} {:>8}",
-            "decode", "tokens/s", "GB/s", "of copy"
+            "\n{:>8} {:>12} {:>12} {:>10} {:>10} {:>14} {:>8}",
+            "decode", "tokens/s", "GB/s", "of reading", "of copying", "bf16 tokens/s", "times"
         );
-        for batch in self.batch {
-            ensure!(batch > 0, "--batch: a batch has at least one sequence");
-            let step = decode(&engine, &model, batch)?.as_secs_f64();
-            // Every weight once, and each sequence's keys and values.
-            let read = (bytes + batch * Resident::cache(&shape, CONTEXT)) as f64 / step;
+        for batch in &self.batch {
+            let found = Decode {
+                batch: *batch,
+                seconds: decode(&engine, &model, *batch)?.as_secs_f64(),
+                // Every weight once, and each sequence's keys and values.
+                bytes: (bytes + batch * Resident::cache(shape, CONTEXT)) as f64,
+            };
+            let bf16 = figures.pytorch.as_ref().ok();
+            let bf16 = bf16.and_then(|pytorch| pytorch.decode(*batch));
             println!(
-                "{batch:>8} {:>12.1} {:>12.1} {:>7.1}%",
-                batch as f64 / step,
-                read / 1e9,
-                100.0 * read / ceiling
+                "{batch:>8} {:>12.1} {:>12.1} {:>9.1}% {:>9.1}% {:>14} {:>8}",
+                found.tokens(),
+                found.bandwidth() / 1e9,
+                100.0 * found.bandwidth() / figures.ceilings.read,
+                100.0 * found.bandwidth() / figures.ceilings.copied,
+                or_none(bf16.map(|seconds| *batch as f64 / seconds)),
+                or_none(bf16.map(|seconds| seconds / found.seconds)),
             );
+            figures.decode.push(found);
         }
         println!(
-            "{:>8} {:>12} {:>12} {:>8}",
-            "prefill", "tokens/s", "TOP/s", "ms"
+            "\n{:>8} {:>12} {:>12} {:>12} {:>10} {:>14} {:>8}",
+            "prefill", "tokens/s", "ms", "TOP/s", "of int8", "bf16 tokens/s", "times"
         );
-        for tokens in self.prefill {
-            let took = prefill(&engine, &model, tokens)?.as_secs_f64();
-            // A multiplication and an addition for each weight of the layers, of each of the two limbs.
-            let layers = bytes - shape.vocabulary as usize * shape.hidden as usize;
+        for tokens in &self.prefill {
+            let found = Prefill {
+                tokens: *tokens,
+                seconds: prefill(&engine, &model, *tokens)?.as_secs_f64(),
+                operations: 2.0 * layer_weights(shape) * *tokens as f64,
+            };
+            let bf16 = figures.pytorch.as_ref().ok();
+            let bf16 = bf16.and_then(|pytorch| pytorch.prefill(*tokens));
             println!(
-                "{tokens:>8} {:>12.1} {:>12.1} {:>8.1}",
-                tokens as f64 / took,
-                4.0 * layers as f64 * tokens as f64 / took / 1e12,
-                1e3 * took
+                "{tokens:>8} {:>12.1} {:>12.1} {:>12.1} {:>9.1}% {:>14} {:>8}",
+                *tokens as f64 / found.seconds,
+                1e3 * found.seconds,
+                found.multiplied() / 1e12,
+                100.0 * found.multiplied() / figures.ceilings.multiplied,
+                or_none(bf16.map(|seconds| *tokens as f64 / seconds)),
+                or_none(bf16.map(|seconds| seconds / found.seconds)),
             );
+            figures.prefill.push(found);
         }
-        Ok(ExitCode::SUCCESS)
+        // With the graphs that were made meanwhile.
+        let used = free.saturating_sub(device.memory()?.0);
+        println!("\nmemory: {} MiB in all", used >> 20);
+        figures.memory = Memory {
+            weights: bytes,
+            cache,
+            used,
+        };
+        Ok(())
     }
 }
 
-/// Bytes a second that a copy inside the memory reads and writes.
-fn ceiling(device: &Device) -> anyhow::Result<f64> {
-    let buffers = [(); 2].map(|()| Buffer::new(device, COPIED));
-    let [from, to] =
-        buffers.map(|buffer| buffer.context("there is no room to measure the memory in"));
-    let (from, to) = (from?, to?);
-    device.zero(from.address(), COPIED)?;
-    let took = median(|| {
-        device.copy(from.address(), to.address(), COPIED)?;
-        Ok(device.synchronise()?)
-    })?;
-    Ok(2.0 * COPIED as f64 / took.as_secs_f64())
+fn or_none(figure: Option<f64>) -> String {
+    figure.map_or_else(|| "-".into(), |figure| format!("{figure:.2}"))
+}
+
+/// Weights of all layers.
+fn layer_weights(shape: &Shape) -> f64 {
+    let (n, q) = (u64::from(shape.hidden), u64::from(shape.query_width()));
+    let (kv, ff) = (u64::from(shape.kv_width()), u64::from(shape.intermediate));
+    let layer = n * (q + 2 * kv) + q * n + 3 * n * ff;
+    (u64::from(shape.layers) * layer) as f64
 }
 
 /// Time of one step of `batch` sequences, choosing left out.
@@ -221,4 +331,19 @@ fn median(mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Durati
     }
     times.sort();
     Ok(times.get(ROUNDS / 2).copied().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shape_has_the_weights_that_it_is_known_for() {
+        let shape = shape(LAYERS);
+        shape.validate().unwrap();
+        // 8.03 billion parameters: layers, embedding and head, without the norms.
+        let table = f64::from(shape.vocabulary) * f64::from(shape.hidden);
+        let all = layer_weights(&shape) + 2.0 * table;
+        assert!((8.029e9..8.031e9).contains(&all), "{all}");
+    }
 }

@@ -129,9 +129,12 @@ impl Worker {
             }
             return Ok(());
         }
-        if finalized.number() < self.state.channels.rests_until && !ending {
+        let deadline = claims.first().map_or(u32::MAX, |(deadline, _)| *deadline);
+        let rests_until = self.state.channels.rests_until;
+        if rests(rests_until, finalized.number(), deadline) && !ending {
             return Ok(());
         }
+        let claims = claims.into_iter().map(|(_, claim)| claim).collect();
         self.claim(claims, (purse, due), nonces, heads).await
     }
 
@@ -145,7 +148,8 @@ impl Worker {
         let view = chain::view(self.genesis, self.provider, &listings, heads).await?;
         let record = best.provider(self.provider).await?;
         let complaint = record.and_then(|record| sales.announced.check(&record.info).err());
-        self.state.channels.complaint = complaint.map(|error| error.to_string());
+        let complaint = complaint.map(|error| error.to_string());
+        self.state.channels.complaint = complaint.or_else(|| out_of_step(&view));
 
         let over = self.state.channels.claim.take_if(|claim| {
             nonce_at_finalized > claim.submission.nonce
@@ -275,6 +279,25 @@ impl Worker {
     }
 }
 
+/// Why nothing can be sold by a view.
+fn out_of_step(view: &View) -> Option<String> {
+    view.sells_for().is_none().then(|| {
+        format!(
+            "the node's last finalised block, {}, is {} s old and {} blocks behind its best one, and nothing is sold to \
+             channels by so old a one; wait until the node is in step, and check this machine's clock if it is",
+            view.block.number,
+            view.age.as_secs(),
+            view.behind
+        )
+    })
+}
+
+/// Whether the next claim waits at block `now`, since those before it moved nothing. Not if one of its channels is closed
+/// soon, at `deadline`: what is not claimed by then is lost.
+fn rests(until: u32, now: u32, deadline: u32) -> bool {
+    now < until && deadline.saturating_sub(now) > 2 << LONGEST_REST
+}
+
 /// The first of these amounts that the chain has not paid and still could.
 fn unpaid(amounts: &[(ChannelId, u128)], view: &View) -> Option<(ChannelId, u128)> {
     let open = |(id, amount): &&(ChannelId, u128)| {
@@ -311,6 +334,7 @@ mod tests {
     use super::*;
     use assay_channel::{Facts, Terms, VoucherPair};
     use assay_client::H256;
+    use std::time::Duration;
 
     #[test]
     fn a_claim_is_made_again_as_long_as_the_chain_can_pay_it() {
@@ -333,6 +357,8 @@ mod tests {
                     number: 1,
                     hash: H256::zero(),
                 },
+                age: Duration::ZERO,
+                behind: 0,
                 channels: vec![(terms, facts)],
                 offers: Default::default(),
                 dispute_blocks: 1,
@@ -352,6 +378,44 @@ mod tests {
         ] {
             let found = unpaid(&amounts, &view(settled, state));
             assert_eq!(found, expected, "{settled} {state:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_lost_soon_is_claimed_without_a_rest() {
+        let never = u32::MAX;
+        for (until, now, deadline, expected) in [
+            (100, 100, never, false),
+            (100, 99, never, true),
+            // A close that is final in a few blocks, or long before the rest is over.
+            (100, 40, 50, false),
+            (100, 40, 40 + 128, false),
+            (100, 40, 40 + 129, true),
+            (100, 40, 30, false),
+        ] {
+            let found = rests(until, now, deadline);
+            assert_eq!(found, expected, "{until} {now} {deadline}");
+        }
+    }
+
+    #[test]
+    fn a_worker_says_why_it_sells_nothing() {
+        let view = |age, behind| View {
+            block: assay_primitives::Anchor {
+                number: 7,
+                hash: H256::zero(),
+            },
+            age: Duration::from_secs(age),
+            behind,
+            channels: Vec::new(),
+            offers: Default::default(),
+            dispute_blocks: 1,
+        };
+        assert_eq!(out_of_step(&view(180, 32)), None);
+        for (age, behind) in [(181, 2), (5, 33)] {
+            let why = out_of_step(&view(age, behind)).unwrap();
+            assert!(why.contains(&format!(" {age} s old")), "{why}");
+            assert!(why.contains(&format!(" {behind} blocks")), "{why}");
         }
     }
 

@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use self::{
     case::{Case, Reply},
     sent::{Sent, Step},
-    studies::{Room, Studies},
+    studies::{about, urgency, Room, Studies},
 };
 use super::{nonces::Nonces, End, Worker, LOG};
 use crate::{chain::Heads, deliver};
@@ -138,7 +138,8 @@ impl Worker {
         heads: &Heads,
     ) -> Result<(), End> {
         let best = &heads.best;
-        let disputes = best.disputes_of_provider(self.provider).await?;
+        let mut disputes = best.disputes_of_provider(self.provider).await?;
+        disputes.sort_by_key(urgency);
         self.end_cases(chain, &disputes, heads).await?;
         let (_, is_paused) = best.paused_blocks().await?;
         let clock = best.dispute_clock().await?;
@@ -159,7 +160,9 @@ impl Worker {
             }
             let id = dispute.id;
             let lacks_reply = |case: &Case| case.lacks_reply(best.number());
-            if self.state.disputes.cases.get(&id).is_some_and(lacks_reply) {
+            let own = &self.state.disputes;
+            let waits = about(dispute).is_some_and(|about| own.studies.waits(&about, &room));
+            if own.cases.get(&id).is_some_and(lacks_reply) && !waits {
                 self.prepare(dispute, &room, best).await?;
             }
             let Some(case) = self.state.disputes.cases.get_mut(&id) else {

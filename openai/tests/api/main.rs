@@ -4,6 +4,7 @@ mod answers;
 mod backend;
 mod cancel;
 mod client;
+mod crowds;
 mod kept;
 mod models;
 mod refusals;

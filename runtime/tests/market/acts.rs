@@ -1,13 +1,16 @@
 //! Everything that an account can do, and the call that does it.
 
-use assay_primitives::{JobId, SignedVoucher};
+use assay_primitives::SignedVoucher;
 use assay_runtime::{AccountId, Balance, Channels, Runtime, RuntimeCall, ASY};
 use pallet_jobs::JobState;
 use sp_keyring::Sr25519Keyring;
 
-use crate::calls::{
-    answer, list_model, listing_of, open_channel, recent_channel, register, set_offer, submit,
-    voucher, Flaw,
+use crate::{
+    calls::{
+        answer, list_model, listing_of, open_channel, recent_channel, recent_job, register,
+        set_offer, submit, voucher, Flaw,
+    },
+    contests::Contest,
 };
 
 /// What somebody claims of a channel, in parts per thousand of its deposit.
@@ -112,11 +115,7 @@ pub enum Act {
     RequestClose(u64),
     PayDues(u64),
     FinalizeChannel(u64),
-}
-
-/// A job among the last ten.
-fn recent(ago: u64) -> JobId {
-    pallet_jobs::NextJobId::<Runtime>::get().saturating_sub(1 + ago)
+    Contest(Contest),
 }
 
 impl Act {
@@ -215,8 +214,14 @@ impl Act {
                 fee,
                 named,
             } => submit(listing_of(*of), *prompt, *output, *least, *fee, *named),
-            Self::Cancel(ago) => Job::cancel { job: recent(*ago) }.into(),
-            Self::Decline(ago) => Job::decline { job: recent(*ago) }.into(),
+            Self::Cancel(ago) => Job::cancel {
+                job: recent_job(*ago),
+            }
+            .into(),
+            Self::Decline(ago) => Job::decline {
+                job: recent_job(*ago),
+            }
+            .into(),
             Self::Deliver { pick, length, flaw } => {
                 let mut assigned: Vec<_> = pallet_jobs::Jobs::<Runtime>::iter()
                     .filter_map(|(id, job)| match job.state.clone() {
@@ -228,7 +233,10 @@ impl Act {
                 let (id, job, assignment) = assigned.get(pick % assigned.len().max(1))?;
                 return Some(answer(*id, job, assignment, *length, *flaw));
             }
-            Self::Finalize(ago) => Job::finalize { job: recent(*ago) }.into(),
+            Self::Finalize(ago) => Job::finalize {
+                job: recent_job(*ago),
+            }
+            .into(),
             Self::OpenChannel { provider, deposit } => {
                 open_channel(*provider, Sr25519Keyring::from_account_id(who)?, *deposit)
             }
@@ -259,6 +267,7 @@ impl Act {
                 channel: recent_channel(*ago),
             }
             .into(),
+            Self::Contest(contest) => return contest.call(who),
             Self::FinalizeChannel(ago) => Channel::finalize {
                 channel: recent_channel(*ago),
             }

@@ -12,13 +12,20 @@ use crate::{
 /// Unless `PROPTEST_CASES` says otherwise.
 const DEFAULT_CASES: u32 = 128;
 
-/// How many jobs and vouchers were settled.
-fn play(plan: Vec<BlockPlan>) -> [u64; 2] {
+/// How many there were of each: settled jobs, settled vouchers, convictions, acquittals.
+fn play(plan: Vec<BlockPlan>) -> [u64; 4] {
     open_market();
-    let (mut jobs, mut vouchers) = (0, 0);
+    let mut counts = [0; 4];
     let mut note = |effect: Effect| {
-        jobs += effect.settled;
-        vouchers += effect.vouchers;
+        let of_block = [
+            effect.settled,
+            effect.vouchers,
+            effect.convictions,
+            effect.acquittals,
+        ];
+        for (count, more) in counts.iter_mut().zip(of_block) {
+            *count += more;
+        }
     };
     for (author_gives_randomness, transactions) in plan {
         note(block(author_gives_randomness, || {
@@ -31,10 +38,10 @@ fn play(plan: Vec<BlockPlan>) -> [u64; 2] {
         }));
     }
     // Beyond every deadline, window and release, though not beyond the records' removal.
-    for _ in 0..30 {
+    for _ in 0..45 {
         note(block(true, || {}));
     }
-    [jobs, vouchers]
+    counts
 }
 
 #[test]
@@ -44,14 +51,21 @@ fn any_calls_in_any_order_leave_the_books_in_order() {
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    let (jobs, vouchers) = (AtomicU64::new(0), AtomicU64::new(0));
+    let all = [const { AtomicU64::new(0) }; 4];
     proptest!(config, |(plan in vec(block_plan(), 20..60))| {
-        let settled = development().execute_with(|| play(plan));
-        jobs.fetch_add(settled[0], Ordering::Relaxed);
-        vouchers.fetch_add(settled[1], Ordering::Relaxed);
+        let counts = development().execute_with(|| play(plan));
+        for (sum, count) in all.iter().zip(counts) {
+            sum.fetch_add(count, Ordering::Relaxed);
+        }
     });
-    // Chance does settle both, or this test would look at a part of the market only.
-    let (jobs, vouchers) = (jobs.into_inner(), vouchers.into_inner());
-    println!("{jobs} jobs and {vouchers} vouchers were settled in all");
-    assert!(jobs > 0 && vouchers > 0, "{jobs} jobs, {vouchers} vouchers");
+    // Chance does bring about each, or this test would look at a part of the market only.
+    let [jobs, vouchers, convictions, acquittals] = all.map(AtomicU64::into_inner);
+    let said = format!(
+        "{jobs} jobs and {vouchers} vouchers settled, {convictions} convictions, {acquittals} acquittals"
+    );
+    println!("{said}");
+    assert!(
+        jobs > 0 && vouchers > 0 && convictions > 0 && acquittals > 0,
+        "{said}"
+    );
 }

@@ -81,6 +81,10 @@ pub struct Effect {
     pub settled: u64,
     /// Vouchers.
     pub vouchers: u64,
+    /// Of a claim.
+    pub convictions: u64,
+    /// Disputes that their challengers lost.
+    pub acquittals: u64,
     pub burned: Balance,
 }
 
@@ -102,9 +106,13 @@ fn effect_of_block() -> Effect {
                 effect.burned += burned;
             }
             RuntimeEvent::Disputes(pallet_disputes::Event::Convicted { slashed, .. }) => {
+                effect.convictions += 1;
                 effect.burned += slashed.burned;
             }
-            RuntimeEvent::Disputes(pallet_disputes::Event::Ended { burned, .. }) => {
+            RuntimeEvent::Disputes(pallet_disputes::Event::Ended {
+                burned, verdict, ..
+            }) => {
+                effect.acquittals += u64::from(verdict == pallet_disputes::Verdict::Acquitted);
                 effect.burned += burned;
             }
             _ => {}

@@ -2,7 +2,7 @@
 
 use assay_primitives::{
     channel_id, token_root, Anchor, Architecture, ChannelId, Finish, JobId, ListingId, ModelParts,
-    ModelSpec, Profile, Receipt, Sampling, SignedVoucher, TokenId, Voucher, VoucherKey,
+    ModelSpec, Profile, Receipt, Rotary, Sampling, SignedVoucher, TokenId, Voucher, VoucherKey,
     VoucherSignature,
 };
 use assay_runtime::{
@@ -14,14 +14,21 @@ use sp_runtime::Permill;
 
 const ROYALTY: Permill = Permill::from_percent(2);
 /// A token that ends an answer, and one that does not.
-const STOP: TokenId = 3;
+pub const STOP: TokenId = 3;
 pub const WORD: TokenId = 40;
 
 fn parts() -> ModelParts {
     ModelParts {
         spec: ModelSpec {
             architecture: Architecture::Llama,
-            profile: Profile::Unverified,
+            profile: Profile::Exact {
+                fraction_bits: 14,
+                eps40: 10_995_116,
+                rotary: Rotary {
+                    base: 10_000_000_000,
+                    scaling: None,
+                },
+            },
             layers: 4,
             hidden: 256,
             intermediate: 768,
@@ -35,7 +42,7 @@ fn parts() -> ModelParts {
         },
         tokenizer: Hash::repeat_byte(1),
         template: Hash::repeat_byte(2),
-        tables: Hash::zero(),
+        tables: Hash::repeat_byte(4),
         weights_root: Hash::repeat_byte(3),
     }
 }
@@ -192,6 +199,11 @@ pub fn open_channel(
         voucher_key: VoucherKey::Sr25519(user.public()),
         deposit,
     })
+}
+
+/// A job among the last that were submitted.
+pub fn recent_job(ago: u64) -> JobId {
+    pallet_jobs::NextJobId::<Runtime>::get().saturating_sub(1 + ago)
 }
 
 /// A channel among the last that were opened.

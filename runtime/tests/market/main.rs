@@ -5,6 +5,7 @@ mod acts;
 mod any;
 mod blocks;
 mod calls;
+mod contests;
 #[path = "../genesis/mod.rs"]
 mod genesis;
 mod plans;

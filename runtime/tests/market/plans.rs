@@ -8,6 +8,7 @@ use crate::{
     acts::{Act, Claim},
     blocks::{BOND, ENDOWMENT},
     calls::Flaw,
+    contests::{Contest, Play, Shown, Twist},
 };
 
 const ACTORS: [Sr25519Keyring; 6] = [Alice, Bob, Charlie, Dave, Eve, Ferdie];
@@ -68,6 +69,63 @@ fn claim() -> impl Strategy<Value = Claim> {
     })
 }
 
+fn twist() -> impl Strategy<Value = Twist> {
+    prop_oneof![
+        6 => Just(Twist::None),
+        2 => Just(Twist::Fee),
+        1 => Just(Twist::Length),
+        1 => Just(Twist::FutureAnchor),
+        1 => Just(Twist::OldAnchor),
+        2 => Just(Twist::Stop),
+        3 => Just(Twist::Unasked),
+        1 => Just(Twist::Signature),
+        1 => Just(Twist::Header),
+    ]
+}
+
+fn play() -> impl Strategy<Value = Play> {
+    prop_oneof![
+        6 => Just(Play::Header),
+        1 => Just(Play::Forged),
+        1 => (0..=64usize).prop_map(Play::Nodes),
+        1 => (0..80u32).prop_map(Play::Node),
+        1 => (0..10u32).prop_map(Play::Element),
+        1 => (0..300u32).prop_map(Play::Part),
+        1 => (0..=64usize).prop_map(Play::Reveal),
+        1 => vec(any::<u8>(), 0..200).prop_map(Play::Proof),
+    ]
+}
+
+fn contest() -> impl Strategy<Value = Contest> {
+    let picked = || any::<prop::sample::Index>().prop_map(|pick| pick.index(1 << 16));
+    let position = prop_oneof![1 => Just(None), 1 => (0..5u32).prop_map(Some)];
+    let delegate = prop_oneof![3 => Just(None), 1 => actor().prop_map(Some)];
+    let shown = prop_oneof![
+        4 => Just(Shown::Face),
+        2 => (0..5u32).prop_map(Shown::Token),
+        1 => (0..5u32).prop_map(Shown::Twice),
+    ];
+    let by_caller = prop::bool::weighted(0.2);
+    let recently = || 0..8u64;
+    prop_oneof![
+        8 => picked().prop_map(Contest::Commit),
+        8 => (picked(), twist(), position, delegate).prop_map(
+            |(pick, twist, position, delegate)| Contest::Open {
+                pick,
+                twist,
+                position,
+                delegate,
+            },
+        ),
+        4 => (picked(), twist(), shown)
+            .prop_map(|(pick, twist, shown)| Contest::Accuse { pick, twist, shown }),
+        12 => (picked(), by_caller, play())
+            .prop_map(|(pick, by_caller, play)| Contest::Play { pick, by_caller, play }),
+        2 => recently().prop_map(Contest::Timeout),
+        1 => prop::bool::weighted(0.3).prop_map(Contest::Pause),
+    ]
+}
+
 fn single_act() -> impl Strategy<Value = Act> {
     let offer =
         (publisher(), 0..4u32, 0..8u32, 0..5u32).prop_map(|(of, input, output, capacity)| {
@@ -124,7 +182,8 @@ fn single_act() -> impl Strategy<Value = Act> {
         1 => recently().prop_map(Act::PayDues),
         1 => recently().prop_map(Act::FinalizeChannel),
     ];
-    prop_oneof![1 => money, 2 => models, 4 => providers, 8 => jobs, 6 => channels]
+    let contests = contest().prop_map(Act::Contest);
+    prop_oneof![1 => money, 2 => models, 4 => providers, 8 => jobs, 6 => channels, 6 => contests]
 }
 
 fn act() -> impl Strategy<Value = Act> {

@@ -15,6 +15,7 @@ use crate::{
         answer_assigned, job, list_model, listing_of, open_channel, recent_channel, register,
         set_offer, submit, voucher, WORD,
     },
+    contests::request,
 };
 
 /// The command tells with these whether an account can pay, in a test of this name.
@@ -234,8 +235,9 @@ fn a_receipt_for_what_nobody_asked_costs_the_provider() {
         let maturing = held(pallet_providers::HoldReason::Maturing, &stash);
         let claim = assay_primitives::Claim::Channel { id, seq: 5 };
         let anchor = System::block_number() - 1;
+        let (header, _) = request(claim).unwrap();
         let receipt = Receipt {
-            header: Hash::repeat_byte(9),
+            header: header.hash(),
             anchor: Anchor {
                 number: anchor,
                 hash: System::block_hash(anchor),
@@ -255,7 +257,7 @@ fn a_receipt_for_what_nobody_asked_costs_the_provider() {
             let statement = Statement {
                 receipt,
                 signature: Some(Signature::Sr25519(signature)),
-                header: None,
+                header: Some(header),
             };
             let call = Call::open {
                 claim,

@@ -4,7 +4,7 @@ use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::{bail, ensure, Context, Result};
 use assay_client::{
-    dispute::{without_game, Charge},
+    dispute::{without_game, Charge, Verdict},
     keys, Snapshot,
 };
 use assay_exact::trace::Row;
@@ -15,8 +15,9 @@ use super::{
     arena::{Arena, People},
     ledger::{Conviction, Game, Ledger},
     list::{Cheat, End, Manner},
-    provider::{Located, Provider},
+    provider::{Due, Located, Provider},
     sale,
+    stake::Stake,
 };
 use crate::Assay;
 
@@ -30,6 +31,7 @@ pub struct Case {
     provider: Arc<Provider>,
     pub charge: Charge,
     located: Option<Located>,
+    due: Option<Due>,
     before: Totals,
     after: Totals,
     fee: u128,
@@ -43,6 +45,7 @@ struct Totals {
     user: u128,
     challenger: u128,
     friend: u128,
+    stake: Stake,
 }
 
 impl Totals {
@@ -58,6 +61,7 @@ impl Totals {
             user: total(&people.user).await?,
             challenger: total(&people.challenger).await?,
             friend: total(&people.friend).await?,
+            stake: Stake::at(snapshot, keys::account(&people.stash)).await?,
         })
     }
 }
@@ -156,6 +160,7 @@ impl Case {
         Ok(Self {
             cheat,
             located: provider.located(),
+            due: provider.due(),
             fee: provider.answer.signed.receipt.fee,
             provider,
             people,
@@ -182,22 +187,9 @@ impl Case {
             conviction.challenger == challenger,
             "another than the first challenger was rewarded"
         );
-        let paid = self.fee.min(conviction.returned + conviction.refund);
-        ensure!(
-            paid == self.fee,
-            "the user paid {} and got {} back",
-            self.fee,
-            conviction.returned + conviction.refund
-        );
-        ensure!(conviction.reward > 0, "the challenger got nothing");
-        let rest = conviction.slashed() - conviction.refund;
-        ensure!(
-            conviction.reward == rest * 4 / 10 && conviction.burned == rest - conviction.reward,
-            "of {rest}, {} is no reward",
-            conviction.reward
-        );
-
         let (before, after) = (&self.before, &self.after);
+        let left = before.stake.convicted(self.fee, conviction)?;
+        ensure!(after.stake == left, "{:?} is not {left:?}", after.stake);
         let changes = [
             (
                 &self.people.stash,
@@ -246,19 +238,40 @@ impl Case {
         Ok(line)
     }
 
-    /// That it ended where such a cheat has to end.
+    /// That it ended where such a cheat has to end, and the dispute as it has to.
     fn check_end(&self, line: &Line) -> Result<()> {
         let row: Option<Row> = self.located.map(|located| located.cell.place.row);
+        let fault = line.conviction.fault.as_ref();
+        let fault = fault.map(|fault| format!("{fault:?}"));
+        // The chain convicts in the block of a move, or once its deadline has passed; a block ends with one reading more.
+        let is_late = self
+            .due
+            .is_some_and(|due| line.conviction.clock > due.deadline + 1);
         let is_it = match self.cheat.end {
-            End::Face => row.is_none(),
-            End::Late => line.game.verdict.is_some(),
-            End::Step => row.is_some(),
-            End::Row(expected) => row == Some(expected),
+            End::Face(expected) => row.is_none() && fault.as_deref() == Some(expected),
+            End::Late(pause) => is_late && self.due.is_some_and(|due| due.pause == pause),
+            End::Step => row.is_some() && !is_late,
+            End::Row(expected) => row == Some(expected) && !is_late,
         };
         ensure!(
             is_it,
-            "it ended at {row:?}, and not with {:?}",
+            "it ended at {row:?}, for {fault:?}, at {} on the clock, due {:?}, and not with {:?}",
+            line.conviction.clock,
+            self.due,
             self.cheat.end
+        );
+        let game = &line.game;
+        let is_over = match (self.cheat.end, self.cheat.manner) {
+            // Its friend's accusation came first, and rewarded who had opened before.
+            (End::Face(_), Manner::Overtakes) => {
+                matches!(game.verdict, Some(Verdict::Superseded))
+            }
+            (End::Face(_), _) => game.verdict.is_none(),
+            _ => matches!(game.verdict, Some(Verdict::Convicted)) && fault.is_none(),
+        };
+        ensure!(
+            is_over && game.compensation == 0 && game.burned == 0,
+            "the dispute did not end so: {game:?}, {fault:?}"
         );
         let by_parts = self.located.is_some_and(|located| located.parts > 0);
         ensure!(
@@ -271,7 +284,7 @@ impl Case {
     fn place(&self) -> String {
         let Some(Located { cell, parts }) = self.located else {
             return match self.cheat.end {
-                End::Face => "its face".into(),
+                End::Face(_) => "its face".into(),
                 _ => "silence".into(),
             };
         };

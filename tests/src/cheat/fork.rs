@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use assay_client::{
     answer::Answer,
     dispute::{Dispute, DisputeId, Stage, Verdict},
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use super::{
     arena, honest,
     ledger::{Game, Ledger},
+    stake::Stake,
 };
 use crate::{
     demo_source, eventually, free_port, network::Halves, node::BOOTNODE_KEY, programs, Daemon,
@@ -100,7 +101,9 @@ pub async fn on_a_fork(right: Right) -> Result<Replayed> {
     }
     let file = scene.folder().join("receipt.json").display().to_string();
     scene.buy("What is Assay?", &file).await?;
-    let challenger = Challenger::open(&scene, right, file).await?;
+    let answer = Answer::parse(&fs::read(&file)?).map_err(anyhow::Error::msg)?;
+    let stake = Stake::at(&far.best().await?, provider.stash).await?;
+    let challenger = Challenger::open(&scene, right, file, &answer).await?;
     let dispute = async |chain: &Chain| {
         let best = chain.best().await?;
         let disputes = best.disputes_of_provider(provider.stash).await?;
@@ -149,14 +152,19 @@ pub async fn on_a_fork(right: Right) -> Result<Replayed> {
     })
     .await?;
     let game = ledger.games.get(&lost.id).context("a dispute")?;
-    let (is_it, convictions) = match right {
-        Right::Challenger => (matches!(game.verdict, Some(Verdict::Convicted)), 1),
-        Right::Provider => (matches!(game.verdict, Some(Verdict::Acquitted)), 0),
+    let fee = answer.signed.receipt.fee;
+    let left = match (right, &game.verdict, &ledger.convictions[..]) {
+        (Right::Challenger, Some(Verdict::Convicted), [conviction]) => {
+            stake.convicted(fee, conviction)?
+        }
+        (Right::Provider, Some(Verdict::Acquitted), []) => stake,
+        _ => bail!("{game:?} {:?}", ledger.convictions),
     };
+    let now = Stake::at(&scene.chain.best().await?, provider.stash).await?;
+    // What an answer earned may mature behind an acquittal.
     ensure!(
-        is_it && ledger.convictions.len() == convictions,
-        "{game:?} {:?}",
-        ledger.convictions
+        now.bonded == left.bonded && now.disputes == 0,
+        "{now:?} is not {left:?}"
     );
     scene.check_money().await?;
     Ok(Replayed {
@@ -180,7 +188,7 @@ enum Playing {
 
 impl Challenger {
     /// Opens a dispute, and makes no move.
-    async fn open(scene: &Scene, right: Right, receipt: String) -> Result<Self> {
+    async fn open(scene: &Scene, right: Right, receipt: String, answer: &Answer) -> Result<Self> {
         let model = scene.model_dir();
         if right == Right::Challenger {
             let open = ["dispute", "open", &receipt, "--model", &model];
@@ -190,7 +198,6 @@ impl Challenger {
             ensure!(opened.code == 0, "{opened:?}");
             return Ok(Self::Just(receipt));
         }
-        let answer = Answer::parse(&fs::read(&receipt)?).map_err(anyhow::Error::msg)?;
         let shape = Folder::open(&scene.model)?.manifest().shape.clone();
         let position = answer.output.len() as u32 - 1;
         let settings = answer.header.sampling.into();
@@ -204,7 +211,7 @@ impl Challenger {
             aim: *aim.first().context("a trace has leaves")?,
             layout: Arc::new(layout),
         });
-        let dispute = unjust.open(&answer, position).await?;
+        let dispute = unjust.open(answer, position).await?;
         Ok(Self::Unjust(unjust, dispute))
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context, Result};
 use assay_client::{
     chain::runtime,
-    dispute::{DisputeId, Verdict},
+    dispute::{DisputeId, Fault, Verdict},
     primitives::Claim,
     AccountId32, Chain,
 };
@@ -59,6 +59,8 @@ pub struct Game {
 #[derive(Clone, Debug)]
 pub struct Conviction {
     pub block: u32,
+    /// What deadlines are measured with, behind that block.
+    pub clock: u32,
     pub claim: Claim,
     pub provider: AccountId32,
     pub challenger: AccountId32,
@@ -66,6 +68,8 @@ pub struct Conviction {
     pub refund: u128,
     pub reward: u128,
     pub burned: u128,
+    /// What was false, if it was seen without a game.
+    pub fault: Option<Fault>,
 }
 
 impl Conviction {
@@ -124,6 +128,7 @@ impl Ledger {
             let convicted = convicted?;
             self.convictions.push(Conviction {
                 block: number,
+                clock: at.dispute_clock().await?,
                 claim: convicted.claim.0,
                 provider: convicted.provider,
                 challenger: convicted.challenger,
@@ -131,6 +136,7 @@ impl Ledger {
                 refund: convicted.slashed.refund,
                 reward: convicted.slashed.reward,
                 burned: convicted.slashed.burned,
+                fault: convicted.fault,
             });
         }
         self.read_games(&at, number).await?;

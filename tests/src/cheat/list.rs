@@ -117,10 +117,10 @@ pub enum End {
     Row(Row),
     /// A step is recomputed, of whatever row is the first that is wrong.
     Step,
-    /// It has not answered in time.
-    Late,
-    /// It is seen without a game.
-    Face,
+    /// This move was not made in time.
+    Late(Pause),
+    /// It is seen without a game, as the fault that the chain names so.
+    Face(&'static str),
 }
 
 /// Everything that a choice can have.
@@ -274,7 +274,7 @@ pub const CHEATS: &[Cheat] = &[
     cheat(
         "stopping early without a stop token",
         Lie::TooShort,
-        End::Face,
+        End::Face("TooShort"),
     ),
     Cheat {
         sampling: Sampling::GREEDY,
@@ -288,19 +288,43 @@ pub const CHEATS: &[Cheat] = &[
     Cheat {
         sampling: Sampling::GREEDY,
         limit: 80,
-        ..cheat("going on behind a stop token", Lie::Late, End::Face)
+        ..cheat(
+            "going on behind a stop token",
+            Lie::Late,
+            End::Face("PastStopToken"),
+        )
     },
-    cheat("more tokens than asked for", Lie::TooLong, End::Face),
+    cheat(
+        "more tokens than asked for",
+        Lie::TooLong,
+        End::Face("TooLong"),
+    ),
     cheat(
         "a fee for more tokens than there are",
         Lie::Inflated,
-        End::Face,
+        End::Face("WrongFee"),
     ),
-    cheat("another price", Lie::Price, End::Face),
-    cheat("two answers to one request", Lie::Twice, End::Face),
-    cheat("an invented anchor", Lie::InventedAnchor, End::Face),
-    cheat("an anchor in the future", Lie::FutureAnchor, End::Face),
-    cheat("a request that nobody signed", Lie::Unasked, End::Late),
+    cheat("another price", Lie::Price, End::Face("WrongFee")),
+    cheat(
+        "two answers to one request",
+        Lie::Twice,
+        End::Face("Equivocation"),
+    ),
+    cheat(
+        "an invented anchor",
+        Lie::InventedAnchor,
+        End::Face("WrongAnchor"),
+    ),
+    cheat(
+        "an anchor in the future",
+        Lie::FutureAnchor,
+        End::Face("WrongAnchor"),
+    ),
+    cheat(
+        "a request that nobody signed",
+        Lie::Unasked,
+        End::Late(Pause::Answer),
+    ),
     Cheat {
         in_job: true,
         ..cheat(
@@ -327,7 +351,7 @@ pub const CHEATS: &[Cheat] = &[
     score(
         "a token called wrong behind the answer",
         Lie::TooLong,
-        End::Face,
+        End::Face("TooLong"),
     ),
     normed("a wrong query behind its norm", Row::QueryNorm, 1, -1, 40),
     normed(
@@ -355,43 +379,47 @@ pub const CHEATS: &[Cheat] = &[
         Manner::Flees,
         End::Row(Row::Token),
     ),
-    manner("overtaking its accuser", Manner::Overtakes, End::Face),
+    manner(
+        "overtaking its accuser",
+        Manner::Overtakes,
+        End::Face("Equivocation"),
+    ),
     manner(
         "silence instead of the answer",
         Manner::Silent(Pause::Answer),
-        End::Late,
+        End::Late(Pause::Answer),
     ),
     manner(
         "silence instead of hashes",
         Manner::Silent(Pause::Nodes),
-        End::Late,
+        End::Late(Pause::Nodes),
     ),
     manner(
         "silence instead of leaves",
         Manner::Silent(Pause::Leaves),
-        End::Late,
+        End::Late(Pause::Leaves),
     ),
     manner(
         "silence instead of a proof",
         Manner::Silent(Pause::Step),
-        End::Late,
+        End::Late(Pause::Step),
     ),
     Cheat {
         lie: number(Row::Mixed, 2, -1, 200),
         ..manner(
             "silence instead of a part",
             Manner::Silent(Pause::Part),
-            End::Late,
+            End::Late(Pause::Part),
         )
     },
     manner(
         "malformed proofs",
         Manner::Malformed(Malformation::Noise),
-        End::Late,
+        End::Late(Pause::Step),
     ),
     manner(
         "oversized proofs",
         Manner::Malformed(Malformation::Oversized),
-        End::Late,
+        End::Late(Pause::Step),
     ),
 ];

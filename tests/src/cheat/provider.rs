@@ -2,10 +2,10 @@
 
 use std::{
     collections::{hash_map::Entry, HashMap, HashSet},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use assay_client::{
     answer::{Answer, Origin},
     chain::runtime::{self, runtime_types::bounded_collections::bounded_vec::BoundedVec},
@@ -13,8 +13,9 @@ use assay_client::{
         without_game, Campaign, Dispute, Exhibit, Move, MoveCall, Plan, Play, Side, Stage, Study,
     },
     keys,
-    primitives::Claim,
-    Keypair, Snapshot, H256,
+    primitives::{ChannelId, Claim},
+    subxt::transactions::Payload,
+    Error, Keypair, Snapshot, H256,
 };
 use assay_exact::trace::{Cell, Layout};
 
@@ -33,7 +34,22 @@ pub struct Provider {
     pub answer: Answer,
     /// Another answer to the same request, for those who give two.
     pub other: Option<Answer>,
-    located: Mutex<Option<Located>>,
+    seen: Mutex<Seen>,
+}
+
+/// What it saw of the games over its answer.
+#[derive(Clone, Copy, Default, Debug)]
+struct Seen {
+    located: Option<Located>,
+    due: Option<Due>,
+}
+
+/// A move that a provider has to make.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Due {
+    pub pause: Pause,
+    /// The last reading of the disputes' clock at which it counts.
+    pub deadline: u32,
 }
 
 /// The number at which a game ended.
@@ -64,13 +80,22 @@ impl Provider {
             story,
             answer,
             other: None,
-            located: Mutex::new(None),
+            seen: Mutex::default(),
         }
     }
 
     /// Where the games over its answer ended, if any went so far.
     pub fn located(&self) -> Option<Located> {
-        *self.located.lock().unwrap_or_else(|lock| lock.into_inner())
+        self.seen().located
+    }
+
+    /// The last move that it had to make, whether or not it made it.
+    pub fn due(&self) -> Option<Due> {
+        self.seen().due
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(|lock| lock.into_inner())
     }
 
     /// Plays, for as long as there are blocks.
@@ -82,6 +107,10 @@ impl Provider {
         loop {
             let best = blocks.next().await?;
             for dispute in best.disputes_of_provider(stash).await? {
+                if let (Some(Side::Provider), Some(deadline)) = (dispute.turn(), dispute.deadline) {
+                    let pause = Pause::of(&dispute.stage);
+                    self.seen().due = Some(Due { pause, deadline });
+                }
                 if made.insert(H256::from_low_u64_be(dispute.id)) {
                     self.accused(&best, &dispute).await?;
                     // Which may have taken long, or ended it.
@@ -96,30 +125,54 @@ impl Provider {
 
     /// What it does besides when a dispute begins.
     async fn accused(&self, best: &Snapshot, dispute: &Dispute) -> Result<()> {
-        let (calls, stash) = (runtime::tx(), &self.people.stash);
         let Claim::Channel { id, .. } = dispute.claim else {
             return Ok(());
         };
         match self.cheat.manner {
-            Manner::Flees => {
-                let bond = best.provider(account(stash)).await?;
-                let bond = bond.map(|provider| provider.bond).unwrap_or_default();
-                // Whatever the chain lets it do.
-                let _ = self
-                    .listed
-                    .send(&calls.providers().deregister(), stash)
-                    .await;
-                let unbond = calls.providers().unbond(bond);
-                let _ = self.listed.send(&unbond, stash).await;
-                let withdraw = calls.providers().withdraw_unbonded();
-                let _ = self.listed.send(&withdraw, stash).await;
-                self.listed
-                    .send(&calls.channels().close(id, None), stash)
-                    .await?;
-            }
+            Manner::Flees => self.flee(best, id).await?,
             Manner::Overtakes => self.overtake().await?,
             _ => {}
         }
+        Ok(())
+    }
+
+    /// It goes, and takes along what the chain lets it take: nothing. Its bond is unbonded, which is slashed as well.
+    async fn flee(&self, best: &Snapshot, channel: ChannelId) -> Result<()> {
+        let (listed, stash) = (&self.listed, &self.people.stash);
+        let record = best.provider(account(stash)).await?;
+        let bond = record.context("a provider")?.bond;
+        let (providers, channels) = (runtime::tx().providers(), runtime::tx().channels());
+        listed
+            .send(&providers.remove_offer(listed.listing), stash)
+            .await?;
+        listed.send(&providers.unbond(bond), stash).await?;
+        listed.send(&channels.close(channel, None), stash).await?;
+        let withdraw = providers.withdraw_unbonded();
+        self.refused(&withdraw, "Providers::Disputed").await?;
+        let release = providers.release_earnings(account(stash));
+        self.refused(&release, "Providers::Disputed").await?;
+        let deregister = providers.deregister();
+        self.refused(&deregister, "Providers::EarningsRemain")
+            .await?;
+
+        let now = listed.chain.best().await?.provider(account(stash)).await?;
+        let now = now.context("it is still a provider")?;
+        let unbonding: u128 = now.unbonding.0.iter().map(|chunk| chunk.amount).sum();
+        ensure!(
+            now.offers == 0 && now.disputes == 1 && now.bond == 0 && unbonding == bond,
+            "it has fled: {now:?}"
+        );
+        Ok(())
+    }
+
+    /// Sends a call, which the chain has to refuse for this reason.
+    async fn refused<C: Payload>(&self, call: &C, reason: &str) -> Result<()> {
+        let sent = self.listed.send(call, &self.people.stash).await;
+        let error = sent.err().context("what is to be refused was taken")?;
+        let said = error
+            .downcast_ref::<Error>()
+            .and_then(Error::dispatch_error);
+        ensure!(said == Some(reason), "not {reason}: {error:#}");
         Ok(())
     }
 
@@ -155,8 +208,7 @@ impl Provider {
             let layout = Layout::of(&self.listed.shape, &self.answer.header, position);
             let layout = layout.map_err(|error| anyhow::anyhow!("{error:?}"))?;
             let cell = layout.cell(step.leaf, step.element).context("a number")?;
-            let mut located = self.located.lock().unwrap_or_else(|lock| lock.into_inner());
-            *located = Some(Located {
+            self.seen().located = Some(Located {
                 cell,
                 parts: step.parts.len(),
             });
@@ -192,7 +244,7 @@ impl Provider {
                     let prove = calls.prove(dispute.id, dispute.state, BoundedVec(bytes));
                     // Each of them is refused, and costs its fee.
                     let refused = self.listed.send(&prove, &self.people.stash).await;
-                    anyhow::ensure!(refused.is_err(), "a malformed proof was taken");
+                    ensure!(refused.is_err(), "a malformed proof was taken");
                 }
                 Ok(())
             }

@@ -54,7 +54,7 @@ async fn no_slot_is_signed_twice_by_whoever_starts_again() -> Result<()> {
     Ok(())
 }
 
-async fn wait_beyond(chain: &Chain, number: u64) -> Result<()> {
+async fn wait_beyond(chain: &Chain, number: u32) -> Result<()> {
     let waiting = async {
         while chain.best().await?.number() <= number {
             sleep(Duration::from_millis(50)).await;

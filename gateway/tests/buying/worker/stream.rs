@@ -114,7 +114,11 @@ impl Stream {
                 }
             }
             match worker.manner() {
-                Manner::Cuts(after) | Manner::Dies(after) if length >= after => break,
+                Manner::Cuts(after) | Manner::Dies(after) | Manner::BehindAProxy(after)
+                    if length >= after =>
+                {
+                    break
+                }
                 _ => {}
             }
             // Money before work.

@@ -8,14 +8,14 @@ use std::{
     time::Duration,
 };
 
-use assay_channel::{record::PayeeRecord, wire};
+use assay_channel::{record::PayeeRecord, wire, ChannelState, Facts};
 use assay_primitives::Finish;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use super::scene::*;
 use crate::{
     ledger::{Change, Evidence, Ledger, LedgerError, Owner, RequestKey},
-    serve::Cashier,
+    serve::{Cashier, View},
 };
 
 async fn again(folder: &Path) -> (Worker, Payer) {
@@ -158,6 +158,88 @@ async fn a_node_that_is_behind_makes_nobody_forget_money() {
     worker.observe(view(51, &[])).await;
     worker.crash().await;
     assert!(rows(folder.path()).await.is_empty());
+}
+
+/// Its user has the rest back, and nothing that is served there can be claimed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_behind_does_not_open_again_what_is_closed() {
+    let (_folder, worker, payer) = begin(Setup::default()).await;
+    let closed = Facts {
+        state: ChannelState::Closed,
+        ..open(DEPOSIT, 0)
+    };
+    worker.observe(view(50, &[(payer.id, closed)])).await;
+    let older = view(49, &[(payer.id, open(DEPOSIT, 0))]);
+    assert!(!worker.observe(older).await);
+    let (status, code, _) = refusal(payer.ask(0, 8, fee(8)).await).await;
+    assert_eq!((status, code.as_str()), (410, "channel_closed"));
+}
+
+/// Receipts would be anchored where every gateway takes them for a cheat's.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sold_by_a_chain_that_is_not_of_now() {
+    let (folder, worker, payer) = begin(Setup::default()).await;
+    let channels = [(payer.id, open(DEPOSIT, 0))];
+    let old = |number| View {
+        age: Duration::from_secs(181),
+        ..view(number, &channels)
+    };
+    let deep = |number| View {
+        behind: 33,
+        ..view(number, &channels)
+    };
+    // As the first thing that a worker sees, and later.
+    worker.crash().await;
+    let worker = Worker::start(&folder.path().join("ledger.redb"), Setup::default()).await;
+    let payer = Payer::new(worker.address, payer.id);
+    for (number, seen) in [(10, old(10)), (12, deep(12))] {
+        worker.observe(seen).await;
+        let (status, code, _) = refusal(payer.ask(number, 8, fee(8)).await).await;
+        assert_eq!((status, code.as_str()), (503, "chain_lost"));
+        // What was earned and what was paid can be asked for all the same.
+        assert_eq!(payer.status().await.deposit, DEPOSIT);
+        worker.observe(view(number as u32 + 1, &channels)).await;
+        whole(payer.ask(number, 8, 9 * fee(8)).await).await;
+    }
+    worker.observe(old(20)).await;
+    assert_eq!(refusal(payer.ask(20, 8, 9 * fee(8)).await).await.0, 503);
+}
+
+/// Its user closed it, and the record was dropped, in blocks of which the worker saw none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_went_unseen_is_gone() {
+    let (folder, worker, payer) = begin(Setup {
+        voucher_wait: Duration::from_secs(5),
+        ..Setup::default()
+    })
+    .await;
+    whole(payer.ask(0, 8, fee(8)).await).await;
+    let mut stream = events(payer.ask(1, 400, fee(8) + fee(40)).await);
+    let mut answer = Answer::default();
+    read(&mut stream, &mut answer, 40).await;
+    assert_eq!(answer.tokens.len(), 40);
+    worker.observe(view(60, &[])).await;
+    let (status, code, _) = refusal(payer.ask(2, 8, 9 * fee(8)).await).await;
+    assert_eq!((status, code.as_str()), (410, "channel_closed"));
+    let claims = worker.cashier.ask(|books| books.claims()).await.unwrap();
+    assert_eq!(claims, []);
+    // What is under way ends at what was paid.
+    read(&mut stream, &mut answer, usize::MAX).await;
+    assert_eq!(answer.last().receipt.fee, fee(40));
+    worker.observe(view(61, &[])).await;
+    let (status, code, _) = refusal(payer.ask(2, 8, 9 * fee(8)).await).await;
+    assert_eq!((status, code.as_str()), (410, "channel_not_found"));
+    worker.crash().await;
+    assert_eq!(rows(folder.path()).await, []);
+
+    // With nothing under way it is gone at once.
+    let (folder, worker, payer) = begin(Setup::default()).await;
+    assert!(payer.pay(777).await.status().is_success());
+    worker.observe(view(60, &[])).await;
+    let (status, code, _) = refusal(payer.ask(0, 8, 777).await).await;
+    assert_eq!((status, code.as_str()), (410, "channel_not_found"));
+    worker.crash().await;
+    assert_eq!(rows(folder.path()).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

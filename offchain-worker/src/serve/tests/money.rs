@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use assay_channel::seal;
+use assay_openai::listen::{many, Bounds};
 use assay_primitives::{salted_token_root, Finish, Side};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::watch};
 
 use super::scene::*;
-use crate::serve::{
-    listen::{many, Bounds},
-    router,
-};
+use crate::serve::router;
 
 /// Window and receipt of the protocol, in tokens.
 const WINDOW: u32 = assay_primitives::WINDOW_TOKENS;

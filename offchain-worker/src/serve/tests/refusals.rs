@@ -270,7 +270,8 @@ async fn a_channel_that_ends_sells_nothing_more_but_keeps_its_promises() {
         age_blocks: u32::MAX,
     };
     let due = worker.cashier.ask(move |books| books.due(&policy, false));
-    assert_eq!(due.await.unwrap()[0].amount, fee(32));
+    let (deadline, claim) = due.await.unwrap()[0];
+    assert_eq!((deadline, claim.amount), (16, fee(32)));
     let summary = worker.cashier.ask(|books| books.summary()).await.unwrap();
     assert_eq!((summary.closing, summary.deadline), (1, Some(16)));
 

@@ -19,7 +19,7 @@ use assay_client::{
     keys, Text, H256,
 };
 use assay_exact::{cpu::Cpu, import, kernel::Backend};
-use assay_openai::{Limits, ModelText};
+use assay_openai::{listen, Limits, ModelText};
 use assay_primitives::{
     salted_token_root, Anchor, ChannelId, Claim, Price, Sampling, Side, SignedVoucher, Task,
     TokenId, FORMAT_VERSION,
@@ -36,7 +36,7 @@ use crate::{
     http::Metrics,
     ledger::{Ledger, Owner},
     models::Served,
-    serve::{books::Offer, listen, router, Cashier, Listed, Shop, ShopConfig, View},
+    serve::{books::Offer, router, Cashier, Listed, Shop, ShopConfig, View},
 };
 
 pub const GENESIS: H256 = H256([0x11; 32]);
@@ -103,6 +103,8 @@ pub fn view(block: u32, channels: &[(ChannelId, Facts)]) -> View {
             number: block,
             hash: H256::repeat_byte(block as u8),
         },
+        age: Duration::ZERO,
+        behind: 0,
         channels: channels
             .iter()
             .map(|(id, facts)| (terms(*id), *facts))
@@ -235,10 +237,10 @@ impl Worker {
         }
     }
 
-    /// Tells the books what the chain says.
-    pub async fn observe(&self, view: View) {
+    /// Tells the books what the chain says. Whether it is not older than what they know.
+    pub async fn observe(&self, view: View) -> bool {
         let told = self.cashier.ask(move |books| books.observe(view));
-        told.await.unwrap();
+        told.await.unwrap()
     }
 
     /// Everything that is only in memory is lost, as by `kill -9`.

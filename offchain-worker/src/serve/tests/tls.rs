@@ -1,6 +1,8 @@
 //! The key that a client pins: the same at every start, the one in the certificate, the one on chain.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+use std::{
+    fs, io, net::SocketAddr, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration,
+};
 
 use assay_channel::wire;
 use assay_client::{
@@ -9,8 +11,10 @@ use assay_client::{
     },
     H256,
 };
-use axum::{routing::get, Router};
+use assay_openai::listen::{serve, Bounds};
+use axum::{body::Body, routing::get, Router};
 use clap::Parser;
+use futures::{stream, StreamExt};
 use rustls::{
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{ring, verify_tls12_signature, verify_tls13_signature, WebPkiSupportedAlgorithms},
@@ -23,11 +27,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{client::TlsStream, TlsConnector};
 
 use crate::{
     config::Config,
-    serve::listen::{serve, Bounds},
     tls::{Announced, Keys},
 };
 
@@ -105,9 +108,7 @@ async fn the_server_proves_the_key_that_is_announced() {
     let (_stop, stopped) = watch::channel(false);
     let tls = keys.tls.map(|tls| tls.acceptor);
     tokio::spawn(serve(listener, tls, router, Bounds::default(), stopped));
-    let stream = TcpStream::connect(address).await.unwrap();
-    let name = ServerName::try_from("somebody").unwrap();
-    let mut stream = connector().connect(name, stream).await.unwrap();
+    let mut stream = connected(address).await.unwrap();
     let (_, session) = stream.get_ref();
     let certificate =
         ParsedCertificate::try_from(&session.peer_certificates().unwrap()[0]).unwrap();
@@ -118,6 +119,55 @@ async fn the_server_proves_the_key_that_is_announced() {
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer).await;
     assert!(answer.ends_with("here"), "{answer}");
+}
+
+async fn connected(address: SocketAddr) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("somebody").unwrap();
+    connector().connect(name, stream).await
+}
+
+#[tokio::test]
+async fn who_does_not_end_its_handshake_is_left_and_disturbs_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = keys(&folder.path().join("worker.redb"), &[]).unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = || async {
+        let later = stream::once(async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            Ok::<_, io::Error>("late")
+        });
+        Body::from_stream(stream::iter([Ok("early ")]).chain(later))
+    };
+    let router = Router::new().route("/", get(answer));
+    let bounds = Bounds {
+        handshake: Duration::from_secs(1),
+        connections: 3,
+        ..Bounds::default()
+    };
+    let (_stop, stopped) = watch::channel(false);
+    let tls = keys.tls.map(|tls| tls.acceptor);
+    tokio::spawn(serve(listener, tls, router, bounds, stopped));
+    let mut good = connected(address).await.unwrap();
+    let request = b"GET / HTTP/1.1\r\nHost: worker\r\nConnection: close\r\n\r\n";
+    good.write_all(request).await.unwrap();
+
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    // The type and version of a record, and no more of it.
+    slow.write_all(&[0x16, 0x03, 0x01]).await.unwrap();
+    assert!(connected(address).await.is_err(), "there is no place left");
+    for stream in [&mut silent, &mut slow] {
+        let mut rest = Vec::new();
+        let end = stream.read_to_end(&mut rest);
+        let guarded = tokio::time::timeout(Duration::from_secs(60), end).await;
+        let _ = guarded.expect("the server holds the connection");
+    }
+    while connected(address).await.is_err() {}
+    let mut answer = String::new();
+    let _ = good.read_to_string(&mut answer).await;
+    assert!(answer.contains("late"), "{answer}");
 }
 
 /// What a client speaks with the server.

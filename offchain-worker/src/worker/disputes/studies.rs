@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use assay_client::{
-    dispute::{Dispute, Study},
+    dispute::{Dispute, DisputeId, Side, Study},
     H256,
 };
 
@@ -41,6 +41,16 @@ impl Studies {
         self.kept.iter().any(|(_, study)| study.is_computing())
     }
 
+    /// Whether this one is begun only when another is there: one is computed after the other, since all together take as
+    /// long as they take one by one, and then none would be there before the last. What is needed sooner than all that is
+    /// computed does not wait.
+    pub fn waits(&self, about: &About, room: &Room) -> bool {
+        let rank = room.rank(about);
+        let sooner = |of: &About| room.rank(of) < rank;
+        let mut kept = self.kept.iter();
+        !self.has(about) && kept.any(|(of, study)| sooner(of) && study.is_computing())
+    }
+
     /// The tokens of those that are there.
     pub fn tokens(&self) -> Vec<About> {
         self.kept.iter().map(|(about, _)| *about).collect()
@@ -73,13 +83,14 @@ impl Studies {
 
 /// For whom there is room.
 pub(super) struct Room {
-    /// The disputed tokens, those whose clocks run first.
+    /// The disputed tokens, what is needed first before the others.
     order: Vec<About>,
     limit: usize,
 }
 
 impl Room {
-    /// For at most `limit` traces, and always for those of the disputes whose clocks run.
+    /// For at most `limit` traces, and always for those of the disputes whose clocks run. The disputes come in the order
+    /// of their [`urgency`].
     pub fn of(disputes: &[Dispute], limit: u32) -> Self {
         let live = disputes.iter().filter(|dispute| dispute.turn().is_some());
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -95,6 +106,17 @@ impl Room {
     }
 }
 
+/// Which disputes are seen to first: those with a move of the provider's, by the block at which it is due, then those with
+/// one of the challenger's, then those that wait for others.
+pub(super) fn urgency(dispute: &Dispute) -> (u8, Option<u32>, DisputeId) {
+    let turn = match dispute.turn() {
+        Some(Side::Provider) => 0,
+        Some(Side::Challenger) => 1,
+        None => 2,
+    };
+    (turn, dispute.deadline, dispute.id)
+}
+
 /// What a dispute is about, if that has a trace.
 pub(super) fn about(dispute: &Dispute) -> Option<About> {
     let position = dispute.position()?;
@@ -103,7 +125,10 @@ pub(super) fn about(dispute: &Dispute) -> Option<About> {
 
 #[cfg(test)]
 mod tests {
+    use assay_client::dispute::Stage;
+
     use super::*;
+    use crate::disputes::tests::dispute;
 
     fn about(token: u32) -> About {
         (H256::repeat_byte(1), token)
@@ -148,6 +173,55 @@ mod tests {
         assert!(studies.has_room(&about(9), &three));
         insert(&mut studies, 5, &room(&[5, 9], 2));
         assert_eq!(studies.tokens(), [9, 5].map(about));
+    }
+
+    #[tokio::test]
+    async fn traces_are_computed_one_after_another_and_what_is_needed_sooner_does_not_wait() {
+        let mut studies = Studies::default();
+        let room = Room {
+            order: [1, 2, 3].map(about).into(),
+            limit: 8,
+        };
+        assert!(!studies.waits(&about(2), &room));
+        let (gate, second) = study();
+        studies.insert(about(2), second.clone(), &room);
+        // It is not waiting for itself, nor the first for what is needed later.
+        let waiting = |studies: &Studies| [1, 2, 3, 9].map(|n| studies.waits(&about(n), &room));
+        assert_eq!(waiting(&studies), [false, false, true, true]);
+        let (other, first) = study();
+        studies.insert(about(1), first.clone(), &room);
+        drop(gate);
+        second.ready().await.unwrap_err();
+        assert_eq!(waiting(&studies), [false, false, true, true]);
+        drop(other);
+        first.ready().await.unwrap_err();
+        assert_eq!(waiting(&studies), [false; 4]);
+    }
+
+    #[test]
+    fn the_move_that_is_due_first_is_the_most_urgent() {
+        let dispute = |id, deadline, stage: Stage| Dispute {
+            id,
+            deadline,
+            stage,
+            ..dispute(1, H256::zero())
+        };
+        let chosen = || Stage::Nodes {
+            level: 1,
+            first: 0,
+            nodes: Vec::new(),
+        };
+        let mut disputes = [
+            dispute(1, None, Stage::Answer),
+            dispute(2, Some(5), chosen()),
+            dispute(3, Some(9), Stage::Answer),
+            dispute(4, None, Stage::Answer),
+            dispute(5, Some(7), Stage::Node { level: 2, index: 1 }),
+            dispute(6, Some(9), Stage::Answer),
+        ];
+        disputes.sort_by_key(urgency);
+        let order = disputes.iter().map(|dispute| dispute.id);
+        assert_eq!(order.collect::<Vec<_>>(), [5, 3, 6, 2, 1, 4]);
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! The exact engine on a device, which is the processor here.
 
+use std::time::{Duration, Instant};
+
 use tokio::sync::watch;
 
 use super::*;
@@ -72,6 +74,52 @@ fn a_device_answers_as_the_processor_and_ends_the_worker_when_it_is_lost() {
     assert!(refused(&mut *engine.start(Box::new(|| {})).unwrap()));
     gpu.alarm.ring("again");
     assert_eq!((*signals.borrow(), gpu.alarm.cause()), (1, Some(cause)));
+}
+
+/// Nothing is waited for longer than once: everybody is told, the worker is asked to end, and the engine can be
+/// dropped although the device gives nothing back.
+#[test]
+fn a_device_that_hangs_fails_its_requests_and_ends_the_worker() {
+    let Some(nvrtc) = common::nvrtc() else { return };
+    let device = Interpreter::new(&common::ptx(&nvrtc, 80), 4);
+    let signals = watch::Sender::new(0u32);
+    let patience = Duration::from_millis(200);
+    let gpu = Gpu {
+        device: device.device_with_patience(patience),
+        alarm: Alarm::new(signals.clone()),
+    };
+    let (_source, path) = imported(Architecture::Llama);
+    let engine = ExactEngine::load(folder(&path), portable(), Some(&gpu), ROOMY);
+    let mut engine = engine.unwrap();
+    let asked = request(Sampling::GREEDY, 12);
+    let mut session = engine.start(Box::new(|| {})).unwrap();
+    for id in [1, 2] {
+        assert!(session.admit(id, &asked).unwrap());
+        session.allow(id, 12);
+    }
+    session.step().unwrap();
+    device.hang();
+    let since = Instant::now();
+    let told = session.step().unwrap();
+    assert_eq!(told.len(), 2);
+    for (_, progress) in told {
+        let Progress::Failed(error) = progress else {
+            panic!("{progress:?}")
+        };
+        let told = error.to_string();
+        assert!(told.contains("it does not come to an end"), "{told}");
+        assert!(!error.is_request());
+    }
+    assert_eq!(*signals.borrow(), 1);
+    assert!(gpu.alarm.cause().is_some() && device.is_abandoned());
+    assert!(session.admit(3, &asked).is_err());
+    assert!(session.step().is_none());
+    drop(session);
+    drop(engine);
+    assert!(
+        since.elapsed() < Duration::from_secs(20),
+        "nobody waits again"
+    );
 }
 
 #[test]

@@ -30,7 +30,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::serve::listen::{many, stream::Gathering, Bounds};
+use assay_openai::listen::{many, stream::Gathering, Bounds};
 
 /// An end of a pipe that counts what is written to it.
 struct Counted {

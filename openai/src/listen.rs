@@ -83,7 +83,7 @@ pub async fn serve(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::debug!(target: "assay_worker", %error, "a connection could not be taken");
+                tracing::debug!(%error, "a connection could not be taken");
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -96,7 +96,7 @@ pub async fn serve(
             (tls.clone(), router.clone(), bounds.clone(), stop.clone());
         tasks.spawn(async move {
             if let Err(error) = connection(stream, tls, router, &bounds, stop).await {
-                tracing::debug!(target: "assay_worker", %peer, %error, "connection ended");
+                tracing::debug!(%peer, %error, "connection ended");
             }
             drop(place);
         });

@@ -11,7 +11,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::serve::listen::{serve, Bounds};
+use assay_openai::listen::{serve, Bounds};
 
 struct Server {
     address: SocketAddr,
@@ -24,16 +24,19 @@ async fn server(bounds: Bounds) -> Server {
         let zeros = stream::repeat_with(|| Ok::<_, io::Error>(vec![0; 1 << 16]));
         Body::from_stream(zeros)
     };
-    let slow = || async {
-        let later = stream::once(async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            Ok::<_, io::Error>("late")
-        });
-        Body::from_stream(stream::iter([Ok("early ")]).chain(later))
+    let after = |pause| {
+        move || async move {
+            let later = stream::once(async move {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                Ok::<_, io::Error>("late")
+            });
+            Body::from_stream(stream::iter([Ok("early ")]).chain(later))
+        }
     };
     let router = Router::new()
         .route("/", get(|| async { "here" }))
-        .route("/slow", get(slow))
+        .route("/slow", get(after(300)))
+        .route("/slower", get(after(1500)))
         .route("/endless", get(endless));
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -58,7 +61,7 @@ async fn ask(stream: &mut TcpStream, path: &str) -> io::Result<String> {
 async fn ended(stream: &mut TcpStream) {
     let mut rest = Vec::new();
     let end = stream.read_to_end(&mut rest);
-    let guarded = tokio::time::timeout(Duration::from_secs(60), end).await;
+    let guarded = tokio::time::timeout(Duration::from_secs(20), end).await;
     let _ = guarded.expect("the server holds the connection");
 }
 
@@ -82,6 +85,38 @@ async fn a_head_that_never_ends_ends_its_connection_and_no_other() {
     assert!(ask(&mut good, "/").await.unwrap().ends_with("here"));
     ended(&mut loris).await;
     ended(&mut idle).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_is_too_slow_gives_its_place_back() {
+    let server = server(Bounds {
+        head: Duration::from_millis(500),
+        per_address: 2,
+        ..Bounds::default()
+    })
+    .await;
+    let mut good = TcpStream::connect(server.address).await.unwrap();
+    let begun = ask(&mut good, "/slower").await.unwrap();
+    assert!(begun.starts_with("HTTP/1.1 200"), "{begun}");
+    let mut loris = TcpStream::connect(server.address).await.unwrap();
+    loris.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
+    let mut third = TcpStream::connect(server.address).await.unwrap();
+    let refused = ask(&mut third, "/").await;
+    assert!(refused.map_or(true, |answer| answer.is_empty()));
+    ended(&mut loris).await;
+    loop {
+        let mut fourth = TcpStream::connect(server.address).await.unwrap();
+        if ask(&mut fourth, "/")
+            .await
+            .is_ok_and(|answer| !answer.is_empty())
+        {
+            break;
+        }
+    }
+    // Whose answer is under way has all the time that it takes.
+    let mut rest = String::new();
+    good.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.contains("late"), "{rest}");
 }
 
 #[tokio::test]

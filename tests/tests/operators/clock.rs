@@ -10,8 +10,8 @@ use tokio::time::{sleep, timeout};
 use crate::{specification, PATIENCE};
 
 const SLOT_MILLIS: u64 = 500;
-/// How many slots its clock was ahead by.
-const AHEAD: u64 = 16;
+/// How many slots its clock was ahead by: longer than a node takes to start on a busy machine.
+const AHEAD: u64 = 60;
 
 #[tokio::test]
 async fn no_slot_is_signed_twice_by_whoever_starts_again() -> Result<()> {

@@ -67,8 +67,8 @@ impl Slots {
     }
 }
 
-/// What makes blocks, and takes the slot of each before it makes it. A slot that this node has no turn in is not written down: most are
-/// none, and what waits for a disk in each of them waits for the disks of all nodes on that machine.
+/// What makes blocks, and takes the slot of each before it makes it. A slot in which it is not this node's turn, as in most, is
+/// not written down: nothing is signed in it, and nothing has to wait for the disk.
 pub struct Careful<Inner> {
     slots: Slots,
     inner: Inner,

@@ -152,7 +152,7 @@ pub async fn see_in(urls: &[String], signed: &[Signed], limit: Duration) -> Resu
     let start = Instant::now();
     let mut again = 0;
     for sender in signed {
-        let mut refused = String::new();
+        let mut answers = Vec::new();
         loop {
             let included = sender.included(&chain.best().await?).await?;
             let missing = sender.transactions.get(included..).unwrap_or_default();
@@ -161,17 +161,26 @@ pub async fn see_in(urls: &[String], signed: &[Signed], limit: Duration) -> Resu
             }
             ensure!(
                 start.elapsed() < limit,
-                "{} of {} transfers of {} are not in the chain; the node's last refusal: {refused}",
+                "{} of {} transfers of {} are not in the chain; of the first of these the nodes say, oldest \
+                 answer first: {answers:#?}",
                 missing.len(),
                 sender.transactions.len(),
                 sender.account
             );
-            for rpc in &nodes {
-                for bytes in missing.iter().take(RESENT) {
+            for (url, rpc) in urls.iter().zip(&nodes) {
+                for (place, bytes) in missing.iter().take(RESENT).enumerate() {
                     // A node refuses what it has, and what came into a block meanwhile.
-                    match rpc.author_submit_extrinsic(bytes).await {
-                        Ok(_) => again += 1,
-                        Err(error) => refused = error.to_string(),
+                    let answer = match rpc.author_submit_extrinsic(bytes).await {
+                        Ok(_) => {
+                            again += 1;
+                            "taken".to_owned()
+                        }
+                        Err(error) => error.to_string(),
+                    };
+                    if place == 0 {
+                        let seconds = start.elapsed().as_secs();
+                        let nonce = sender.first + included as u64;
+                        answers.push(format!("{seconds} s: nonce {nonce} at {url}: {answer}"));
                     }
                 }
             }

@@ -12,7 +12,7 @@ use assay_channel::{ChannelState, Phase, Recovery};
 use proptest::prelude::*;
 
 use disk::Crash;
-use world::World;
+use world::{World, CLOSE_WINDOW, PARALLEL};
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -174,4 +174,27 @@ proptest! {
             }
         }
     }
+}
+
+/// A user that died and ordered again has more requests under way than one process keeps.
+#[test]
+fn a_provider_claims_all_that_it_serves_before_a_channel_closes() {
+    let mut world = World::new(12_000);
+    // Its window pays for what the others are promised.
+    world.order(1, 1, 64).expect("an order that is paid");
+    for _ in 0..2 {
+        world.restart_payer();
+        for _ in 0..PARALLEL {
+            world.order(1, 1, 1).expect("an order that is paid");
+        }
+    }
+    while !world.to_payee.is_empty() {
+        world.deliver_to_payee(0);
+    }
+    assert!(world.serving.len() > PARALLEL);
+    world.request_close();
+    world.pass_blocks(CLOSE_WINDOW);
+    assert_eq!(world.chain.state, ChannelState::Closed);
+    world.calm_down();
+    assert_eq!(world.chain.settled, world.earned());
 }

@@ -24,7 +24,7 @@ pub const PRICE: Price = Price {
     output: 10,
 };
 pub const PARALLEL: usize = 8;
-const CLOSE_WINDOW: u32 = 20;
+pub const CLOSE_WINDOW: u32 = 20;
 const SECRET: [u8; 32] = [7; 32];
 
 pub fn pair() -> VoucherPair {
@@ -237,7 +237,8 @@ impl World {
             // A provider that is awake has claimed all before.
             if self.block >= finalize_at {
                 self.see_payee();
-                for _ in 0..PARALLEL {
+                // More than PARALLEL, if the user died and ordered again.
+                while !self.serving.is_empty() {
                     self.end_starved(0);
                 }
                 let always = SettlementPolicy {

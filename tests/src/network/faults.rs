@@ -222,11 +222,13 @@ impl Ground {
             );
             let empty = empty_slots(self.audit.blocks(own));
             ensure!(
-                !fault.is_brief() || empty == 0,
-                "{empty} slots were missed behind the first block of {name}"
+                !fault.is_brief() || empty.is_empty(),
+                "behind block {own}, the first of {name}, these slots were missed: {empty:?}"
             );
-            note +=
-                &format!("; made a block again after {slots} slots, {empty} without a block since");
+            note += &format!(
+                "; made a block again after {slots} slots, {} without a block since",
+                empty.len()
+            );
         }
         // It has made blocks again, and voted.
         self.audit.check(&self.network.scene.chain).await?;
@@ -308,11 +310,11 @@ impl Ground {
 }
 
 /// Slots without a block between these.
-fn empty_slots(blocks: &[Block]) -> u64 {
-    match blocks {
-        [first, .., last] => last.slot + 1 - first.slot - blocks.len() as u64,
-        _ => 0,
-    }
+fn empty_slots(blocks: &[Block]) -> Vec<u64> {
+    let pairs = blocks.iter().zip(blocks.iter().skip(1));
+    pairs
+        .flat_map(|(block, next)| block.slot + 1..next.slot)
+        .collect()
 }
 
 /// How long something takes, and what it gives.

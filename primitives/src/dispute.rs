@@ -25,9 +25,18 @@ pub struct ClaimFacts<AccountId, BlockNumber> {
     pub epoch: BlockNumber,
     pub listing: ListingId,
     pub request: Request<AccountId, BlockNumber>,
-    /// The most that a conviction gives back to the user, in planck: what the claim has paid or
-    /// will pay, less what convictions gave back already.
-    pub refundable: Balance,
+    /// What the claim has paid, in planck, less what convictions gave back already: so much the user can
+    /// have back from the provider's stake.
+    pub paid: Balance,
+    /// What the claim still holds of the user's money, in planck.
+    pub unpaid: Balance,
+}
+
+impl<AccountId, BlockNumber> ClaimFacts<AccountId, BlockNumber> {
+    /// The most that a conviction gives back to the user, in planck.
+    pub fn refundable(&self) -> Balance {
+        self.paid.saturating_add(self.unpaid)
+    }
 }
 
 /// How a claim's request is known.
@@ -54,16 +63,17 @@ pub trait Claims<AccountId, BlockNumber> {
     /// What is known of a claim that receipts may still be disputed of; `None` if there is none.
     fn facts(claim: &Claim) -> Option<ClaimFacts<AccountId, BlockNumber>>;
 
-    /// A dispute over the claim began: nothing of it is paid out or removed before as many calls of
-    /// [`thaw`](Self::thaw). Its windows stand still meanwhile.
+    /// A dispute over the claim began: it is not removed before as many calls of [`thaw`](Self::thaw). A
+    /// job's window stands still meanwhile and nothing of it is paid out; a channel goes on.
     fn freeze(claim: &Claim) -> DispatchResult;
 
     /// A dispute over the claim is over.
     fn thaw(claim: &Claim);
 
-    /// The provider was convicted of this claim. Gives the user back what the claim still holds of its
-    /// money for this answer, and returns how much; the rest of `refund` comes from the provider's stake.
-    fn void(claim: &Claim, refund: Balance) -> Result<Balance, DispatchError>;
+    /// The provider was convicted of this claim, and `missing` is what the user has not got back of the
+    /// answer's price by the stake. Gives the user as much of what the claim still holds, of a job all of
+    /// it, and returns how much.
+    fn void(claim: &Claim, missing: Balance) -> Result<Balance, DispatchError>;
 
     /// Planck of the provider's stake were paid to the claim's user as `refund`.
     fn note_refund(claim: &Claim, refund: Balance);
@@ -120,7 +130,7 @@ pub trait Stake<AccountId, BlockNumber> {
     fn thaw(provider: &AccountId);
 
     /// Takes the slash from bond (active and unbonding) and all maturing earnings: the refund first, a
-    /// share of the rest to the challenger, at least half of the rest burned.
+    /// share of the rest to the challenger, and at least half of it all burned.
     fn slash(
         provider: &AccountId,
         conviction: &Conviction<AccountId>,

@@ -140,57 +140,66 @@ pub async fn press(url: &str, signed: Vec<Signed>, until: Instant) -> Result<Vec
     Ok(all)
 }
 
-/// Wait until all are in the chain of the first node, as a wallet does: what the nodes do not know any more is sent to
-/// them again. A pool that is full, and one that takes a fork back, forgets, and who still has it tells nobody twice.
-/// Gives how often a node took one again.
+/// Wait until all are in the chain of the first node, each sender for itself as its wallet does: what the nodes do not
+/// know any more is sent to them again. A pool that is full, and one that takes a fork back, forgets, and who still has
+/// it tells nobody twice. Gives how often a node took one again.
 pub async fn see_in(urls: &[String], signed: &[Signed], limit: Duration) -> Result<usize> {
-    let mut nodes = Vec::new();
-    for url in urls {
-        nodes.push(Rpc::new(RpcClient::from_insecure_url(url).await?));
-    }
     let chain = Chain::connect(urls.first().context("no node")?).await?;
-    let start = Instant::now();
-    let mut again = 0;
+    let end = Instant::now() + limit;
+    let mut wallets = JoinSet::new();
     for sender in signed {
+        let mut nodes = Vec::new();
+        for url in urls {
+            let rpc = Rpc::new(RpcClient::from_insecure_url(url).await?);
+            nodes.push((url.clone(), rpc));
+        }
+        wallets.spawn(sender.clone().see_in(chain.clone(), nodes, end));
+    }
+    let mut again = 0;
+    while let Some(wallet) = wallets.join_next().await {
+        again += wallet??;
+    }
+    Ok(again)
+}
+
+impl Signed {
+    /// Sends again what is missing until nothing is; gives how often a node took one.
+    async fn see_in(self, chain: Chain, nodes: Vec<(String, Rpc)>, end: Instant) -> Result<usize> {
+        let mut again = 0;
         let mut answers = Vec::new();
         loop {
-            let included = sender.included(&chain.best().await?).await?;
-            let missing = sender.transactions.get(included..).unwrap_or_default();
+            let included = self.included(&chain.best().await?).await?;
+            let missing = self.transactions.get(included..).unwrap_or_default();
             if missing.is_empty() {
-                break;
+                return Ok(again);
             }
             ensure!(
-                start.elapsed() < limit,
-                "{} of {} transfers of {} are not in the chain; of the first of these the nodes say, oldest \
-                 answer first: {answers:#?}",
+                Instant::now() < end,
+                "{} of {} transfers of {} are not in the chain; of the first that was missing before, the nodes said: {}",
                 missing.len(),
-                sender.transactions.len(),
-                sender.account
+                self.transactions.len(),
+                self.account,
+                answers.join("; ")
             );
-            for (url, rpc) in urls.iter().zip(&nodes) {
+            answers.clear();
+            for (url, rpc) in &nodes {
                 for (place, bytes) in missing.iter().take(RESENT).enumerate() {
                     // A node refuses what it has, and what came into a block meanwhile.
-                    let answer = match rpc.author_submit_extrinsic(bytes).await {
-                        Ok(_) => {
-                            again += 1;
-                            "taken".to_owned()
-                        }
-                        Err(error) => error.to_string(),
-                    };
+                    let answer = rpc.author_submit_extrinsic(bytes).await;
+                    again += usize::from(answer.is_ok());
                     if place == 0 {
-                        let seconds = start.elapsed().as_secs();
-                        let nonce = sender.first + included as u64;
-                        answers.push(format!("{seconds} s: nonce {nonce} at {url}: {answer}"));
+                        let answer = match answer {
+                            Ok(_) => "taken".to_owned(),
+                            Err(error) => error.to_string(),
+                        };
+                        answers.push(format!("{url}: {answer}"));
                     }
                 }
             }
             tokio::time::sleep(AGAIN).await;
         }
     }
-    Ok(again)
-}
 
-impl Signed {
     /// How many are in the chain up to this block.
     pub async fn included(&self, at: &Snapshot) -> Result<usize> {
         let transactions = at.client().transactions();

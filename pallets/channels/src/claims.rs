@@ -36,7 +36,8 @@ impl<T: Config> Claims<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
     fn facts(claim: &Claim) -> Option<ClaimFacts<T::AccountId, BlockNumberFor<T>>> {
         let (_, channel) = Self::claimed(claim)?;
         Some(ClaimFacts {
-            refundable: channel.refundable().saturating_add(channel.unsettled()),
+            paid: channel.refundable(),
+            unpaid: channel.unsettled(),
             user: channel.user,
             provider: channel.provider,
             epoch: channel.epoch,
@@ -66,12 +67,10 @@ impl<T: Config> Claims<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
         Self::file_disputed(id, channel, disputes);
     }
 
-    /// What the provider was not paid yet goes back to the user and counts as settled, so that no voucher
-    /// pays it any more.
-    fn void(claim: &Claim, refund: Balance) -> Result<Balance, DispatchError> {
+    /// What goes back to the user counts as settled, so that no voucher pays it any more.
+    fn void(claim: &Claim, missing: Balance) -> Result<Balance, DispatchError> {
         let (id, mut channel) = Self::claimed(claim).ok_or(Error::<T>::UnknownChannel)?;
-        let unpaid = refund.saturating_sub(channel.refundable());
-        let returned = unpaid.min(channel.unsettled());
+        let returned = missing.min(channel.unsettled());
         if returned > 0 {
             T::Currency::release(
                 &HoldReason::Deposit.into(),

@@ -20,8 +20,8 @@ use crate::{
     ParametersOf, Params, Pause, Traces, WeightInfo,
 };
 
-/// A block had room for moves if no more of it than this was taken, by transactions and by what the chain had
-/// to do before them.
+/// A block had room for moves if no more than this was taken: of the part that only operational transactions
+/// may use, or of all of it.
 const FULL: Perbill = Perbill::from_percent(90);
 
 impl<T: Config> Pallet<T> {
@@ -45,11 +45,16 @@ impl<T: Config> Pallet<T> {
     }
 
     fn had_room() -> bool {
-        let used = frame_system::Pallet::<T>::block_weight().total();
-        let weight = T::BlockWeights::get().max_block;
-        let length = *T::BlockLength::get().max.get(DispatchClass::Operational);
-        used.ref_time() <= FULL.mul_floor(weight.ref_time())
-            && used.proof_size() <= FULL.mul_floor(weight.proof_size())
+        let used = frame_system::Pallet::<T>::block_weight();
+        let limits = T::BlockWeights::get();
+        let is_within = |used: Weight, limit: Weight| {
+            used.ref_time() <= FULL.mul_floor(limit.ref_time())
+                && used.proof_size() <= FULL.mul_floor(limit.proof_size())
+        };
+        let class = DispatchClass::Operational;
+        let reserved = limits.get(class).reserved.unwrap_or_default();
+        let length = *T::BlockLength::get().max.get(class);
+        (is_within(*used.get(class), reserved) || is_within(used.total(), limits.max_block))
             && frame_system::Pallet::<T>::block_size() <= FULL.mul_floor(length)
     }
 
@@ -181,11 +186,13 @@ impl<T: Config> Pallet<T> {
     }
 
     fn duty_weight(duty: &DutyOf<T>) -> Weight {
-        match duty {
+        let weight = match duty {
             Duty::Commitment(..) => T::WeightInfo::expire(),
             Duty::Dispute(_) => T::WeightInfo::timeout(),
             Duty::Trace(..) | Duty::Conviction(_) => T::WeightInfo::forget(),
-        }
+        };
+        // It leaves the agenda.
+        weight.saturating_add(T::DbWeight::get().writes(1))
     }
 
     pub(crate) fn fulfil(duty: DutyOf<T>) -> DispatchResult {

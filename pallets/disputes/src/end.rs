@@ -54,7 +54,8 @@ impl<T: Config> Pallet<T> {
     /// was first among those who dispute it now, `accuser` included. It counts who opened first: who only
     /// has a commitment could have it in advance for whatever is disputed. And it counts what the dearest
     /// of their receipts bills: a provider that is disputed could be convicted of a cheap one by a friend.
-    /// Returns all that changed hands.
+    /// It counts no further than the claim can pay: a friend's receipt could bill so much that nothing is
+    /// left of the stake for other claims. Returns all that changed hands.
     pub(crate) fn convict(
         claim: &Claim,
         facts: FactsOf<T>,
@@ -77,16 +78,17 @@ impl<T: Config> Pallet<T> {
         Convictions::<T>::insert(claim, rewarded);
         Self::look_again(Duty::Conviction(*claim));
 
-        let refund = fee.min(facts.refundable);
-        let returned = T::Claims::void(claim, refund)?;
+        let fee = fee.min(facts.refundable());
         let conviction = Conviction {
             fee,
             user: facts.user,
-            refund: refund.saturating_sub(returned),
+            refund: fee.min(facts.paid),
             challenger: challenger.clone(),
         };
         let slashed = T::Stake::slash(&facts.provider, &conviction)?;
         T::Claims::note_refund(claim, slashed.refund);
+        // Also what the stake should have given and could not, or a voucher would pay it to the provider.
+        let returned = T::Claims::void(claim, fee.saturating_sub(slashed.refund))?;
         let taken = [slashed.refund, slashed.reward, slashed.burned];
         let moved = taken.into_iter().fold(returned, Balance::saturating_add);
         Self::deposit_event(Event::Convicted {
@@ -201,7 +203,7 @@ impl<T: Config> Pallet<T> {
             }
             let next = docket.waiting.remove(0);
             match (docket.live.try_push(next), Disputes::<T>::get(next)) {
-                (Ok(()), Some(record)) => Self::start(next, record),
+                (Ok(()), Some(record)) => Self::start(next, record, &docket),
                 _ => {
                     defensive!("a waiting dispute could not begin");
                 }

@@ -13,8 +13,8 @@ use sp_runtime::traits::Saturating;
 
 use crate::{
     referee, statement::FactsOf, Answer, AnswerOf, Choice, Clock, Config, Convictions, DisputeId,
-    DisputeRecordOf, Disputes, Duty, Error, Event, LeafOpening, Leaves, Nodes, Pallet, Params,
-    ProofBytes, Question, Revelation, Side, Stage, TraceRecord, Traces, Verdict,
+    DisputeRecordOf, Disputes, Dockets, Duty, Error, Event, LeafOpening, Leaves, Nodes, Pallet,
+    Params, ProofBytes, Question, Revelation, Side, Stage, TraceRecord, Traces, Verdict,
 };
 
 impl<T: Config> Pallet<T> {
@@ -55,7 +55,8 @@ impl<T: Config> Pallet<T> {
     fn advance(number: DisputeId, mut record: DisputeRecordOf<T>, stage: Stage) {
         Self::unfile(number, &record);
         record.advance(stage);
-        let allowance = record.allowance(&Params::<T>::get());
+        let docket = Dockets::<T>::get(&record.provider);
+        let allowance = record.allowance(&Params::<T>::get(), &docket);
         let deadline = Clock::<T>::get().saturating_add(allowance);
         record.deadline = Some(deadline);
         Self::deposit_event(Event::Moved {

@@ -11,7 +11,9 @@ use assay_primitives::{
 #[cfg(feature = "runtime-benchmarks")]
 use assay_primitives::{VoucherKey, VoucherSignature};
 use frame_support::{
-    derive_impl, parameter_types,
+    derive_impl,
+    dispatch::DispatchClass,
+    parameter_types,
     traits::{
         fungible::HoldConsideration, ConstU128, ConstU32, Get, LinearStoragePrice, OnFinalize,
         OnIdle, OnInitialize,
@@ -19,7 +21,7 @@ use frame_support::{
     weights::{constants::RocksDbWeight, Weight},
     PalletId,
 };
-use frame_system::EnsureRoot;
+use frame_system::{ConsumedWeight, EnsureRoot};
 #[cfg(feature = "runtime-benchmarks")]
 use sp_core::Pair;
 use sp_core::H256;
@@ -233,11 +235,11 @@ impl assay_primitives::Claims<u64, u64> for AllClaims {
         }
     }
 
-    fn void(claim: &Claim, refund: Balance) -> Result<Balance, sp_runtime::DispatchError> {
+    fn void(claim: &Claim, missing: Balance) -> Result<Balance, sp_runtime::DispatchError> {
         match claim {
-            Claim::Job(_) => <Jobs as assay_primitives::Claims<_, _>>::void(claim, refund),
+            Claim::Job(_) => <Jobs as assay_primitives::Claims<_, _>>::void(claim, missing),
             Claim::Channel { .. } => {
-                <Channels as assay_primitives::Claims<_, _>>::void(claim, refund)
+                <Channels as assay_primitives::Claims<_, _>>::void(claim, missing)
             }
         }
     }
@@ -479,7 +481,7 @@ pub fn run_to(block: u64) {
         let now = System::block_number();
         if now > 0 {
             if BlocksAreFull::get() {
-                System::set_block_consumed_resources(block_weights().max_block, 0);
+                fill(Weight::zero(), block_weights().max_block);
             }
             AllPalletsWithSystem::on_idle(now, Weight::MAX);
             AllPalletsWithSystem::on_finalize(now);
@@ -487,6 +489,14 @@ pub fn run_to(block: u64) {
         System::initialize(&(now + 1), &hash_of(now), &Default::default());
         AllPalletsWithSystem::on_initialize(now + 1);
     }
+}
+
+/// Let transactions of these classes have taken so much of the block.
+pub fn fill(normal: Weight, operational: Weight) {
+    let mut used = ConsumedWeight::default();
+    used.set(normal, DispatchClass::Normal);
+    used.set(operational, DispatchClass::Operational);
+    frame_system::BlockWeight::<Test>::put(used);
 }
 
 pub fn block_weights() -> frame_system::limits::BlockWeights {

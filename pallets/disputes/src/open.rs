@@ -160,7 +160,7 @@ impl<T: Config> Pallet<T> {
         if live < Params::<T>::get().live_disputes && docket.waiting.is_empty() {
             let pushed = docket.live.try_push(number);
             pushed.map_err(|_| Error::<T>::QueueFull)?;
-            Self::start(number, record);
+            Self::start(number, record, &docket);
         } else {
             let pushed = docket.waiting.try_push(number);
             pushed.map_err(|_| Error::<T>::QueueFull)?;
@@ -179,9 +179,9 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Let the clock of a dispute run; it is on its provider's docket.
-    pub(crate) fn start(number: DisputeId, mut record: DisputeRecordOf<T>) {
-        let allowance = record.allowance(&Params::<T>::get());
+    /// Let the clock of a dispute run; it is live on its provider's docket.
+    pub(crate) fn start(number: DisputeId, mut record: DisputeRecordOf<T>, docket: &Docket) {
+        let allowance = record.allowance(&Params::<T>::get(), docket);
         let deadline = Clock::<T>::get().saturating_add(allowance);
         record.deadline = Some(deadline);
         Self::file(number, record);

@@ -351,16 +351,20 @@ impl<AccountId: PartialEq, BlockNumber: Saturating + From<u32>>
         self.stage = stage;
     }
 
-    /// Counted blocks that the next move may take.
-    pub fn allowance(&self, parameters: &Parameters<BlockNumber>) -> BlockNumber
+    /// Counted blocks that the next move may take. `docket` is the provider's, with this dispute on it.
+    pub fn allowance(&self, parameters: &Parameters<BlockNumber>, docket: &Docket) -> BlockNumber
     where
         BlockNumber: Copy,
     {
-        // One move of each side, before which it computes the trace.
-        let extra = match self.moves {
-            0 | 1 => parameters.blocks_for(self.question.leaves()),
+        // One move of each side, before which it computes the trace; the provider has one to compute after
+        // another.
+        let traces = match (self.moves, self.stage.side()) {
+            (0 | 1, Side::Provider) => u32::try_from(docket.live.len()).unwrap_or(u32::MAX),
+            (0 | 1, Side::Challenger) => 1,
             _ => 0,
         };
+        let trace = parameters.blocks_for(self.question.leaves());
+        let extra = trace.saturating_mul(traces);
         parameters.reply_blocks.saturating_add(extra.into())
     }
 

@@ -1,6 +1,6 @@
 //! What each call costs, measured by scripts/weights (50 steps, 20 repetitions) on
-//! AMD EPYC, with the reads and writes of ParityDB. `open`, `timeout`, `accuse`, `pause` and `forget` were raised by hand
-//! since, for what they read and write besides.
+//! AMD EPYC, with the reads and writes of ParityDB. `open`, `answer`, `reveal`, `choose`, `timeout`, `accuse`, `pause`
+//! and `forget` were raised by hand since, for what they read and write besides.
 
 use frame_support::weights::{constants::ParityDbWeight, Weight};
 
@@ -234,17 +234,17 @@ impl WeightInfo for () {
     }
     fn answer() -> Weight {
         Weight::from_parts(142_252_000, 8854)
-            .saturating_add(ParityDbWeight::get().reads(10))
+            .saturating_add(ParityDbWeight::get().reads(11))
             .saturating_add(ParityDbWeight::get().writes(5))
     }
     fn reveal() -> Weight {
         Weight::from_parts(75_061_000, 6255)
-            .saturating_add(ParityDbWeight::get().reads(7))
+            .saturating_add(ParityDbWeight::get().reads(8))
             .saturating_add(ParityDbWeight::get().writes(3))
     }
     fn choose() -> Weight {
         Weight::from_parts(36_745_000, 6255)
-            .saturating_add(ParityDbWeight::get().reads(6))
+            .saturating_add(ParityDbWeight::get().reads(7))
             .saturating_add(ParityDbWeight::get().writes(3))
     }
     fn timeout() -> Weight {
@@ -274,7 +274,7 @@ impl WeightInfo for () {
     }
     fn forget() -> Weight {
         Weight::from_parts(22_193_000, 5636)
-            .saturating_add(ParityDbWeight::get().reads(7))
+            .saturating_add(ParityDbWeight::get().reads(8))
             .saturating_add(ParityDbWeight::get().writes(1))
     }
 }

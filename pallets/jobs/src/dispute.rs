@@ -79,7 +79,8 @@ impl<T: Config> Claims<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
             user: job.user,
             provider: assignment.provider,
             listing: job.listing,
-            refundable: job.escrow,
+            paid: 0,
+            unpaid: job.escrow,
         })
     }
 

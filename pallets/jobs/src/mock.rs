@@ -624,18 +624,18 @@ pub fn convict(id: JobId) -> Balance {
     let Facts {
         user,
         provider,
-        refundable,
+        paid,
+        unpaid,
         ..
     } = facts(id).unwrap();
-    let refund = <Jobs as Claims<u64, u64>>::void(&Claim::Job(id), refundable).unwrap();
     let conviction = Conviction {
-        fee: refund,
+        fee: unpaid,
         user,
-        refund: refundable - refund,
+        refund: paid,
         challenger: SAM,
     };
     <Providers as Stake<u64, u64>>::slash(&provider, &conviction).unwrap();
-    refund
+    <Jobs as Claims<u64, u64>>::void(&Claim::Job(id), unpaid).unwrap()
 }
 
 pub fn free(who: u64) -> Balance {

@@ -283,11 +283,9 @@ mod benchmarks {
     fn release_earnings() -> Result<(), BenchmarkError> {
         let stash = registered::<T>()?;
         let amount: Balance = 1_000_000;
-        let mut due = BlockNumberFor::<T>::zero();
         for _ in 0..maturing::MAX_EARNINGS {
             <Pallet<T> as Market<T::AccountId, BlockNumberFor<T>>>::mature(&stash, amount)?;
-            due = Pallet::<T>::due_block();
-            frame_system::Pallet::<T>::set_block_number(due);
+            frame_system::Pallet::<T>::set_block_number(Pallet::<T>::due_block());
         }
 
         #[extrinsic_call]

@@ -95,12 +95,16 @@ impl<T: Config> Stake<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
                     left: earnings,
                 },
             ];
+            // Half of it is burned whatever was paid: a friend who has a share of what it pays, as a listing's
+            // publisher, would have the stake back as a refund.
+            let most = sum.saturating_div(2);
             // Users get back what its channels were paid of late and no more: a friend could have been paying
             // for long, and would take the stake out of the slash.
-            let due = conviction.refund.min(sum).min(provider.channel_exposure);
+            let due = conviction.refund.min(most).min(provider.channel_exposure);
             let refund = Self::pay_from(stash, &mut purses, &conviction.user, due);
             Self::answered(provider, refund);
             let share = parameters.reward_share.mul_floor(sum.saturating_sub(due));
+            let share = share.min(most.saturating_sub(due));
             let reward = Self::pay_from(stash, &mut purses, &conviction.challenger, share);
             let mut burned: Balance = 0;
             for Purse { reason, left } in purses {

@@ -108,10 +108,10 @@ impl Claims<AccountId, BlockNumber> for RuntimeClaims {
         }
     }
 
-    fn void(claim: &Claim, refund: Balance) -> Result<Balance, DispatchError> {
+    fn void(claim: &Claim, missing: Balance) -> Result<Balance, DispatchError> {
         match claim {
-            Claim::Job(_) => Jobs::void(claim, refund),
-            Claim::Channel { .. } => Channels::void(claim, refund),
+            Claim::Job(_) => Jobs::void(claim, missing),
+            Claim::Channel { .. } => Channels::void(claim, missing),
         }
     }
 

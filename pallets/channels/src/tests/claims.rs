@@ -16,7 +16,7 @@ fn end_dispute(id: ChannelId) {
 }
 
 fn refundable(id: ChannelId) -> Option<u128> {
-    Channels::facts(&answer(id, 3)).map(|facts| facts.refundable)
+    Channels::facts(&answer(id, 3)).map(|facts| facts.refundable())
 }
 
 fn close(id: ChannelId) {
@@ -39,7 +39,8 @@ fn what_a_channel_says_of_its_answers() {
             epoch: 1,
             listing: listing(),
             request: Request::SignedBy(key_of(URS)),
-            refundable: DEPOSIT,
+            paid: 700,
+            unpaid: DEPOSIT - 700,
         };
         // The chain knows nothing of one answer.
         for seq in [0, 1, u64::MAX] {
@@ -71,12 +72,11 @@ fn a_channel_gives_back_no_more_than_was_put_in() {
         dispute(id);
         // The provider has the price: it is given back from its stake, and nothing is on hold for it.
         let uma = (free(UMA), in_channels(UMA));
-        assert_ok!(Channels::void(&answer(id, 3), 800), 0);
-        assert_eq!((free(UMA), in_channels(UMA)), uma);
         Channels::note_refund(&answer(id, 3), 800);
+        assert_ok!(Channels::void(&answer(id, 3), 0), 0);
+        assert_eq!((free(UMA), in_channels(UMA)), uma);
         end_dispute(id);
         assert_eq!(refundable(id), Some(DEPOSIT - 800));
-        assert_ok!(Channels::void(&answer(id, 4), 200), 0);
         Channels::note_refund(&answer(id, 4), 200);
         end_dispute(id);
         assert_eq!(refundable(id), Some(DEPOSIT - 1_000));
@@ -98,8 +98,8 @@ fn a_voucher_pays_nothing_for_an_answer_that_was_convicted_before() {
         dispute(id);
         let (uma, petra) = (free(UMA), maturing(PETRA));
         let held = in_channels(UMA);
-        assert_ok!(Channels::void(&answer(id, 3), 1_700), 700);
         Channels::note_refund(&answer(id, 3), 1_000);
+        assert_ok!(Channels::void(&answer(id, 3), 700), 700);
         end_dispute(id);
         System::assert_last_event(
             Event::Voided {
@@ -118,7 +118,7 @@ fn a_voucher_pays_nothing_for_an_answer_that_was_convicted_before() {
         // Nor is more than the deposit ever given back.
         dispute(id);
         let rest = DEPOSIT - 2_000;
-        assert_ok!(Channels::void(&answer(id, 6), 300 + DEPOSIT), rest);
+        assert_ok!(Channels::void(&answer(id, 6), DEPOSIT), rest);
         end_dispute(id);
         check_books();
         close(id);

@@ -244,12 +244,12 @@ fn apply(ledger: &mut Ledger, step: &Step) {
         Step::Thaw { channel, refund } => {
             let channel = pick(ledger, channel);
             let answer = answer_of(ledger, channel);
-            let refundable = Channels::facts(&answer).map(|facts| facts.refundable);
+            let refundable = Channels::facts(&answer).map(|facts| facts.refundable());
             if let Some((staked, returned)) = ledger.thaw(channel, refund) {
                 let refund = refund.min(refundable.unwrap_or(0));
                 assert_eq!(refund, staked + returned);
-                assert_ok!(Channels::void(&answer, refund), returned);
                 Channels::note_refund(&answer, staked);
+                assert_ok!(Channels::void(&answer, returned), returned);
                 Channels::thaw(&answer);
             }
             return;

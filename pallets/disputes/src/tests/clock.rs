@@ -27,17 +27,23 @@ fn a_block_is_full_by_weight_or_by_length() {
         let max = block_weights().max_block;
         let length = <() as Get<BlockLength>>::get();
         let length = *length.max.get(DispatchClass::Operational);
-        let ticks = |weight: Weight, bytes: u32| {
+        let ticks = |[normal, operational]: [u64; 2], bytes: u32| {
             let before = Clock::<Test>::get();
-            System::set_block_consumed_resources(weight, bytes as usize);
+            System::set_block_consumed_resources(Weight::zero(), (length / 100 * bytes) as usize);
+            fill(max / 100 * normal, max / 100 * operational);
             Disputes::tick();
             Clock::<Test>::get() - before
         };
-        assert_eq!(ticks(max / 2, length / 2), 1);
-        assert_eq!(ticks(max / 100 * 89, 0), 1);
-        assert_eq!(ticks(max / 100 * 92, 0), 0);
-        assert_eq!(ticks(Weight::zero(), length / 100 * 89), 1);
-        assert_eq!(ticks(Weight::zero(), length / 100 * 92), 0);
+        assert_eq!(ticks([50, 0], 50), 1);
+        assert_eq!(ticks([0, 89], 0), 1);
+        assert_eq!(ticks([0, 92], 0), 0);
+        assert_eq!(ticks([65, 24], 0), 1);
+        assert_eq!(ticks([75, 24], 0), 0);
+        // A quarter is for operational transactions alone, whatever else there is in the block.
+        assert_eq!(ticks([75, 22], 0), 1);
+        assert_eq!(ticks([96, 22], 0), 1);
+        assert_eq!(ticks([0, 0], 89), 1);
+        assert_eq!(ticks([0, 0], 92), 0);
         let (_, number, _) = disputed(0);
         // Nobody is late because blocks are full.
         BlocksAreFull::set(true);
@@ -196,7 +202,7 @@ fn a_provider_that_has_answered_before_has_time_to_compute_it_again() {
         let second = given.dispute(CORA, 39);
         assert_eq!(left(second), 5 + trace);
         assert_ok!(choose(CORA, second, Choice::Node(1)));
-        assert_eq!(left(second), 5 + trace);
+        assert_eq!(left(second), 5 + 2 * trace, "of two disputes");
         forged.reveal(second);
         assert_eq!(left(second), 5);
         assert_ok!(choose(CORA, second, Choice::Node(0)));

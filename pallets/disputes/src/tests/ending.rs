@@ -1,6 +1,6 @@
 use super::forged::{at_a_step, disputed};
 use crate::{mock::*, Answer, Convictions, Dockets, Error, Event, Evidence, Traces, Verdict};
-use assay_primitives::{Balance, Claim, ClaimFacts, Claims, Finish, Request};
+use assay_primitives::{Balance, Claim, Claims, Finish, Request};
 use frame_support::{assert_err, assert_noop, assert_ok, dispatch::Pays};
 use sp_runtime::Permill;
 
@@ -40,8 +40,8 @@ fn a_provider_that_is_late_is_convicted() {
         assert_eq!(provider(PETRA).disputes, 0);
         assert!(!Dockets::<Test>::contains_key(PETRA));
         // What the channel refunds is what was paid, once.
-        let ClaimFacts { refundable, .. } = Channels::facts(&given.claim).unwrap();
-        assert_eq!(refundable, DEPOSIT - fee);
+        let facts = Channels::facts(&given.claim).unwrap();
+        assert_eq!(facts.refundable(), DEPOSIT - fee);
         System::assert_has_event(
             Event::Convicted {
                 claim: given.claim,
@@ -342,6 +342,51 @@ fn a_receipt_of_another_claim_is_held_against_nobody_under_this_one() {
     });
 }
 
+/// What its channels paid has matured, so the stake gives nothing back; a voucher must not pay for the answer yet.
+#[test]
+fn what_the_stake_does_not_give_back_comes_from_the_deposit() {
+    TestExt::new().execute_with(|| {
+        let id = channel(10_000);
+        while provider(PETRA).channel_exposure > 0 {
+            pass(1);
+        }
+        let given = Given::in_channel(id, 0, vec![10; 40]);
+        let fee = given.receipt.fee;
+        assert!(fee < 10_000);
+        pass(1);
+        let number = given.dispute(CARL, 0);
+        let uma = free(UMA);
+        let_pass(number);
+        assert_eq!(free(UMA), uma + fee);
+        let kept = Channels::channel(id).unwrap();
+        assert_eq!((kept.settled, kept.refunded), (10_000 + fee, fee));
+        let maturing = provider(PETRA).maturing;
+        assert!(settle(id, 10_000 + fee).is_err());
+        assert_eq!(provider(PETRA).maturing, maturing);
+    });
+}
+
+/// A friend's receipt could bill whatever it likes, and leave nothing of the stake for other claims.
+#[test]
+fn a_slash_counts_no_more_than_the_claim_can_pay() {
+    TestExt::new().execute_with(|| {
+        let id = channel(2_000);
+        let given = Given::in_channel(id, 0, vec![10; 4]);
+        let given = given.with_receipt(|receipt| receipt.fee = u128::MAX);
+        pass(1);
+        commit(CARL, &given.claim);
+        pass(1);
+        let close = Channels::close(RuntimeOrigin::signed(PETRA), id, None);
+        assert_ok!(close);
+        let bond = provider(PETRA).bond;
+        assert_ok!(given.accuse(CARL, Evidence::Face));
+        // What is left in the channel are the 2,000 that it paid.
+        let taken = 2_000 * MULTIPLE;
+        assert!(taken > bond / 10);
+        assert_eq!(provider(PETRA).bond, bond - taken);
+    });
+}
+
 /// Whose answer is disputed could have a friend convict it of a cheap receipt for the same request.
 #[test]
 fn the_dearest_receipt_that_is_disputed_is_what_the_user_gets_back() {
@@ -354,11 +399,14 @@ fn the_dearest_receipt_that_is_disputed_is_what_the_user_gets_back() {
         let [carls, _] = [CARL, CORA].map(|who| commit(who, &given.claim));
         pass(1);
         assert_ok!(given.open(CARL, 0));
-        let (uma, free_of_user) = (free(UMA), Channels::facts(&given.claim).unwrap().refundable);
+        let (uma, free_of_user) = (
+            free(UMA),
+            Channels::facts(&given.claim).unwrap().refundable(),
+        );
         assert_ok!(cheap.accuse(CORA, Evidence::Face));
         assert_eq!(Convictions::<Test>::get(given.claim), Some(carls));
         assert_eq!(free(UMA), uma + fee);
-        let left = Channels::facts(&given.claim).unwrap().refundable;
+        let left = Channels::facts(&given.claim).unwrap().refundable();
         assert_eq!(left, free_of_user - fee);
     });
 }

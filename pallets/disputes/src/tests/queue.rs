@@ -26,6 +26,12 @@ fn a_provider_has_to_answer_a_few_at_once_and_the_rest_wait() {
         assert_eq!(docket.live.to_vec(), [all[0].1, all[1].1]);
         assert_eq!(docket.waiting.to_vec(), [all[2].1, all[3].1]);
         assert_eq!(Disputes::disputes_of_provider(PETRA).len(), 4);
+        // The traces are computed one after the other.
+        let parameters = crate::Params::<Test>::get();
+        let trace = parameters.blocks_for(dispute(all[0].1).question.leaves());
+        let [one, two] = [0, 1].map(|index: usize| dispute(all[index].1).deadline.unwrap());
+        assert!(trace > 0);
+        assert_eq!(two - one, u64::from(trace));
         let (given, third) = &all[2];
         let forged = Forged::of(given, 0);
         let shown = forged.answer(given, 0);

@@ -36,9 +36,11 @@ fn what_a_delivered_job_says_is_what_the_referee_judges() {
             epoch,
             listing,
             request,
-            refundable,
+            paid,
+            unpaid,
         } = facts(id).unwrap();
-        assert_eq!((user, provider, epoch, refundable), (UMA, PETRA, 1, FEE));
+        assert_eq!((user, provider, epoch), (UMA, PETRA, 1));
+        assert_eq!((paid, unpaid), (0, FEE));
         assert_eq!(listing, crate::mock::listing());
         let Request::Known {
             header,

@@ -273,7 +273,8 @@ impl Ledger {
     }
 
     /// Sixty times the fee or a tenth of what is bonded, and all that matures: what the user is to
-    /// get back, as far as channels were paid of late, then four tenths of the rest for the challenger.
+    /// get back, as far as channels were paid of late, then four tenths of the rest for the challenger, both
+    /// together at most half of it all.
     pub fn slash(&mut self, stash: u64, fee: Balance, refund: Balance, challenger: u64) -> Slashed {
         let provider = self.providers.get_mut(&stash).unwrap();
         let bonded = provider.bonded();
@@ -286,7 +287,7 @@ impl Ledger {
         }
         provider.burned = (0, 0);
         provider.offline = true;
-        let refund = refund.min(sum).min(provider.channel_fees());
+        let refund = refund.min(sum / 2).min(provider.channel_fees());
         let mut left = refund;
         for (_, fees) in provider.maturing.values_mut() {
             let part = left.min(*fees);
@@ -294,7 +295,7 @@ impl Ledger {
             left -= part;
         }
         provider.maturing.retain(|_, parts| *parts != (0, 0));
-        let reward = 4 * (sum - refund) / 10;
+        let reward = (4 * (sum - refund) / 10).min(sum / 2 - refund);
         // Out of two holds it comes in two parts, each of which needs an account to go to.
         let of_bond = reward.min(taken.saturating_sub(refund));
         let first = if of_bond > 0 { of_bond } else { reward };

@@ -292,6 +292,28 @@ fn what_has_matured_comes_back_to_nobody() {
     });
 }
 
+/// A friend who has a part of what it pays, as the publisher of what is served, would have the stake back as refunds.
+#[test]
+fn half_of_what_is_taken_is_burned_whatever_the_user_has_paid() {
+    for fee in [1, BOND / 4, BOND, 4 * BOND, 40 * BOND] {
+        TestExt::new().provider(PETRA, BOND).execute_with(|| {
+            let earned = fee - fee / 4;
+            earn_in_channel(PETRA, fee, earned);
+            let taken = BOND.min((60 * fee).max(BOND / 10)) + earned;
+            let Slashed {
+                refund,
+                reward,
+                burned,
+            } = slash(PETRA, fee, fee, SAM);
+            assert_eq!(refund + reward + burned, taken);
+            assert_eq!(refund, fee.min(taken / 2));
+            assert_eq!(reward, ((taken - refund) * 4 / 10).min(taken / 2 - refund));
+            assert_eq!(record(PETRA).channel_exposure, fee - refund);
+            check_books();
+        });
+    }
+}
+
 #[test]
 fn one_conviction_leaves_the_users_of_others_what_they_paid() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
@@ -353,23 +375,25 @@ fn a_slash_reaches_what_unbonds_and_no_further() {
 }
 
 #[test]
-fn the_user_is_refunded_before_all_else() {
+fn the_user_is_refunded_before_the_challenger_is_paid() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
         earn_in_channel(PETRA, 4 * BOND, 700);
         let (uma, sam) = (free(UMA), free(SAM));
-        // Bond and earnings together do not reach.
+        // Half of bond and earnings together do not reach.
         let slashed = slash(PETRA, 20_000, 3 * BOND, SAM);
+        let half = (BOND + 700) / 2;
         let expected = Slashed {
-            refund: BOND + 700,
-            ..Default::default()
+            refund: half,
+            reward: 0,
+            burned: half,
         };
         assert_eq!(slashed, expected);
-        assert_eq!((free(UMA), free(SAM)), (uma + BOND + 700, sam));
+        assert_eq!((free(UMA), free(SAM)), (uma + half, sam));
     });
 }
 
 #[test]
-fn who_convicts_itself_loses_half_of_all_that_is_not_the_users() {
+fn who_convicts_itself_loses_half_of_all() {
     for challenger in [PETRA, operator(PETRA)] {
         TestExt::new().provider(PETRA, BOND).execute_with(|| {
             let most = Parameters {
@@ -385,11 +409,11 @@ fn who_convicts_itself_loses_half_of_all_that_is_not_the_users() {
             };
             let (before, issuance) = (wealth(), Balances::total_issuance());
             let slashed = slash(PETRA, 10_000, 1, challenger);
-            let rest = 600_000 + 801 - 1;
-            assert_eq!(slashed.reward, rest / 2);
+            let sum = 600_000 + 801;
+            assert_eq!(slashed.reward, sum / 2 - 1);
             assert_eq!(wealth(), before - 1 - slashed.burned);
             assert_eq!(Balances::total_issuance(), issuance - slashed.burned);
-            assert!(slashed.burned * 2 >= rest);
+            assert!(slashed.burned * 2 >= sum);
         });
     }
 }

@@ -62,6 +62,7 @@ pub fn ask(prompt: &[TokenId], token_limit: u32) -> Ask {
         sampling: Sampling::GREEDY,
         token_limit,
         price: PRICE,
+        since: ANCHOR.number,
     }
 }
 

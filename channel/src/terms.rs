@@ -9,6 +9,10 @@ use sp_core::H256;
 
 use crate::{AccountId, Header, PaymentError};
 
+/// How many blocks behind what its user takes for the last finalized one a receipt may build: nodes differ by a few, and
+/// where finality lags, by more.
+pub const ANCHOR_AGE: u32 = 64;
+
 /// What never changes in the life of a channel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct Terms {

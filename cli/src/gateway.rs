@@ -143,19 +143,26 @@ async fn close(context: &Context, place: &Place) -> Result<(), Failure> {
         return Err(of_store(StoreError::Locked(place.data.clone())));
     };
     let (closing, ended) = channels.close_all().await.map_err(of_money)?;
-    let json = json!({ "closing": closing, "ended": ended });
-    context.show(json, || closed(closing, ended));
+    let unknown = channels.unknown().len();
+    let json = json!({ "closing": closing, "ended": ended, "unknown": unknown });
+    context.show(json, || closed(closing, ended, unknown));
     Ok(())
 }
 
-fn closed(closing: usize, ended: usize) -> String {
+fn closed(closing: usize, ended: usize, unknown: usize) -> String {
     let begin = match closing {
         1 => "1 channel begins".to_owned(),
         closing => format!("{closing} channels begin"),
     };
     let were = if ended == 1 { "was" } else { "were" };
+    let others = match unknown {
+        0 => String::new(),
+        unknown => format!(
+            ", and for how to close the {unknown} of the account that the store does not know"
+        ),
+    };
     format!(
-        "{begin} to close and {ended} {were} ended; see `assay gateway status` for when the money is back"
+        "{begin} to close and {ended} {were} ended; see `assay gateway status` for when the money is back{others}"
     )
 }
 
@@ -207,8 +214,11 @@ mod tests {
 
     #[test]
     fn one_channel_is_told_as_one() {
-        assert!(closed(1, 0).starts_with("1 channel begins to close and 0 were ended"));
-        assert!(closed(2, 1).starts_with("2 channels begin to close and 1 was ended"));
+        assert!(closed(1, 0, 0).starts_with("1 channel begins to close and 0 were ended"));
+        assert!(closed(2, 1, 0).ends_with("for when the money is back"));
+        let told = closed(2, 1, 3);
+        assert!(told.starts_with("2 channels begin to close and 1 was ended"));
+        assert!(told.ends_with("the 3 of the account that the store does not know"));
     }
 
     #[test]

@@ -23,7 +23,9 @@ fn device() -> Arc<Interpreter> {
 
 /// Bytes none of whose neighbours are as these.
 fn bytes(count: usize, seed: usize) -> Vec<u8> {
-    (0..count).map(|i| ((i + seed) * 7919 >> 5) as u8).collect()
+    (0..count)
+        .map(|i| (((i + seed) * 7919) >> 5) as u8)
+        .collect()
 }
 
 /// The interpreter does not let bytes be put where others may still be read, nor be read before they came.

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use assay_channel::{wire::ChannelStatus, AnchorView, Caught, Recovery, Taken};
+use assay_channel::{wire::ChannelStatus, AnchorView, Caught, Recovery, SignedReceipt, Taken};
 use assay_client::AccountId32;
 use assay_primitives::TokenId;
 
@@ -57,11 +57,7 @@ pub async fn fetch(
         line.ended(seq)?;
         return Ok(Fetched::Ended(None));
     };
-    let provider = AccountId32(line.channel().provider);
-    // It may have been signed long ago.
-    let view = shop
-        .anchor(provider, signed.receipt.anchor, u32::MAX)
-        .await?;
+    let view = anchor(shop, line, &signed).await?;
     let operator = match view {
         AnchorView::Good { operator } => Some(AccountId32(operator)),
         _ => None,
@@ -79,6 +75,19 @@ pub async fn fetch(
         Ok(_) => Fetched::Open,
         Err(caught) => Fetched::Caught(caught),
     })
+}
+
+/// What the chain says of the anchor of a receipt that may have been signed long ago. That it was not signed long before
+/// the request, or the receipt held, the payer looks at.
+async fn anchor(
+    shop: &Shop,
+    line: &Line,
+    signed: &SignedReceipt,
+) -> Result<AnchorView, MoneyError> {
+    let provider = AccountId32(line.channel().provider);
+    Ok(shop
+        .anchor(provider, signed.receipt.anchor, u32::MAX)
+        .await?)
 }
 
 /// What came when an answer was asked for again.
@@ -131,10 +140,7 @@ async fn ask_again(
     let Some(signed) = receipt else {
         return Ok(Replayed::Broken);
     };
-    let provider = AccountId32(line.channel().provider);
-    let view = shop
-        .anchor(provider, signed.receipt.anchor, u32::MAX)
-        .await?;
+    let view = anchor(shop, line, &signed).await?;
     Ok(match line.receipt(seq, signed, view, &tokens, true)? {
         Ok(Taken::Held | Taken::Old) => Replayed::Whole(tokens),
         Ok(Taken::TokensMissing) => Replayed::Broken,

@@ -79,15 +79,20 @@ impl Purchase {
             Err(_) => "failed",
         };
         shop.metrics.request(&model, outcome);
-        match ended {
-            Ok(end) => {
-                self.begin();
-                let _ = self.pieces.send(Ok(end)).await;
-            }
-            Err(error) => match self.begun.take() {
-                Some(begun) => drop(begun.send(Err(error))),
-                None => drop(self.pieces.send(Err(error)).await),
-            },
+        if ended.is_ok() {
+            self.begin();
+        }
+        let Self {
+            order,
+            pieces,
+            begun,
+            ..
+        } = self;
+        // And its place among the requests at once: whoever has the end of an answer may ask again.
+        drop(order);
+        match (ended, begun) {
+            (Err(error), Some(begun)) => drop(begun.send(Err(error))),
+            (end, _) => drop(pieces.send(end).await),
         }
     }
 
@@ -220,7 +225,10 @@ impl Purchase {
                 ..ApiError::unavailable(message).code("no_provider")
             });
         }
-        tokio::time::sleep(pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.enough() => {}
+        }
         Ok(())
     }
 
@@ -282,6 +290,7 @@ fn ours(error: &MoneyError) -> ApiError {
         MoneyError::Chain(_)
         | MoneyError::Store(_)
         | MoneyError::Payer(_)
+        | MoneyError::Left
         | MoneyError::Pending { .. } => ApiError {
             retry_after: Some(RETRY),
             ..ApiError::unavailable(message)

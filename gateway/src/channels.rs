@@ -3,12 +3,15 @@
 
 use std::{
     collections::HashMap,
+    future::Future,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use assay_channel::{Ask, ChannelState, Facts, Order, Payer, SignedHeader, Terms, VoucherPair};
 use assay_client::{chain::era, AccountId32, Amount, Error};
 use assay_primitives::{Balance, ChannelId, ListingId};
+use futures::FutureExt;
 use serde_json::Value;
 
 use crate::{
@@ -21,6 +24,7 @@ mod close;
 mod error;
 mod line;
 mod queue;
+mod unknown;
 
 use self::queue::Queue;
 pub use self::{error::MoneyError, line::Line};
@@ -48,6 +52,8 @@ pub struct Channels {
     policy: Policy,
     lines: Mutex<HashMap<ChannelId, Arc<Line>>>,
     queues: Mutex<HashMap<Place, Arc<Queue>>>,
+    /// The account's channels that the store does not know.
+    unknown: Mutex<Vec<(ChannelId, OnChain)>>,
     /// Held while the budget is read and taken from.
     till: Mutex<()>,
 }
@@ -70,6 +76,7 @@ impl Channels {
             policy,
             lines: Mutex::default(),
             queues: Mutex::default(),
+            unknown: Mutex::default(),
             till: Mutex::default(),
         };
         for (id, channel) in channels.store.channels()? {
@@ -118,13 +125,15 @@ impl Channels {
 
     /// Orders an answer of `offer`, through a channel that is opened or topped up if need be. Where the
     /// budget does not reach for all the tokens, `at_most` says whether fewer will do: then the limit is
-    /// what it reaches for. `body` is what is to be sent with the signed header.
+    /// what it reaches for. Nothing is ordered any more for whoever has `left`; what is on its way into the channel by then
+    /// gets there. `body` is what is to be sent with the signed header.
     pub async fn order(
         &self,
         offer: &Offer,
         model: &str,
         mut ask: Ask,
         at_most: bool,
+        left: impl Future<Output = ()>,
         body: impl Fn(&SignedHeader) -> Value,
     ) -> Result<(Arc<Line>, Order), MoneyError> {
         // Who needs no more money in the channel does not wait for those who do.
@@ -140,7 +149,12 @@ impl Channels {
         };
         let fee = ask.price.fee(ask.prompt_len, ask.token_limit);
         let waiting = queue.join(fee.ok_or(MoneyError::Overflow)?);
-        let _turn = waiting.turn().await;
+        let mut left = pin!(left);
+        let _turn = tokio::select! {
+            biased;
+            () = &mut left => return Err(MoneyError::Left),
+            turn = waiting.turn() => turn,
+        };
         loop {
             let line = self.usable(offer);
             let free = line.as_ref().map_or(0, |line| line.free());
@@ -154,6 +168,10 @@ impl Channels {
                 }
                 None => self.open(offer, model, missing, wanted).await?,
             };
+            // A transaction takes its time.
+            if left.as_mut().now_or_never().is_some() {
+                return Err(MoneyError::Left);
+            }
             if let Some(order) = line.order(&ask, &body)? {
                 return Ok((line, order));
             }
@@ -388,6 +406,7 @@ impl Channels {
                 None => {}
             }
         }
+        self.note_unknown(&on_chain)?;
         for line in self.lines() {
             let found = on_chain.get(&line.id()).cloned();
             self.take_over(&line, found, finalized)?;

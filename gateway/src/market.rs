@@ -71,6 +71,9 @@ pub struct Challenger {
     pub key: Keypair,
 }
 
+/// The number of the last finalized block, and something as of it.
+pub type Finalized<'a, T> = BoxFuture<'a, Result<(u32, T), Error>>;
+
 /// The chain, with the user's key.
 pub trait Market: Send + Sync + 'static {
     fn genesis(&self) -> H256;
@@ -85,11 +88,11 @@ pub trait Market: Send + Sync + 'static {
 
     fn facts(&self) -> BoxFuture<'_, Result<Facts, Error>>;
 
-    /// The number of the last finalized block, and a channel as of it; none if it is not there, or no more.
-    fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<(u32, Option<OnChain>), Error>>;
+    /// A channel; none if it is not there, or no more.
+    fn channel(&self, id: ChannelId) -> Finalized<'_, Option<OnChain>>;
 
-    /// The number of the last finalized block, and the user's channels as of it.
-    fn channels(&self) -> BoxFuture<'_, Result<(u32, Vec<(ChannelId, OnChain)>), Error>>;
+    /// The user's channels.
+    fn channels(&self) -> Finalized<'_, Vec<(ChannelId, OnChain)>>;
 
     /// Open a channel, and wait until it is final.
     fn open(

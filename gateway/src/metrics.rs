@@ -28,6 +28,8 @@ pub struct Metrics {
     first_token_seconds: Histogram,
     pub chain_connected: IntGauge,
     pub running: IntGauge,
+    /// Connections for which there was no place.
+    pub turned_away: IntCounter,
     budget: Gauge,
 }
 
@@ -95,6 +97,13 @@ impl Metrics {
                 "1 while the node answers, else 0.",
             )?,
             running: gauge("assay_gateway_requests_running", "Answers under way.")?,
+            turned_away: registered(
+                &registry,
+                IntCounter::new(
+                    "assay_gateway_connections_turned_away_total",
+                    "Connections of clients for which there was no place.",
+                )?,
+            )?,
             budget: registered(&registry, budget)?,
             registry,
         })

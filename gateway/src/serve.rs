@@ -81,6 +81,10 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let Room { requests, bounds } = room;
+    let bounds = Bounds {
+        turned_away: Some(shop.metrics.turned_away.clone()),
+        ..bounds
+    };
     let router = router(shop, api_key, requests);
     let served = listen::serve(listener, None, router, bounds, stop.clone());
     let limit = async move {

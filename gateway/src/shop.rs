@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_channel::AnchorView;
+use assay_channel::{AnchorView, ANCHOR_AGE};
 use assay_client::{AccountId32, Amount, Error, H256};
 use assay_primitives::Anchor;
 use tokio::sync::{watch, Semaphore};
@@ -28,9 +28,6 @@ use crate::{
 
 /// How often the chain is looked at.
 const REFRESH: Duration = Duration::from_secs(3);
-/// The oldest block that a receipt may build on, counted back from the last finalized one: where finality lags, that is
-/// what providers build on.
-pub const ANCHOR_AGE: u32 = 64;
 /// How long a provider's node may be ahead of ours, or on another fork, before its anchors are wrong.
 const ANCHOR_PATIENCE: Duration = Duration::from_secs(30);
 const ANCHOR_PAUSE: Duration = Duration::from_millis(250);

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     channels::Channels,
     evidence,
-    market::Market,
+    market::{Market, OnChain, State},
     store::{Channel, Stage, Store},
 };
 
@@ -20,6 +20,8 @@ pub struct Report {
     /// What channels take of the budget: what is in them, and what they have cost.
     pub committed: Amount,
     pub channels: Vec<ChannelReport>,
+    /// The account's channels on chain that the store does not know; their money counts in no budget.
+    pub unknown: Vec<UnknownReport>,
     /// Deposits of channels that are asked for and not seen yet.
     pub coming: Vec<Amount>,
     pub spending: Vec<SpendingReport>,
@@ -53,6 +55,22 @@ pub struct ChannelReport {
     pub kept_requests: usize,
     /// Why nothing more is bought through it.
     pub retired: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct UnknownReport {
+    pub channel: H256,
+    pub provider: String,
+    pub listing: H256,
+    /// `open` or `closing`.
+    pub state: &'static str,
+    /// The block from which on the rest of a closing channel comes back.
+    pub finalize_at: Option<u32>,
+    pub deposit: Amount,
+    /// What the provider has taken on chain.
+    pub settled: Amount,
+    /// What has the rest back, with the account's key alone; none if that is on its way.
+    pub close_with: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,6 +109,7 @@ pub async fn report(
         wallet: market.wallet().await.ok().map(Amount),
         committed: Amount(store.committed()?),
         channels: reports,
+        unknown: channels.unknown().into_iter().map(unknown_report).collect(),
         coming: store
             .openings()?
             .iter()
@@ -107,6 +126,24 @@ pub async fn report(
             .collect(),
         evidence: evidence::names(store.folder())?,
     })
+}
+
+fn unknown_report((id, channel): (H256, OnChain)) -> UnknownReport {
+    let (state, finalize_at) = match channel.state {
+        State::Open => ("open", None),
+        State::Closing(block) => ("closing", Some(block)),
+        State::Closed => ("closed", None),
+    };
+    UnknownReport {
+        channel: id,
+        provider: channel.provider.to_string(),
+        listing: channel.listing,
+        state,
+        finalize_at,
+        deposit: Amount(channel.deposit),
+        settled: Amount(channel.settled),
+        close_with: (channel.state == State::Open).then(|| format!("assay channel close {id:?}")),
+    }
 }
 
 /// What was signed and received in a channel.

@@ -65,7 +65,7 @@ pub enum StoreError {
     Damaged(PathBuf),
     #[error("the gateway's store cannot be used: {0}; look at the disk")]
     Database(String),
-    #[error("the gateway's store has a record of {0} that it cannot read; restore a backup")]
+    #[error("the gateway's store has a record of {0} that it cannot read; use the version that wrote it, or restore a backup")]
     Record(&'static str),
 }
 

@@ -120,6 +120,47 @@ async fn what_was_bought_after_a_backup_is_not_held_against_the_provider() {
     assert!(whole.lines()[0].evidence().is_some());
 }
 
+/// Without the backup's keys nothing can be bought through it; the account's key has its money back.
+#[tokio::test]
+async fn a_channel_that_was_opened_after_the_backup_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, backup) = (folder.path().join("data"), folder.path().join("backup"));
+    let (chain, old) = world(&data).await;
+    Store::backup(&data, &backup).unwrap();
+    let new = open(&chain, &data, 5).await;
+    let restored = folder.path().join("restored");
+    Store::restore(&restored, &backup).unwrap();
+
+    let whole = channels(&data, &chain);
+    whole.reconcile().await.unwrap();
+    assert_eq!(whole.unknown(), []);
+    drop(whole);
+    let store = Arc::new(assay_gateway::open_store(&restored, &*chain).unwrap());
+    let policy = Policy { budget: 0, step: 0 };
+    let channels = Channels::new(chain.clone(), store.clone(), policy).unwrap();
+    let told = async || {
+        channels.reconcile().await.unwrap();
+        let report = assay_gateway::status::report(&*chain, &store, &channels).await;
+        serde_json::to_value(report.unwrap()).unwrap()
+    };
+    let report = told().await;
+    assert_eq!(report["channels"].as_array().unwrap().len(), 1);
+    assert_eq!(report["channels"][0]["channel"], serde_json::json!(old));
+    assert_eq!(report["committed"], "1000");
+    let unknown = report["unknown"].as_array().unwrap();
+    assert_eq!(unknown.len(), 1);
+    let command = format!("assay channel close {new:?}");
+    assert_eq!(unknown[0]["deposit"], "1000");
+    assert_eq!(unknown[0]["close_with"], command);
+
+    set(&chain, new, State::Closing(1_010));
+    let report = told().await;
+    assert_eq!(report["unknown"][0]["finalize_at"], 1_010);
+    assert!(report["unknown"][0]["close_with"].is_null());
+    set(&chain, new, State::Closed);
+    assert_eq!(told().await["unknown"], serde_json::json!([]));
+}
+
 #[tokio::test]
 async fn a_node_that_is_behind_does_not_make_a_channel_forgotten() {
     let folder = tempfile::tempdir().unwrap();

@@ -5,6 +5,7 @@
 mod chain;
 
 use std::{
+    future::pending,
     pin::pin,
     sync::{atomic::Ordering, Arc},
 };
@@ -53,9 +54,10 @@ async fn order(channels: &Channels, tokens: u32) -> Result<(Arc<Line>, Order), M
         sampling: Sampling::GREEDY,
         token_limit: tokens,
         price,
+        since: 0,
     };
     channels
-        .order(&offer, "demo", ask, false, |_| Value::Null)
+        .order(&offer, "demo", ask, false, pending(), |_| Value::Null)
         .await
 }
 
@@ -90,6 +92,7 @@ async fn a_channel_that_two_see_first_is_one() {
     let mut opening = pin!(order(&channels, 90));
     assert!(futures::poll!(&mut opening).is_pending());
     channels.reconcile().await.unwrap();
+    assert_eq!(channels.unknown(), [], "it is the one that was asked for");
     let (seen, first) = order(&channels, 50).await.unwrap();
     chain
         .all()

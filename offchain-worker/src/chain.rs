@@ -253,6 +253,7 @@ pub async fn view(
     Ok(View {
         block: anchor(finalized),
         age: age(finalized).await?,
+        slot: slot(finalized).await?,
         behind: best.number().saturating_sub(finalized.number()),
         channels,
         offers,
@@ -267,6 +268,14 @@ async fn age(snapshot: &Snapshot) -> Result<Duration, Error> {
     let made = made.map_err(Error::node)?.decode().map_err(Error::node)?;
     let now = UNIX_EPOCH.elapsed().unwrap_or_default();
     Ok(now.saturating_sub(Duration::from_millis(made)))
+}
+
+/// How long a slot lasts: chosen with the chain's first block.
+async fn slot(snapshot: &Snapshot) -> Result<Duration, Error> {
+    let address = runtime::storage().timing().slot_millis();
+    let millis = snapshot.client().storage().fetch(address, ()).await;
+    let millis = millis.map_err(Error::node)?.decode().map_err(Error::node)?;
+    Ok(Duration::from_millis(millis))
 }
 
 /// A provider that left and came back is another one, which can settle nothing of what was before.

@@ -170,7 +170,8 @@ pub struct ServeConfig {
     #[arg(long, value_name = "FILE")]
     pub vouchers: Option<PathBuf>,
 
-    /// How long an answer waits for its next voucher before it ends.
+    /// How long an answer waits for its next voucher, or for its client to take what is there, before it ends. While others
+    /// wait for its place it is 5 seconds between two receipts, if this is not less.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub voucher_wait: u64,
 

@@ -49,6 +49,16 @@ pub struct Load {
     pub cache_limit: usize,
 }
 
+/// The requests that wait for a place beside one that has its own.
+#[derive(Clone)]
+pub struct Queue(Arc<Desk>);
+
+impl Queue {
+    pub fn is_empty(&self) -> bool {
+        self.0.state().waiting.iter().all(|waiting| *waiting == 0)
+    }
+}
+
 /// A whole answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generated {
@@ -163,6 +173,11 @@ impl Generation {
         });
         self.over = event.is_last();
         Some(event)
+    }
+
+    /// Those who wait where this request waits or is worked at.
+    pub fn queue(&self) -> Queue {
+        Queue(self.inner.desk.clone())
     }
 
     /// Lets the answer have `output_tokens` tokens in all; a lower number than before changes nothing.

@@ -3,7 +3,7 @@
 //!
 //! In the order in which a request meets them: [`listen`](assay_openai::listen) bounds what a connection
 //! holds, [`payment`] reads what it pays with, the [`cashier`] has the [`books`] of all channels and admits
-//! it, [`sealed`] opens its body, [`shop`] holds that against what was signed and gives it to an engine, and
+//! it, [`room`] has place for its body, [`sealed`] opens it, [`shop`] holds that against what was signed and gives it to an engine, and
 //! [`answer`] serves tokens as far as they are paid, or [`score`] says of another's how many are right.
 
 mod answer;
@@ -11,6 +11,7 @@ pub mod books;
 pub mod cashier;
 mod pages;
 mod payment;
+mod room;
 mod score;
 mod sealed;
 pub mod shop;
@@ -22,5 +23,6 @@ pub use self::{
     books::{Offer, Summary, View},
     cashier::Cashier,
     pages::router,
+    room::Room,
     shop::{Listed, Shop, ShopConfig},
 };

@@ -15,7 +15,7 @@ use crate::{
     http::{self, Health, Metrics, Serving},
     ledger::{Ledger, Owner},
     models::{Models, Opened, Setup},
-    serve::{self, Cashier, Listed, Shop, ShopConfig},
+    serve::{self, Cashier, Listed, Room, Shop, ShopConfig},
     tls::Keys,
     worker::{Sales, State, Worker},
 };
@@ -166,6 +166,7 @@ pub async fn prepare(
                 voucher_wait: Duration::from_secs(config.serve.voucher_wait),
                 chain_wait: CHAIN_WAIT,
                 limits: Limits::default(),
+                room: Room::default(),
             });
             let (ending, is_ending) = watch::channel(false);
             let (claimed, is_claimed) = watch::channel(false);
@@ -174,7 +175,10 @@ pub async fn prepare(
                 listener,
                 keys.tls.map(|tls| tls.acceptor),
                 serve::router(shop.clone()),
-                listen::Bounds::default(),
+                listen::Bounds {
+                    turned_away: Some(metrics.channels.turned_away.clone()),
+                    ..listen::Bounds::default()
+                },
                 is_closing,
             ));
             let counter = Counter {

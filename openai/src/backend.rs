@@ -77,7 +77,8 @@ pub struct Order {
     pub choices: u32,
     /// The field `assay` of the request's body.
     pub assay: Option<Value>,
-    /// Headers and extensions of the request.
+    /// Headers and extensions of the request; with them goes its place among those that are counted by
+    /// [`crate::Limits::requests`].
     pub parts: Arc<Parts>,
     /// Notified once the text is complete because of a stop string. The backend then ends the answer with
     /// [`Finish::Caller`] and whatever it has to say with it; if that takes it longer than [`crate::Limits::farewell`],

@@ -2,9 +2,9 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::Router;
@@ -13,6 +13,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use prometheus::IntCounter;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -30,6 +31,9 @@ use self::stream::Impatient;
 /// Pause after a failed `accept`, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The log says at most this often that there is no place: whoever floods the listener shall not fill the disk as well.
+const WARN_PAUSE: Duration = Duration::from_secs(60);
+
 /// What a peer may hold, and for how long.
 #[derive(Clone, Debug)]
 pub struct Bounds {
@@ -40,14 +44,18 @@ pub struct Bounds {
     pub head: Duration,
     /// Bytes of the head of a request.
     pub head_bytes: usize,
-    /// For a peer to take any more of what is sent to it.
+    /// For a peer to take any more of what is sent to it, and to answer a ping of HTTP/2. A connection of HTTP/2 on which
+    /// each answer waits for its peer ends after one to two times as long.
     pub stalled: Duration,
     /// Connections in all.
     pub connections: usize,
-    /// Connections from one address.
+    /// Connections from one address. A network of IPv6 with a prefix of 64 bits, which one host has to itself, counts
+    /// as one.
     pub per_address: usize,
     /// Requests at once on a connection of HTTP/2.
     pub streams: u32,
+    /// Counts those for whom there was no place.
+    pub turned_away: Option<IntCounter>,
 }
 
 impl Default for Bounds {
@@ -60,6 +68,7 @@ impl Default for Bounds {
             connections: 1024,
             per_address: 128,
             streams: 128,
+            turned_away: None,
         }
     }
 }
@@ -74,6 +83,7 @@ pub async fn serve(
 ) {
     let places = Places::new(&bounds);
     let mut tasks = JoinSet::new();
+    let mut warned: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -89,8 +99,18 @@ pub async fn serve(
             }
         };
         // Whom there is no place for is told by the end of the connection: an answer would need one.
-        let Some(place) = places.take(peer.ip()) else {
-            continue;
+        let place = match places.take(peer.ip()) {
+            Ok(place) => place,
+            Err(full) => {
+                if let Some(count) = &bounds.turned_away {
+                    count.inc();
+                }
+                if warned.is_none_or(|warned| warned.elapsed() >= WARN_PAUSE) {
+                    warned = Some(Instant::now());
+                    tracing::warn!(address = %peer.ip(), "{full}; whoever comes now is turned away");
+                }
+                continue;
+            }
         };
         let (tls, router, bounds, stop) =
             (tls.clone(), router.clone(), bounds.clone(), stop.clone());
@@ -151,16 +171,27 @@ async fn one_by_one<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     Ok(connection.await?)
 }
 
+/// Why there is no place.
+#[derive(Debug, PartialEq, thiserror::Error)]
+enum Full {
+    #[error("there are {0} connections, as many as may be in all")]
+    All(usize),
+    #[error("there are {0} connections from this address, as many as may be from one")]
+    Address(usize),
+}
+
 /// The connections that there is room for.
 struct Places {
     all: Arc<Semaphore>,
+    connections: usize,
     per_address: usize,
+    /// By [`host`].
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 struct Place {
     _permit: OwnedSemaphorePermit,
-    address: IpAddr,
+    host: IpAddr,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
@@ -168,22 +199,25 @@ impl Places {
     fn new(bounds: &Bounds) -> Self {
         Self {
             all: Arc::new(Semaphore::new(bounds.connections)),
+            connections: bounds.connections,
             per_address: bounds.per_address,
             taken: Arc::default(),
         }
     }
 
-    fn take(&self, address: IpAddr) -> Option<Place> {
-        let permit = self.all.clone().try_acquire_owned().ok()?;
+    fn take(&self, address: IpAddr) -> Result<Place, Full> {
+        let permit = self.all.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| Full::All(self.connections))?;
+        let host = host(address);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let here = taken.entry(address).or_default();
+        let here = taken.entry(host).or_default();
         if *here >= self.per_address {
-            return None;
+            return Err(Full::Address(self.per_address));
         }
         *here += 1;
-        Some(Place {
+        Ok(Place {
             _permit: permit,
-            address,
+            host,
             taken: self.taken.clone(),
         })
     }
@@ -192,11 +226,52 @@ impl Places {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(here) = taken.get_mut(&self.address) {
+        if let Some(here) = taken.get_mut(&self.host) {
             *here = here.saturating_sub(1);
             if *here == 0 {
-                taken.remove(&self.address);
+                taken.remove(&self.host);
             }
         }
+    }
+}
+
+/// What counts as one address. A host with IPv6 has a whole network of them, whose last 64 bits it chooses itself; an
+/// address of IPv4 that comes in the clothes of one of IPv6 is still one.
+fn host(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = address.to_bits() & !u128::from(u64::MAX);
+            Ipv6Addr::from_bits(network).into()
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_a_network_of_its_own_has_no_more_places_than_others() {
+        let places = Places::new(&Bounds {
+            connections: 5,
+            per_address: 2,
+            ..Bounds::default()
+        });
+        let take = |address: &str| places.take(address.parse().unwrap());
+        let first = take("2001:db8:0:1::1").unwrap();
+        let _second = take("2001:db8:0:1:ffff::2").unwrap();
+        assert_eq!(take("2001:db8:0:1::3").err(), Some(Full::Address(2)));
+        let _neighbour = take("2001:db8:0:2::1").unwrap();
+        drop(first);
+        let _third = take("2001:db8:0:1::3").unwrap();
+        // Those of IPv4 are no network of IPv6, however the listener sees them.
+        let _fourth = take("::ffff:192.0.2.1").unwrap();
+        let _fifth = take("::ffff:192.0.2.2").unwrap();
+        assert_eq!(take("192.0.2.3").err(), Some(Full::All(5)));
+        drop(_neighbour);
+        let _again = take("192.0.2.1").unwrap();
+        drop(_third);
+        assert_eq!(take("192.0.2.1").err(), Some(Full::Address(2)));
     }
 }

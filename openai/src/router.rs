@@ -18,6 +18,9 @@ use crate::{
     ApiError, Backend, Limits, Model,
 };
 
+/// A place among the requests at once, of those who wait for the answer and those who make it.
+type Place = Option<Arc<OwnedSemaphorePermit>>;
+
 /// When to come again while as many answers are made as may be.
 const FULL: Duration = Duration::from_secs(1);
 
@@ -66,11 +69,12 @@ impl<B> Clone for Server<B> {
 
 impl<B: Backend> Server<B> {
     async fn complete(self, endpoint: Endpoint, request: Request) -> Result<Response, ApiError> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         check_json(&parts.headers)?;
         let key = Key::read(&parts.headers)?.filter(|_| self.limits.kept_answers > 0);
         // Before the body, which is what takes room.
         let place = self.place()?;
+        parts.extensions.insert(place.clone());
         let body = read_body(&parts.headers, body, &self.limits).await?;
         let hash = request_hash(endpoint.path(), &body);
         let Self {
@@ -92,8 +96,8 @@ impl<B: Backend> Server<B> {
     }
 
     /// A place among the requests at once, if those are counted.
-    fn place(&self) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
-        let take = |places: &Arc<Semaphore>| places.clone().try_acquire_owned();
+    fn place(&self) -> Result<Place, ApiError> {
+        let take = |places: &Arc<Semaphore>| places.clone().try_acquire_owned().map(Arc::new);
         self.places.as_ref().map(take).transpose().map_err(|_| {
             let message = "as many answers as may be are being made; come again in a moment";
             ApiError::busy(message, FULL)

@@ -26,6 +26,8 @@ use assay_client::{keys, AccountId32};
 
 use crate::{demo_source, free_port, programs, Node, Place, Scene, Worker};
 
+/// Slots of an epoch.
+const EPOCH: u64 = 20;
 /// The names of the validators, which are those of the well-known keys that they have.
 pub const VALIDATORS: [&str; 4] = ["alice", "bob", "charlie", "dave"];
 /// A full node that keeps the state of every block.

@@ -99,6 +99,7 @@ impl Direct {
             sampling: Sampling::GREEDY,
             token_limit: 1,
             price: self.price,
+            since: 0,
         };
         let order = self.payer.order(&[ask])?.persisted();
         let body = json!({

@@ -9,16 +9,17 @@ use super::{
 };
 use crate::{
     step::Step,
-    terms::{fee, window_end},
+    terms::{fee, window_end, ANCHOR_AGE},
     AccountId, SignedReceipt,
 };
 
 /// What the user's own view of the chain says of a receipt's anchor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AnchorView {
-    /// A recent block, at which this operator key spoke for the provider.
+    /// A block of the chain, at which this operator key spoke for the provider. Whether it is as late as the request and
+    /// the receipt before, [`Payer::receipt`] looks at.
     Good { operator: AccountId },
-    /// A block too long ago.
+    /// A block too long ago, for a receipt that comes as it is signed.
     Stale,
     /// A block that cannot be there yet.
     Future,
@@ -30,6 +31,9 @@ impl Payer {
     /// A receipt came for request `seq`. `tokens` are all output tokens received so far; `last` says that no further
     /// receipt follows. A good one is held, and pays the next window if the request is live. A bad one is kept as
     /// evidence and the channel given up.
+    ///
+    /// Receipts are issued in order, so one that builds on a block long before the one held, or before the request, is bad:
+    /// in place of a fresh one it would be paid, and the time to dispute it be over.
     ///
     /// The last receipt of a request that was cut is held also if it is over more tokens than were received, up to the
     /// window; beyond, its tokens must be shown first ([`Taken::TokensMissing`]).
@@ -188,7 +192,13 @@ fn check(
             return Err(Caught::Shrinking { before, last });
         }
     }
-    let overtaken = request.receipt.is_some() && length < receipted(request);
+    let overtaken = request.receipt.as_ref().is_some_and(|held| {
+        let before = held.receipt.output_len;
+        length < before || (length == before && !last)
+    });
+    if !overtaken && receipt.anchor.number.saturating_add(ANCHOR_AGE) < latest_anchor(request) {
+        return Err(Caught::StaleAnchor);
+    }
     // A score is over no tokens of its own.
     let covered = match is_score {
         true => Some(0),
@@ -215,6 +225,13 @@ fn check(
         None if last && length <= window_end(header, receipted(request)) => Ok(Taken::Held),
         None => Ok(Taken::TokensMissing),
     }
+}
+
+/// The latest block that the provider must have known of when it signs the next receipt.
+fn latest_anchor(request: &Request) -> u32 {
+    let held = request.receipt.as_ref();
+    held.map_or(0, |held| held.receipt.anchor.number)
+        .max(request.since)
 }
 
 /// Whether receipts over tokens that were not received can be missing for an honest reason.

@@ -24,6 +24,8 @@ pub struct Ask {
     pub token_limit: u32,
     /// The provider's offer; for a score without a price of output.
     pub price: Price,
+    /// The last finalized block that the user has seen: no receipt builds on one that is much older.
+    pub since: u32,
 }
 
 /// What to send: one header per choice, and the voucher that pays for all of them.
@@ -52,6 +54,7 @@ impl Payer {
                 secret: ask.secret,
                 receipt: None,
                 phase: Phase::Live,
+                since: ask.since,
             };
             needed = needed.saturating_add(ceiling(&request));
             records.push(Record::Request(request));

@@ -19,6 +19,8 @@ pub struct Request {
     pub secret: [u8; 32],
     pub receipt: Option<SignedReceipt>,
     pub phase: Phase,
+    /// The last finalized block when it was ordered.
+    pub since: u32,
 }
 
 /// One row on disk. It replaces the row of the same channel with the same [`key`](Self::key).

@@ -3,7 +3,7 @@ use codec::{Decode, Encode};
 use sp_core::H256;
 
 use super::*;
-use crate::{fixture::*, ChannelStatus, SignedReceipt};
+use crate::{fixture::*, ChannelStatus, SignedReceipt, ANCHOR_AGE};
 
 const FIRST: Balance = 6 + 640;
 
@@ -454,6 +454,66 @@ fn signature_and_anchor_are_the_operators_and_recent() {
     ] {
         assert_eq!(take(right.clone(), view), Err(caught));
     }
+}
+
+/// A good one when it was signed, or said to be; by now nobody could dispute it.
+#[test]
+fn a_receipt_from_long_before_the_request_or_the_one_held_is_caught() {
+    let some = tokens(32);
+    let at = |receipt: &Receipt, tokens: &[TokenId], number: u32| {
+        let mut receipt = over(receipt, tokens);
+        receipt.anchor.number = number;
+        receipt
+    };
+    // The first one: not long before the request was ordered.
+    for last in [false, true] {
+        let (mut payer, receipt) = ordered();
+        payer.cut(0).unwrap().persisted();
+        let since = payer.request(0).unwrap().since;
+        let early = at(&receipt, &[], since - ANCHOR_AGE - 1);
+        let caught = take(&mut payer, early, &[], last);
+        assert_eq!(caught, Err(Caught::StaleAnchor));
+        assert_eq!(payer.request(0).unwrap().receipt, None);
+        let (mut payer, _) = ordered();
+        let early = at(&receipt, &[], since - ANCHOR_AGE);
+        assert_eq!(take(&mut payer, early, &[], last), Ok(Taken::Held));
+    }
+    // The last one, over no more tokens or over some: not long before the one held.
+    for count in [32, 40] {
+        let (mut payer, receipt) = ordered();
+        let held = at(&receipt, &some, 500);
+        take(&mut payer, held.clone(), &some, false).unwrap();
+        payer.cut(0).unwrap().persisted();
+        let all = tokens(count);
+        let early = at(&receipt, &all, 500 - ANCHOR_AGE - 1);
+        let caught = take(&mut payer, early.clone(), &all, true);
+        assert_eq!(caught, Err(Caught::StaleAnchor), "{count}");
+        let request = payer.request(0).unwrap();
+        assert_eq!(request.receipt.as_ref().unwrap().receipt, held);
+        let exhibit = payer.evidence().unwrap().request.clone().unwrap();
+        assert_eq!(exhibit.held.unwrap().receipt, held);
+        assert_eq!(exhibit.offending.unwrap().receipt, early);
+
+        let (mut payer, _) = ordered();
+        take(&mut payer, held, &some, false).unwrap();
+        let early = at(&receipt, &all, 500 - ANCHOR_AGE);
+        assert_eq!(take(&mut payer, early, &all, true), Ok(Taken::Held));
+    }
+}
+
+/// It may have been on its way for as long as it likes.
+#[test]
+fn a_running_receipt_takes_no_last_ones_place() {
+    let (mut payer, receipt) = ordered();
+    let some = tokens(32);
+    let running = over(&receipt, &some);
+    let mut end = running.clone();
+    end.anchor.number = 500;
+    take(&mut payer, end.clone(), &some, true).unwrap();
+    assert_eq!(take(&mut payer, running, &some, false), Ok(Taken::Old));
+    let request = payer.request(0).unwrap();
+    assert_eq!(request.receipt.as_ref().unwrap().receipt, end);
+    assert!(payer.evidence().is_none());
 }
 
 #[test]

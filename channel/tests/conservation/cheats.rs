@@ -20,7 +20,7 @@ impl World {
                 state: ChannelState::Open,
             };
             other.observe(open).persisted().unwrap();
-            let order = other.order(&[ask(1, 199)]).unwrap().persisted();
+            let order = other.order(&[ask(1, 199, self.block)]).unwrap().persisted();
             let mut header = order.headers[0].header.clone();
             header.claim = assay_primitives::Claim::Channel { id: channel, seq };
             pair.sign_header(header)

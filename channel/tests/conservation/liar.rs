@@ -1,12 +1,17 @@
 //! A provider that lies: however it does it, a user loses at most one window per request.
 
-use assay_channel::{Caught, ChannelState, Facts, Payer, PayerError, Phase, SignedReceipt, Taken};
+use assay_channel::{
+    Caught, ChannelState, Facts, Payer, PayerError, Phase, SignedReceipt, Taken, ANCHOR_AGE,
+};
 use assay_primitives::{Anchor, Finish, Receipt, TokenId, WINDOW_TOKENS};
 use proptest::prelude::*;
 use sp_core::{sr25519, Pair, H256};
 use sp_runtime::MultiSignature;
 
 use crate::world::{ask, good, output_root, pair, sign, terms, PRICE};
+
+/// The last finalized block, all the time.
+const BLOCK: u32 = 100;
 
 /// What a receipt is like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +23,7 @@ enum Lie {
     Ahead,
     Signature,
     Finish,
+    Anchor,
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +60,7 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => Just(Lie::Ahead),
         1 => Just(Lie::Signature),
         1 => Just(Lie::Finish),
+        1 => Just(Lie::Anchor),
     ];
     prop_oneof![
         4 => (1..40u32, 1..300u32).prop_map(|(prompt, limit)| Move::Order { prompt, limit }),
@@ -86,7 +93,7 @@ fn receipt(payer: &Payer, seq: u64, truth: &Truth, tokens: &[TokenId], lie: Lie)
     let mut receipt = Receipt {
         header: payer.request(seq).unwrap().header.header.hash(),
         anchor: Anchor {
-            number: 5,
+            number: BLOCK,
             hash: H256::zero(),
         },
         output_len: length,
@@ -103,6 +110,7 @@ fn receipt(payer: &Payer, seq: u64, truth: &Truth, tokens: &[TokenId], lie: Lie)
             receipt.fee = truth.cost(length + 1);
         }
         Lie::Finish => receipt.finish = Finish::Length,
+        Lie::Anchor => receipt.anchor.number = BLOCK - ANCHOR_AGE - 1,
         Lie::None | Lie::Signature => {}
     }
     let signature = match lie {
@@ -143,7 +151,7 @@ proptest! {
             let was_caught = caught;
             let pick = |which: u8| Some(usize::from(which).checked_rem(truths.len())? as u64);
             match one {
-                Move::Order { prompt, limit } => match payer.order(&[ask(prompt, limit)]) {
+                Move::Order { prompt, limit } => match payer.order(&[ask(prompt, limit, BLOCK)]) {
                     Ok(step) => {
                         let order = write!(step);
                         prop_assert_eq!(&order.seqs, &[truths.len() as u64]);
@@ -161,7 +169,14 @@ proptest! {
                     let to = truth.limit.min(from + tokens);
                     truth.sent.extend(from..to);
                     let Some(mut lie) = lie else { continue };
-                    if lie == Lie::Finish && to == truth.limit {
+                    let held = payer.request(seq).unwrap().receipt.as_ref();
+                    let says_nothing = !last && held.is_some_and(|held| held.receipt.output_len == to);
+                    let is_true = match lie {
+                        Lie::Finish => to == truth.limit,
+                        Lie::Anchor => says_nothing,
+                        _ => false,
+                    };
+                    if is_true {
                         lie = Lie::None;
                     }
                     let signed = receipt(&payer, seq, truth, &truth.sent, lie);
@@ -169,7 +184,8 @@ proptest! {
                     match write!(step) {
                         Ok(taken) => {
                             prop_assert_eq!(lie, Lie::None, "a lie was believed");
-                            prop_assert_eq!(taken, Taken::Held);
+                            let expected = if says_nothing { Taken::Old } else { Taken::Held };
+                            prop_assert_eq!(taken, expected);
                             truth.receipted = to;
                         }
                         Err(fault) => {

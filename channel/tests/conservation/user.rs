@@ -14,7 +14,7 @@ impl World {
         if self.client.len() + choices > PARALLEL {
             return None;
         }
-        let asks = vec![ask(prompt_len, limit); choices];
+        let asks = vec![ask(prompt_len, limit, self.block); choices];
         let step = self.payer.order(&asks).ok()?;
         let Ok(order) = self.payer_disk.commit(step) else {
             self.restart_payer();

@@ -60,7 +60,7 @@ pub fn token(seq: u64, place: usize) -> TokenId {
     (seq as u32).wrapping_mul(31).wrapping_add(place as u32)
 }
 
-pub fn ask(prompt_len: u32, token_limit: u32) -> Ask {
+pub fn ask(prompt_len: u32, token_limit: u32, since: u32) -> Ask {
     let prompt: Vec<TokenId> = (0..prompt_len).collect();
     Ask {
         secret: SECRET,
@@ -70,6 +70,7 @@ pub fn ask(prompt_len: u32, token_limit: u32) -> Ask {
         sampling: Sampling::GREEDY,
         token_limit,
         price: PRICE,
+        since,
     }
 }
 

@@ -118,6 +118,19 @@ fn text(report: &Value) -> String {
             lines.push(format!("  nothing more is bought through it: {why}"));
         }
     }
+    for channel in list("unknown") {
+        let next = match channel["close_with"].as_str() {
+            Some(command) => format!("`{command}` has the rest back"),
+            None => format!("its rest comes back in block {}", channel["finalize_at"]),
+        };
+        lines.push(format!(
+            "channel {} with {} is the account's and not in this store: {} in it, {} settled; {next}",
+            word(&channel["channel"]),
+            word(&channel["provider"]),
+            amount(&channel["deposit"]),
+            amount(&channel["settled"]),
+        ));
+    }
     for coming in list("coming") {
         lines.push(format!("a channel with {} is on its way", amount(&coming)));
     }
@@ -156,6 +169,12 @@ mod tests {
                 "deposit": "1000000000000", "spent": "2000000000", "signed": "3000000000", "settled": "0",
                 "refunded": "0", "retired": "its provider has left",
             }],
+            "unknown": [
+                { "channel": "0x02", "provider": "5Q", "state": "open", "finalize_at": null, "deposit": "7000000000000",
+                  "settled": "0", "close_with": "assay channel close 0x02" },
+                { "channel": "0x03", "provider": "5Q", "state": "closing", "finalize_at": 12, "deposit": "1000000000000",
+                  "settled": "0", "close_with": null },
+            ],
             "coming": ["500000000000"],
             "spending": [{ "model": "demo", "requests": 2, "prompt_tokens": 7, "output_tokens": 9, "fees": "2000000000" }],
             "evidence": ["channel-0x01.json"],
@@ -166,6 +185,9 @@ mod tests {
             "committed 1.5 ASY of the budget",
             "closing until block 9: 1 ASY in it, 2 mASY spent, 3 mASY signed",
             "its provider has left",
+            "channel 0x02 with 5Q is the account's and not in this store: 7 ASY in it",
+            "`assay channel close 0x02` has the rest back",
+            "its rest comes back in block 12",
             "500 mASY is on its way",
             "demo: 2 mASY for 2 requests, 7 tokens in, 9 out",
             "EVIDENCE",

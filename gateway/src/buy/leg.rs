@@ -36,13 +36,13 @@ pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
         sampling: purchase.order.sampling,
         token_limit: need.token_limit,
         price: offer.price,
+        since: purchase.shop.seen().facts.finalized,
     };
-    let ordered = purchase
-        .shop
-        .channels
-        .order(offer, &purchase.model.id, ask, purchase.at_most, |header| {
-            body(header, &prompt, &secret, purchase.order.logprobs)
-        })
+    let body = |header: &SignedHeader| body(header, &prompt, &secret, purchase.order.logprobs);
+    let (model, at_most) = (&purchase.model.id, purchase.at_most);
+    let channels = &purchase.shop.channels;
+    let ordered = channels
+        .order(offer, model, ask, at_most, purchase.enough(), body)
         .await;
     let (line, order) = match ordered {
         Ok(ordered) => ordered,
@@ -89,19 +89,19 @@ impl Request<'_> {
         let asked = Instant::now();
         let logprobs = purchase.order.logprobs;
         let body = body(&self.header, &self.prompt, &self.secret, logprobs);
-        let mut answer = match self.ask(&purchase.shop, &body).await {
+        let mut enough = pin!(purchase.enough());
+        let answer = tokio::select! {
+            biased;
+            () = &mut enough => return Ran::Stopped,
+            answer = self.ask(&purchase.shop, &body) => answer,
+        };
+        let mut answer = match answer {
             Ok(answer) => answer,
             Err(ran) => return ran,
         };
         purchase.begin();
         let paying = Paying::start(self.worker.clone(), self.line.clone());
-        let (mut stopped, pieces) = (purchase.stopped.clone(), purchase.pieces.clone());
-        let mut enough = pin!(async {
-            tokio::select! {
-                _ = stopped.wait_for(|stopped| *stopped) => {}
-                () = pieces.closed() => {}
-            }
-        });
+        let pieces = purchase.pieces.clone();
         loop {
             let chunk = tokio::select! {
                 biased;

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use assay_openai::{ApiError, Order, Piece};
 use assay_primitives::TokenId;
@@ -28,6 +28,17 @@ impl Purchase {
     pub fn begin(&mut self) {
         if let Some(begun) = self.begun.take() {
             let _ = begun.send(Ok(()));
+        }
+    }
+
+    /// Until the client has left, or has all that it is shown.
+    pub fn enough(&self) -> impl Future<Output = ()> {
+        let (mut stopped, pieces) = (self.stopped.clone(), self.pieces.clone());
+        async move {
+            tokio::select! {
+                _ = stopped.wait_for(|stopped| *stopped) => {}
+                () = pieces.closed() => {}
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_channel::{AnchorView, Caught, SignedHeader, SignedReceipt};
+use assay_channel::{AnchorView, Caught, SignedHeader, SignedReceipt, ANCHOR_AGE};
 use assay_client::{AccountId32, Amount, Error};
 use assay_primitives::{ChannelId, Finish, TokenId};
 use serde_json::{json, Value};
@@ -14,7 +14,7 @@ use crate::{
     books,
     channels::{Line, MoneyError},
     choice::Offer,
-    shop::{Shop, ANCHOR_AGE},
+    shop::Shop,
     upstream::{Answer, Failed, Worker},
 };
 
@@ -41,6 +41,7 @@ impl Ran {
     /// the provider's.
     pub fn unordered(provider: AccountId32, error: MoneyError) -> Self {
         match error {
+            MoneyError::Left => Self::Stopped,
             MoneyError::Chain(error @ Error::Dispatch { .. }) => {
                 Self::Failed(format!("{provider}: {error}"))
             }

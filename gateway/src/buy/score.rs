@@ -1,6 +1,6 @@
 //! A score of an answer, bought of another provider than the one that answered.
 
-use std::{sync::Arc, time::Instant};
+use std::{future::pending, sync::Arc, time::Instant};
 
 use assay_channel::{Ask, SignedHeader};
 use assay_client::{answer::Answer, AccountId32, H256};
@@ -116,12 +116,12 @@ async fn ask(
             output: 0,
             ..offer.price
         },
+        since: shop.seen().facts.finalized,
     };
+    let body = |header: &SignedHeader| body(header, tokens, &secret);
     let ordered = shop
         .channels
-        .order(offer, &model.id, ask, false, |header| {
-            body(header, tokens, &secret)
-        })
+        .order(offer, &model.id, ask, false, pending(), body)
         .await;
     let (line, order) = match ordered {
         Ok(ordered) => ordered,

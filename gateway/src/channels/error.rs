@@ -44,6 +44,8 @@ pub enum MoneyError {
     Payer(#[from] PayerError),
     #[error("the fee does not fit; ask for fewer tokens")]
     Overflow,
+    #[error("whoever asked has left, so nothing was ordered")]
+    Left,
 }
 
 impl MoneyError {

@@ -10,7 +10,7 @@ use assay_primitives::{Balance, ChannelId, ListingId, VoucherKey};
 use futures::future::BoxFuture;
 use subxt::transactions::Payload;
 
-use super::{Block, Challenger, Facts, Listed, Market, OnChain, State};
+use super::{Block, Challenger, Facts, Finalized, Listed, Market, OnChain, State};
 use crate::choice::Offer;
 
 /// How long a transaction may take until it is final.
@@ -141,7 +141,7 @@ impl Market for ChainMarket {
         Box::pin(self.look())
     }
 
-    fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<(u32, Option<OnChain>), Error>> {
+    fn channel(&self, id: ChannelId) -> Finalized<'_, Option<OnChain>> {
         Box::pin(async move {
             let snapshot = self.chain.finalized().await?;
             let found = match snapshot.channel(id).await? {
@@ -152,7 +152,7 @@ impl Market for ChainMarket {
         })
     }
 
-    fn channels(&self) -> BoxFuture<'_, Result<(u32, Vec<(ChannelId, OnChain)>), Error>> {
+    fn channels(&self) -> Finalized<'_, Vec<(ChannelId, OnChain)>> {
         Box::pin(async move {
             let snapshot = self.chain.finalized().await?;
             let mut found = Vec::new();

@@ -1,4 +1,6 @@
+use assay_channel::{Ask, ChannelState, Facts, Payer, Terms, VoucherPair};
 use assay_client::H256;
+use assay_primitives::{Price, Sampling, Task};
 
 use super::{backup::BACKUP, *};
 
@@ -90,6 +92,53 @@ fn an_answer_is_counted_once_however_often_it_is_kept() {
     store.put_answer(&id, 1, "demo", b"{}", &cost).unwrap();
     let twice = cost.plus(&cost);
     assert_eq!(store.spending().unwrap(), [("demo".to_owned(), twice)]);
+}
+
+#[test]
+fn what_another_version_wrote_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), &owner()).unwrap();
+    let id = H256::repeat_byte(9);
+    let pair = VoucherPair::sr25519(&[1; 32]);
+    let terms = Terms {
+        genesis: H256::repeat_byte(1),
+        channel: id,
+        provider: [3; 32],
+        listing: H256::repeat_byte(5),
+        voucher_key: pair.public(),
+    };
+    let mut payer = Payer::restore(terms, pair, 100, []);
+    let facts = Facts {
+        deposit: 100,
+        settled: 0,
+        state: ChannelState::Open,
+    };
+    payer.observe(facts).persisted().unwrap();
+    let ask = Ask {
+        secret: [7; 32],
+        prompt_root: H256::zero(),
+        prompt_len: 1,
+        task: Task::Generate,
+        sampling: Sampling::GREEDY,
+        token_limit: 1,
+        price: Price {
+            input: 1,
+            output: 1,
+        },
+        since: 6,
+    };
+    let step = payer.order(&[ask]).unwrap();
+    store.put_records(&id, step.records()).unwrap();
+    assert_eq!(store.records(&id).unwrap().len(), 2);
+    // A request without its last field, as it was before there was one.
+    let key = request_key(&id, 0);
+    let row = store.value(RECORDS, &key).unwrap().unwrap();
+    store.put(RECORDS, &key, &row[..row.len() - 4]).unwrap();
+    let refused = store.records(&id).unwrap_err().to_string();
+    assert!(
+        refused.contains("use the version that wrote it"),
+        "{refused}"
+    );
 }
 
 #[test]

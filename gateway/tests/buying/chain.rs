@@ -11,7 +11,7 @@ use std::{
 use assay_client::{AccountId32, Error, H256};
 use assay_gateway::{
     choice::Offer,
-    market::{Block, Facts, Listed, OnChain, State},
+    market::{Block, Facts, Finalized, Listed, OnChain, State},
     Market,
 };
 use assay_primitives::{channel_id, Balance, ChannelId, ListingId, VoucherKey};
@@ -172,11 +172,11 @@ impl Market for Chain {
         })
     }
 
-    fn channel(&self, id: ChannelId) -> BoxFuture<'_, Result<(u32, Option<OnChain>), Error>> {
+    fn channel(&self, id: ChannelId) -> Finalized<'_, Option<OnChain>> {
         Box::pin(async move { Ok((self.finalized(), self.all().get(&id).cloned())) })
     }
 
-    fn channels(&self) -> BoxFuture<'_, Result<(u32, Vec<(ChannelId, OnChain)>), Error>> {
+    fn channels(&self) -> Finalized<'_, Vec<(ChannelId, OnChain)>> {
         Box::pin(async {
             let seen = (self.finalized(), self.all().clone());
             drop(self.sight.lock().await);

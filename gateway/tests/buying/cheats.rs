@@ -150,6 +150,31 @@ async fn an_anchor_that_was_good_once_is_too_old_later() {
     assert!(sentence.contains("too old"), "{sentence}");
 }
 
+/// In the place of the fresh one it would be paid, and nobody could dispute the answer any more.
+#[tokio::test]
+async fn a_last_receipt_from_long_ago_takes_no_fresh_ones_place() {
+    let mut world = against(Manner::Backdates(70), Some("too old")).await;
+    let id = world.channels_of(&world.workers[0])[0];
+    world.stop().await;
+    let kept = world.store().answer(&id, 0).unwrap().unwrap();
+    let kept = assay_client::answer::Answer::parse(&kept).unwrap();
+    assert_eq!(kept.output, world.right(64));
+    assert_eq!(kept.signed.receipt.anchor.number, world.chain.finalized());
+    let offending = world.evidence()[0]["request"]["offending_receipt"].clone();
+    assert!(offending.is_string(), "{offending}");
+}
+
+/// Also where no other one is there: the request itself is younger.
+#[tokio::test]
+async fn a_first_receipt_from_long_before_its_request_is_caught() {
+    let world = against(Manner::Backdates(0), Some("too old")).await;
+    let status = world.status().await;
+    let channels = status["channels"].as_array().unwrap();
+    let stash = world.workers[0].stash.to_string();
+    let theirs = channels.iter().find(|one| one["provider"] == stash);
+    assert_eq!(theirs.unwrap()["spent"], "0");
+}
+
 #[tokio::test]
 async fn a_receipt_with_an_anchor_that_cannot_be_there_yet_is_caught() {
     against(Manner::FutureAnchor, Some("in the future")).await;

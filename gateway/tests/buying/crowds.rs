@@ -1,6 +1,6 @@
 //! More clients than there is room for, and slow ones.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, pin::Pin, sync::atomic::Ordering, time::Duration};
 
 use serde_json::{json, Value};
 use tokio::{
@@ -69,6 +69,85 @@ async fn more_requests_than_there_is_room_for_are_told_to_come_again() {
         world.ask(&world.request(5)).await.0 == 200
     })
     .await;
+}
+
+/// A top-up that is sent cannot be taken back; what it was for can.
+#[tokio::test]
+async fn a_client_that_leaves_holds_its_place_while_the_chain_is_waited_for_and_pays_nothing() {
+    let mut world = world().await;
+    world.room.requests = 1;
+    world.start().await;
+    assert_eq!(world.ask(&world.request(100)).await.0, 200);
+    let crowd = world.chain.crowd.lock().await;
+    let large = world.request(100);
+    drop(waiting(&world, &large).await);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.ask(&world.request(5)).await.0, 429);
+    drop(crowd);
+    eventually("its place is free", async || {
+        world.ask(&world.request(5)).await.0 == 200
+    })
+    .await;
+    let worker = &world.workers[0];
+    assert_eq!(worker.asked.load(Ordering::SeqCst), 2, "it was asked for");
+    assert_eq!(worker.earned(), 103 + 8);
+    let status = world.status().await;
+    assert_eq!(status["channels"][0]["kept_requests"], 2, "it was ordered");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_waits_for_no_turn() {
+    let mut world = world().await;
+    world.room.requests = 2;
+    world.start().await;
+    assert_eq!(world.ask(&world.request(100)).await.0, 200);
+    let crowd = world.chain.crowd.lock().await;
+    let large = world.request(100);
+    let first = waiting(&world, &large).await;
+    let mut second = Box::pin(world.ask(&large));
+    eventually("both are there", async || {
+        let pending = futures::poll!(&mut second).is_pending();
+        let metrics = world.get("/metrics").await.1;
+        pending && metrics.contains("assay_gateway_requests_running 2")
+    })
+    .await;
+    assert_eq!(world.ask(&world.request(5)).await.0, 429);
+    drop(second);
+    eventually("one place is free", async || {
+        world.ask(&world.request(5)).await.0 == 200
+    })
+    .await;
+    drop(crowd);
+    let (status, answer) = first.await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(100)));
+    assert_eq!(world.workers[0].asked.load(Ordering::SeqCst), 3);
+}
+
+/// Its node has not the block yet that opened the channel: the request is sent again until it has.
+#[tokio::test]
+async fn a_provider_is_not_asked_again_for_a_client_that_left() {
+    let mut world = world().await;
+    world.room.requests = 1;
+    world.start().await;
+    assert_eq!(world.ask(&world.request(100)).await.0, 200);
+    let worker = world.workers[0].clone();
+    let id = world.channels_of(&worker)[0];
+    let channel = world.chain.all().remove(&id).unwrap();
+    let small = world.request(5);
+    let mut left = Box::pin(world.ask(&small));
+    eventually("it is asked", async || {
+        assert!(futures::poll!(&mut left).is_pending());
+        worker.asked.load(Ordering::SeqCst) > 1
+    })
+    .await;
+    drop(left);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    world.chain.all().insert(id, channel);
+    eventually("its place is free", async || {
+        world.ask(&small).await.0 == 200
+    })
+    .await;
+    assert_eq!(worker.earned(), 103 + 8);
 }
 
 /// What the gateway does not end hangs until the guard fails the test.

@@ -44,6 +44,8 @@ pub struct ChannelMetrics {
     pub running: IntGauge,
     pub waiting: IntGauge,
     pub first_token_seconds: Histogram,
+    /// Connections for which there was no place.
+    pub turned_away: IntCounter,
 }
 
 impl ChannelMetrics {
@@ -122,6 +124,13 @@ impl ChannelMetrics {
                 "Requests that wait for an engine, jobs included.",
             )?,
             first_token_seconds: registered(registry, Histogram::with_opts(seconds)?)?,
+            turned_away: registered(
+                registry,
+                IntCounter::new(
+                    "assay_worker_connections_turned_away_total",
+                    "Connections of clients with channels for which there was no place.",
+                )?,
+            )?,
         })
     }
 

@@ -1,6 +1,6 @@
 //! An answer under way: tokens out of the engine, receipts over them, money for more.
 
-use std::{future::pending, mem, sync::Arc, time::Duration};
+use std::{future::pending, mem, pin::pin, sync::Arc, time::Duration};
 
 use assay_channel::{wire::ChunkParts, SignedReceipt};
 use assay_openai::{ApiError, Piece, Token};
@@ -8,19 +8,30 @@ use assay_primitives::{Finish, TokenId, RECEIPT_TOKENS};
 use futures::FutureExt;
 use serde_json::{json, Value};
 use tokio::{
-    sync::{mpsc, watch, Notify},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        watch, Notify,
+    },
     time::{sleep_until, Instant},
 };
 
 use super::ticket::Ticket;
 use crate::{
     engine::{self, Token as EngineToken},
-    generate::{Event, Failure, Generation},
+    generate::{Event, Failure, Generation, Queue},
     http::Metrics,
 };
 
 /// Pieces that wait for a client that reads slowly.
 const AHEAD: usize = 16;
+
+/// How long an answer that its client keeps waiting may keep others waiting, between two receipts. Whoever pays and reads
+/// is ahead of the engine by a window, and sends the next voucher within a round trip; a top-up that it needs for that
+/// is final within a few blocks.
+const CROWDED: Duration = Duration::from_secs(20);
+
+/// How often an answer that has waited so long looks whether others have come.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// An answer that has begun: its first receipt is on disk, and nothing is computed yet.
 pub struct Answer {
@@ -43,7 +54,7 @@ pub struct Answer {
 /// Why there is no further token.
 enum End {
     Engine(Finish),
-    /// The client has gone, has enough, or has not paid, or the worker has to end.
+    /// The client has gone, has enough, or has not paid, or the worker has to end or has lost the chain.
     Caller,
     Failed(Failure),
     /// The books could not be kept.
@@ -61,6 +72,15 @@ impl Answer {
     async fn run(mut self, pieces: mpsc::Sender<Result<Piece, ApiError>>) {
         let mut open = Vec::new();
         let end = self.serve(&pieces, &mut open).await;
+        let Self {
+            mut ticket,
+            generation,
+            patience,
+            metrics,
+            ..
+        } = self;
+        // Its place is another one's, however long the client takes for the last piece.
+        drop(generation);
         let (finish, result) = match &end {
             End::Engine(Finish::Eos) => (Finish::Eos, "eos"),
             End::Engine(Finish::Length) => (Finish::Length, "length"),
@@ -69,18 +89,17 @@ impl Answer {
             }
             End::Failed(_) | End::Broken(_) => (Finish::Caller, "failed"),
         };
-        let metrics = &self.metrics;
         metrics.channels.requests.with_label_values(&[result]).inc();
         let receipt = match &end {
             End::Broken(error) => Err(error.clone()),
-            _ => self.ticket.receipt(open, Some(finish)).await,
+            _ => ticket.receipt(open, Some(finish)).await,
         };
         let last = receipt.and_then(|receipt| {
             let output = receipt.receipt.output_len;
             if output > 0 {
-                let prompt = self.ticket.header.header.prompt_len;
-                self.metrics.prompt_tokens.inc_by(prompt.into());
-                self.metrics.output_tokens.inc_by(output.into());
+                let prompt = ticket.header.header.prompt_len;
+                metrics.prompt_tokens.inc_by(prompt.into());
+                metrics.output_tokens.inc_by(output.into());
             }
             let assay = parts(&[], Some(receipt), false);
             match end {
@@ -92,7 +111,7 @@ impl Answer {
             }
         });
         // A client that has gone asks for its receipt later.
-        let _ = pieces.send_timeout(last, self.patience).await;
+        let _ = pieces.send_timeout(last, patience).await;
     }
 
     /// Serves until there is an end. `open` has the tokens that were served and no receipt speaks of yet.
@@ -101,12 +120,18 @@ impl Answer {
         pieces: &mpsc::Sender<Result<Piece, ApiError>>,
         open: &mut Vec<TokenId>,
     ) -> End {
+        let mut patience = Patience {
+            whole: self.patience,
+            crowded: CROWDED,
+            queue: self.generation.queue(),
+        };
+        let mut lost = pin!(self.ticket.chain_lost());
         let first = parts(&[], Some(self.first.clone()), self.logprobs);
-        if !self.send(pieces, Vec::new(), first).await {
+        if !send(pieces, Vec::new(), first, &mut patience).await {
             return End::Caller;
         }
         let (mut made, mut allowed) = (0u32, 0u32);
-        let mut deadline = None;
+        let mut unpaid = None;
         loop {
             let paid = *self.paid.borrow_and_update();
             if paid > allowed {
@@ -114,10 +139,10 @@ impl Answer {
                 allowed = paid;
             }
             // An answer that is all paid for waits for the engine alone.
-            deadline = match made >= paid {
-                true => deadline.or_else(|| Some(Instant::now() + self.patience)),
-                false => None,
-            };
+            match made >= paid {
+                true => drop(unpaid.get_or_insert_with(Instant::now)),
+                false => patience.spend(unpaid.take()),
+            }
             let event = tokio::select! {
                 // Tokens that are there need no look at anything else: no more of them are paid for than one window.
                 biased;
@@ -128,8 +153,9 @@ impl Answer {
                 },
                 () = pieces.closed() => return End::Caller,
                 () = self.enough.notified() => return End::Caller,
-                () = wait(deadline) => return End::Caller,
+                () = patience.end(unpaid) => return End::Caller,
                 _ = self.hurry.wait_for(|hurry| *hurry) => return End::Caller,
+                () = &mut lost => return End::Caller,
             };
             let mut event = match event {
                 Some(event) => event,
@@ -161,14 +187,17 @@ impl Answer {
             };
             let receipt = match open.len() >= RECEIPT_TOKENS as usize {
                 true => match self.ticket.receipt(mem::take(open), None).await {
-                    Ok(receipt) => Some(receipt),
+                    Ok(receipt) => {
+                        patience.crowded = CROWDED;
+                        Some(receipt)
+                    }
                     Err(error) => return End::Broken(error),
                 },
                 false => None,
             };
             if !tokens.is_empty() {
                 let assay = parts(&tokens, receipt, self.logprobs);
-                if !self.send(pieces, tokens, assay).await {
+                if !send(pieces, tokens, assay, &mut patience).await {
                     return End::Caller;
                 }
             }
@@ -177,27 +206,61 @@ impl Answer {
             }
         }
     }
-
-    /// Whether the client took it.
-    async fn send(
-        &self,
-        pieces: &mpsc::Sender<Result<Piece, ApiError>>,
-        tokens: Vec<EngineToken>,
-        assay: Value,
-    ) -> bool {
-        let piece = Piece::Tokens {
-            tokens: tokens.into_iter().map(shown).collect(),
-            assay: Some(assay),
-        };
-        let sent = pieces.send_timeout(Ok(piece), self.patience).await;
-        sent.is_ok()
-    }
 }
 
-async fn wait(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => pending().await,
+/// Whether the client took it.
+async fn send(
+    pieces: &mpsc::Sender<Result<Piece, ApiError>>,
+    tokens: Vec<EngineToken>,
+    assay: Value,
+    patience: &mut Patience,
+) -> bool {
+    let piece = Piece::Tokens {
+        tokens: tokens.into_iter().map(shown).collect(),
+        assay: Some(assay),
+    };
+    let piece = match pieces.try_send(Ok(piece)) {
+        Ok(()) => return true,
+        Err(TrySendError::Closed(_)) => return false,
+        Err(TrySendError::Full(piece)) => piece,
+    };
+    let since = Some(Instant::now());
+    let sent = tokio::select! {
+        biased;
+        sent = pieces.send(piece) => sent.is_ok(),
+        () = patience.end(since) => false,
+    };
+    patience.spend(since);
+    sent
+}
+
+/// How long a client is waited for.
+struct Patience {
+    /// Where nobody else waits.
+    whole: Duration,
+    /// What is left of [`CROWDED`].
+    crowded: Duration,
+    /// Those who wait for a place.
+    queue: Queue,
+}
+
+impl Patience {
+    /// Ends when a client that has been waited for since then is waited for no more.
+    async fn end(&self, since: Option<Instant>) {
+        let Some(since) = since else {
+            return pending().await;
+        };
+        let last = since + self.whole;
+        sleep_until(last.min(since + self.crowded)).await;
+        while self.queue.is_empty() && Instant::now() < last {
+            sleep_until(last.min(Instant::now() + LOOK)).await;
+        }
+    }
+
+    /// The client was waited for since then, if it was.
+    fn spend(&mut self, since: Option<Instant>) {
+        let spent = since.map_or(Duration::ZERO, |since| since.elapsed());
+        self.crowded = self.crowded.saturating_sub(spent);
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use assay_channel::{
     record::PayeeRecord, wire::StoredReceipt, Admission, ChannelState, ChannelStatus, Facts,
     Misuse, Payee, PaymentError, Persistent, Settlement, SettlementPolicy, SignedReceipt, Step,
-    Terms,
+    Terms, ANCHOR_AGE,
 };
 use assay_client::Keypair;
 use assay_openai::ApiError;
@@ -29,6 +29,8 @@ pub struct View {
     pub block: Anchor,
     /// How old the block is, by its own time and this machine's clock.
     pub age: Duration,
+    /// How long a slot lasts. Each has a block, so the chain makes no more of them in a time than it has slots.
+    pub slot: Duration,
     /// Blocks from it to the best one.
     pub behind: u32,
     /// All channels that the chain has a record of, those that are closed included.
@@ -43,8 +45,15 @@ impl View {
     /// catching up, alone, or back with an old database. What a channel holds may have been paid out since, and a
     /// receipt that is anchored at so old a block is refused.
     pub fn sells_for(&self) -> Option<Duration> {
-        let left = BLIND.checked_sub(self.age)?;
+        let oldest = BLIND.min(self.slot.saturating_mul(MAX_BEHIND));
+        let left = oldest.checked_sub(self.age)?;
         (self.behind <= MAX_BEHIND).then_some(left)
+    }
+
+    /// For how much longer answers that were sold may end with receipts over it.
+    fn signs_for(&self) -> Duration {
+        let oldest = self.slot.saturating_mul(MAX_ANCHOR_AGE);
+        oldest.saturating_sub(self.age)
     }
 }
 
@@ -92,9 +101,29 @@ pub struct Summary {
 /// When the last finalised block is so old, nothing more is sold: the channel may be gone.
 const BLIND: Duration = Duration::from_secs(180);
 
-/// With more blocks than these behind the finalised one nothing is sold either: half of the age at which gateways refuse
-/// a receipt's anchor.
-const MAX_BEHIND: u32 = 32;
+/// With more blocks than these behind the finalised one nothing is sold either, nor when the chain may have made so many
+/// since: half of the age at which gateways take a receipt's anchor for a cheat's.
+const MAX_BEHIND: u32 = ANCHOR_AGE / 2;
+
+/// When the chain may have made so many blocks, what is under way ends. The last quarter of that age is for the last receipt
+/// on its way to a client that reads slowly.
+const MAX_ANCHOR_AGE: u32 = ANCHOR_AGE / 4 * 3;
+
+/// Why nothing was signed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unsigned {
+    /// The channel was closed on chain, and the chain has no record of it any more.
+    Closed(ChannelId),
+    /// The last block that was seen is too old to build on.
+    ChainLost,
+    Misuse(Misuse),
+}
+
+impl From<Misuse> for Unsigned {
+    fn from(misuse: Misuse) -> Self {
+        Self::Misuse(misuse)
+    }
+}
 
 /// No header has this price.
 const NOT_FOR_SALE: Price = Price {
@@ -119,8 +148,8 @@ pub struct Books {
     changes: Vec<Change>,
     /// Channels in which something may be paid for now that was not.
     touched: BTreeSet<ChannelId>,
-    /// Views so far.
-    seen: watch::Sender<u32>,
+    /// Until when receipts may build on the last view; none before the first.
+    seen: watch::Sender<Option<Instant>>,
 }
 
 impl Books {
@@ -137,12 +166,12 @@ impl Books {
             live: HashMap::new(),
             changes: Vec::new(),
             touched: BTreeSet::new(),
-            seen: watch::channel(0).0,
+            seen: watch::channel(None).0,
         })
     }
 
-    /// Changes with each view.
-    pub fn seen(&self) -> watch::Receiver<u32> {
+    /// Changes with each view: until when receipts may build on it.
+    pub fn seen(&self) -> watch::Receiver<Option<Instant>> {
         self.seen.subscribe()
     }
 
@@ -224,12 +253,15 @@ impl Books {
         for id in gone {
             self.stored.remove(&id);
             self.channels.remove(&id);
+            // What is still under way ends now: nobody can be paid for it.
+            self.live.retain(|key, _| key.channel != id);
             self.changes.push(Change::Forget(id));
         }
+        let now = Instant::now();
         let left = view.sells_for();
-        self.sells_until = left.and_then(|left| Instant::now().checked_add(left));
+        self.sells_until = left.and_then(|left| now.checked_add(left));
+        self.seen.send_replace(now.checked_add(view.signs_for()));
         self.view = Some(view);
-        self.seen.send_modify(|seen| *seen = seen.wrapping_add(1));
         is_newest
     }
 
@@ -252,11 +284,7 @@ impl Books {
         let channel = payment.voucher.channel;
         self.view()?;
         if self.sells_until.is_none_or(|until| Instant::now() > until) {
-            return Err(ApiError::unavailable(
-                "the worker has seen no finalised block of the last minutes, and sells nothing without; ask \
-                 another provider",
-            )
-            .code("chain_lost"));
+            return Err(chain_lost());
         }
         let listing = self.payee(channel)?.terms().listing;
         let offer = self.offer(&listing);
@@ -294,7 +322,15 @@ impl Books {
         key: RequestKey,
         secret: [u8; 32],
         prompt: Vec<TokenId>,
-    ) -> Result<Begun, Misuse> {
+    ) -> Result<Begun, Unsigned> {
+        // Its body may have taken a while.
+        if self
+            .seen
+            .borrow()
+            .is_none_or(|until| Instant::now() > until)
+        {
+            return Err(Unsigned::ChainLost);
+        }
         let (paid, seen) = watch::channel(0);
         self.live.insert(
             key,
@@ -323,10 +359,10 @@ impl Books {
         key: RequestKey,
         right: u32,
         finish: Finish,
-    ) -> Result<SignedReceipt, Misuse> {
+    ) -> Result<SignedReceipt, Unsigned> {
         let payee = self.channels.get_mut(&key.channel);
         payee
-            .ok_or(Misuse::NotLive(key.seq))?
+            .ok_or(Unsigned::Closed(key.channel))?
             .made(key.seq, right)?;
         self.receipt(key, Vec::new(), Some(finish))
     }
@@ -337,10 +373,11 @@ impl Books {
         key: RequestKey,
         tokens: Vec<TokenId>,
         finish: Option<Finish>,
-    ) -> Result<SignedReceipt, Misuse> {
+    ) -> Result<SignedReceipt, Unsigned> {
         let RequestKey { channel, seq } = key;
         let not_live = Misuse::NotLive(seq);
-        let payee = self.channels.get_mut(&channel).ok_or(not_live)?;
+        let payee = self.channels.get_mut(&channel);
+        let payee = payee.ok_or(Unsigned::Closed(channel))?;
         let live = self.live.get_mut(&key).ok_or(not_live)?;
         let block = self.view.as_ref().ok_or(not_live)?.block;
         if !tokens.is_empty() {
@@ -467,6 +504,14 @@ impl Books {
         }
         summary
     }
+}
+
+/// What a client is told while the chain is out of sight.
+pub fn chain_lost() -> ApiError {
+    ApiError::unavailable(
+        "the worker has seen no finalised block of the last minutes, and sells nothing without; ask another provider",
+    )
+    .code("chain_lost")
 }
 
 /// Where a channel stands, for a refusal: whoever did not sign its vouchers is not told.

@@ -6,12 +6,17 @@
 //! memory is never ahead of the disk for anybody who could see it.
 
 use std::{
+    future::{pending, Future},
     sync::{Arc, OnceLock},
     thread,
+    time::Instant,
 };
 
 use assay_client::Keypair;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::sleep_until,
+};
 
 use super::books::Books;
 use crate::ledger::{ChannelLedger, LedgerError};
@@ -27,7 +32,7 @@ type Question = Box<dyn FnOnce(&mut Books) -> Answer + Send>;
 pub struct Cashier {
     questions: mpsc::UnboundedSender<Question>,
     failure: Arc<OnceLock<String>>,
-    seen: watch::Receiver<u32>,
+    seen: watch::Receiver<Option<Instant>>,
 }
 
 /// The cashier's thread has ended.
@@ -57,8 +62,23 @@ impl Cashier {
     }
 
     /// Changes when the books have seen another finalised block.
-    pub fn seen(&self) -> watch::Receiver<u32> {
+    pub fn seen(&self) -> watch::Receiver<Option<Instant>> {
         self.seen.clone()
+    }
+
+    /// Ends when the books have seen no block for so long that receipts may build on the last one no more.
+    pub fn chain_lost(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut seen = self.seen.clone();
+        async move {
+            loop {
+                let until = *seen.borrow_and_update();
+                tokio::select! {
+                    () = wait_until(until) => return,
+                    // A thread that is gone is found by whoever asks it.
+                    changed = seen.changed() => if changed.is_err() { return pending().await },
+                }
+            }
+        }
     }
 
     /// Asks, and waits for the answer.
@@ -90,6 +110,13 @@ impl Cashier {
     fn gone(&self) -> Gone {
         let failed = self.failure.get().cloned();
         Gone(failed.unwrap_or_else(|| "the thread that has the channels' books ended".into()))
+    }
+}
+
+async fn wait_until(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until.into()).await,
+        None => pending().await,
     }
 }
 

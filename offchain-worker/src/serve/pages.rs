@@ -72,6 +72,13 @@ async fn paid(shop: &Arc<Shop>, mut request: Request, next: Next) -> Result<Resp
     let encapsulated = sealed::encapsulated(request.headers())?;
     let channel = payment.voucher.channel;
     let tickets = admit(shop, payment).await?;
+    let limits = match &encapsulated {
+        Some(_) => sealed::limits(&shop.limits),
+        None => shop.limits.clone(),
+    };
+    let room = &shop.room;
+    // Until the answer begins, or is there where it comes in one piece.
+    let _held = room.take(channel, request.headers(), limits.body_bytes)?;
     request.extensions_mut().insert(tickets);
     let Some(encapsulated) = encapsulated else {
         return Ok(next.run(request).await);
@@ -80,13 +87,7 @@ async fn paid(shop: &Arc<Shop>, mut request: Request, next: Next) -> Result<Resp
         channel,
         ..shop.binding
     };
-    let opened = sealed::open(
-        request,
-        &encapsulated,
-        &shop.seal_key,
-        &binding,
-        &shop.limits,
-    );
+    let opened = sealed::open(request, &encapsulated, &shop.seal_key, &binding, &limits);
     let (request, sealer) = opened.await?;
     Ok(sealed::seal(next.run(request).await, &sealer))
 }

@@ -1,6 +1,6 @@
 //! Scores: how many tokens of an answer are the model's, by one prefill over prompt and answer.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use assay_channel::{
     wire::{ChunkParts, RequestParts},
@@ -80,7 +80,7 @@ pub struct Score {
 /// How the computation ended.
 enum End {
     Scored(u32),
-    /// The client has gone, or the worker has to end.
+    /// The client has gone, or the worker has to end or has lost the chain.
     Caller,
     Failed(Failure),
 }
@@ -124,12 +124,14 @@ impl Score {
 
     async fn compute(&mut self, told: &mpsc::Sender<Result<SignedReceipt, ApiError>>) -> End {
         self.generation.allow(1);
+        let mut lost = pin!(self.ticket.chain_lost());
         loop {
             let event = tokio::select! {
                 biased;
                 event = self.generation.next() => event,
                 () = told.closed() => return End::Caller,
                 _ = self.hurry.wait_for(|hurry| *hurry) => return End::Caller,
+                () = &mut lost => return End::Caller,
             };
             match event {
                 Some(Event::Started) => {}

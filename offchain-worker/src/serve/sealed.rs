@@ -16,8 +16,17 @@ use axum::{
 };
 use futures::{stream, StreamExt};
 
-/// Frames and marker add this much to a body at most, for each byte of it in the worst case.
-const OVERHEAD: usize = 2;
+/// Frames of 512 bytes and more add less than this part to a body.
+const OVERHEAD: usize = 16;
+
+/// What a body may be before it is opened, where these are the limits for one that is open.
+pub fn limits(open: &Limits) -> Limits {
+    let overhead = open.body_bytes / OVERHEAD;
+    Limits {
+        body_bytes: open.body_bytes.saturating_add(overhead),
+        ..open.clone()
+    }
+}
 
 /// The encapsulated key in the head of a sealed request; none if its body is not sealed.
 pub fn encapsulated(head: &HeaderMap) -> Result<Option<[u8; 32]>, ApiError> {
@@ -39,7 +48,7 @@ pub fn encapsulated(head: &HeaderMap) -> Result<Option<[u8; 32]>, ApiError> {
     }
 }
 
-/// Opens a sealed request; what answers it is for [`seal`].
+/// Opens a sealed request within [`limits`]; what answers it is for [`seal`].
 pub async fn open(
     request: Request,
     encapsulated: &[u8; 32],
@@ -50,11 +59,7 @@ pub async fn open(
     let (opener, sealer) =
         seal::open_request(key, binding, encapsulated).map_err(|error| refused(&error))?;
     let (mut parts, body) = request.into_parts();
-    let limits = Limits {
-        body_bytes: limits.body_bytes.saturating_mul(OVERHEAD),
-        ..limits.clone()
-    };
-    let sealed = read_body(&parts.headers, body, &limits).await?;
+    let sealed = read_body(&parts.headers, body, limits).await?;
     let plain = opened(opener, &sealed).map_err(|error| refused(&error))?;
     let headers = &mut parts.headers;
     headers.remove(SEAL_HEADER);
@@ -105,5 +110,30 @@ fn refused(why: &dyn std::fmt::Display) -> ApiError {
     ApiError {
         status: StatusCode::UNPROCESSABLE_ENTITY,
         ..ApiError::invalid(why.to_string()).code("seal_broken")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use assay_channel::seal::{seal_request, MAX_FRAME};
+
+    #[test]
+    fn the_longest_body_fits_when_it_is_sealed() {
+        let open = Limits::default();
+        let key = SealKey::from_bytes(&[9; 32]).unwrap();
+        let binding = Binding {
+            genesis: Default::default(),
+            provider: [0; 32],
+            channel: Default::default(),
+        };
+        let body = vec![b'x'; open.body_bytes];
+        for (frame, fits) in [(512, true), (MAX_FRAME, true), (256, false)] {
+            let sealed = seal_request(&key.public(), &binding, &mut rand::rng());
+            let (_, mut sealer, _) = sealed.unwrap();
+            let frames = body.chunks(frame).map(|piece| sealer.push(piece).len());
+            let length = frames.sum::<usize>() + sealer.finish(&[]).len();
+            assert_eq!(length <= limits(&open).body_bytes, fits, "{frame}");
+        }
     }
 }

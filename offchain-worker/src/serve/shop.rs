@@ -21,6 +21,7 @@ use super::{
     answer::{again, Answer},
     cashier::Cashier,
     payment::refusal,
+    room::Room,
     score::{self, Score},
     ticket::{gone, Busy, Choice, Ticket, Tickets},
 };
@@ -73,6 +74,8 @@ pub struct ShopConfig {
     /// How long a client may be ahead with what it has seen of the chain.
     pub chain_wait: Duration,
     pub limits: Limits,
+    /// For bodies of requests.
+    pub room: Room,
 }
 
 /// The shop: what is sold, and what is under way.
@@ -87,6 +90,7 @@ pub struct Shop {
     voucher_wait: Duration,
     pub(super) chain_wait: Duration,
     pub(super) limits: Limits,
+    pub(super) room: Room,
     /// True when nothing more is sold.
     closed: watch::Sender<bool>,
     /// True when answers have to end.
@@ -108,6 +112,7 @@ impl Shop {
             voucher_wait,
             chain_wait,
             limits,
+            room,
         } = config;
         Arc::new(Self {
             listed,
@@ -124,6 +129,7 @@ impl Shop {
                 kept_answers: 0,
                 ..limits
             },
+            room,
             closed: watch::channel(false).0,
             hurry: watch::channel(false).0,
             busy: Arc::new(watch::channel(0).0),

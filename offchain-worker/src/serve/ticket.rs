@@ -2,19 +2,21 @@
 //! its user nothing.
 
 use std::{
+    future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-use assay_channel::{SignedHeader, SignedReceipt};
+use assay_channel::{PaymentError, SignedHeader, SignedReceipt};
 use assay_client::H256;
 use assay_openai::ApiError;
 use assay_primitives::{Finish, TokenId};
 use tokio::sync::watch;
 
 use super::{
-    books::Begun,
+    books::{chain_lost, Begun, Unsigned},
     cashier::{Cashier, Gone},
+    payment::refusal,
 };
 use crate::{http::ChannelMetrics, ledger::RequestKey};
 
@@ -102,7 +104,12 @@ impl Ticket {
             .cashier
             .ask(move |books| books.begin(key, secret, prompt))
             .await;
-        begun.map_err(gone)?.map_err(misuse)
+        begun.map_err(gone)?.map_err(unsigned)
+    }
+
+    /// Ends when no receipt of it may be signed any more, for want of a block to build on.
+    pub fn chain_lost(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.cashier.chain_lost()
     }
 
     /// The receipt over these tokens and those before; with a `finish` it is the last.
@@ -116,7 +123,7 @@ impl Ticket {
             .cashier
             .ask(move |books| books.receipt(key, tokens, finish))
             .await;
-        let receipt = receipt.map_err(gone)?.map_err(misuse)?;
+        let receipt = receipt.map_err(gone)?.map_err(unsigned)?;
         self.ended = finish.is_some();
         Ok(receipt)
     }
@@ -128,7 +135,7 @@ impl Ticket {
             .cashier
             .ask(move |books| books.score(key, right, finish))
             .await;
-        let receipt = receipt.map_err(gone)?.map_err(misuse)?;
+        let receipt = receipt.map_err(gone)?.map_err(unsigned)?;
         self.ended = true;
         Ok(receipt)
     }
@@ -148,9 +155,18 @@ pub fn gone(gone: Gone) -> ApiError {
     ApiError::unavailable(gone.to_string())
 }
 
-fn misuse(misuse: assay_channel::Misuse) -> ApiError {
-    tracing::error!(target: "assay_worker", %misuse, "the order of a channel's events was broken; report this");
-    ApiError::internal(format!("the worker broke its own order: {misuse}"))
+fn unsigned(why: Unsigned) -> ApiError {
+    match why {
+        Unsigned::Closed(channel) => {
+            tracing::info!(target: "assay_worker", ?channel, "closed on chain while something was answered in it");
+            refusal(&PaymentError::ChannelClosed(channel), None)
+        }
+        Unsigned::ChainLost => chain_lost(),
+        Unsigned::Misuse(misuse) => {
+            tracing::error!(target: "assay_worker", %misuse, "the order of a channel's events was broken; report this");
+            ApiError::internal(format!("the worker broke its own order: {misuse}"))
+        }
+    }
 }
 
 impl Drop for Ticket {

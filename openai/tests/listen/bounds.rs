@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use axum::{body::Body, routing::get, Router};
 use futures::{stream, StreamExt};
+use prometheus::IntCounter;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -131,8 +132,10 @@ async fn a_peer_that_takes_nothing_is_left() {
 
 #[tokio::test]
 async fn there_is_room_for_so_many_connections_and_no_more() {
+    let turned_away = IntCounter::new("turned_away", "Those for whom there was no place.").unwrap();
     let server = server(Bounds {
         per_address: 2,
+        turned_away: Some(turned_away.clone()),
         ..Bounds::default()
     })
     .await;
@@ -146,6 +149,7 @@ async fn there_is_room_for_so_many_connections_and_no_more() {
     assert!(ask(&mut third, "/")
         .await
         .map_or(true, |answer| answer.is_empty()));
+    assert_eq!(turned_away.get(), 1);
     // A place is free again when its connection has ended.
     drop(held.pop());
     loop {

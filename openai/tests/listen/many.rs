@@ -21,7 +21,7 @@ use axum::{
 use futures::{future::join_all, stream, StreamExt};
 use hyper::{
     body::Incoming,
-    client::conn::http2::{handshake, SendRequest},
+    client::conn::http2::{Builder, SendRequest},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
@@ -78,6 +78,11 @@ struct Client {
 
 impl Client {
     async fn new(router: Router, bounds: Bounds) -> Self {
+        Self::with_window(router, bounds, 1 << 20).await
+    }
+
+    /// One that takes so many bytes of an answer that it does not read.
+    async fn with_window(router: Router, bounds: Bounds, window: u32) -> Self {
         let (here, there) = duplex(1 << 20);
         let writes = Arc::<AtomicUsize>::default();
         let server = Counted {
@@ -86,7 +91,9 @@ impl Client {
         };
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(async move { many::serve(server, router, &bounds, stopped).await });
-        let (requests, connection) = handshake(TokioExecutor::new(), TokioIo::new(here))
+        let (requests, connection) = Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(window)
+            .handshake(TokioIo::new(here))
             .await
             .unwrap();
         Self {
@@ -131,6 +138,7 @@ fn slow() -> Router {
 fn quick() -> Bounds {
     Bounds {
         head: Duration::from_millis(200),
+        stalled: Duration::from_millis(200),
         ..Bounds::default()
     }
 }
@@ -225,6 +233,74 @@ async fn who_asks_nothing_at_all_is_left() {
     let guarded = tokio::time::timeout(Duration::from_secs(60), served).await;
     let _ = guarded.expect("the server holds the connection");
     assert!(silent.write_all(b"late").await.is_err());
+}
+
+/// With no window at all, and with one that is too small for the answer.
+#[tokio::test]
+async fn a_peer_that_takes_nothing_of_its_answers_is_left() {
+    for window in [0, 3] {
+        let client = Client::with_window(slow(), quick(), window).await;
+        let unread = client.ask("/").await.unwrap();
+        assert_eq!(unread.status(), 200);
+        client.ended().await;
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_reads_slowly_is_not_left() {
+    let pieces = || async {
+        let pieces = stream::repeat_with(|| Ok::<_, io::Error>("piece"));
+        Body::from_stream(pieces)
+    };
+    let router = Router::new().route("/", get(pieces));
+    let client = Client::with_window(router, quick(), 8).await;
+    let answer = client.ask("/").await.unwrap();
+    let mut answer = Body::new(answer.into_body()).into_data_stream();
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(answer.next().await.unwrap().is_ok());
+    }
+}
+
+/// Its connection has others, which shall not suffer.
+#[tokio::test]
+async fn an_answer_that_is_not_read_ends_no_other() {
+    let client = Client::with_window(slow(), quick(), 8).await;
+    let unread = client.ask("/slow").await.unwrap();
+    for _ in 0..3 {
+        let answer = client.ask("/slow").await.unwrap();
+        assert_eq!(text(answer).await, "early late");
+    }
+    client.ended().await;
+    drop(unread);
+}
+
+/// The machine lost its power: nothing says that the connection is over.
+#[tokio::test]
+async fn a_peer_that_is_not_there_any_more_is_left_while_its_answer_is_made() {
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    // GET / of http://worker, and no body.
+    const HEAD: &[u8] = b"\0\0\x0b\x01\x05\0\0\0\x01\x82\x86\x84\x41\x06worker";
+    let (asked, mut is_asked) = watch::channel(false);
+    let never = move || async move {
+        asked.send_replace(true);
+        std::future::pending::<()>().await
+    };
+    let (mut dead, there) = duplex(1 << 16);
+    for bytes in [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], SETTINGS, HEAD] {
+        dead.write_all(bytes).await.unwrap();
+    }
+    let (_stop, stopped) = watch::channel(false);
+    let bounds = quick();
+    let served = many::serve(
+        there,
+        Router::new().route("/", get(never)),
+        &bounds,
+        stopped,
+    );
+    let guarded = tokio::time::timeout(Duration::from_secs(60), served).await;
+    assert!(guarded.expect("the server holds the connection").is_err());
+    assert!(*is_asked.borrow_and_update());
 }
 
 #[tokio::test]

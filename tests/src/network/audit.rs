@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use anyhow::{ensure, Context, Result};
 use assay_client::{
     chain::{runtime, Settlement},
+    primitives::blake2_256,
     AccountId32, Chain,
 };
+use codec::Encode;
 use runtime::{
     balances::events as balances, jobs::events as jobs,
     runtime_types::sp_runtime::generic::digest::DigestItem,
 };
 
+use super::EPOCH;
 use crate::transfers::PLANCK_PER_TRANSFER;
 
 /// What BABE calls itself in a block's digest.
@@ -30,9 +33,30 @@ pub struct Audit {
     jobs: BTreeMap<u64, Story>,
     /// From the first on.
     blocks: Vec<Block>,
-    /// Validators of the session that was read last.
-    session: Vec<AccountId32>,
+    /// The session that was read last.
+    session: Session,
     offences: u32,
+}
+
+/// Who may make blocks, and when.
+#[derive(Clone, Default)]
+struct Session {
+    validators: Vec<AccountId32>,
+    randomness: [u8; 32],
+    /// Its first slot.
+    start: u64,
+}
+
+impl Session {
+    /// Whose block a slot has that nobody won: `sc_consensus_babe`'s `secondary_slot_author`.
+    fn in_turn(&self, slot: u64) -> Option<AccountId32> {
+        let hash = blake2_256(&(self.randomness, slot).encode());
+        let count = self.validators.len() as u64;
+        let index = hash.into_iter().try_fold(0, |rest: u64, byte| {
+            ((rest << 8) + u64::from(byte)).checked_rem(count)
+        });
+        self.validators.get(index? as usize).copied()
+    }
 }
 
 /// How often what happened to a job.
@@ -51,6 +75,8 @@ pub struct Block {
     pub slot: u64,
     /// The validator's account.
     pub author: AccountId32,
+    /// The slots before it that have no block, and whose they were.
+    pub missed: Vec<(u64, AccountId32)>,
     /// Those of a flood.
     pub transfers: u32,
     /// Jobs that were paid in it.
@@ -76,7 +102,7 @@ impl Audit {
             self.start = at.total_issuance().await?;
             return Ok(());
         }
-        let mut rotated = self.session.is_empty();
+        let mut rotated = self.session.validators.is_empty();
         let (mut transfers, mut paid) = (0, 0);
         let events = at.client().events().fetch().await?;
         for event in events.iter() {
@@ -115,22 +141,45 @@ impl Audit {
         let storage = at.client().storage();
         let of = runtime::storage();
         // A block that begins a session is made by one of the set of the session that it begins.
+        let before = self.session.clone();
         if rotated {
             let validators = storage.fetch(of.session().validators(), ()).await?;
-            self.session = validators.decode()?;
+            let randomness = storage.fetch(of.babe().randomness(), ()).await?;
+            let epoch = storage.fetch(of.babe().epoch_index(), ()).await?;
+            let genesis = storage.fetch(of.babe().genesis_slot(), ()).await?;
+            self.session = Session {
+                validators: validators.decode()?,
+                randomness: randomness.decode()?,
+                start: genesis.decode()?.0 + epoch.decode()? * EPOCH,
+            };
         }
         let digest = storage.fetch(of.system().digest(), ()).await?.decode()?;
         let claim = digest.logs.iter().find_map(|item| match item {
             DigestItem::PreRuntime(BABE, bytes) => claim(bytes),
             _ => None,
         });
-        let (index, slot) = claim.with_context(|| format!("block {number} has no author"))?;
-        let author = self.session.get(index as usize);
+        let claim = claim.with_context(|| format!("block {number} has no author"))?;
+        let Claim { index, slot, won } = claim;
+        let author = self.session.validators.get(index as usize);
         let author = *author.with_context(|| format!("block {number} is of validator {index}"))?;
+        ensure!(
+            won || self.session.in_turn(slot) == Some(author),
+            "block {number} is of a validator whose turn it was not"
+        );
+        let last = self.blocks.last().map_or(slot, |block| block.slot + 1);
+        let missed = (last..slot).filter_map(|slot| {
+            let session = match slot < self.session.start {
+                true => &before,
+                false => &self.session,
+            };
+            Some((slot, session.in_turn(slot)?))
+        });
+        let missed = missed.collect();
         self.blocks.push(Block {
             number,
             slot,
             author,
+            missed,
             transfers,
             paid,
         });
@@ -196,12 +245,26 @@ impl Audit {
     }
 }
 
-/// Authority and slot of a BABE claim: primary, or secondary with or without a proof.
-fn claim(bytes: &[u8]) -> Option<(u32, u64)> {
+/// What a block says of its author.
+#[derive(Debug, PartialEq)]
+struct Claim {
+    /// Among the validators.
+    index: u32,
+    slot: u64,
+    /// Or it was its turn.
+    won: bool,
+}
+
+/// A BABE claim: primary, or secondary with or without a proof.
+fn claim(bytes: &[u8]) -> Option<Claim> {
     let (kind, rest) = bytes.split_first()?;
     let index = rest.get(..4)?.try_into().ok()?;
     let slot = rest.get(4..12)?.try_into().ok()?;
-    matches!(kind, 1..=3).then(|| (u32::from_le_bytes(index), u64::from_le_bytes(slot)))
+    matches!(kind, 1..=3).then(|| Claim {
+        index: u32::from_le_bytes(index),
+        slot: u64::from_le_bytes(slot),
+        won: *kind == 1,
+    })
 }
 
 #[cfg(test)]
@@ -212,7 +275,12 @@ mod tests {
     fn a_claim_names_authority_and_slot() {
         for kind in 1..=3 {
             let bytes = [&[kind, 2, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0][..], &[9; 96]].concat();
-            assert_eq!(claim(&bytes), Some((2, 0x201)));
+            let expected = Claim {
+                index: 2,
+                slot: 0x201,
+                won: kind == 1,
+            };
+            assert_eq!(claim(&bytes), Some(expected));
         }
         assert_eq!(claim(&[0; 13]), None);
         assert_eq!(claim(&[1; 12]), None);

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{bail, ensure, Context, Result};
 use assay_client::H256;
 
-use super::{stash, Audit, Block, Customers, Halves, Network, Request};
+use super::{stash, Audit, Customers, Halves, Network, Request, EPOCH};
 use crate::{
     transfers::{self, Signed},
     Node, Place,
@@ -26,8 +26,6 @@ const JOBS: Duration = Duration::from_secs(90);
 /// How long finality may pause where three of four validators are left: rounds in which the one that is gone was to
 /// propose wait for it.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Slots of an epoch.
-const EPOCH: u64 = 20;
 /// The users, who ask through the full node and through the last validator.
 const USERS: [&str; 2] = ["//Dave", "//Ferdie"];
 
@@ -220,15 +218,22 @@ impl Ground {
                 slots <= EPOCH + late,
                 "{name} made no block for {slots} slots"
             );
-            let empty = empty_slots(self.audit.blocks(own));
+            let since = self.audit.blocks(own);
+            let missed: Vec<_> = since.iter().flat_map(|block| &block.missed).collect();
+            let who = stash(name)?;
+            let own = missed.iter().filter(|(_, of)| *of == who);
+            let own: Vec<u64> = own.map(|(slot, _)| *slot).collect();
             ensure!(
-                !fault.is_brief() || empty.is_empty(),
-                "behind block {own}, the first of {name}, these slots were missed: {empty:?}"
+                !fault.is_brief() || own.is_empty(),
+                "{name} made blocks again and missed these slots of its own: {own:?}"
             );
             note += &format!(
-                "; made a block again after {slots} slots, {} without a block since",
-                empty.len()
+                "; made a block again after {slots} slots, missed {} since",
+                own.len()
             );
+            if missed.len() > own.len() {
+                note += &format!(" (others {})", missed.len() - own.len());
+            }
         }
         // It has made blocks again, and voted.
         self.audit.check(&self.network.scene.chain).await?;
@@ -307,14 +312,6 @@ impl Ground {
         all.find(|node| node.name == name)
             .with_context(|| format!("no validator is called {name}"))
     }
-}
-
-/// Slots without a block between these.
-fn empty_slots(blocks: &[Block]) -> Vec<u64> {
-    let pairs = blocks.iter().zip(blocks.iter().skip(1));
-    pairs
-        .flat_map(|(block, next)| block.slot + 1..next.slot)
-        .collect()
 }
 
 /// How long something takes, and what it gives.

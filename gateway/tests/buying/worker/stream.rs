@@ -98,7 +98,7 @@ impl Stream {
                 let finish = ends.then_some(Finish::Length);
                 let receipt = worker.sign(self.id, self.seq, &self.secret, &tokens, finish);
                 let kept_back = match worker.manner() {
-                    Manner::SignsNothing => true,
+                    Manner::SignsNothing | Manner::Backdates(0) => true,
                     Manner::SignsNoMore => length > 0,
                     _ => false,
                 };
@@ -114,7 +114,10 @@ impl Stream {
                 }
             }
             match worker.manner() {
-                Manner::Cuts(after) | Manner::Dies(after) | Manner::BehindAProxy(after)
+                Manner::Cuts(after)
+                | Manner::Dies(after)
+                | Manner::Backdates(after)
+                | Manner::BehindAProxy(after)
                     if length >= after =>
                 {
                     break

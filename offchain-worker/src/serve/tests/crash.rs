@@ -15,7 +15,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 use super::scene::*;
 use crate::{
     ledger::{Change, Evidence, Ledger, LedgerError, Owner, RequestKey},
-    serve::{Cashier, View},
+    serve::{books::Unsigned, Cashier, View},
 };
 
 async fn again(folder: &Path) -> (Worker, Payer) {
@@ -205,6 +205,47 @@ async fn nothing_is_sold_by_a_chain_that_is_not_of_now() {
     assert_eq!(refusal(payer.ask(20, 8, 9 * fee(8)).await).await.0, 503);
 }
 
+/// Its last receipt would be evidence against the provider, who did no wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_when_the_chain_is_lost_ends_before_its_anchor_is_too_old() {
+    let (_folder, worker, payer) = begin(Setup::default()).await;
+    let aged = |number, age| View {
+        age: Duration::from_secs(age),
+        ..view(number, &[(payer.id, open(DEPOSIT, 0))])
+    };
+    let mut stream = events(payer.ask(0, 400, fee(40)).await);
+    let mut answer = Answer::default();
+    read(&mut stream, &mut answer, 40).await;
+    // Nothing is sold by so old a block any more, and what was sold goes on.
+    worker.observe(aged(6, 200)).await;
+    assert_eq!(refusal(payer.ask(1, 8, 9 * fee(8)).await).await.0, 503);
+    assert!(payer.pay(fee(50)).await.status().is_success());
+    read(&mut stream, &mut answer, 50).await;
+    assert_eq!(answer.tokens.len(), 50);
+    // A slot of 6 s has a block: 286 s are less than 48 of the 64 blocks that a client accepts.
+    worker.observe(aged(7, 286)).await;
+    let end = read(&mut stream, &mut answer, usize::MAX);
+    let guarded = tokio::time::timeout(Duration::from_secs(30), end).await;
+    guarded.expect("the answer goes on without the chain");
+    let last = &answer.last().receipt;
+    assert_eq!((last.finish, last.anchor.number), (Finish::Caller, 7));
+    assert_eq!(last.fee, fee(50));
+    // Nor does anything begin now, whenever it was admitted.
+    let key = RequestKey {
+        channel: payer.id,
+        seq: 2,
+    };
+    let begun = worker
+        .cashier
+        .ask(move |books| books.begin(key, SECRET, prompt(2)));
+    assert_eq!(begun.await.unwrap().unwrap_err(), Unsigned::ChainLost);
+    worker.observe(aged(8, 0)).await;
+    assert_eq!(
+        whole(payer.ask(3, 8, 9 * fee(8)).await).await.tokens.len(),
+        8
+    );
+}
+
 /// Its user closed it, and the record was dropped, in blocks of which the worker saw none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_channel_that_went_unseen_is_gone() {
@@ -231,6 +272,19 @@ async fn a_channel_that_went_unseen_is_gone() {
     assert_eq!((status, code.as_str()), (410, "channel_not_found"));
     worker.crash().await;
     assert_eq!(rows(folder.path()).await, []);
+
+    // Whoever is still answered then is told why that ends, at once.
+    let (_folder, worker, payer) = begin(Setup::default()).await;
+    let mut stream = events(payer.ask(0, 400, fee(40)).await);
+    let mut answer = Answer::default();
+    read(&mut stream, &mut answer, 40).await;
+    for block in [60, 61] {
+        worker.observe(view(block, &[])).await;
+    }
+    let end = read(&mut stream, &mut answer, usize::MAX);
+    let guarded = tokio::time::timeout(Duration::from_secs(30), end).await;
+    guarded.expect("an answer goes on that nobody can be paid for");
+    assert_eq!(answer.error.unwrap()["code"], "channel_closed");
 
     // With nothing under way it is gone at once.
     let (folder, worker, payer) = begin(Setup::default()).await;

@@ -188,20 +188,18 @@ async fn a_client_that_goes_away_finds_its_receipt_later() {
     }
 }
 
-/// On a connection that stays, and that others could read their answers from.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_takes_nothing_of_its_answer_has_gone() {
-    let (_folder, worker, payer) = begin(impatient()).await;
+/// The same client on a connection of HTTP/2 that stays, and on which almost nothing of an answer fits that is not read.
+async fn narrow(worker: &Worker, payer: &Payer) -> Payer {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let shop = worker.shop.clone();
-    let (_stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
+        let (_stop, stopped) = watch::channel(false);
         let (stream, _) = listener.accept().await.unwrap();
         many::serve(stream, router(shop), &Bounds::default(), stopped).await
     });
     let narrow = reqwest::Client::builder().http2_prior_knowledge();
-    let slow = Payer {
+    Payer {
         base: format!("http://{address}"),
         client: narrow
             .http2_initial_stream_window_size(64)
@@ -209,7 +207,14 @@ async fn a_client_that_takes_nothing_of_its_answer_has_gone() {
             .build()
             .unwrap(),
         ..payer.clone()
-    };
+    }
+}
+
+/// On a connection that stays, and that others could read their answers from.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_nothing_of_its_answer_has_gone() {
+    let (_folder, worker, payer) = begin(impatient()).await;
+    let slow = narrow(&worker, &payer).await;
     // All is paid for, and it is more than what waits on the way to the client.
     let unread = slow.ask(0, LONG, fee(LONG)).await;
     assert_eq!(unread.version(), reqwest::Version::HTTP_2);
@@ -226,6 +231,51 @@ async fn a_client_that_takes_nothing_of_its_answer_has_gone() {
     while worker.shop.load().running > 0 {
         tokio::task::yield_now().await;
     }
+}
+
+/// Has all places taken by answers that do not go on, and sees that they keep them while nobody else waits, and no longer.
+/// `paid` is how many tokens of an answer each of these clients pays for.
+async fn who_goes_on_is_let_in(worker: &Worker, idle: &Payer, payer: &Payer, paid: u32) {
+    let other = Payer::new(worker.address, channel(2));
+    let channels = [payer.id, other.id].map(|id| (id, open(DEPOSIT, 0)));
+    worker.observe(view(6, &channels)).await;
+    let mut held = Vec::new();
+    let mut sum = 0;
+    for seq in 0..8 {
+        sum += fee(paid);
+        held.push(idle.ask(seq, LONG, sum).await);
+    }
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    assert_eq!(worker.shop.load().running, 8);
+    let asked = async { whole(other.ask(0, 8, fee(8)).await).await };
+    let guarded = tokio::time::timeout(Duration::from_secs(20), asked).await;
+    let answer = guarded.expect("a place is kept for whoever does nothing");
+    assert_eq!(answer.tokens, expected(&other.header(0, 8), 0).await);
+    let mut ended = 0;
+    for seq in 0..8 {
+        let stored = payer.stored(seq).await;
+        if stored.ended {
+            ended += 1;
+            let receipt = stored.receipt.unwrap().receipt;
+            assert_eq!(receipt.finish, Finish::Caller);
+            assert!((1..LONG).contains(&receipt.output_len));
+        }
+    }
+    assert!(ended > 0);
+    drop(held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_pay_keeps_no_place_from_others() {
+    let (_folder, worker, payer) = begin(patient()).await;
+    who_goes_on_is_let_in(&worker, &payer, &payer, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_nothing_keeps_no_place_from_others() {
+    let (_folder, worker, payer) = begin(patient()).await;
+    let idle = narrow(&worker, &payer).await;
+    who_goes_on_is_let_in(&worker, &idle, &payer, LONG).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

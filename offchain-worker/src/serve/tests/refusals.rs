@@ -13,6 +13,7 @@ use tokio::{
 };
 
 use super::scene::*;
+use crate::serve::Room;
 
 /// Runs `bad` while an answer is on its way, which must end as if nothing had happened. `bad` says how much
 /// it was rightly charged; nothing else is.
@@ -41,6 +42,47 @@ async fn refused(
 ) -> (u16, String, Value) {
     let request = payer.post(&[header], &voucher).json(&payer.body(0, 8));
     refusal(request.send().await.unwrap()).await
+}
+
+/// Of one that is still being read much may come yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_there_is_no_room_for_are_refused_and_cost_nothing() {
+    let (_folder, worker, payer) = begin(Setup {
+        room: Room::new(1 << 20),
+        ..Setup::default()
+    })
+    .await;
+    let other = Payer::new(worker.address, channel(2));
+    let channels = [payer.id, other.id].map(|id| (id, open(DEPOSIT, 0)));
+    worker.observe(view(6, &channels)).await;
+    let head = format!(
+        "POST /v1/completions HTTP/1.1\r\nHost: worker\r\nContent-Type: application/json\r\n\
+         Content-Length: 200000\r\n{}: {}\r\n{}: {}\r\n\r\n{{",
+        wire::REQUEST_HEADER,
+        wire::encode_headers(&[payer.sign(payer.header(3, 8))]),
+        wire::VOUCHER_HEADER,
+        wire::encode_voucher(&payer.voucher(fee(8)))
+    );
+    let mut slow = TcpStream::connect(worker.address).await.unwrap();
+    slow.write_all(head.as_bytes()).await.unwrap();
+    while !payer.get("/receipts/3").await.status().is_success() {
+        tokio::task::yield_now().await;
+    }
+    let refused = payer.ask(0, 8, 2 * fee(8)).await;
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let (status, code, _) = refusal(refused).await;
+    assert_eq!((status, code.as_str()), (429, "rate_limit_exceeded"));
+    assert_eq!(payer.status().await.spent, 0);
+    // Another channel has room of its own.
+    assert_eq!(whole(other.ask(0, 8, fee(8)).await).await.tokens.len(), 8);
+    drop(slow);
+    let served = async {
+        while !payer.ask(1, 8, 2 * fee(8)).await.status().is_success() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let guarded = tokio::time::timeout(Duration::from_secs(20), served).await;
+    guarded.expect("the room is taken for ever");
 }
 
 #[tokio::test(flavor = "multi_thread")]

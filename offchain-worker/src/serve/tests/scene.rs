@@ -36,7 +36,7 @@ use crate::{
     http::Metrics,
     ledger::{Ledger, Owner},
     models::Served,
-    serve::{books::Offer, router, Cashier, Listed, Shop, ShopConfig, View},
+    serve::{books::Offer, router, Cashier, Listed, Room, Shop, ShopConfig, View},
 };
 
 pub const GENESIS: H256 = H256([0x11; 32]);
@@ -104,6 +104,7 @@ pub fn view(block: u32, channels: &[(ChannelId, Facts)]) -> View {
             hash: H256::repeat_byte(block as u8),
         },
         age: Duration::ZERO,
+        slot: Duration::from_secs(6),
         behind: 0,
         channels: channels
             .iter()
@@ -148,6 +149,7 @@ pub struct Setup {
     pub chain_wait: Duration,
     pub queue: usize,
     pub body_timeout: Duration,
+    pub room: Room,
 }
 
 impl Default for Setup {
@@ -157,6 +159,7 @@ impl Default for Setup {
             chain_wait: Duration::from_millis(50),
             queue: 16,
             body_timeout: Duration::from_secs(30),
+            room: Room::default(),
         }
     }
 }
@@ -220,6 +223,7 @@ impl Worker {
                 body_timeout: setup.body_timeout,
                 ..Limits::default()
             },
+            room: setup.room,
         });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();

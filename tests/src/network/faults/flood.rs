@@ -9,8 +9,9 @@ use anyhow::{ensure, Context, Result};
 use assay_client::chain::JobState;
 use tokio::task::JoinSet;
 
-use super::{Block, Ground, Healed, MINUTE};
+use super::{Ground, Healed, MINUTE};
 use crate::{
+    network::Block,
     transfers::{self, Signed},
     Assay, Node,
 };

@@ -111,8 +111,8 @@ fn api_key(place: &Place) -> Result<Option<String>, Failure> {
     }
 }
 
-/// The store of a gateway that does not run, and the user's market.
-async fn open(context: &Context, place: &Place) -> Result<Opened, Failure> {
+/// The store of a gateway that does not run, and the user's market; none if it runs.
+async fn open(context: &Context, place: &Place) -> Result<Option<Opened>, Failure> {
     if !place.data.exists() {
         return Err(Failure::Usage(format!(
             "{} does not exist; name the gateway's folder with --data",
@@ -124,22 +124,27 @@ async fn open(context: &Context, place: &Place) -> Result<Opened, Failure> {
     let store = assay_gateway::open_store(&place.data, &*market);
     let store = match store {
         Ok(store) => Arc::new(store),
-        Err(StoreError::Locked(_)) => return Ok(Opened::Running),
+        Err(StoreError::Locked(_)) => return Ok(None),
         Err(error) => return Err(of_store(error)),
     };
     let policy = Policy { budget: 0, step: 0 };
     let channels = Channels::new(market.clone(), store.clone(), policy).map_err(of_store)?;
     channels.reconcile().await.map_err(of_money)?;
-    Ok(Opened::Here(market, store, channels))
+    Ok(Some(Opened {
+        market,
+        store,
+        channels,
+    }))
 }
 
-enum Opened {
-    Here(Arc<ChainMarket>, Arc<Store>, Channels),
-    Running,
+struct Opened {
+    market: Arc<ChainMarket>,
+    store: Arc<Store>,
+    channels: Channels,
 }
 
 async fn close(context: &Context, place: &Place) -> Result<(), Failure> {
-    let Opened::Here(_, _, channels) = open(context, place).await? else {
+    let Some(Opened { channels, .. }) = open(context, place).await? else {
         return Err(of_store(StoreError::Locked(place.data.clone())));
     };
     let (closing, ended) = channels.close_all().await.map_err(of_money)?;
@@ -175,7 +180,7 @@ async fn receipt(context: &Context, request: &str, place: &Place) -> Result<(), 
     let (channel, seq) = request.split_once('/').ok_or_else(no_request)?;
     let channel = channel.parse().map_err(|_| no_request())?;
     let seq = seq.parse().map_err(|_| no_request())?;
-    let Opened::Here(_, store, _) = open(context, place).await? else {
+    let Some(Opened { store, .. }) = open(context, place).await? else {
         return Err(of_store(StoreError::Locked(place.data.clone())));
     };
     let answer = store.answer(&channel, seq).map_err(of_store)?;

@@ -32,12 +32,16 @@ pub async fn run(context: &Context, place: &Place) -> Result<(), Failure> {
 /// The report of a gateway that does not run.
 async fn read(context: &Context, place: &Place) -> Result<Value, Failure> {
     match open(context, place).await? {
-        Opened::Here(market, store, channels) => {
+        Some(Opened {
+            market,
+            store,
+            channels,
+        }) => {
             let report = assay_gateway::status::report(&*market, &store, &channels).await;
             let report = report.map_err(|error| Failure::Request(one_line(&error.to_string())))?;
             Ok(serde_json::to_value(report).unwrap_or_default())
         }
-        Opened::Running => Err(Failure::Request(format!(
+        None => Err(Failure::Request(format!(
             "{} is in use, and the gateway that uses it does not serve yet; try again",
             place.data.display()
         ))),

@@ -11,6 +11,7 @@ use std::{
 use assay_client::Text;
 use assay_openai::{router, ApiError, Backend, Limits, Model, ModelText, Order, Piece, Pieces};
 use assay_primitives::{Finish, TokenId};
+use axum::http::{request::Parts, Request};
 use futures::{future::BoxFuture, stream, FutureExt, StreamExt};
 use serde_json::{json, Value};
 use tokio::{
@@ -103,9 +104,10 @@ impl Scripted {
     }
 }
 
-/// Counts an answer that is under way.
+/// Counts an answer that is under way, and keeps its request's place.
 struct Running {
     counts: Arc<Counts>,
+    _parts: Arc<Parts>,
     is_ended: bool,
 }
 
@@ -141,19 +143,24 @@ impl Backend for Scripted {
         .boxed()
     }
 
-    fn generate(&self, order: Order) -> BoxFuture<'_, Result<Pieces, ApiError>> {
+    fn generate(&self, mut order: Order) -> BoxFuture<'_, Result<Pieces, ApiError>> {
         let script = (self.script)(&order);
         let enough = order.enough.clone();
+        // What is remembered of the order must not keep its place.
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.headers = order.parts.headers.clone();
+        let parts = std::mem::replace(&mut order.parts, Arc::new(head));
         self.orders.lock().unwrap().push(order);
-        async move { Ok(play(script?, enough, self.counts.clone())) }.boxed()
+        async move { Ok(play(script?, enough, parts, self.counts.clone())) }.boxed()
     }
 }
 
 /// The pieces of a script, with a count of the answer.
-fn play(steps: Vec<Step>, enough: Arc<Notify>, counts: Arc<Counts>) -> Pieces {
+fn play(steps: Vec<Step>, enough: Arc<Notify>, parts: Arc<Parts>, counts: Arc<Counts>) -> Pieces {
     counts.running.send_modify(|running| *running += 1);
     let running = Running {
         counts,
+        _parts: parts,
         is_ended: false,
     };
     let pieces = stream::unfold(

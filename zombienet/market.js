@@ -1,5 +1,5 @@
-// Two providers with a worker each behind two nodes, and a user who asks through a third. Gives the number of jobs
-// that were answered and paid. The programs are those in PATH.
+// Two providers with a worker each behind two nodes, and a user who asks through a third: two of whoever is drawn, and
+// one of each. Gives the number of jobs that were answered and paid. The programs are those in PATH.
 
 const { execFile, spawn } = require("node:child_process");
 const { once } = require("node:events");
@@ -13,7 +13,12 @@ const PROVIDERS = [
   { key: "//Bob", prices: ["1 mASY", "3 mASY"] },
   { key: "//Eve", prices: ["1 mASY", "4 mASY"] },
 ];
-const QUESTIONS = ["What is Assay?", "What is a bond?", "What is a receipt?", "What is a provider?"];
+const QUESTIONS = [
+  ["What is Assay?"],
+  ["What is a bond?"],
+  // The draw alone may never have come upon one of them.
+  ...PROVIDERS.map(({ key }) => ["What is a provider?", "--provider", key]),
+];
 const DEMO = join(__dirname, "../models/demo/assay-demo");
 
 async function freePort() {
@@ -52,8 +57,8 @@ async function run(observer, { nodesByName }) {
     }
     let paid = 0;
     for (const question of QUESTIONS) {
-      const words = ["run", question, "--model-dir", model, "--max-tokens", "16"];
-      const answer = await assay(observer, "//Dave", ...words);
+      const words = ["--model-dir", model, "--max-tokens", "16"];
+      const answer = await assay(observer, "//Dave", "run", ...question, ...words);
       paid += answer.text.length > 0 ? 1 : 0;
     }
     return paid;

@@ -45,7 +45,7 @@ pub use self::{
     },
     refusal::PaymentError,
     step::{Persistent, Step},
-    terms::{check_prompt, window_end, ChannelState, Facts, Floor, Terms, ANCHOR_AGE},
+    terms::{anchor_age, check_prompt, window_end, ChannelState, Facts, Floor, Terms, ANCHOR_AGE},
     wire::{ChannelStatus, SignedReceipt},
 };
 

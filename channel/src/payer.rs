@@ -22,7 +22,7 @@ pub use self::{
 };
 use crate::{
     step::{Persistent, Step},
-    terms::{fee, window_end, ChannelState, Facts, Floor, Terms},
+    terms::{fee, window_end, ChannelState, Facts, Floor, Terms, ANCHOR_AGE},
     VoucherPair,
 };
 
@@ -50,10 +50,14 @@ pub struct Payer {
     facts: Facts,
     voucher: Option<SignedVoucher>,
     floor: Floor,
+    /// The most that requests may have cost which were forgotten without a receipt: their provider may have forgotten one.
+    doubted: Balance,
     requests: BTreeMap<u64, Request>,
     evidence: Option<Evidence>,
     /// What was signed and received after the records were copied is not among them.
     is_old: bool,
+    /// How many blocks before those that its provider knows of a receipt may build.
+    anchor_age: u32,
 }
 
 /// Why the user's end does not do something.
@@ -91,9 +95,11 @@ impl Payer {
             },
             voucher: None,
             floor: Floor::default(),
+            doubted: 0,
             requests: BTreeMap::new(),
             evidence: None,
             is_old: false,
+            anchor_age: ANCHOR_AGE,
         };
         let mut records: Vec<Record> = records.into_iter().collect();
         // The floor first: rows below it may have outlived it.
@@ -128,8 +134,9 @@ impl Payer {
         self.facts = facts;
         let ceiling = self.sum(|request| match is_settled(request) {
             true => receipted_fee(request),
-            false => fee(&request.header.header, request.header.header.token_limit),
+            false => most(request),
         });
+        let ceiling = ceiling.saturating_add(self.doubted);
         if facts.settled <= ceiling || self.evidence.is_some() || self.is_old {
             return Step::new(self, Vec::new(), Ok(()));
         }
@@ -151,6 +158,12 @@ impl Payer {
     /// The most that vouchers may say; lowering it below the highest one takes nothing back.
     pub fn set_budget(&mut self, budget: Balance) {
         self.budget = budget;
+    }
+
+    /// How many blocks before the one held, or before its request, a receipt may build; [`ANCHOR_AGE`] unless it is said:
+    /// [`anchor_age`](crate::anchor_age) says how many where receipts cannot be disputed for long.
+    pub fn set_anchor_age(&mut self, blocks: u32) {
+        self.anchor_age = blocks;
     }
 
     /// The highest voucher that was signed: also the proof with which state and receipts are asked for.
@@ -235,19 +248,29 @@ impl Payer {
     /// it can be deleted.
     pub fn forget(&mut self, anchored_before: u32) -> Step<'_, Self, u64> {
         let floor = self.next_floor(anchored_before);
-        let record = (floor != self.floor).then_some(Record::Floor(floor));
-        Step::new(self, record.into_iter().collect(), floor.seq)
+        let mut records = Vec::new();
+        if floor != self.floor {
+            let unknown = self.without_receipt(floor.seq).map(most);
+            let doubted = unknown.fold(self.doubted, Balance::saturating_add);
+            records.push(Record::Floor(floor));
+            if doubted != self.doubted {
+                records.push(Record::Doubted(doubted));
+            }
+        }
+        Step::new(self, records, floor.seq)
     }
 
     /// The requests without a receipt that [`forget`](Self::forget) would take along. They may have come to the
     /// provider after it said that it has none: ask once more before.
     pub fn doubtful(&self, anchored_before: u32) -> Vec<u64> {
         let floor = self.next_floor(anchored_before);
-        let below = self.requests.range(..floor.seq);
-        below
-            .filter(|(_, request)| request.receipt.is_none())
-            .map(|(seq, _)| *seq)
-            .collect()
+        let doubtful = self.without_receipt(floor.seq);
+        doubtful.map(|request| request.seq).collect()
+    }
+
+    fn without_receipt(&self, below: u64) -> impl Iterator<Item = &Request> {
+        let below = self.requests.range(..below).map(|(_, request)| request);
+        below.filter(|request| request.receipt.is_none())
     }
 
     fn next_floor(&self, anchored_before: u32) -> Floor {
@@ -281,6 +304,12 @@ fn receipted_fee(request: &Request) -> Balance {
     request.receipt.as_ref().map_or(0, |r| r.receipt.fee)
 }
 
+/// The fee of a request that goes to its limit.
+fn most(request: &Request) -> Balance {
+    let header = &request.header.header;
+    fee(header, header.token_limit)
+}
+
 fn receipted(request: &Request) -> u32 {
     request.receipt.as_ref().map_or(0, |r| r.receipt.output_len)
 }
@@ -306,6 +335,7 @@ impl Persistent for Payer {
             }
             Record::Request(_) => {}
             Record::Evidence(evidence) => self.evidence = Some(evidence),
+            Record::Doubted(doubted) => self.doubted = doubted,
         }
     }
 }

@@ -68,6 +68,12 @@ pub(crate) fn fee(header: &Header, output_len: u32) -> Balance {
     header.fee(output_len).unwrap_or(Balance::MAX)
 }
 
+/// [`ANCHOR_AGE`] where receipts may be disputed for so many blocks after their anchor: half of that window at most is gone
+/// when a receipt is paid, and the rest is for whoever finds it wrong.
+pub fn anchor_age(dispute_blocks: u32) -> u32 {
+    ANCHOR_AGE.min(dispute_blocks / 2)
+}
+
 /// How many output tokens may be paid for, and computed, while receipts speak of `receipted`: both ends' rule.
 pub fn window_end(header: &Header, receipted: u32) -> u32 {
     receipted

@@ -12,6 +12,10 @@ use subxt::{
 
 /// What the pool says when the fee cannot be paid.
 const CANNOT_PAY: &str = "Inability to pay some fees";
+/// The code with which it says that it has the very same transaction.
+const ALREADY_IMPORTED: i32 = 1013;
+/// What it says of one that it had a moment ago: it failed, or is in a block.
+const BANNED: &str = "temporarily banned";
 /// What it says when the account's nonce is used: in a block, or by a transaction that waits.
 const OUTDATED: &str = "Transaction is outdated";
 const LOW_PRIORITY: &str = "Priority is too low";
@@ -186,6 +190,9 @@ impl Error {
     }
 
     fn not_accepted_because(call: &str, account: &AccountId32, message: &str) -> Self {
+        if has(message, BANNED) {
+            return Self::lost(call, &refusal(account, message));
+        }
         Self::NotAccepted {
             call: call.into(),
             reason: refusal(account, message),
@@ -315,6 +322,16 @@ impl Error {
     }
 }
 
+/// Whether the pool has the transaction already that it was just sent.
+pub(crate) fn is_known(error: &ExtrinsicError) -> bool {
+    match error {
+        ExtrinsicError::ErrorSubmittingTransaction(BackendError::Rpc(RpcError::ClientError(
+            subxt::rpcs::Error::User(error),
+        ))) => error.code == ALREADY_IMPORTED,
+        _ => false,
+    }
+}
+
 /// The whole of what the pool says: the message is the same for all reasons, which are in the data.
 fn pool_message(error: &UserError) -> String {
     let data = error.data.as_ref().map(|data| data.get());
@@ -347,12 +364,8 @@ fn refusal(account: &AccountId32, message: &str) -> String {
             "another transaction of this account is under way; wait for its block",
         ),
         (
-            "Already Imported",
-            "the same transaction is under way; wait for its block",
-        ),
-        (
-            "temporarily banned",
-            "the same transaction failed a moment ago; wait a minute",
+            BANNED,
+            "it had the same transaction a moment ago, which failed or is in a block; wait a minute",
         ),
     ];
     let found = known.iter().find(|(text, _)| has(message, text));

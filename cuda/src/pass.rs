@@ -4,18 +4,22 @@
 //! themselves depend on is a [`Plan`] of few numbers. A plan that comes again is captured as a graph,
 //! so that a step of decoding costs one launch instead of hundreds.
 
+mod asked;
 mod inputs;
 mod program;
 mod scratch;
 
-use std::{collections::HashMap, mem};
+use std::collections::HashMap;
 
-use assay_exact::{accelerator::AcceleratorPass, Shape};
+use assay_exact::{
+    accelerator::{AcceleratorPass, AcceleratorRows},
+    Shape,
+};
 
 pub use self::scratch::Scratch;
-use self::{inputs::Inputs, program::Program, scratch::LOGITS};
+use self::{asked::Held, inputs::Inputs, program::Program, scratch::LOGITS};
 use crate::{
-    device::{Buffer, Device, DeviceError, Graph, Launch, Plain},
+    device::{Buffer, Device, DeviceError, Graph, Launch},
     slabs::Pool,
     weights::Weights,
 };
@@ -35,8 +39,9 @@ struct Plan {
     many: bool,
     /// Slabs in the longest sequence's table, rounded up so that few lengths differ.
     table: usize,
-    /// Rows whose logits are asked for.
+    /// Rows whose logits are needed, and how many of them choose a token.
     logits: usize,
+    chosen: usize,
 }
 
 /// The memory of passes, and their graphs.
@@ -66,16 +71,18 @@ impl Pass {
         })
     }
 
-    /// Runs the program over the rows of `pass`, and downloads the logits.
+    /// Runs the program over the rows of `pass`, and downloads what is asked for.
     pub fn run(
         &mut self,
         shape: &Shape,
         weights: &Weights,
         pool: &Pool,
         pass: &AcceleratorPass,
-        logits: &mut [&mut [i32]],
+        asked: &mut [AcceleratorRows],
     ) -> Result<(), DeviceError> {
-        let inputs = Inputs::of(shape, pass);
+        let mut rows = asked::rows(shape.vocabulary, asked);
+        let chosen = rows.iter().filter(|row| row.chooses()).count();
+        let inputs = Inputs::of(shape, pass, chosen);
         inputs.upload(&self.device, &self.scratch)?;
         let plan = inputs.plan;
         let program = Program {
@@ -86,7 +93,15 @@ impl Pass {
             scratch: &self.scratch,
             plan,
         };
+        let held = |rows| Held {
+            vocabulary: shape.vocabulary,
+            device: &self.device,
+            scratch: &self.scratch,
+            rows,
+        };
         if plan.rows <= GRAPH_ROWS && plan.logits <= LOGITS {
+            let mut held = held(&mut rows);
+            held.upload()?;
             if self.graphs.len() > GRAPHS {
                 self.graphs.clear();
             }
@@ -113,13 +128,16 @@ impl Pass {
                     self.graphs.insert(plan, Seen::Once);
                 }
             }
-            return self.download(shape, 0..plan.logits, logits);
-        }
-        self.launch(&program.layers())?;
-        for first in (0..plan.logits).step_by(LOGITS) {
-            let rows = first..plan.logits.min(first + LOGITS);
-            self.launch(&program.logits(rows.clone()))?;
-            self.download(shape, rows, logits)?;
+            held.download()?;
+        } else {
+            self.launch(&program.layers())?;
+            for (first, rows) in (0..).step_by(LOGITS).zip(rows.chunks_mut(LOGITS)) {
+                let all = first..first + rows.len();
+                let mut held = held(rows);
+                let chosen = held.upload()?;
+                self.launch(&program.logits(all, chosen))?;
+                held.download()?;
+            }
         }
         match plan.logits {
             // Whatever goes wrong is this pass's.
@@ -132,74 +150,5 @@ impl Pass {
         launches
             .iter()
             .try_for_each(|launch| self.device.launch(launch))
-    }
-
-    /// The logits of some of the rows that were asked for, which lie one after the other in `logits`.
-    fn download(
-        &self,
-        shape: &Shape,
-        rows: std::ops::Range<usize>,
-        logits: &mut [&mut [i32]],
-    ) -> Result<(), DeviceError> {
-        if rows.is_empty() {
-            return self.device.synchronise();
-        }
-        let vocabulary = shape.vocabulary as usize;
-        let all = logits
-            .iter_mut()
-            .flat_map(|part| part.chunks_mut(vocabulary));
-        let mut asked = Rows::new(all.skip(rows.start));
-        let (from, bytes) = (self.scratch.logits.address(), rows.len() * vocabulary * 4);
-        // From where they arrive into their rows at once: there may be tens of megabytes of them.
-        self.device.read(from, bytes, &mut |piece| asked.put(piece))
-    }
-}
-
-/// Rows that are filled one after the other, by numbers that come in pieces.
-struct Rows<'a, I> {
-    rows: I,
-    /// What is left of the row that is filled.
-    row: &'a mut [i32],
-}
-
-impl<'a, I: Iterator<Item = &'a mut [i32]>> Rows<'a, I> {
-    fn new(rows: I) -> Self {
-        Self { rows, row: &mut [] }
-    }
-
-    fn put(&mut self, mut piece: &[u8]) {
-        while piece.len() >= i32::BYTES {
-            if self.row.is_empty() {
-                let Some(next) = self.rows.next() else { return };
-                self.row = next;
-            }
-            let count = self.row.len().min(piece.len() / i32::BYTES);
-            let (now, later) = mem::take(&mut self.row).split_at_mut(count);
-            let (found, rest) = piece.split_at(count * i32::BYTES);
-            for (slot, number) in now.iter_mut().zip(found.chunks_exact(i32::BYTES)) {
-                *slot = i32::get(number);
-            }
-            (self.row, piece) = (later, rest);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::device::bytes_of;
-
-    #[test]
-    fn rows_are_filled_wherever_pieces_end() {
-        let numbers: Vec<i32> = (1..=20).map(|i| i * 0x0102_0305).collect();
-        for piece in 1..=21 {
-            let mut all = [[0; 6]; 3];
-            let mut rows = Rows::new(all.iter_mut().map(|row| &mut row[..]));
-            for piece in numbers.chunks(piece) {
-                rows.put(&bytes_of(piece));
-            }
-            // What no row is left for is dropped.
-            assert_eq!(all.as_flattened(), &numbers[..18], "{piece}");
-        }
     }
 }

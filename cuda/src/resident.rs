@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use assay_exact::{
-    accelerator::{Accelerator, AcceleratorError, AcceleratorPass, Slabs},
+    accelerator::{Accelerator, AcceleratorError, AcceleratorPass, AcceleratorRows, Slabs},
     cache::SLAB,
     engine::CHUNK,
     model::Model,
@@ -141,11 +141,11 @@ impl Accelerator for Resident {
     fn run(
         &self,
         pass: &AcceleratorPass,
-        logits: &mut [&mut [i32]],
+        asked: &mut [AcceleratorRows],
     ) -> Result<(), AcceleratorError> {
         // A pass writes all that it reads.
         let mut own = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
-        own.run(&self.shape, &self.weights, &self.pool, pass, logits)?;
+        own.run(&self.shape, &self.weights, &self.pool, pass, asked)?;
         Ok(())
     }
 }

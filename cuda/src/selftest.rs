@@ -1,16 +1,18 @@
 //! Whether a device gives the processor's bits: the models of the conformance vectors, and random models
 //! of awkward and of ordinary shapes, whose sequences the device reads in ragged batches and the
-//! portable engine alone; the logits are compared, each of them.
+//! portable engine alone; the logits are compared, each of them, and the tokens that they choose.
 //!
 //! What is launched depends on how many multiprocessors there are: the device is compared as if it had
 //! one, a few, and all of its own, and every kernel is launched.
 
+mod choice;
 mod ragged;
 mod vectors;
 mod watch;
 
 use assay_exact::{
     cpu::Cpu,
+    engine::Made,
     random::{Numbers, Weights},
     shape::{Rotary, Scaling, Shape, PPM},
     Backend, Cache, CpuError, Engine, EngineError, Logits, Sequence,
@@ -35,7 +37,7 @@ const PIECES: [usize; 7] = [100, 1, 6, 12, 40, 3, 256];
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Compared {
     pub shape: &'static str,
-    /// Positions whose logits were compared, and of how many any was wrong.
+    /// Positions whose logits or chosen token were compared, and at how many there was anything wrong.
     pub tokens: usize,
     pub wrong: usize,
 }
@@ -159,9 +161,13 @@ fn long(watch: &Watch, cpu: &Cpu, length: usize, seed: u64) -> Result<Compared, 
             }
             let logits = all(&engine, &mut cache, tokens)?;
             let positions = at..end;
-            read.push(Read { positions, logits });
+            read.push(Read {
+                positions,
+                choice: None,
+                made: Made::Logits(logits),
+            });
         }
-        compared.add(differ(shape.vocabulary as usize, &expected, &read));
+        compared.add(differ(&model, &tokens, &expected, &read));
     }
     Ok(compared)
 }

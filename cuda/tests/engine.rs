@@ -116,24 +116,50 @@ fn a_batch_on_a_device_answers_as_the_processor_does_alone() {
             memory: slabs * slab_bytes(&shape),
         };
         let mut batch = Batch::new(engine, limits);
-        let mut found = vec![Vec::new(); prompts.len()];
+        let (mut found, mut shown) = (vec![Vec::new(); prompts.len()], Vec::new());
         for (id, prompt) in prompts.iter().enumerate() {
             assert!(batch.admit(id as u64, &request(prompt, 6)).unwrap());
             batch.allow(id as u64, 6);
+            if id == 2 {
+                batch.show_logits(2);
+            }
             if id == 0 {
                 // So that the second finds its slab.
                 for _ in 0..4 {
-                    collect(batch.step(), &mut found);
+                    collect(batch.step(), &mut found, &mut shown);
                 }
             }
         }
         while let Some(events) = batch.step() {
-            collect(Some(events), &mut found);
+            collect(Some(events), &mut found, &mut shown);
         }
         assert_eq!(found, expected);
+        // The last one's logits, which the device chose none by.
+        let tokens = [&prompts[2], &expected[2][..5]].concat();
+        let logits = alone.run(&mut [Sequence {
+            cache: &mut alone.cache(),
+            tokens: &tokens,
+            logits: Logits::All,
+        }]);
+        assert_eq!(shown, logits.unwrap().concat());
         let usage = batch.usage();
         assert_eq!((usage.requests, usage.reused), (0, SLAB as u64));
         assert_eq!(usage.kept, slab_bytes(&shape), "the beginning is kept");
+        // An answer that is read at once, each token's penalty by those ahead of it.
+        for wrong in 0..=6 {
+            let mut answer = expected[1].clone();
+            if let Some(token) = answer.get_mut(wrong) {
+                *token = (*token + 1) % shape.vocabulary;
+            }
+            let scored = request(&prompts[1], 6);
+            assert!(batch.admit_score(9, &scored, &answer).unwrap());
+            batch.allow(9, 1);
+            let mut events = Vec::new();
+            while let Some(more) = batch.step() {
+                events.extend(more);
+            }
+            assert_eq!(events, [(9, Event::Scored(wrong))]);
+        }
         drop(batch);
         assert_eq!(resident.free_slabs(), slabs);
         let (_, graphs) = device.launches();
@@ -141,14 +167,52 @@ fn a_batch_on_a_device_answers_as_the_processor_does_alone() {
     }
 }
 
-fn collect(events: Option<Vec<(u64, Event)>>, found: &mut [Vec<u32>]) {
+/// All tokens, and the logits that somebody is shown.
+fn collect(events: Option<Vec<(u64, Event)>>, found: &mut [Vec<u32>], shown: &mut Vec<i32>) {
     for (id, event) in events.into_iter().flatten() {
         match event {
-            Event::Token { token, .. } => found[id as usize].push(token),
+            Event::Token { token, logits } => {
+                found[id as usize].push(token);
+                shown.extend(logits);
+            }
             Event::End(_) => {}
             other => panic!("{id}: {other:?}"),
         }
     }
+}
+
+/// Of rows whose logits nobody wants to see, what they choose is all that is downloaded.
+#[test]
+fn a_step_brings_a_token_for_each_request() {
+    let Some(device) = device(AMPERE) else {
+        return;
+    };
+    let (shape, cpu) = (little(), Cpu::new(Backend::Portable, 1).unwrap());
+    let weights = Weights::random(&shape, 5);
+    let model = weights.model();
+    let memory = 3 * slab_bytes(&shape);
+    let resident = Resident::new(device.device(), &model, memory).unwrap();
+    let limits = Limits {
+        requests: 3,
+        prefill: 32,
+        memory,
+    };
+    let mut batch = Batch::new(Engine::new(&model, &cpu).unwrap().on(&resident), limits);
+    for id in 0..3 {
+        assert!(batch.admit(id, &request(&[9, 8, id as u32], 9)).unwrap());
+        batch.allow(id, 9);
+    }
+    let mut step = |shown: Option<u64>| {
+        if let Some(id) = shown {
+            batch.show_logits(id);
+        }
+        let before = device.downloaded();
+        assert_eq!(batch.step().unwrap().len(), 3);
+        device.downloaded() - before
+    };
+    assert_eq!(step(None), 3 * 4);
+    assert_eq!(step(None), 3 * 4);
+    assert_eq!(step(Some(1)), 2 * 4 + u64::from(shape.vocabulary) * 4);
 }
 
 /// Wherever in a pass the device goes, everybody is told, no cache has moved, and nothing panics.

@@ -7,7 +7,7 @@
 
 use std::{fmt::Debug, sync::Arc};
 
-use crate::leaf::LeafError;
+use crate::{leaf::LeafError, sampling::Settings};
 
 /// A model on a machine.
 pub trait Accelerator: Debug + Send + Sync {
@@ -15,13 +15,12 @@ pub trait Accelerator: Debug + Send + Sync {
     fn slabs(&self) -> Arc<dyn Slabs>;
 
     /// Runs the program over the rows of a pass, from the first norm on: writes their keys and values
-    /// into the pieces' slabs, and the logits that are asked for (i32, Q16) into `logits`, one part for
-    /// each piece, a row of the vocabulary for each of its last tokens. After an error no part of it
-    /// counts.
+    /// into the pieces' slabs, and what is asked for of their last tokens into `asked`, one for each
+    /// piece. After an error no part of it counts.
     fn run(
         &self,
         pass: &AcceleratorPass,
-        logits: &mut [&mut [i32]],
+        asked: &mut [AcceleratorRows],
     ) -> Result<(), AcceleratorError>;
 }
 
@@ -42,10 +41,32 @@ pub struct AcceleratorPiece {
     pub tokens: usize,
     /// The first token's position.
     pub position: usize,
-    /// How many of its last tokens' logits are asked for.
+    /// Of how many of its last tokens something is asked for.
     pub logits: usize,
     /// Names of the slabs of all positions up to the last token's.
     pub slabs: Vec<u32>,
+}
+
+/// What is asked for of a piece's last tokens, whose logits are one row each.
+#[derive(Debug)]
+pub enum AcceleratorRows<'a> {
+    /// The logits (i32, Q16): the vocabulary for each row.
+    Logits(&'a mut [i32]),
+    /// The token that each row chooses.
+    Tokens {
+        choices: Vec<AcceleratorChoice<'a>>,
+        tokens: &'a mut [u32],
+    },
+}
+
+/// How a row chooses: what [`choose`](crate::sampling::choose) is given beside the logits.
+#[derive(Clone, Copy, Debug)]
+pub struct AcceleratorChoice<'a> {
+    /// Prompt and answer so far.
+    pub seen: &'a [u32],
+    /// In their ranges.
+    pub settings: Settings,
+    pub random: u64,
 }
 
 /// A machine's memory for keys and values: slabs of [`SLAB`](crate::cache::SLAB) positions, each with a

@@ -225,11 +225,14 @@ pub(crate) fn choose(
     seen: &[u32],
     logits: &[i32],
 ) -> Result<u32, AnswerError> {
-    let random = || {
-        let message = sampling::draw_message(&request.seed, seen.len() as u32);
-        sampling::random(&blake2_256(&message).0)
-    };
     let exp2 = engine.model().tables.exp2;
-    let token = sampling::choose(logits, seen, &request.settings, random(), exp2);
+    let random = random(&request.seed, seen.len());
+    let token = sampling::choose(logits, seen, &request.settings, random, exp2);
     token.map_err(|error| AnswerError::Engine(error.into()))
+}
+
+/// The random number of the draw at `position`, the index of the token that is chosen.
+pub(crate) fn random(seed: &[u8; 32], position: usize) -> u64 {
+    let message = sampling::draw_message(seed, position as u32);
+    sampling::random(&blake2_256(&message).0)
 }

@@ -27,7 +27,7 @@ use self::{member::Member, prefixes::Prefixes};
 use crate::{
     answer::{self, AnswerError, Finish, Request},
     cache::SLAB,
-    engine::{Engine, EngineError, Sequence},
+    engine::{Choice, Engine, EngineError, Made, Sequence},
 };
 
 /// How much a batch takes on.
@@ -56,7 +56,8 @@ pub struct Usage {
 /// What a step says about a request. After an end, a score or a failure the request has left.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
-    /// The next token, and the logits of all tokens before penalty and temperature (i32, Q16).
+    /// The next token; and to those who are [shown](Batch::show_logits) them, the logits of all tokens before
+    /// penalty and temperature (i32, Q16).
     Token {
         token: u32,
         logits: Vec<i32>,
@@ -194,6 +195,13 @@ impl<'m> Batch<'m> {
         }
     }
 
+    /// From now on the request's tokens come with their logits, which an accelerator otherwise keeps.
+    pub fn show_logits(&mut self, id: u64) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.show_logits();
+        }
+    }
+
     /// Ends a request; nothing more is said about it.
     pub fn cancel(&mut self, id: u64) {
         self.members.remove(&id);
@@ -216,17 +224,20 @@ impl<'m> Batch<'m> {
         }
         let runs = self.run(&plan);
         self.keep(&plan);
-        let (good, failed): (Vec<_>, Vec<_>) =
-            runs.into_iter().partition(|(_, logits)| logits.is_ok());
-        let good = good.into_iter().flat_map(|(id, logits)| {
+        let (good, failed): (Vec<_>, Vec<_>) = runs.into_iter().partition(|(_, made)| made.is_ok());
+        let good = good.into_iter().flat_map(|(id, made)| {
             let read = self.members.get(&id).map_or(0, Member::read);
-            choices(id, read, logits.unwrap_or_default(), vocabulary)
+            next(id, read, made.unwrap_or_default(), vocabulary)
         });
         let asked: Vec<_> = good.collect();
         let tokens = self.choose(&asked);
         let mut over = BTreeSet::new();
-        for (choice, token) in asked.into_iter().zip(tokens) {
-            let Choice { id, seen, logits } = choice;
+        for (next, token) in asked.into_iter().zip(tokens) {
+            let Next { id, seen, by } = next;
+            let logits = match by {
+                By::Logits(logits) => logits,
+                By::Device(_) => Vec::new(),
+            };
             let member = self.members.get_mut(&id).filter(|_| !over.contains(&id));
             let told = match (member, token) {
                 (None, _) => continue,
@@ -292,25 +303,28 @@ impl<'m> Batch<'m> {
         plan
     }
 
-    /// Runs everyone together; after an error, each alone, so that it is only his who has it. The
-    /// logits are those of a member's tokens that choose.
-    fn run(&mut self, plan: &BTreeMap<u64, usize>) -> Vec<(u64, Result<Vec<i32>, BatchError>)> {
+    /// Runs everyone together; after an error, each alone, so that it is only his who has it. What is made
+    /// is of a member's tokens that choose.
+    fn run(&mut self, plan: &BTreeMap<u64, usize>) -> Vec<(u64, Result<Made, BatchError>)> {
         let mut ids = Vec::with_capacity(plan.len());
-        let mut sequences = Vec::with_capacity(plan.len());
+        let (mut sequences, mut choices) = (Vec::new(), Vec::new());
         for (id, member) in &mut self.members {
             if let Some(tokens) = plan.get(id) {
                 ids.push(*id);
-                sequences.push(member.sequence(*tokens));
+                let (sequence, choice) = member.sequence(*tokens);
+                sequences.push(sequence);
+                choices.push(choice);
             }
         }
-        let results: Vec<_> = match run(&self.engine, &mut sequences) {
-            Ok(logits) => logits.into_iter().map(Ok).collect(),
+        let results: Vec<_> = match run(&self.engine, &mut sequences, &choices) {
+            Ok(made) => made.into_iter().map(Ok).collect(),
             Err(error) if sequences.len() == 1 => vec![Err(error)],
             Err(_) => sequences
                 .chunks_mut(1)
-                .map(|one| {
-                    let logits = run(&self.engine, one)?;
-                    Ok(logits.into_iter().next().unwrap_or_default())
+                .zip(choices.chunks(1))
+                .map(|(one, choice)| {
+                    let made = run(&self.engine, one, choice)?;
+                    Ok(made.into_iter().next().unwrap_or_default())
                 })
                 .collect(),
         };
@@ -326,11 +340,16 @@ impl<'m> Batch<'m> {
         }
     }
 
-    /// The tokens that are chosen: a sum over the vocabulary for each, on all threads.
-    fn choose(&self, asked: &[Choice]) -> Vec<Result<u32, BatchError>> {
+    /// The tokens that are chosen: a sum over the vocabulary for each that a device has not chosen, on all
+    /// threads.
+    fn choose(&self, asked: &[Next]) -> Vec<Result<u32, BatchError>> {
         let slots: Vec<_> = asked.iter().map(|_| Mutex::new(None)).collect();
         let choose = |index: usize| {
-            let Choice { id, seen, logits } = asked.get(index)?;
+            let Next { id, seen, by } = asked.get(index)?;
+            let logits = match by {
+                By::Logits(logits) => logits,
+                By::Device(token) => return Some(Ok(*token)),
+            };
             let member = self.members.get(id)?;
             let seen = member.seen().get(..*seen)?;
             let choice = || answer::choose(&self.engine, &member.request(), seen, logits);
@@ -354,33 +373,36 @@ impl<'m> Batch<'m> {
     }
 }
 
-/// A token that is to be chosen.
-struct Choice {
+/// A token of a member.
+struct Next {
     id: u64,
     /// How many tokens are ahead of it.
     seen: usize,
-    logits: Vec<i32>,
+    by: By,
 }
 
-/// Those that the logits of a member's last tokens choose; it has read so many.
-fn choices(id: u64, read: usize, logits: Vec<i32>, vocabulary: usize) -> Vec<Choice> {
-    let rows = logits.len().checked_div(vocabulary).unwrap_or_default();
-    if rows <= 1 {
-        let one = Choice {
-            id,
-            seen: read,
-            logits,
-        };
-        return (rows == 1).then_some(one).into_iter().collect();
-    }
-    let seen = read.saturating_sub(rows).saturating_add(1)..;
-    let choices = seen.zip(logits.chunks_exact(vocabulary));
-    let choice = |(seen, row): (usize, &[i32])| Choice {
-        id,
-        seen,
-        logits: row.to_vec(),
+/// What says which it is.
+enum By {
+    /// Logits that are to choose it.
+    Logits(Vec<i32>),
+    /// The device that has chosen it.
+    Device(u32),
+}
+
+/// The tokens behind a member's last ones, of what was made of them; it has read so many.
+fn next(id: u64, read: usize, made: Made, vocabulary: usize) -> Vec<Next> {
+    let all: Vec<By> = match made {
+        Made::Tokens(tokens) => tokens.into_iter().map(By::Device).collect(),
+        // One row, as of all that decode, is not copied.
+        Made::Logits(row) if row.len() == vocabulary => vec![By::Logits(row)],
+        Made::Logits(rows) => {
+            let rows = rows.chunks_exact(vocabulary);
+            rows.map(|row| By::Logits(row.to_vec())).collect()
+        }
     };
-    choices.map(choice).collect()
+    let first = read.saturating_sub(all.len()).saturating_add(1);
+    let next = |(seen, by)| Next { id, seen, by };
+    (first..).zip(all).map(next).collect()
 }
 
 impl Event {
@@ -391,10 +413,14 @@ impl Event {
 }
 
 /// A run after whose failure, panics included, all caches are as they were before.
-fn run(engine: &Engine, sequences: &mut [Sequence]) -> Result<Vec<Vec<i32>>, BatchError> {
+fn run(
+    engine: &Engine,
+    sequences: &mut [Sequence],
+    choices: &[Option<Choice>],
+) -> Result<Vec<Made>, BatchError> {
     let before: Vec<usize> = sequences.iter().map(|one| one.cache.positions()).collect();
-    match catch_unwind(AssertUnwindSafe(|| engine.run(sequences))) {
-        Ok(logits) => logits.map_err(BatchError::from),
+    match catch_unwind(AssertUnwindSafe(|| engine.run_choosing(sequences, choices))) {
+        Ok(made) => made.map_err(BatchError::from),
         Err(_) => {
             // What a run writes lies behind these positions, and is written anew by the next one.
             for (sequence, positions) in sequences.iter_mut().zip(before) {

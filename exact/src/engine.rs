@@ -27,6 +27,7 @@ use crate::{
     model::{Model, ModelError},
     op::norm,
     rows::Intervals,
+    sampling::Settings,
 };
 
 /// Most rows of one pass: enough that reading the weights costs little beside the products, and few
@@ -128,6 +129,40 @@ pub struct Sequence<'a> {
     pub logits: Logits,
 }
 
+/// How the tokens behind a sequence's rows are chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice<'a> {
+    /// The sequence's tokens from the first position on, at least up to the last one that is run.
+    pub seen: &'a [u32],
+    pub settings: Settings,
+    /// Of the draws; unused when the settings are greedy.
+    pub seed: [u8; 32],
+}
+
+/// What a run makes of the rows that a sequence asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Made {
+    /// Their logits, one row after the other (i32, Q16).
+    Logits(Vec<i32>),
+    /// The token that each of them chooses.
+    Tokens(Vec<u32>),
+}
+
+impl Made {
+    fn into_logits(self) -> Vec<i32> {
+        match self {
+            Self::Logits(logits) => logits,
+            Self::Tokens(_) => Vec::new(),
+        }
+    }
+}
+
+impl Default for Made {
+    fn default() -> Self {
+        Self::Logits(Vec::new())
+    }
+}
+
 /// A model that was checked, and what it runs on.
 #[derive(Debug)]
 pub struct Engine<'m> {
@@ -224,7 +259,21 @@ impl<'m> Engine<'m> {
         batch: &mut [Sequence],
         times: &mut Times,
     ) -> Result<Vec<Vec<i32>>, EngineError> {
-        self.run_pass(batch, times, None)
+        let made = self.run_pass(batch, &[], times, None)?;
+        Ok(made.into_iter().map(Made::into_logits).collect())
+    }
+
+    /// As [`run`](Self::run), given a choice or none for each sequence: an accelerator gives tokens for
+    /// logits where there is one. The processor gives logits to everybody, and the choice is the caller's.
+    pub fn run_choosing(
+        &self,
+        batch: &mut [Sequence],
+        choices: &[Option<Choice>],
+    ) -> Result<Vec<Made>, EngineError> {
+        for choice in choices.iter().flatten() {
+            choice.settings.validate()?;
+        }
+        self.run_pass(batch, choices, &mut Times::default(), None)
     }
 
     /// As [`run`](Self::run) for one sequence, whose rows the observer sees.
@@ -233,16 +282,17 @@ impl<'m> Engine<'m> {
         sequence: Sequence,
         observer: &dyn Observer,
     ) -> Result<Vec<i32>, EngineError> {
-        let logits = self.run_pass(&mut [sequence], &mut Times::default(), Some(observer))?;
-        Ok(logits.into_iter().next().unwrap_or_default())
+        let made = self.run_pass(&mut [sequence], &[], &mut Times::default(), Some(observer))?;
+        Ok(made.into_iter().next().unwrap_or_default().into_logits())
     }
 
     fn run_pass(
         &self,
         batch: &mut [Sequence],
+        choices: &[Option<Choice>],
         times: &mut Times,
         observer: Option<&dyn Observer>,
-    ) -> Result<Vec<Vec<i32>>, EngineError> {
+    ) -> Result<Vec<Made>, EngineError> {
         // What is observed is this machine's own.
         let accelerator = match observer {
             None => self.accelerator.as_ref(),
@@ -254,7 +304,7 @@ impl<'m> Engine<'m> {
         let before: Vec<usize> = batch.iter().map(|one| one.cache.positions()).collect();
         let accelerator = accelerator.map(|(accelerator, _)| *accelerator);
         let mut pass = Pass::new(self, accelerator, times, observer);
-        let result = pass.run(batch);
+        let result = pass.run(batch, choices);
         if result.is_err() {
             for (sequence, positions) in batch.iter_mut().zip(before) {
                 sequence.cache.truncate(positions);

@@ -244,8 +244,8 @@ impl Purchase {
             .any(|offer| offer.fits(need) && experience.is_caught(&offer.provider))
         {
             return format!(
-                "whoever offers {name:?} was caught; see the gateway's folder `evidence`, and start it again to ask \
-                 them once more"
+                "whoever offers {name:?} was caught; see the log and the gateway's folder `evidence`, and start it \
+                 again to ask them once more"
             );
         }
         format!(

@@ -11,6 +11,7 @@
 
 mod backend;
 mod books;
+mod bought;
 mod buy;
 pub mod channels;
 pub mod choice;

@@ -1,5 +1,7 @@
 //! What the gateway asks of the chain, and tells it: facts at one finalized block, channels, money.
 
+use std::time::Duration;
+
 use assay_client::{AccountId32, Chain, Error, Keypair, H256};
 use assay_primitives::{Balance, ChannelId, ListingId, ModelParts, VoucherKey};
 use futures::future::BoxFuture;
@@ -14,6 +16,8 @@ pub use self::chain::ChainMarket;
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     pub finalized: u32,
+    /// For how many blocks after its anchor a receipt may be disputed, pauses aside.
+    pub challenge_blocks: u32,
     /// The listings that may be bought.
     pub listings: Vec<Listed>,
     /// The offers for them whose providers can be reached.
@@ -59,6 +63,8 @@ pub enum State {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Block {
     pub best: u32,
+    /// How long ago the best one was made.
+    pub age: Duration,
     pub finalized: u32,
     /// Of the best chain's block that was asked for, if it is there.
     pub hash: Option<H256>,

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_channel::{AnchorView, ANCHOR_AGE};
+use assay_channel::{anchor_age, AnchorView, ANCHOR_AGE};
 use assay_client::{AccountId32, Amount, Error, H256};
 use assay_primitives::Anchor;
 use tokio::sync::{watch, Semaphore};
@@ -18,7 +18,7 @@ use crate::{
     choice::{Experience, Offer},
     disputes::Disputes,
     evidence,
-    market::{Facts, Market},
+    market::{Block, Facts, Market},
     metrics::Metrics,
     models::{self, Folder, Model},
     recheck::{Checker, Suspect, Verdict},
@@ -48,6 +48,19 @@ pub struct Terms {
     pub check: u32,
     /// Whether other providers are paid to check what cannot be computed here: they read prompt and answer.
     pub score: bool,
+}
+
+/// Whether the node does not know what the chain is by now: it is still in sync, or has lost its peers.
+fn is_behind(block: &Block) -> bool {
+    block.age > ANCHOR_PATIENCE
+}
+
+fn behind(block: &Block) -> Error {
+    let age = block.age.as_secs();
+    Error::Node(format!(
+        "it is behind: its best block, {}, was made {age} s ago; see that it has peers, and try again when it is in sync",
+        block.best
+    ))
 }
 
 /// A provider, and the number and hash of a block.
@@ -107,8 +120,10 @@ impl Shop {
             let data: PathBuf = store.folder().into();
             let disputes = market.challenger().map(Disputes::new);
             Checker::start(terms.check, move |suspect, verdict| {
-                told(&data, &metrics, &trouble, &experience, &suspect, &verdict);
-                let (Some(disputes), Verdict::Wrong { position, .. }) = (&disputes, verdict) else {
+                let is_news = told(&data, &metrics, &trouble, &experience, &suspect, &verdict);
+                let (Some(disputes), Verdict::Wrong { position, .. }, true) =
+                    (&disputes, verdict, is_news)
+                else {
                     return;
                 };
                 let file = evidence::path(&data, &evidence::answer_name(&suspect.name));
@@ -208,8 +223,8 @@ impl Shop {
         Ok(worker)
     }
 
-    /// What the chain says of a receipt's anchor, which may be at most `age` blocks old. Waits for a while where our node may be behind, or on
-    /// another fork than the provider's.
+    /// What the chain says of a receipt's anchor, which may be at most `age` blocks old. Waits for a while where our node
+    /// may be behind, or on another fork than the provider's. One that is behind for sure shows nothing of the provider.
     pub async fn anchor(
         &self,
         provider: AccountId32,
@@ -246,22 +261,45 @@ impl Shop {
                     operator: operator.0,
                 });
             }
-            let late = start.elapsed() > ANCHOR_PATIENCE;
+            let is_late = start.elapsed() > ANCHOR_PATIENCE;
             let is_final = anchor.number <= block.finalized;
             if block.hash.is_none() && is_final {
                 // One that began with a later state has no older blocks.
                 let missing = format!("it has not the block {}", anchor.number);
                 return Err(Error::Node(missing));
             }
-            if block.hash.is_some() && (is_final || late) {
+            if block.hash.is_some() && is_final {
                 return Ok(AnchorView::Foreign);
             }
             // No clock is so wrong.
-            if late || anchor.number > block.best.saturating_add(ANCHOR_AGE) {
-                return Ok(AnchorView::Future);
+            let is_far = anchor.number > block.best.saturating_add(ANCHOR_AGE);
+            match is_behind(&block) {
+                true if is_late => return Err(behind(&block)),
+                false if is_late || is_far => {
+                    return Ok(match block.hash {
+                        Some(_) => AnchorView::Foreign,
+                        None => AnchorView::Future,
+                    });
+                }
+                _ => tokio::time::sleep(ANCHOR_PAUSE).await,
             }
-            tokio::time::sleep(ANCHOR_PAUSE).await;
         }
+    }
+
+    /// How many blocks behind the last finalized one a receipt may build that comes as it is signed.
+    pub fn anchor_age(&self) -> u32 {
+        match self.seen().facts.challenge_blocks {
+            // The chain was not seen yet.
+            0 => ANCHOR_AGE,
+            blocks => anchor_age(blocks),
+        }
+    }
+
+    /// Whether a provider still has to have the last receipt of a request, of which one built on this block.
+    pub async fn must_be_kept(&self, anchor: u32) -> Result<bool, Error> {
+        let block = self.market.block(0).await?;
+        let half = self.market.dispute_blocks().await? / 2;
+        Ok(!is_behind(&block) && anchor.saturating_add(half) >= block.best)
     }
 
     /// Says how an answer turned out that was checked.
@@ -319,7 +357,8 @@ impl Shop {
     }
 }
 
-/// An answer was checked.
+/// An answer was checked. False if it is known already that something is wrong with it: what broke off is checked before
+/// and after its last receipt is here.
 fn told(
     data: &std::path::Path,
     metrics: &Metrics,
@@ -327,8 +366,20 @@ fn told(
     experience: &Mutex<Experience>,
     suspect: &Suspect,
     verdict: &Verdict,
-) {
+) -> bool {
     let Suspect { name, answer, .. } = suspect;
+    let mut is_news = true;
+    let written = |evidence: std::io::Result<bool>| match evidence {
+        Ok(true) => {
+            metrics.evidence.inc();
+            true
+        }
+        Ok(false) => false,
+        Err(error) => {
+            tracing::error!(target: "assay_gateway", %error, "evidence cannot be written");
+            true
+        }
+    };
     let label = match verdict {
         Verdict::Right => {
             tracing::debug!(target: "assay_gateway", answer = %name, "checked: every token is right");
@@ -342,39 +393,32 @@ fn told(
             what: wrong,
             position,
         } => {
-            tracing::error!(
-                target: "assay_gateway", answer = %name, provider = %answer.header.provider, %wrong,
-                "computed again: the answer is WRONG"
-            );
-            locked(trouble).wrong.push(format!("{name}: {wrong}"));
             locked(experience).caught(answer.header.provider);
-            match evidence::of_answer(data, name, answer, wrong, *position) {
-                Ok(true) => metrics.evidence.inc(),
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::error!(target: "assay_gateway", %error, "evidence cannot be written");
-                }
+            is_news = written(evidence::of_answer(data, name, answer, wrong, *position));
+            if is_news {
+                tracing::error!(
+                    target: "assay_gateway", answer = %name, provider = %answer.header.provider, %wrong,
+                    "computed again: the answer is WRONG"
+                );
+                locked(trouble).wrong.push(format!("{name}: {wrong}"));
             }
             "wrong"
         }
         Verdict::Contradicted { what, score } => {
-            tracing::error!(
-                target: "assay_gateway", answer = %name, %what,
-                "answer and score contradict each other, so one of the two providers lies: whoever has the weights finds \
-                 out which with `assay verify`, and takes it to the chain with `assay dispute open`; the receipts of both \
-                 are in the folder of evidence"
-            );
-            locked(trouble).wrong.push(format!("{name}: {what}"));
             let answer = evidence::of_answer(data, name, answer, what, None);
-            match answer.and_then(|_| evidence::of_score(data, name, score, what)) {
-                Ok(true) => metrics.evidence.inc(),
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::error!(target: "assay_gateway", %error, "evidence cannot be written");
-                }
+            is_news = written(answer.and_then(|_| evidence::of_score(data, name, score, what)));
+            if is_news {
+                tracing::error!(
+                    target: "assay_gateway", answer = %name, %what,
+                    "answer and score contradict each other, so one of the two providers lies: whoever has the weights \
+                     finds out which with `assay verify`, and takes it to the chain with `assay dispute open`; the \
+                     receipts of both are in the folder of evidence"
+                );
+                locked(trouble).wrong.push(format!("{name}: {what}"));
             }
             "contradicted"
         }
     };
     metrics.checks.with_label_values(&[label]).inc();
+    is_news
 }

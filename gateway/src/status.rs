@@ -168,7 +168,7 @@ impl Payments {
                 PayerRecord::Request(_) => {
                     payments.kept_requests = payments.kept_requests.saturating_add(1);
                 }
-                PayerRecord::Floor(_) | PayerRecord::Evidence(_) => {}
+                PayerRecord::Floor(_) | PayerRecord::Evidence(_) | PayerRecord::Doubted(_) => {}
             }
         }
         payments

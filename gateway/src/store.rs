@@ -17,7 +17,7 @@ use redb::{
     Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
 };
 
-pub use self::records::{Channel, Opening, Owner, Spending, Stage, TopUp, RESTORED};
+pub use self::records::{Channel, Fragment, Opening, Owner, Spending, Stage, TopUp, RESTORED};
 
 const FILE: &str = "gateway.redb";
 
@@ -35,8 +35,11 @@ const ORDER: Table = TableDefinition::new("order");
 const SPENDING: Table = TableDefinition::new("spending");
 /// What was sent with requests whose books are open, so that they can be sent again.
 const BODIES: Table = TableDefinition::new("bodies");
-const TABLES: [Table; 8] = [
-    META, OPENINGS, CHANNELS, RECORDS, ANSWERS, ORDER, SPENDING, BODIES,
+/// What came of answers that broke off, as long as their bodies are kept.
+const FRAGMENTS: Table = TableDefinition::new("fragments");
+/// In the order of a backup, to which new ones are only added.
+const TABLES: [Table; 9] = [
+    META, OPENINGS, CHANNELS, RECORDS, ANSWERS, ORDER, SPENDING, BODIES, FRAGMENTS,
 ];
 
 const OWNER: &[u8] = b"owner";
@@ -65,8 +68,13 @@ pub enum StoreError {
     Damaged(PathBuf),
     #[error("the gateway's store cannot be used: {0}; look at the disk")]
     Database(String),
-    #[error("the gateway's store has a record of {0} that it cannot read; use the version that wrote it, or restore a backup")]
-    Record(&'static str),
+    #[error(
+        "{} has a record of {what} that this version cannot read; use the version that wrote it, or begin with another \
+         --data: what is left in the old channels comes back without the file, by `assay channel close CHANNEL` for each \
+         that `assay channel list` shows",
+        path.display()
+    )]
+    Record { path: PathBuf, what: &'static str },
 }
 
 /// Any of redb's errors.
@@ -77,6 +85,8 @@ fn broken(error: impl Into<redb::Error>) -> StoreError {
 pub struct Store {
     database: Database,
     folder: PathBuf,
+    /// The database's file in it.
+    path: PathBuf,
     /// How many answers are kept.
     answers: u64,
 }
@@ -132,6 +142,7 @@ impl Store {
         Ok(Self {
             database,
             folder: folder.into(),
+            path,
             answers: ANSWERS_KEPT,
         })
     }
@@ -146,8 +157,16 @@ impl Store {
         let table = read.open_table(META).map_err(broken)?;
         let owner = table.get(OWNER).map_err(broken)?;
         owner
-            .map(|bytes| decode("the owner", bytes.value()))
+            .map(|bytes| self.decode("the owner", bytes.value()))
             .transpose()
+    }
+
+    fn decode<T: Decode>(&self, what: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
+        let unreadable = |_| StoreError::Record {
+            path: self.path.clone(),
+            what,
+        };
+        T::decode_all(&mut &bytes[..]).map_err(unreadable)
     }
 
     fn read(&self) -> Result<ReadTransaction, StoreError> {
@@ -189,7 +208,7 @@ impl Store {
 
     /// Channels that are asked for and not seen yet.
     pub fn openings(&self) -> Result<Vec<Opening>, StoreError> {
-        self.all(OPENINGS, |_, value| decode("an opening", value))
+        self.all(OPENINGS, |_, value| self.decode("an opening", value))
     }
 
     /// About to ask for a channel.
@@ -210,8 +229,8 @@ impl Store {
 
     pub fn channels(&self) -> Result<Vec<(ChannelId, Channel)>, StoreError> {
         self.all(CHANNELS, |key, value| {
-            let id = decode("a channel's id", key)?;
-            Ok((id, decode("a channel", value)?))
+            let id = self.decode("a channel's id", key)?;
+            Ok((id, self.decode("a channel", value)?))
         })
     }
 
@@ -242,7 +261,7 @@ impl Store {
             if !key.value().starts_with(&id.0) {
                 break;
             }
-            records.push(decode("a channel's payments", value.value())?);
+            records.push(self.decode("a channel's payments", value.value())?);
         }
         Ok(records)
     }
@@ -297,6 +316,7 @@ impl Store {
             [
                 (RECORDS, doomed(RECORDS, request_key)?),
                 (BODIES, doomed(BODIES, answer_key)?),
+                (FRAGMENTS, doomed(FRAGMENTS, answer_key)?),
             ]
         };
         if doomed.iter().all(|(_, keys)| keys.is_empty()) {
@@ -321,7 +341,8 @@ impl Store {
         let mut below = 0;
         for row in rows.map_err(broken)?.take(FORGOTTEN) {
             let (_, row) = row.map_err(broken)?;
-            let PayerRecord::Request(request) = decode("a channel's payments", row.value())? else {
+            let record = self.decode("a channel's payments", row.value())?;
+            let PayerRecord::Request(request) = record else {
                 break;
             };
             let signed = request.receipt.as_ref();
@@ -345,11 +366,10 @@ impl Store {
     ) -> Result<(), StoreError> {
         let key = answer_key(id, seq);
         let write = self.database.begin_write().map_err(broken)?;
-        write
-            .open_table(BODIES)
-            .map_err(broken)?
-            .remove(&key[..])
-            .map_err(broken)?;
+        for table in [BODIES, FRAGMENTS] {
+            let mut table = write.open_table(table).map_err(broken)?;
+            table.remove(&key[..]).map_err(broken)?;
+        }
         {
             let mut answers = write.open_table(ANSWERS).map_err(broken)?;
             let before = answers.get(&key[..]).map_err(broken)?;
@@ -364,7 +384,7 @@ impl Store {
             if !known {
                 let mut spending = write.open_table(SPENDING).map_err(broken)?;
                 let before = match spending.get(model.as_bytes()).map_err(broken)? {
-                    Some(bytes) => decode("the spending", bytes.value())?,
+                    Some(bytes) => self.decode("the spending", bytes.value())?,
                     None => Spending::default(),
                 };
                 let after = before.plus(cost).encode();
@@ -398,6 +418,36 @@ impl Store {
         self.value(BODIES, &answer_key(id, seq))
     }
 
+    /// The requests of a channel whose bodies are kept, since [`put_answer`](Self::put_answer) was not told of them.
+    pub fn with_bodies(&self, id: &ChannelId) -> Result<Vec<u64>, StoreError> {
+        let read = self.read()?;
+        let table = read.open_table(BODIES).map_err(broken)?;
+        let rows = table.range(&answer_key(id, 0)[..]..=&answer_key(id, u64::MAX)[..]);
+        let seqs = rows.map_err(broken)?.map(|row| {
+            let (key, _) = row.map_err(broken)?;
+            let seq = key.value().get(id.0.len()..).unwrap_or_default();
+            Ok(decode_number(seq))
+        });
+        seqs.collect()
+    }
+
+    /// Keeps what came of an answer that broke off. [`put_answer`](Self::put_answer) drops it.
+    pub fn put_fragment(
+        &self,
+        id: &ChannelId,
+        seq: u64,
+        fragment: &Fragment,
+    ) -> Result<(), StoreError> {
+        self.put(FRAGMENTS, &answer_key(id, seq), &fragment.encode())
+    }
+
+    /// What came of an answer that broke off.
+    pub fn fragment(&self, id: &ChannelId, seq: u64) -> Result<Option<Fragment>, StoreError> {
+        let fragment = self.value(FRAGMENTS, &answer_key(id, seq))?;
+        let fragment = fragment.map(|bytes| self.decode("a part of an answer", &bytes));
+        fragment.transpose()
+    }
+
     /// The JSON of an answer's receipt.
     pub fn answer(&self, id: &ChannelId, seq: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let answer = self.value(ANSWERS, &answer_key(id, seq))?;
@@ -408,7 +458,7 @@ impl Store {
     pub fn spending(&self) -> Result<Vec<(String, Spending)>, StoreError> {
         self.all(SPENDING, |key, value| {
             let model = String::from_utf8_lossy(key).into_owned();
-            Ok((model, decode("the spending", value)?))
+            Ok((model, self.decode("the spending", value)?))
         })
     }
 
@@ -432,10 +482,6 @@ fn request_key(id: &ChannelId, seq: u64) -> Vec<u8> {
 
 fn answer_key(id: &ChannelId, seq: u64) -> Vec<u8> {
     [&id.0[..], &seq.to_be_bytes()].concat()
-}
-
-fn decode<T: Decode>(what: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
-    T::decode_all(&mut &bytes[..]).map_err(|_| StoreError::Record(what))
 }
 
 #[cfg(test)]

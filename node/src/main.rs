@@ -6,6 +6,7 @@ mod chain_spec;
 mod cli;
 mod command;
 mod discovery;
+mod equivocation;
 mod error;
 mod figures;
 mod parts;

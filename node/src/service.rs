@@ -1,7 +1,9 @@
 //! Puts the parts of a node together: database, runtime, BABE, GRANDPA, pool, network and RPC.
 
 use crate::{
-    discovery, figures,
+    discovery,
+    equivocation::Reporting,
+    figures,
     parts::{FullBackend, FullClient, FullPool, FullSelectChain},
     rpc,
     slots::Slots,
@@ -36,12 +38,14 @@ const PROPOSAL_SLOT_PORTION: f32 = 0.5;
 type GrandpaBlockImport =
     sc_consensus_grandpa::GrandpaBlockImport<FullBackend, Block, FullClient, FullSelectChain>;
 type GrandpaLink = sc_consensus_grandpa::LinkHalf<Block, FullClient, FullSelectChain>;
-type BabeBlockImport = sc_consensus_babe::BabeBlockImport<
-    Block,
-    FullClient,
-    GrandpaBlockImport,
-    BabeCreateInherentDataProviders<Block>,
-    FullSelectChain,
+type BabeBlockImport = Reporting<
+    sc_consensus_babe::BabeBlockImport<
+        Block,
+        FullClient,
+        GrandpaBlockImport,
+        BabeCreateInherentDataProviders<Block>,
+        FullSelectChain,
+    >,
 >;
 
 /// What [`new_partial`] makes besides the usual parts.
@@ -151,6 +155,7 @@ pub fn new_partial(config: &Configuration) -> Result<Partial, ServiceError> {
 
     let babe_config = sc_consensus_babe::configuration(&*client)?;
     let slot_duration = babe_config.slot_duration();
+    let offchain_pool = OffchainTransactionPoolFactory::new(transaction_pool.clone());
     let (babe_block_import, babe_link) = sc_consensus_babe::block_import(
         babe_config,
         grandpa_block_import.clone(),
@@ -158,8 +163,14 @@ pub fn new_partial(config: &Configuration) -> Result<Partial, ServiceError> {
         Arc::new(move |_, _| async move { Ok(inherent_data_providers(slot_duration)) })
             as BabeCreateInherentDataProviders<Block>,
         select_chain.clone(),
-        OffchainTransactionPoolFactory::new(transaction_pool.clone()),
+        offchain_pool.clone(),
     )?;
+    let babe_block_import = Reporting::new(
+        babe_block_import,
+        client.clone(),
+        offchain_pool,
+        slot_duration,
+    );
 
     let (import_queue, babe_worker_handle) =
         sc_consensus_babe::import_queue(sc_consensus_babe::ImportQueueParams {

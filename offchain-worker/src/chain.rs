@@ -5,7 +5,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use assay_channel::{ChannelState, Facts, Terms};
+use assay_channel::{anchor_age, ChannelState, Facts, Terms};
 use assay_client::{
     chain::{self, job_header, runtime, Assignment, Channel, Delivery, Job, JobState},
     folder, AccountId32, Chain, Error, Snapshot, H256,
@@ -242,11 +242,11 @@ pub async fn view(
     }
     // What is disputed is answered from what would be forgotten.
     let docket = finalized.docket(provider).await?;
+    let window = finalized.dispute_parameters().await?.challenge_blocks;
     let dispute_blocks = match docket.live.is_empty() && docket.waiting.is_empty() {
         true => {
             let (paused, _) = finalized.paused_blocks().await?;
-            let parameters = finalized.dispute_parameters().await?;
-            parameters.challenge_blocks.saturating_add(paused)
+            window.saturating_add(paused)
         }
         false => u32::MAX,
     };
@@ -258,6 +258,7 @@ pub async fn view(
         channels,
         offers,
         dispute_blocks,
+        anchor_age: anchor_age(window),
     })
 }
 

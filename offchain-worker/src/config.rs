@@ -171,7 +171,7 @@ pub struct ServeConfig {
     pub vouchers: Option<PathBuf>,
 
     /// How long an answer waits for its next voucher, or for its client to take what is there, before it ends. While others
-    /// wait for its place it is 5 seconds between two receipts, if this is not less.
+    /// wait for its place it is 20 seconds in all between two receipts, if this is not less.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub voucher_wait: u64,
 

@@ -3,7 +3,7 @@
 //!
 //! In the order in which a request meets them: [`listen`](assay_openai::listen) bounds what a connection
 //! holds, [`payment`] reads what it pays with, the [`cashier`] has the [`books`] of all channels and admits
-//! it, [`room`] has place for its body, [`sealed`] opens it, [`shop`] holds that against what was signed and gives it to an engine, and
+//! it, [`room`] has place for its body as it comes, [`sealed`] opens it, [`shop`] holds that against what was signed and gives it to an engine, and
 //! [`answer`] serves tokens as far as they are paid, or [`score`] says of another's how many are right.
 
 mod answer;
@@ -22,7 +22,7 @@ mod ticket;
 pub use self::{
     books::{Offer, Summary, View},
     cashier::Cashier,
-    pages::router,
+    pages::{bounds, router},
     room::Room,
     shop::{Listed, Shop, ShopConfig},
 };

@@ -23,6 +23,11 @@ use crate::{
 /// How long a client may be ahead with what it has seen of the chain.
 const CHAIN_WAIT: Duration = Duration::from_secs(3);
 
+/// How long an answer that its client keeps waiting may keep others waiting, between two receipts. Whoever pays and reads
+/// is ahead of the engine by a window, and sends the next voucher within a round trip; a top-up that it needs for that
+/// is final within a few blocks.
+const CROWDED_WAIT: Duration = Duration::from_secs(20);
+
 /// How long the claims of what was earned may take when the worker ends.
 const LAST_CLAIM: Duration = Duration::from_secs(60);
 
@@ -164,6 +169,7 @@ pub async fn prepare(
                 },
                 provider: provider.to_string(),
                 voucher_wait: Duration::from_secs(config.serve.voucher_wait),
+                crowded_wait: CROWDED_WAIT,
                 chain_wait: CHAIN_WAIT,
                 limits: Limits::default(),
                 room: Room::default(),
@@ -177,7 +183,7 @@ pub async fn prepare(
                 serve::router(shop.clone()),
                 listen::Bounds {
                     turned_away: Some(metrics.channels.turned_away.clone()),
-                    ..listen::Bounds::default()
+                    ..serve::bounds()
                 },
                 is_closing,
             ));

@@ -8,6 +8,7 @@ use axum::{
     },
 };
 use futures::StreamExt;
+use tokio::time::{timeout, timeout_at, Instant};
 
 use crate::{ApiError, Limits};
 
@@ -37,36 +38,71 @@ pub async fn read_body(
     body: Body,
     limits: &Limits,
 ) -> Result<Bytes, ApiError> {
+    read_body_into(headers, body, limits, |_| Ok(())).await
+}
+
+/// The same, where there has to be room for what comes: `hold` is told how many bytes there would be with each part of it,
+/// and may refuse them. What a body says of its length takes no room.
+pub async fn read_body_into(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &Limits,
+    hold: impl FnMut(usize) -> Result<(), ApiError>,
+) -> Result<Bytes, ApiError> {
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limits.body_bytes) {
         return Err(too_large(limits));
     }
-    let whole = tokio::time::timeout(limits.body_timeout, collect(body, limits));
-    whole.await.map_err(|_| ApiError {
-        status: StatusCode::REQUEST_TIMEOUT,
-        ..ApiError::invalid(format!(
-            "the body did not arrive within {} s; send it faster or shorter",
-            limits.body_timeout.as_secs()
-        ))
-        .code("request_timeout")
+    let whole = timeout(limits.body_timeout, collect(body, limits, hold));
+    whole.await.map_err(|_| {
+        let bound = limits.body_timeout.as_secs();
+        too_slow(format!("the body did not arrive within {bound} s"))
     })?
 }
 
-async fn collect(body: Body, limits: &Limits) -> Result<Bytes, ApiError> {
+async fn collect(
+    body: Body,
+    limits: &Limits,
+    mut hold: impl FnMut(usize) -> Result<(), ApiError>,
+) -> Result<Bytes, ApiError> {
     let mut parts = body.into_data_stream();
     let mut whole = Vec::new();
-    while let Some(part) = parts.next().await {
+    // Parts without a byte are nothing.
+    let mut until = Instant::now() + limits.body_pause;
+    loop {
+        let part = timeout_at(until, parts.next()).await.map_err(|_| {
+            let bound = limits.body_pause.as_secs();
+            too_slow(format!("nothing of the body came for {bound} s"))
+        })?;
+        let Some(part) = part else {
+            return Ok(whole.into());
+        };
         let part = part.map_err(|error| {
             ApiError::invalid(format!("the body broke off: {error}; send it again"))
         })?;
+        if part.is_empty() {
+            continue;
+        }
+        until = Instant::now() + limits.body_pause;
         if part.len() > limits.body_bytes.saturating_sub(whole.len()) {
             return Err(too_large(limits));
         }
-        whole.extend_from_slice(&part);
+        hold(whole.len().saturating_add(part.len()))?;
+        match whole.is_empty() {
+            // What comes in one piece is not copied.
+            true => whole = part.into(),
+            false => whole.extend_from_slice(&part),
+        }
     }
-    Ok(whole.into())
+}
+
+fn too_slow(what: String) -> ApiError {
+    ApiError {
+        status: StatusCode::REQUEST_TIMEOUT,
+        ..ApiError::invalid(format!("{what}; send it faster or shorter")).code("request_timeout")
+    }
 }
 
 fn too_large(limits: &Limits) -> ApiError {

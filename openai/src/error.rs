@@ -13,6 +13,9 @@ use serde_json::{json, Value};
 /// Official clients repeat a request unless this says `false`.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
+/// Characters of a request that an error says again at most.
+const LONGEST: usize = 1000;
+
 /// An error as OpenAI's clients know it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
@@ -119,9 +122,9 @@ impl ApiError {
     /// The body of the response, and what a broken-off stream ends with.
     pub fn json(&self) -> Value {
         let mut error = json!({
-            "message": self.message,
+            "message": shortened(&self.message),
             "type": self.kind,
-            "param": self.param,
+            "param": self.param.as_deref().map(shortened),
             "code": self.code,
         });
         if let Some(assay) = &self.assay {
@@ -138,6 +141,14 @@ impl ApiError {
         ];
         let by_status = !self.status.is_client_error() || later.contains(&self.status);
         self.should_retry.unwrap_or(by_status)
+    }
+}
+
+/// What a request says may be megabytes, of which nobody needs to be told all.
+fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{} ...", text.get(..end).unwrap_or_default()).into(),
+        None => text.into(),
     }
 }
 

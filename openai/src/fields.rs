@@ -6,11 +6,20 @@ use serde_json::{Map, Value};
 
 use crate::ApiError;
 
+/// Objects, lists and names in a body. Each takes up to hundreds of bytes, however few it has in the text.
+const MAX_NODES: usize = 1 << 15;
+
 /// A JSON object. A field that is null counts as one that is not there.
 pub struct Fields(Map<String, Value>);
 
 impl Fields {
     pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        let nodes = nodes(body);
+        if nodes > MAX_NODES {
+            return Err(ApiError::invalid(format!(
+                "the body has {nodes} objects, lists and names, and the most are {MAX_NODES}; send fewer"
+            )));
+        }
         match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
             Ok(_) => Err(ApiError::invalid(
@@ -79,6 +88,21 @@ impl Fields {
         let read = value.map(|value| read(value).ok_or_else(|| must_be(name, what)));
         read.transpose()
     }
+}
+
+/// Objects, lists and names of a JSON text, by the characters outside of its strings.
+fn nodes(json: &[u8]) -> usize {
+    let (mut nodes, mut in_string, mut is_escaped) = (0usize, false, false);
+    for byte in json {
+        match (in_string, byte) {
+            (true, _) if is_escaped => is_escaped = false,
+            (true, b'\\') => is_escaped = true,
+            (_, b'"') => in_string = !in_string,
+            (false, b'{' | b'[' | b':') => nodes = nodes.saturating_add(1),
+            _ => {}
+        }
+    }
+    nodes
 }
 
 /// An integer as JSON has it.

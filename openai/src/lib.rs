@@ -37,7 +37,7 @@ mod stop;
 
 pub use self::{
     backend::{Backend, Model, ModelText, Order, Piece, Pieces, Token},
-    body::{check_json, read_body},
+    body::{check_json, read_body, read_body_into},
     error::ApiError,
     limits::Limits,
     reply::event_stream,

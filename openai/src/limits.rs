@@ -7,6 +7,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
+    /// How long nothing of a body may come.
+    pub body_pause: Duration,
     /// The most requests for answers at once, each from before its body is read until its answer is whole, also where
     /// nobody waits for it any more. None: whoever calls has bounds of its own.
     pub requests: Option<usize>,
@@ -31,6 +33,7 @@ impl Default for Limits {
         Self {
             body_bytes: 4 << 20,
             body_timeout: Duration::from_secs(30),
+            body_pause: Duration::from_secs(5),
             requests: None,
             choices: 8,
             keep_alive: Duration::from_secs(10),

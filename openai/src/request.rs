@@ -13,6 +13,10 @@ use crate::{
 /// completions.
 pub const MAX_TOP_LOGPROBS: u8 = 20;
 
+/// The longest name of a model: each chunk of an answer says it again.
+const MAX_MODEL_BYTES: usize = 512;
+/// The most bytes of the field `assay`, of which each choice has a copy.
+const MAX_ASSAY_BYTES: usize = 4096;
 const MAX_STOPS: usize = 4;
 const MAX_STOP_BYTES: usize = 512;
 
@@ -79,6 +83,9 @@ impl Request {
             ApiError::invalid("model is missing; GET /v1/models lists those that there are")
                 .param("model")
         })?;
+        if model.len() > MAX_MODEL_BYTES {
+            return Err(ApiError::model_not_found(model));
+        }
         for penalty in ["presence_penalty", "frequency_penalty"] {
             fields.refuse(penalty, |value| value.as_f64() == Some(0.0))?;
         }
@@ -98,6 +105,11 @@ impl Request {
             let next = "leave it out where detokenize is false";
             return Err(ApiError::unsupported("stop", next));
         }
+        let assay = fields.value("assay");
+        if assay.is_some_and(|assay| size(assay) > MAX_ASSAY_BYTES) {
+            let what = format!("an object of at most {MAX_ASSAY_BYTES} bytes");
+            return Err(must_be("assay", &what));
+        }
         let options = fields.object("stream_options")?;
         let include_usage = options.and_then(|options| options.get("include_usage"));
         Ok(Self {
@@ -114,6 +126,20 @@ impl Request {
             assay: fields.object("assay")?.cloned().map(Value::Object),
         })
     }
+}
+
+/// Bytes that a value takes, about.
+fn size(value: &Value) -> usize {
+    let inside = match value {
+        Value::String(text) => text.len(),
+        Value::Array(list) => list.iter().map(size).sum(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| name.len().saturating_add(size(value)))
+            .sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    inside.saturating_add(size_of::<Value>())
 }
 
 /// Whether a list or an object has nothing in it.

@@ -28,15 +28,11 @@ pub struct ClaimFacts<AccountId, BlockNumber> {
     /// What the claim has paid, in planck, less what convictions gave back already: so much the user can
     /// have back from the provider's stake.
     pub paid: Balance,
-    /// What the claim still holds of the user's money, in planck.
-    pub unpaid: Balance,
-}
-
-impl<AccountId, BlockNumber> ClaimFacts<AccountId, BlockNumber> {
-    /// The most that a conviction gives back to the user, in planck.
-    pub fn refundable(&self) -> Balance {
-        self.paid.saturating_add(self.unpaid)
-    }
+    /// All that was ever put into the claim, in planck, less what convictions gave back: so much an answer of
+    /// it can have cost. A provider that is accused can close its channel, which changes nothing about this.
+    pub backing: Balance,
+    /// Disputes over the claim that are not over.
+    pub disputes: u32,
 }
 
 /// How a claim's request is known.
@@ -128,6 +124,9 @@ pub trait Stake<AccountId, BlockNumber> {
 
     /// A dispute against the provider is over.
     fn thaw(provider: &AccountId);
+
+    /// Disputes against the provider that are not over.
+    fn disputes(provider: &AccountId) -> u32;
 
     /// Takes the slash from bond (active and unbonding) and all maturing earnings: the refund first, a
     /// share of the rest to the challenger, and at least half of it all burned.

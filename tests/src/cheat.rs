@@ -4,6 +4,7 @@
 //! its own false trace or in another bad manner ([`CHEATS`] lists all of them). Who finds the lie and takes it to
 //! the end are the shipped programs. A [`Case`] is one cheat from the sale to what became of everybody's money.
 
+mod alone;
 mod arena;
 mod broken;
 mod case;
@@ -15,11 +16,11 @@ mod list;
 mod provider;
 pub mod sale;
 mod stake;
-mod stale;
 mod table;
 mod trace;
 
 pub use self::{
+    alone::node_left_alone,
     arena::{as_root, govern, Arena, Listed, People},
     broken::broken_model,
     case::{Case, Line},
@@ -28,7 +29,6 @@ pub use self::{
     list::{Cheat, CHEATS},
     provider::{Located, Provider},
     stake::Stake,
-    stale::stale_anchor,
     table::table,
 };
 

@@ -4,6 +4,7 @@
 use std::{path::PathBuf, time::Instant};
 
 use anyhow::{ensure, Context, Result};
+use assay_exact::trace::Operator;
 use assay_tests::{
     cheat::{self, honest, Cheat, CHEATS},
     endless_source, qwen3_source,
@@ -99,16 +100,16 @@ async fn scenes() -> (String, usize) {
             lost(&honest)
         ))
     };
-    let stale = async {
-        let caught = cheat::stale_anchor().await?;
+    let alone = async {
+        let told = cheat::node_left_alone().await?;
         anyhow::Ok(format!(
-            "A provider whose node stood still for 70 blocks sold on. Its buyer's gateway paid nothing for that and wrote \
-             down: {caught}."
+            "An honest provider's node was alone for 70 blocks. It sold nothing on so old a block, its buyer was told \
+             \"{told}\", nobody was blamed, and it sold again when its node had peers."
         ))
     };
-    let (broken, fork, stale) = tokio::join!(broken, fork, stale);
+    let (broken, fork, alone) = tokio::join!(broken, fork, alone);
     let (mut scenes, mut failures) = (String::new(), 0);
-    for scene in [broken, fork, stale] {
+    for scene in [broken, fork, alone] {
         match scene {
             Ok(scene) => scenes.push_str(&format!("* {scene}\n")),
             Err(error) => {
@@ -160,8 +161,12 @@ async fn sieges() -> Result<(Vec<honest::Lost>, Vec<honest::Lost>)> {
         rows.iter()
             .all(|row| row.cell.place.row != aim.cell.place.row)
     });
-    ensure!(norms.len() > 6, "{} rows are of norms", norms.len());
     games.extend(normed.endure(&answer, 3, &norms, async |_| Ok(())).await?);
+    let judged = honest::operators(&games);
+    ensure!(
+        judged.iter().eq(Operator::ALL),
+        "only {judged:?} were judged"
+    );
     drop(normed);
 
     let long = [&drawn[..], &["--max-tokens=440"]].concat();

@@ -7,7 +7,7 @@ mod halves;
 mod page;
 mod watch;
 
-pub use audit::{Audit, Block};
+pub use audit::{Audit, Block, Turns};
 pub use customers::{Customers, Request};
 pub use faults::{Fault, Ground, Outcome};
 pub use halves::Halves;

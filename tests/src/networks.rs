@@ -57,9 +57,10 @@ async fn main() -> Result<()> {
     if let Some(path) = path {
         let text = format!(
             "# Networks and their faults\n\n\
-             Written by `make network`, on one machine: four validators with blocks of a second and epochs of 20, a full node, two\n\
-             workers, and users in both halves who ask for an answer every two seconds. [network.md](../network.md) says what has to\n\
-             hold after each fault.\n\n{text}"
+             Written by `make network`, on one machine ({}): four validators with blocks of a second and epochs of 20,\n\
+             a full node, two workers, and users in both halves who ask for an answer every two seconds.\n\
+             [network.md](../network.md) says what has to hold after each fault.\n\n{text}",
+            system()
         );
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;
     }
@@ -76,6 +77,14 @@ async fn steady(ground: &mut Ground) -> Result<Vec<u32>> {
     customers.stop().await?;
     ground.wait_until_over().await?;
     Ok(lags)
+}
+
+/// What decides how soon connections go on behind a cut.
+fn system() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let is_number = |character: &char| character.is_ascii_digit() || *character == '.';
+    let number: String = release.chars().take_while(is_number).collect();
+    format!("Linux {number}")
 }
 
 /// Processes and namespaces are removed by their owners' destructors, which a signal alone would not run.

@@ -21,6 +21,10 @@ pub fn demo_source() -> Result<PathBuf> {
 /// The same in `folder`, but it hardly ever ends an answer by itself.
 pub fn endless_source(folder: &Path) -> Result<PathBuf> {
     let source = folder.join("endless-source");
+    // The Qwen3 is made of it, and both may be wanted.
+    if source.exists() {
+        return Ok(source);
+    }
     copy(&demo_source()?, &source)?;
     for name in ["config.json", "generation_config.json"] {
         // The token of a byte that is in no text.

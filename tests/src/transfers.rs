@@ -24,7 +24,7 @@ const IN_FLIGHT: usize = 32;
 pub const PLANCK_PER_TRANSFER: u128 = 1_000_000_001;
 /// Transactions of one account that are in no block yet: a pool keeps 8,192 of all accounts and forgets the others
 /// without a word.
-const WAITING: usize = 2_000;
+const WAITING: usize = 1_500;
 /// Of those that are sent again at a time. A pool keeps 819 of all accounts whose nonce is not next, and bans for a while
 /// what it has no room for.
 const RESENT: usize = 200;
@@ -105,33 +105,13 @@ pub async fn send(url: &str, signed: Vec<Signed>) -> Result<()> {
 }
 
 /// Send from all accounts at once until a time is over, of each account no more than the pool keeps beside those of
-/// the others. Gives those that the node took.
+/// the others, and again what the node has forgotten. Gives those that the node took, and those before them.
 pub async fn press(url: &str, signed: Vec<Signed>, until: Instant) -> Result<Vec<Signed>> {
     let chain = Chain::connect(url).await?;
     let mut senders = JoinSet::new();
-    for mut sender in signed {
+    for sender in signed {
         let rpc = Rpc::new(RpcClient::from_insecure_url(url).await?);
-        let chain = chain.clone();
-        senders.spawn(async move {
-            let (mut taken, mut included) = (0, 0);
-            while let Some(bytes) = sender.transactions.get(taken) {
-                if Instant::now() >= until {
-                    break;
-                }
-                if taken >= included + WAITING {
-                    tokio::time::sleep(FULL).await;
-                    included = sender.included(&chain.best().await?).await?;
-                    continue;
-                }
-                match rpc.author_submit_extrinsic(bytes).await {
-                    Ok(_) => taken += 1,
-                    // A node that is at its limits looks at blocks whose state is gone already.
-                    Err(_) => tokio::time::sleep(FULL).await,
-                }
-            }
-            sender.transactions.truncate(taken);
-            anyhow::Ok(sender)
-        });
+        senders.spawn(sender.press(chain.clone(), rpc, until));
     }
     let mut all = Vec::new();
     while let Some(sender) = senders.join_next().await {
@@ -163,6 +143,55 @@ pub async fn see_in(urls: &[String], signed: &[Signed], limit: Duration) -> Resu
 }
 
 impl Signed {
+    async fn press(mut self, chain: Chain, rpc: Rpc, until: Instant) -> Result<Self> {
+        let mut taken = 0;
+        while Instant::now() < until {
+            // A node that is at its limits looks at blocks whose state is gone already.
+            let Ok((included, next)) = self.progress(&chain, &rpc).await else {
+                tokio::time::sleep(FULL).await;
+                continue;
+            };
+            taken = taken.max(next);
+            let end = self.transactions.len().min(next + IN_FLIGHT);
+            let some = self.transactions.get(next..end).unwrap_or_default();
+            if some.is_empty() && included == self.transactions.len() {
+                break;
+            }
+            if some.is_empty() || next >= included + WAITING {
+                tokio::time::sleep(FULL).await;
+                continue;
+            }
+            let mut under_way = JoinSet::new();
+            for (index, bytes) in (next..).zip(some) {
+                let (rpc, bytes) = (rpc.clone(), bytes.clone());
+                under_way.spawn(async move {
+                    let answer = rpc.author_submit_extrinsic(&bytes).await;
+                    answer.map(|_| index)
+                });
+            }
+            let mut refused = false;
+            while let Some(answer) = under_way.join_next().await {
+                match answer? {
+                    Ok(index) => taken = taken.max(index + 1),
+                    Err(_) => refused = true,
+                }
+            }
+            if refused {
+                tokio::time::sleep(FULL).await;
+            }
+        }
+        self.transactions.truncate(taken);
+        Ok(self)
+    }
+
+    /// How many are in the chain, and how many the node has behind one another: it would take the next one, be that
+    /// new or forgotten.
+    async fn progress(&self, chain: &Chain, rpc: &Rpc) -> Result<(usize, usize)> {
+        let included = self.included(&chain.best().await?).await?;
+        let next = rpc.system_account_next_index(&self.account).await?;
+        Ok((included, next.saturating_sub(self.first).try_into()?))
+    }
+
     /// Sends again what is missing until nothing is; gives how often a node took one.
     async fn see_in(self, chain: Chain, nodes: Vec<(String, Rpc)>, end: Instant) -> Result<usize> {
         let mut again = 0;

@@ -1,4 +1,4 @@
-//! A handful of the cheats, and of unjust challenges, of `make cheats`.
+//! Many of the cheats, and a handful of the unjust challenges, of `make cheats`.
 
 use anyhow::{ensure, Result};
 use assay_tests::{
@@ -6,31 +6,71 @@ use assay_tests::{
     endless_source,
 };
 
-/// One for each way in which a case can go.
-const SOME: [&str; 16] = [
-    "one flipped bit in a weight",
-    "one wrong entry in a table",
-    "a wrong value in an unfinished page",
-    "a wrong sum with parts that fit it",
-    "a wrong token under a correct trace",
-    "an altered prompt",
-    "going on behind a stop token",
-    "another price",
-    "a rotated operator key",
-    "leaving and closing its channels when accused",
-    "overtaking its accuser",
-    "malformed proofs",
-    "a wrong token called right in a score",
-    "a right token called wrong in a score",
-    "a score by a model with layers left out",
-    "a token called wrong behind the answer",
+/// One for each way in which a case can go, and one of each kind of lie: as many at a time as two cores can
+/// compute.
+const SOME: [&[&str]; 2] = [
+    &[
+        "one flipped bit in a weight",
+        "one wrong entry in a table",
+        "a wrong value in an unfinished page",
+        "a wrong sum with parts that fit it",
+        "a wrong token under a correct trace",
+        "an altered prompt",
+        "going on behind a stop token",
+        "another price",
+        "a rotated operator key",
+        "leaving and closing its channels when accused",
+        "overtaking its accuser",
+        "malformed proofs",
+        "a wrong token called right in a score",
+        "a right token called wrong in a score",
+        "a score by a model with layers left out",
+        "a token called wrong behind the answer",
+    ],
+    &[
+        "one unit in an activation",
+        "a wrong key in a complete page",
+        "a wrong rounding",
+        "a wrong entry in the table of SiLU",
+        "a wrong seed",
+        "an answer copied from another provider",
+        "stopping early",
+        "a fee for more tokens than there are",
+        "two answers to one request",
+        "an invented anchor",
+        "an anchor in the future",
+        "a request that nobody signed",
+        "silence instead of the answer",
+        "silence instead of hashes",
+        "silence instead of leaves",
+        "silence instead of a proof",
+        "silence instead of a part",
+        "oversized proofs",
+    ],
 ];
+/// A job, which is on a chain of its own, of a model that is on another chain as well.
+const IN_JOB: &str = "a wrong key behind its norm";
+
+fn cheats(names: &[&str]) -> Result<Vec<Cheat>> {
+    let is_chosen = |cheat: &&Cheat| names.contains(&cheat.name);
+    let cheats: Vec<Cheat> = CHEATS.iter().filter(is_chosen).copied().collect();
+    ensure!(cheats.len() == names.len(), "a cheat has another name");
+    Ok(cheats)
+}
 
 #[tokio::test]
 async fn cheats_are_found_located_and_slashed() -> Result<()> {
-    let is_chosen = |cheat: &&Cheat| SOME.contains(&cheat.name);
-    let cheats: Vec<Cheat> = CHEATS.iter().filter(is_chosen).copied().collect();
-    ensure!(cheats.len() == SOME.len(), "a cheat has another name");
+    for names in SOME {
+        let lines = cheat::play(&cheats(names)?).await?;
+        println!("{}", cheat::table(&lines));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cheat_in_a_job_is_found_located_and_slashed() -> Result<()> {
+    let mut cheats = cheats(&[IN_JOB])?;
+    cheats[0].in_job = true;
     let lines = cheat::play(&cheats).await?;
     println!("{}", cheat::table(&lines));
     Ok(())

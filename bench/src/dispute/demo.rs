@@ -20,6 +20,8 @@ const PROMPT: u32 = 64;
 const ANSWER: u32 = 256;
 /// Seconds that opening any node may take, the trace's making included.
 const OPENING: f64 = 2.0;
+/// MiB that the same may take beside the model: the hashes and the leaves that are held at most, 32 each.
+const MEMORY: f64 = 64.0;
 
 const SETTINGS: Settings = Settings {
     temperature: 900_000,
@@ -97,7 +99,8 @@ pub fn measure(source: &Path, asked: u32, page: &mut Page) -> Result<()> {
         cpu.threads(),
         cpu.backend(),
     ));
-    let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    let in_mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let mebibytes = |bytes: u64| format!("{:.1} MiB", in_mebibytes(bytes));
     let milliseconds = |seconds: f64| format!("{:.2} ms", seconds * 1e3);
     let mut table = vec![
         vec![
@@ -141,6 +144,13 @@ pub fn measure(source: &Path, asked: u32, page: &mut Page) -> Result<()> {
         demand: format!("demo: making a trace and opening any node under {OPENING} s"),
         measured: format!("{opening:.3} s"),
         met: opening < OPENING,
+    });
+    // What the trace holds, and what is held of it besides to open nodes.
+    let memory = in_mebibytes(made_memory + node_memory);
+    page.bar(Bar {
+        demand: format!("demo: the same in under {MEMORY} MiB beside the model"),
+        measured: format!("{memory:.1} MiB"),
+        met: memory < MEMORY,
     });
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     step::Step,
-    terms::{fee, window_end, ANCHOR_AGE},
+    terms::{fee, window_end},
     AccountId, SignedReceipt,
 };
 
@@ -52,7 +52,11 @@ impl Payer {
             true => Balance::MAX,
             false => self.cumulative().saturating_sub(self.spent()),
         };
-        let taken = match check(request, &signed, anchor, tokens, last, paid_ahead) {
+        let bounds = Bounds {
+            anchor_age: self.anchor_age,
+            paid_ahead,
+        };
+        let taken = match check(request, &signed, anchor, tokens, last, bounds) {
             Ok(taken) => taken,
             Err(caught) => {
                 let exhibit = exhibit(request, Some(signed), tokens);
@@ -140,14 +144,21 @@ pub enum Taken {
     TokensMissing,
 }
 
-/// `paid_ahead`: planck that the highest voucher pays beyond all receipts held.
+/// What a receipt is held to beside its request.
+struct Bounds {
+    /// How many blocks before those that its provider knows of it may build.
+    anchor_age: u32,
+    /// Planck that the highest voucher pays beyond all receipts held.
+    paid_ahead: Balance,
+}
+
 fn check(
     request: &Request,
     signed: &SignedReceipt,
     anchor: AnchorView,
     tokens: &[TokenId],
     last: bool,
-    paid_ahead: Balance,
+    bounds: Bounds,
 ) -> Result<Taken, Caught> {
     let (header, receipt) = (&request.header.header, &signed.receipt);
     if receipt.header != header.hash() {
@@ -196,7 +207,8 @@ fn check(
         let before = held.receipt.output_len;
         length < before || (length == before && !last)
     });
-    if !overtaken && receipt.anchor.number.saturating_add(ANCHOR_AGE) < latest_anchor(request) {
+    let latest = receipt.anchor.number.saturating_add(bounds.anchor_age);
+    if !overtaken && latest < latest_anchor(request) {
         return Err(Caught::StaleAnchor);
     }
     // A score is over no tokens of its own.
@@ -215,7 +227,7 @@ fn check(
         }
         None if request.receipt.is_some() && length <= receipted(request) => Ok(Taken::Old),
         None if !may_be_unseen(request)
-            || receipt.fee.saturating_sub(receipted_fee(request)) > paid_ahead =>
+            || receipt.fee.saturating_sub(receipted_fee(request)) > bounds.paid_ahead =>
         {
             Err(Caught::Ahead {
                 signed: length,

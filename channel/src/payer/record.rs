@@ -1,6 +1,6 @@
 //! What the user's end has on disk.
 
-use assay_primitives::SignedVoucher;
+use assay_primitives::{Balance, SignedVoucher};
 use codec::{Decode, Encode};
 
 use super::{Evidence, Phase};
@@ -39,6 +39,9 @@ pub enum Record {
     /// Why the channel is given up.
     #[codec(index = 3)]
     Evidence(Evidence),
+    /// The most that all requests may have cost which were forgotten without a receipt.
+    #[codec(index = 4)]
+    Doubted(Balance),
 }
 
 impl Record {
@@ -48,6 +51,7 @@ impl Record {
             Self::Floor(_) => key(1, 0),
             Self::Request(request) => Self::request_key(request.seq),
             Self::Evidence(_) => key(3, 0),
+            Self::Doubted(_) => key(4, 0),
         }
     }
 

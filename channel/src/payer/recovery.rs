@@ -17,9 +17,12 @@ pub enum Recovery {
     /// The provider lost the highest voucher, or never got it: send it again.
     Resend(SignedVoucher),
     /// The provider has receipts that are missing here: fetch those of these requests, give each to
-    /// [`Payer::receipt`], and tell [`Payer::ended`] of those of which the provider has none. Then ask again; give up
-    /// if that brings nothing for a while.
+    /// [`Payer::receipt`], and tell [`Payer::ended`] of those of which the provider has none. Then ask again. If none of
+    /// them is known to it, it has forgotten what is missing, as with [`Self::Forgotten`].
     Fetch(Vec<u64>),
+    /// What is missing here may be the receipts of requests that both sides have forgotten. Buy nothing more in this
+    /// channel, and close it: its sums never meet again, and that is nobody's fault.
+    Forgotten,
     /// No receipt explains what the provider says: [`Payer::give_up`].
     GiveUp(Caught),
 }
@@ -31,7 +34,8 @@ impl Payer {
     }
 
     /// No receipt follows the one that is held; or none is held, and the provider does not know the request or ended
-    /// it without one.
+    /// it without one. Where one is held and the provider knows nothing of the request, it has forgotten it, and its last
+    /// receipt may be over more: leave that request cut, so that nobody is blamed for what it came to.
     pub fn ended(&mut self, seq: u64) -> Result<Step<'_, Self, ()>, PayerError> {
         self.set_phase(seq, Phase::Ended)
     }
@@ -57,6 +61,9 @@ impl Payer {
             return match open.is_empty() {
                 false => Recovery::Fetch(open),
                 true if self.is_old => Recovery::InStep,
+                true if status.spent <= self.spent().saturating_add(self.doubted) => {
+                    Recovery::Forgotten
+                }
                 true => Recovery::GiveUp(Caught::Overclaimed {
                     claimed: status.spent,
                     receipted: self.spent(),

@@ -307,6 +307,38 @@ fn who_has_no_receipt_is_asked_for_before_it_is_forgotten() {
     assert_eq!(payer.spent(), 6);
 }
 
+/// Its provider forgets as well, and what it claims for it may be on the chain long after.
+#[test]
+fn a_request_that_was_forgotten_without_a_receipt_may_have_cost_its_limit() {
+    let (mut payer, first) = ordered();
+    let order = payer.order(&[ask(&[1, 2, 3], 100)]).unwrap().persisted();
+    payer.ended(0).unwrap().persisted();
+    let header = order.headers[0].header.hash();
+    let receipt = signed(Receipt { header, ..first });
+    let taken = payer.receipt(1, receipt, good(), &[], true).unwrap();
+    taken.persisted().unwrap();
+    payer.observe(open(6)).persisted().unwrap();
+    let step = payer.forget(ANCHOR.number + 1);
+    let rows = step.records().to_vec();
+    assert_eq!(step.persisted(), 2);
+    let mut again = Payer::restore(terms(), pair(), u128::MAX, rows);
+    again.observe(open(6)).persisted().unwrap();
+    for mut payer in [payer, again] {
+        let limit = 6 + 1_006;
+        assert_eq!(payer.recover(&status(2 * FIRST, 6)), Recovery::InStep);
+        let missing = payer.recover(&status(2 * FIRST, limit));
+        assert_eq!(missing, Recovery::Forgotten);
+        assert_eq!(payer.observe(open(limit)).persisted(), Ok(()));
+        let caught = Caught::Overclaimed {
+            claimed: limit + 1,
+            receipted: 6,
+        };
+        let more = payer.recover(&status(2 * FIRST, limit + 1));
+        assert_eq!(more, Recovery::GiveUp(caught));
+        assert_eq!(payer.observe(open(limit + 1)).persisted(), Err(caught));
+    }
+}
+
 #[test]
 fn a_request_that_came_late_is_open_until_its_last_receipt() {
     let (mut payer, receipt) = ordered();
@@ -498,6 +530,23 @@ fn a_receipt_from_long_before_the_request_or_the_one_held_is_caught() {
         take(&mut payer, held, &some, false).unwrap();
         let early = at(&receipt, &all, 500 - ANCHOR_AGE);
         assert_eq!(take(&mut payer, early, &all, true), Ok(Taken::Held));
+    }
+}
+
+/// What can be disputed for a short time has to be younger.
+#[test]
+fn how_long_before_the_request_is_too_long_can_be_said() {
+    let some = tokens(2);
+    for (age, before, expected) in [
+        (10, 10, Ok(Taken::Held)),
+        (10, 11, Err(Caught::StaleAnchor)),
+        (ANCHOR_AGE, 11, Ok(Taken::Held)),
+    ] {
+        let (mut payer, receipt) = ordered();
+        payer.set_anchor_age(age);
+        let mut early = over(&receipt, &some);
+        early.anchor.number = payer.request(0).unwrap().since - before;
+        assert_eq!(take(&mut payer, early, &some, true), expected, "{before}");
     }
 }
 

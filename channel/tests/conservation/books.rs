@@ -1,5 +1,7 @@
 //! What must hold after every event, by rules that are written down here a second time.
 
+use std::collections::BTreeMap;
+
 use assay_channel::{
     record::{PayeeRecord, PayeeRequest, PayerRecord, PayerRequest},
     Phase,
@@ -29,6 +31,22 @@ impl World {
     pub fn earned(&self) -> u128 {
         let receipts = self.payee_requests().filter_map(|r| r.receipt.as_ref());
         receipts.map(|signed| signed.receipt.fee).sum()
+    }
+
+    /// Requests whose last receipt the provider has forgotten before it came to the user, and what each cost beyond the
+    /// one that did.
+    pub fn missed(&self) -> BTreeMap<u64, u128> {
+        let held: BTreeMap<u64, u128> = self
+            .payer_requests()
+            .filter_map(|request| Some((request.seq, request.receipt.as_ref()?.receipt.fee)))
+            .collect();
+        let forgotten = self.payee_requests().filter_map(|request| {
+            let fee = request.receipt.as_ref()?.receipt.fee;
+            let missed = fee - held.get(&request.seq).copied().unwrap_or(0);
+            let is_missed = missed > 0 && self.payee.stored(request.seq).is_err();
+            is_missed.then_some((request.seq, missed))
+        });
+        forgotten.collect()
     }
 
     pub fn accepted_on_disk(&self) -> u128 {

@@ -2,7 +2,7 @@
 
 use assay_channel::{
     record::{PayeeRecord, PayerRecord},
-    PaymentError, Phase, SignedHeader, SignedReceipt,
+    PaymentError, SignedHeader, SignedReceipt,
 };
 use assay_primitives::{Anchor, Finish, SignedVoucher, RECEIPT_TOKENS};
 use sp_core::H256;
@@ -43,9 +43,9 @@ impl World {
                 }
                 Err(refusal) => self.check_honest_refusal(&refusal),
             },
-            ToPayee::Get(seq) => {
+            ToPayee::Get(seq, held) => {
                 let stored = self.payee.stored(seq).ok();
-                self.to_payer.push_back(ToPayer::Stored(seq, stored));
+                self.to_payer.push_back(ToPayer::Stored(seq, held, stored));
             }
             ToPayee::Status => {
                 let status = self.payee.status();
@@ -215,16 +215,9 @@ impl World {
     }
 
     pub fn forget(&mut self, payee: bool, anchored_before: u32) {
-        let mut before = anchored_before.min(self.block);
+        let before = anchored_before.min(self.block);
         if payee {
-            // Users fetch what they miss before the window of its receipt ends.
-            for request in self.payee_requests() {
-                let ours = self.payer.request(request.seq);
-                let held = ours.is_none_or(|r| r.phase == Phase::Ended && r.receipt.is_some());
-                if let (false, Some(signed)) = (held, &request.receipt) {
-                    before = before.min(signed.receipt.anchor.number);
-                }
-            }
+            // Also what the user was away too long to fetch.
             match self.payee_disk.commit(self.payee.forget(before)) {
                 Ok(kept) => self
                     .payee_disk

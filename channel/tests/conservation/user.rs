@@ -11,7 +11,7 @@ use crate::{
 impl World {
     /// The number of the first choice, if it was ordered.
     pub fn order(&mut self, choices: usize, prompt_len: u32, limit: u32) -> Option<u64> {
-        if self.client.len() + choices > PARALLEL {
+        if self.client.len() + choices > PARALLEL || self.retired {
             return None;
         }
         let asks = vec![ask(prompt_len, limit, self.block); choices];
@@ -126,8 +126,20 @@ impl World {
         let open = self.unsettled();
         let place = usize::from(which).checked_rem(open.len());
         if let Some(header) = place.and_then(|place| open.get(place)) {
-            self.to_payee.push_back(ToPayee::Get(seq(header)));
+            self.get(seq(header));
         }
+    }
+
+    pub fn get(&mut self, seq: u64) {
+        let request = self.payer.request(seq);
+        let held = request.is_some_and(|request| request.receipt.is_some());
+        self.to_payee.push_back(ToPayee::Get(seq, held));
+    }
+
+    /// A receipt that is missing here comes no more.
+    pub fn retire(&mut self) {
+        self.retired = true;
+        self.request_close();
     }
 
     /// Sends the same header again.
@@ -155,8 +167,11 @@ impl World {
             Recovery::Resend(voucher) => self.to_payee.push_back(ToPayee::Voucher(voucher)),
             Recovery::Fetch(seqs) => {
                 let seqs = seqs.into_iter().filter(|s| !self.client.contains_key(s));
-                self.to_payee.extend(seqs.map(ToPayee::Get));
+                for seq in seqs.collect::<Vec<_>>() {
+                    self.get(seq);
+                }
             }
+            Recovery::Forgotten => self.retire(),
             Recovery::GiveUp(caught) => panic!("an honest provider is given up: {caught}"),
         }
     }
@@ -177,11 +192,15 @@ impl World {
                 self.recover(&status);
             }
             ToPayer::Status(status) => self.recover(&status),
-            ToPayer::Stored(seq, stored) => {
+            ToPayer::Stored(seq, was_held, stored) => {
                 // A newer connection knows better.
-                if self.client.contains_key(&seq) || self.payer.request(seq).is_none() {
+                if self.client.contains_key(&seq) {
                     return;
                 }
+                let Some(request) = self.payer.request(seq) else {
+                    return;
+                };
+                let (is_held, is_cut) = (request.receipt.is_some(), request.phase == Phase::Cut);
                 let (receipt, ended) = match stored {
                     Some(stored) => (stored.receipt, stored.ended),
                     None => (None, true),
@@ -190,10 +209,9 @@ impl World {
                     Some(receipt) => {
                         self.take_receipt(seq, receipt, &[], ended);
                     }
-                    // With a receipt held, this was said before it came.
-                    None if ended
-                        && self.payer.request(seq).is_some_and(|r| r.receipt.is_none()) =>
-                    {
+                    None if was_held && is_cut => self.retire(),
+                    // With a receipt held by now, this was said before it came.
+                    None if ended && !is_held => {
                         let step = self.payer.ended(seq).unwrap();
                         if self.payer_disk.commit(step).is_err() {
                             self.restart_payer();

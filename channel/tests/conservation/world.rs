@@ -88,7 +88,8 @@ pub fn cost(header: &SignedHeader, output_len: u32) -> u128 {
 pub enum ToPayee {
     Request(Vec<SignedHeader>, SignedVoucher),
     Voucher(SignedVoucher),
-    Get(u64),
+    /// For the last receipt of a request; whether one was held then.
+    Get(u64, bool),
     Status,
 }
 
@@ -96,7 +97,8 @@ pub enum ToPayee {
 #[derive(Clone, Debug)]
 pub enum ToPayer {
     Refused(Vec<u64>, ChannelStatus),
-    Stored(u64, Option<StoredReceipt>),
+    /// What a [`ToPayee::Get`] was answered.
+    Stored(u64, bool, Option<StoredReceipt>),
     Status(ChannelStatus),
 }
 
@@ -136,6 +138,8 @@ pub struct World {
     pub to_payer: VecDeque<ToPayer>,
     pub chain: Facts,
     pub block: u32,
+    /// The user has noticed that a receipt which it misses is forgotten: it buys nothing more.
+    pub retired: bool,
     /// Requests that were live when the user's process died.
     pub cut_by_death: BTreeSet<u64>,
     /// The most tokens that were ever computed of each.
@@ -169,6 +173,7 @@ impl World {
             to_payer: VecDeque::new(),
             chain,
             block: 100,
+            retired: false,
             cut_by_death: BTreeSet::new(),
             made: BTreeMap::new(),
             before: (0, BTreeSet::new()),
@@ -319,7 +324,7 @@ impl World {
             }
             if round > 60 {
                 for header in self.unsettled() {
-                    self.to_payee.push_back(ToPayee::Get(seq(&header)));
+                    self.get(seq(&header));
                 }
                 if round < 150 {
                     self.repeat(round);

@@ -211,7 +211,11 @@ async fn price(
     })?;
     let best = chain.best().await?;
     let bond = best.challenge_bond(answer.header.provider, leaves).await?;
-    let deposit = best.dispute_parameters().await?.commitment_deposit;
+    let parameters = best.dispute_parameters().await?;
+    let deposit = parameters.commitment_deposit;
+    let blocks = u128::from(leaves.div_ceil(parameters.leaves_per_block.max(1)));
+    let trace = parameters.bond_per_block.saturating_mul(blocks);
+    let crowd = bond.saturating_sub(parameters.base_bond.saturating_add(trace));
     let claim = answer.header.claim;
     let commit = dispute::commit(&claim, &keys::account(key), &chain.genesis_hash());
     let takes = [
@@ -219,8 +223,15 @@ async fn price(
         ("as the deposit of a commitment", deposit),
     ];
     Funds::look(chain, &commit, key, &takes).await?.check()?;
+    let crowd = match crowd {
+        0 => String::new(),
+        crowd => format!(
+            "; {} of it are for the disputes that wait already, and come back only as far as a conviction burns so much",
+            Amount(crowd)
+        ),
+    };
     Ok(format!(
-        "disputing token {} of {} holds a bond of {}, which is lost if the token is right",
+        "disputing token {} of {} holds a bond of {}, which is lost if the token is right{crowd}",
         position.saturating_add(1),
         answer.claim(),
         Amount(bond)

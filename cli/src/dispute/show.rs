@@ -101,6 +101,13 @@ pub fn ending(ending: &Ending, me: &AccountId32) -> (String, bool) {
             Amount(money.burned)
         )
     });
+    let bond = match ending.burned {
+        0 => "the bond is back".to_owned(),
+        burned => format!(
+            "the bond is back but for {} that the queue had added",
+            Amount(burned)
+        ),
+    };
     match (&ending.dispute, convicted) {
         (Some((_, Verdict::Acquitted)), _) => (
             format!(
@@ -111,17 +118,17 @@ pub fn ending(ending: &Ending, me: &AccountId32) -> (String, bool) {
             false,
         ),
         (Some((_, Verdict::Superseded)), _) => (
-            format!("{what}: another one convicted the provider first; the bond is back"),
+            format!("{what}: another one convicted the provider first; {bond}"),
             true,
         ),
         (Some((_, Verdict::ModelBroken)), _) => (
-            format!("{what}: the model's own numbers break the format, nobody is to blame; the bond is back"),
+            format!("{what}: the model's own numbers break the format, nobody is to blame; {bond}"),
             true,
         ),
         (Some((_, Verdict::Convicted)) | None, Some(convicted)) => {
             let bond = match &ending.dispute {
-                Some(_) => "; the bond is back",
-                None => "",
+                Some(_) => format!("; {bond}"),
+                None => String::new(),
             };
             (format!("{what}: {convicted}{bond}"), true)
         }

@@ -3,14 +3,16 @@ use std::time::Duration;
 use subxt::{
     client::OnlineClientAtBlockImpl,
     config::PolkadotExtrinsicParamsBuilder,
+    error::DispatchError,
     extrinsics::ExtrinsicEvents,
     transactions::{Payload, SubmittableTransaction, TransactionProgress, TransactionStatus},
+    utils::H256,
     PolkadotConfig,
 };
 use subxt_signer::sr25519::Keypair;
 
 use super::{Chain, Snapshot};
-use crate::{keys, Error};
+use crate::{error, keys, Error};
 
 /// Blocks that a transaction may wait for its inclusion, at least.
 const PATIENCE: u32 = 32;
@@ -18,6 +20,9 @@ const PATIENCE: u32 = 32;
 /// How long a transaction may wait for its nonce and for the block that its mortality starts at: whoever has noted a
 /// block before counts on a signature soon after it.
 const SIGNING: Duration = Duration::from_secs(30);
+
+/// Between two looks for a transaction that the node says nothing of.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest mortality that there is: the chain knows the hashes of as many blocks.
 const LONGEST_ERA: u32 = 4_096;
@@ -53,7 +58,8 @@ impl Chain {
     /// [is final](Error::is_final) it is in no block and will be in none; after any other error it may be.
     ///
     /// The nonce counts what this account has waiting in the node's pool, so several calls may be
-    /// under way at once; the same key must not send through two nodes at the same time.
+    /// under way at once; the same key must not send through two nodes at the same time. One that the pool had already is
+    /// looked for in finalized blocks, whatever `wait` says.
     pub async fn submit<C: Payload>(
         &self,
         call: &C,
@@ -86,12 +92,18 @@ impl Chain {
         tip: u128,
     ) -> Result<Included, Error> {
         let name = format!("{}.{}", call.pallet_name(), call.call_name());
-        let progress = match self.send(&name, call, signer, tip).await {
+        let sent = match self.send(&name, call, signer, tip).await {
             // Another program that uses the same key was faster.
             Err(error) if error.is_overtaken() => self.send(&name, call, signer, tip).await?,
             sent => sent?,
         };
-        match tokio::time::timeout(timeout, follow(&name, progress, wait)).await {
+        let followed = async {
+            match sent {
+                Sent::Watched(progress) => follow(&name, progress, wait).await,
+                Sent::Known { hash, after } => self.find(&name, hash, after).await,
+            }
+        };
+        match tokio::time::timeout(timeout, followed).await {
             Ok(included) => included,
             Err(_) => Err(Error::Timeout {
                 call: name,
@@ -108,7 +120,7 @@ impl Chain {
         call: &C,
         signer: &Keypair,
         tip: u128,
-    ) -> Result<Progress, Error> {
+    ) -> Result<Sent, Error> {
         let account = keys::account(signer);
         let signed = async {
             let alone = self.sending.lock().await;
@@ -117,20 +129,28 @@ impl Chain {
         };
         let silent = || Error::Node(format!("no answer for {} s", SIGNING.as_secs()));
         let signed = tokio::time::timeout(SIGNING, signed).await;
-        let (_alone, transaction) = signed
+        let (_alone, (transaction, after)) = signed
             .unwrap_or_else(|_| Err(silent()))
             .map_err(|error| Error::not_sent(name, error))?;
-        let watched = transaction.submit_and_watch().await;
-        watched.map_err(|error| Error::not_accepted(name, &account, error))
+        match transaction.submit_and_watch().await {
+            Ok(progress) => Ok(Sent::Watched(progress)),
+            // What stands between here and the node has sent it twice.
+            Err(error) if error::is_known(&error) => Ok(Sent::Known {
+                hash: transaction.hash(),
+                after,
+            }),
+            Err(error) => Err(Error::not_accepted(name, &account, error)),
+        }
     }
 
+    /// With the number of the block that its mortality starts at: it can only be in later ones.
     async fn sign<C: Payload>(
         &self,
         name: &str,
         call: &C,
         signer: &Keypair,
         tip: u128,
-    ) -> Result<Signed, Error> {
+    ) -> Result<(Signed, u32), Error> {
         let account = keys::account(signer);
         let nonce = self.rpc.system_account_next_index(&account).await;
         let nonce = nonce.map_err(Error::node)?;
@@ -146,8 +166,60 @@ impl Chain {
             .build();
         let mut transactions = best.client().transactions();
         let signed = transactions.create_signed(call, signer, params).await;
-        signed.map_err(|error| Error::not_accepted(name, &account, error))
+        let signed = signed.map_err(|error| Error::not_accepted(name, &account, error))?;
+        Ok((signed, finalized.number()))
     }
+
+    /// Looks for a transaction in the finalized blocks after this one.
+    async fn find(&self, call: &str, transaction: H256, after: u32) -> Result<Included, Error> {
+        let mut seen = after;
+        loop {
+            let finalized = self.finalized().await?.number();
+            while seen < finalized {
+                seen = seen.saturating_add(1);
+                let hash = self.block_hash(seen).await?;
+                let hash = hash.ok_or_else(|| Error::lost(call, "it has not all blocks"))?;
+                let block = self.at(hash).await?;
+                if let Some(events) = events_of(call, &block, transaction).await? {
+                    return Ok(Included { block, events });
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// What a transaction emitted in this block, if it is there, or why it failed.
+async fn events_of(
+    call: &str,
+    block: &Snapshot,
+    transaction: H256,
+) -> Result<Option<ExtrinsicEvents<PolkadotConfig>>, Error> {
+    let extrinsics = block.client().extrinsics().fetch().await;
+    let extrinsics = extrinsics.map_err(Error::node)?;
+    let mut decoded = extrinsics.iter().flatten();
+    let Some(extrinsic) = decoded.find(|extrinsic| extrinsic.hash() == transaction) else {
+        return Ok(None);
+    };
+    let events = extrinsic.events().await.map_err(Error::node)?;
+    for event in events.iter() {
+        let event = event.map_err(Error::node)?;
+        if (event.pallet_name(), event.event_name()) == ("System", "ExtrinsicFailed") {
+            let metadata = block.client().metadata();
+            let error = DispatchError::decode_from(event.field_bytes(), metadata);
+            let error = error.map_err(|error| Error::Node(error::one_line(&error.to_string())))?;
+            return Err(Error::dispatch(call, &error));
+        }
+    }
+    Ok(Some(events))
+}
+
+/// A transaction that the pool has.
+enum Sent {
+    /// The node says what becomes of it.
+    Watched(Progress),
+    /// The pool had it already, and the node says nothing of it to whoever sends it again. It is in no block up to `after`.
+    Known { hash: H256, after: u32 },
 }
 
 impl Chain {

@@ -66,6 +66,37 @@ struct Pool {
     transactions: AtomicUsize,
     /// What it says to the next ones, in the place of which it has others by then.
     refusals: Mutex<Vec<&'static str>>,
+    /// Whether it says to each that it has it already, which is in block 2 then, and whether it failed there.
+    is_known: AtomicBool,
+    has_failed: AtomicBool,
+    known: Mutex<Option<Value>>,
+}
+
+impl Pool {
+    fn height(&self) -> &'static str {
+        match *self.known.lock().unwrap() {
+            Some(_) => "0x2",
+            None => "0x1",
+        }
+    }
+
+    /// The events of two extrinsics, of which the first failed.
+    fn events(&self) -> Vec<u8> {
+        let (bad_origin, weight, normal_and_paid) = (2_u8, [Compact(0_u64); 2], [0_u8; 2]);
+        let info = (weight[0], weight[1], normal_and_paid).encode();
+        let event = |extrinsic: u32, failed: bool| {
+            let phase = (0_u8, extrinsic).encode();
+            let (system, topics) = (0_u8, Vec::<[u8; 32]>::new().encode());
+            let event = match failed {
+                true => (system, 1_u8, bad_origin).encode(),
+                false => (system, 0_u8).encode(),
+            };
+            [phase, event, info.clone(), topics].concat()
+        };
+        let has_failed = self.has_failed.load(Ordering::SeqCst);
+        let count = Compact(2_u32).encode();
+        [count, event(0, true), event(1, has_failed)].concat()
+    }
 }
 
 impl Node {
@@ -83,9 +114,15 @@ impl Node {
                 json!(next)
             }
             "chain_getHeader" => json!({
-                "parentHash": block, "number": "0x1", "stateRoot": block, "extrinsicsRoot": block,
-                "digest": { "logs": [] },
+                "parentHash": block, "number": self.pool.height(), "stateRoot": block,
+                "extrinsicsRoot": block, "digest": { "logs": [] },
             }),
+            "chain_getBlock" => json!({ "block": {
+                "header": self.answer("chain_getHeader", params),
+                // The first is not for this runtime.
+                "extrinsics": ["0x040a", self.pool.known.lock().unwrap().clone()],
+            }}),
+            "state_getStorage" => hex(self.pool.events()),
             "state_call" => match params[0].as_str() {
                 Some("Core_version") => {
                     let apis: Vec<([u8; 8], u32)> = Vec::new();
@@ -128,20 +165,27 @@ impl RpcClientT for Node {
     fn subscribe_raw<'a>(
         &'a self,
         method: &'a str,
-        _: Option<Box<RawValue>>,
+        params: Option<Box<RawValue>>,
         _: &'a str,
     ) -> RawRpcFuture<'a, RawRpcSubscription> {
         assert_eq!(method, "author_submitAndWatchExtrinsic");
+        let refused = |code, message: &str| {
+            Err(subxt::rpcs::Error::User(UserError {
+                code,
+                message: message.into(),
+                data: None,
+            }))
+        };
         Box::pin(async move {
             tokio::task::yield_now().await;
             self.pool.transactions.fetch_add(1, Ordering::SeqCst);
+            if self.pool.is_known.load(Ordering::SeqCst) {
+                let params: Value = serde_json::from_str(params.unwrap().get()).unwrap();
+                *self.pool.known.lock().unwrap() = Some(params[0].clone());
+                return refused(1013, "Transaction Already Imported");
+            }
             if let Some(message) = self.pool.refusals.lock().unwrap().pop() {
-                let (code, message) = (1014, message.into());
-                return Err(subxt::rpcs::Error::User(UserError {
-                    code,
-                    message,
-                    data: None,
-                }));
+                return refused(1014, message);
             }
             let dropped = RawValue::from_string(json!("dropped").to_string()).unwrap();
             Ok(RawRpcSubscription {
@@ -185,10 +229,15 @@ async fn meet_pool() -> (Chain, Arc<Pool>) {
 }
 
 async fn send(chain: &Chain) -> Error {
+    let sent = submit(chain).await;
+    sent.err().expect("it is in no block, or fails there")
+}
+
+async fn submit(chain: &Chain) -> Result<Included, Error> {
     let call = runtime::tx().referenda().place_decision_deposit(0);
     let key = subxt_signer::sr25519::dev::alice();
     let sent = chain.submit(&call, &key, Wait::InBlock, Duration::from_secs(60));
-    sent.await.err().expect("no block is made here")
+    sent.await
 }
 
 /// Makes the values of a storage map bytes, or drops the map.
@@ -279,9 +328,26 @@ async fn a_transaction_that_is_overtaken_is_sent_once_more() {
     assert!(error.is_overtaken(), "{error}");
     assert_eq!(*pool.given.lock().unwrap(), [0, 1, 2, 3]);
     // Nothing is sent again for any other reason.
-    *pool.refusals.lock().unwrap() = vec!["Transaction is temporarily banned"];
+    *pool.refusals.lock().unwrap() = vec!["Transaction has a bad signature"];
     assert!(matches!(send(&chain).await, Error::NotAccepted { .. }));
     assert_eq!(pool.given.lock().unwrap().len(), 5);
+}
+
+/// A refusal would be final, and whoever waits for the transaction would send another one like it.
+#[tokio::test]
+async fn a_transaction_that_the_pool_has_already_is_followed_to_its_block() {
+    let (chain, pool) = meet_pool().await;
+    pool.is_known.store(true, Ordering::SeqCst);
+    let included = submit(&chain).await.unwrap();
+    assert_eq!(included.block.number(), 2);
+    assert_eq!(included.events.extrinsic_index(), 1);
+    assert_eq!(included.events.iter().count(), 1);
+
+    *pool.known.lock().unwrap() = None;
+    pool.has_failed.store(true, Ordering::SeqCst);
+    let error = send(&chain).await;
+    assert_eq!(error.dispatch_error(), Some("BadOrigin"), "{error}");
+    assert_eq!(pool.transactions.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

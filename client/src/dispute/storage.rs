@@ -87,7 +87,7 @@ impl Snapshot {
         let address = runtime::storage().disputes().dockets();
         let docket = self.get_or_default(address, (provider,)).await?;
         Ok(Docket {
-            live: docket.live.0,
+            live: docket.live.0.iter().map(|live| live.dispute).collect(),
             waiting: docket.waiting.0,
         })
     }

@@ -3,12 +3,6 @@
 // Dimensions of a block, so that its sums fit its registers; the scores of longer rows are made again.
 #define MIX_DIMENSIONS 128
 
-// Interval b of the exp2 table: E[b] and E[b + 1] - E[b].
-struct __align__(8) Interval {
-    i32 below;
-    i32 slope;
-};
-
 // What the weights of one query have in common: S, and 31 + K.
 struct __align__(8) Common {
     i32 score;
@@ -19,15 +13,11 @@ struct __align__(8) Common {
 __device__ __forceinline__ u32 weight(i32 score, Common common, CachedScale value,
                                       const Interval* exp2, i64& denominator) {
     const u32 delta = (u32)common.score - (u32)score;
-    const Interval interval = exp2[(delta >> 8) & 255];
-    const i64 part = rounded_down(product(interval.slope, delta & 255), 8);
-    // At most 2^30.
-    const u32 power = (u32)(interval.below + (i32)part);
-    const u32 whole = delta >> 16;
-    denominator += whole < 32 ? (power + ((1u << whole) >> 1)) >> whole : 0;
+    const u32 part = power(delta, exp2), whole = delta >> 16;
+    denominator += halved(part, whole);
     // At least 31, because U bounds it.
     const i32 shift = (i32)whole + common.shift - value.exponent;
-    const i64 exact = (i64)((u64)power * value.mantissa);
+    const i64 exact = (i64)((u64)part * value.mantissa);
     return (u32)min(rounded_down(exact, max(1, min(shift, 63))), (i64)32767);
 }
 
@@ -66,9 +56,7 @@ __device__ __forceinline__ void attention_mix(const Attention& of, const Maxima*
             common[i] = {(i32)score, 31 + common_exponent(score, shifted)};
         }
     }
-    for (u32 i = threadIdx.x; i < 256; i += blockDim.x) {
-        intervals[i] = {exp2[i], exp2[i + 1] - exp2[i]};
-    }
+    put_intervals(exp2, intervals);
     __syncthreads();
 
     const u32 sequence = of.sequences[of.tiles[blockIdx.x].row];

@@ -15,6 +15,9 @@
 //! | queries | \[rows\]\[H\]\[2\]\[[`padded_line`] d\] i8, limbs as of activations; their scales \[rows\]\[H\] |
 //! | gates and ups | \[rows\]\[2 ff\] i32: gates, then ups |
 //! | logits | \[rows\]\[V\] i32 |
+//! | choices | \[rows\]\[8\] u32, as [`Choice::words`](super::choose::Choice::words) says |
+//! | tokens that occurred | \[rows\]\[V up to a multiple of 32\] bits, the lowest of a u32 first |
+//! | chosen tokens | \[rows\] u32 |
 //! | positions, sequences | \[rows\] u32 |
 //! | tables of slabs | \[sequences\]\[stride\] u32: slab numbers in order |
 //!

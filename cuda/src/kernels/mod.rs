@@ -25,8 +25,8 @@
 //! | [`Silu`] | gates, ups | activations |
 //! | [`Linear`] of down, added | activations | residual |
 //!
-//! and behind the last layer come a [`Norm`] of the rows whose logits are wanted and the [`Linear`] of
-//! the head.
+//! and behind the last layer come a [`Norm`] of the rows whose logits are wanted, the [`Linear`] of the
+//! head, and [`Choose`] where rows are to choose a token.
 //!
 //! Nothing here can fail on a number: of a model that passed `Model::check`, every number of a pass is
 //! within the bounds of the format page (§8), and of others the results are some numbers, written to
@@ -34,6 +34,7 @@
 //! caller's to see to.
 
 pub mod attention;
+pub mod choose;
 pub mod heads;
 pub mod layout;
 pub mod linear;
@@ -42,6 +43,7 @@ pub mod rows;
 
 pub use self::{
     attention::{Attention, AttentionMaxima, AttentionMix, AttentionOut, Splits, Tiles},
+    choose::Choose,
     heads::Heads,
     layout::Cache,
     linear::{Linear, Matrix},
@@ -50,13 +52,14 @@ pub use self::{
 };
 
 /// Names and texts of the files, in the order in which they are read.
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 16] = [
     ("number.cuh", include_str!("number.cuh")),
     ("reduce.cuh", include_str!("reduce.cuh")),
     ("quant.cuh", include_str!("quant.cuh")),
     ("norm.cuh", include_str!("norm.cuh")),
     ("product.cuh", include_str!("product.cuh")),
     ("cache.cuh", include_str!("cache.cuh")),
+    ("exp2.cuh", include_str!("exp2.cuh")),
     ("attention.cuh", include_str!("attention.cuh")),
     ("norm.cu", include_str!("norm.cu")),
     ("rows.cu", include_str!("rows.cu")),
@@ -65,6 +68,7 @@ const FILES: [(&str, &str); 14] = [
     ("attention_maxima.cu", include_str!("attention_maxima.cu")),
     ("attention_mix.cu", include_str!("attention_mix.cu")),
     ("attention_out.cu", include_str!("attention_out.cu")),
+    ("choose.cu", include_str!("choose.cu")),
 ];
 
 /// Kernels that are compiled together.
@@ -97,7 +101,7 @@ pub(crate) fn joined(files: &[(&str, &str)]) -> String {
 }
 
 /// All kernels.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "rms_norm",
     "quantise",
     "silu",
@@ -112,6 +116,7 @@ pub const NAMES: [&str; 14] = [
     "attention_mix_few",
     "attention_mix_many",
     "attention_out",
+    "choose",
 ];
 
 /// Kernels that are launched where a block may ask for so many bytes of shared memory.

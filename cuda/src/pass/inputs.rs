@@ -21,7 +21,8 @@ pub(super) struct Inputs<'a> {
 }
 
 impl<'a> Inputs<'a> {
-    pub fn of(shape: &Shape, pass: &AcceleratorPass<'a>) -> Self {
+    /// Of a pass of whose rows so many choose.
+    pub fn of(shape: &Shape, pass: &AcceleratorPass<'a>, chosen: usize) -> Self {
         let slabs = pass.pieces.iter().map(|piece| {
             let positions = piece.position + piece.tokens;
             positions.div_ceil(SLAB)
@@ -46,6 +47,7 @@ impl<'a> Inputs<'a> {
                 many: tiles.many,
                 table,
                 logits: picked.len(),
+                chosen,
             },
             residual: pass.residual,
             angles: pass.angles,

@@ -8,8 +8,8 @@ use super::{Plan, Scratch};
 use crate::{
     device::{Buffer, Launch, Limits},
     kernels::{
-        Attention, AttentionMaxima, AttentionMix, AttentionOut, Cache, Gamma, Heads, Linear, Norm,
-        Quantise, Silu, Splits, Width,
+        Attention, AttentionMaxima, AttentionMix, AttentionOut, Cache, Choose, Gamma, Heads,
+        Linear, Norm, Quantise, Silu, Splits, Width,
     },
     weights::{self, Layer, Weights},
 };
@@ -37,7 +37,7 @@ impl Program<'_> {
     /// The whole pass, of which no more rows' logits are asked for than are held at a time.
     pub fn all(&self) -> Vec<Launch> {
         let mut all = self.layers();
-        all.extend(self.logits(0..self.plan.logits));
+        all.extend(self.logits(0..self.plan.logits, self.plan.chosen));
         all
     }
 
@@ -48,14 +48,26 @@ impl Program<'_> {
             .collect()
     }
 
-    /// Logits of some of the rows that are picked, from the first place on.
-    pub fn logits(&self, rows: Range<usize>) -> [Launch; 2] {
+    /// Logits of some of the rows that are picked, from the first place on, and the tokens that so many of
+    /// them choose.
+    pub fn logits(&self, rows: Range<usize>, chosen: usize) -> Vec<Launch> {
         let first = self.scratch.picked.address() + 4 * rows.start as u64;
         let out = Out::Place(&self.scratch.logits);
-        [
+        let mut all = vec![
             self.norm(rows.len() as u32, first, &self.weights.final_norm),
             self.linear(rows.len() as u32, &self.weights.head, out),
-        ]
+        ];
+        let choose = Choose {
+            choices: chosen as u32,
+            vocabulary: self.shape.vocabulary,
+            logits: self.scratch.logits.address(),
+            asked: self.scratch.choices.address(),
+            seen: self.scratch.seen.address(),
+            exp2: self.weights.exp2.address(),
+            tokens: self.scratch.tokens.address(),
+        };
+        all.extend((chosen > 0).then(|| choose.launch()));
+        all
     }
 
     fn layer(&self, index: u32, layer: &Layer) -> [Launch; 12] {

@@ -6,7 +6,10 @@ use assay_exact::{cache::SLAB, Shape};
 
 use crate::{
     device::{Buffer, Device, DeviceError},
-    kernels::layout::{activation_bytes, padded_values, SCALE_BYTES},
+    kernels::{
+        choose::{mark_words, Choice},
+        layout::{activation_bytes, padded_values, SCALE_BYTES},
+    },
 };
 
 /// Rows whose logits are held at a time.
@@ -56,6 +59,11 @@ pub struct Scratch<T> {
     pub pairs: T,
     /// \[row\]\[vocabulary\] i32, of [`LOGITS`] rows.
     pub logits: T,
+    /// What the rows among these are told that choose, \[row\]\[bit of each token\] which tokens occurred, and
+    /// what they chose: u32.
+    pub choices: T,
+    pub seen: T,
+    pub tokens: T,
 }
 
 impl<T> Scratch<T> {
@@ -89,6 +97,9 @@ impl<T> Scratch<T> {
             mixed: make(rows * query * 4)?,
             pairs: make(rows * 2 * ff * 4)?,
             logits: make(LOGITS * shape.vocabulary as usize * 4)?,
+            choices: make(LOGITS * Choice::WORDS * 4)?,
+            seen: make(LOGITS * mark_words(shape.vocabulary) * 4)?,
+            tokens: make(LOGITS * 4)?,
         })
     }
 }

@@ -4,10 +4,11 @@
 use std::ops::Range;
 
 use assay_exact::{
-    cpu::Cpu, model::Model, random::Numbers, Cache, Engine, EngineError, Logits, Sequence,
+    cpu::Cpu, engine::Made, model::Model, random::Numbers, Cache, Engine, EngineError, Logits,
+    Sequence,
 };
 
-use super::{all, SelftestError};
+use super::{all, choice::Drawn, SelftestError};
 use crate::{device::Device, kernels::layout::slab_bytes, resident::Resident};
 
 /// Sequences of a batch, at most.
@@ -15,24 +16,47 @@ const SEQUENCES: usize = 9;
 /// Positions of a sequence, at most.
 const POSITIONS: usize = 200;
 
-/// Logits of some positions of a sequence.
+/// What was made of some positions of a sequence: their logits, or what they chose.
 pub(super) struct Read {
     pub positions: Range<usize>,
-    pub logits: Vec<i32>,
+    pub choice: Option<Drawn>,
+    pub made: Made,
 }
 
 /// How many positions of `read` there are, and how many of them are not as in `expected`, which has all
-/// of the sequence.
-pub(super) fn differ(vocabulary: usize, expected: &[i32], read: &[Read]) -> (usize, usize) {
+/// of the sequence of `tokens`.
+pub(super) fn differ(
+    model: &Model,
+    tokens: &[u32],
+    expected: &[i32],
+    read: &[Read],
+) -> (usize, usize) {
+    let vocabulary = model.shape.vocabulary as usize;
     let (mut positions, mut wrong) = (0, 0);
     for Read {
         positions: of,
-        logits,
+        choice,
+        made,
     } in read
     {
         let expected = expected.chunks(vocabulary).skip(of.start).take(of.len());
-        let pairs = expected.zip(logits.chunks(vocabulary));
-        let right = pairs.filter(|(expected, found)| expected == found).count();
+        let right = match (made, choice) {
+            (Made::Logits(logits), _) => {
+                let pairs = expected.zip(logits.chunks(vocabulary));
+                pairs.filter(|(expected, found)| expected == found).count()
+            }
+            (Made::Tokens(found), Some(choice)) => {
+                let chosen = expected.zip(of.clone()).map(|(logits, position)| {
+                    let seen = tokens.get(..=position)?;
+                    choice.token(logits, seen, model.tables.exp2)
+                });
+                let pairs = chosen.zip(found);
+                pairs
+                    .filter(|(chosen, found)| *chosen == Some(**found))
+                    .count()
+            }
+            (Made::Tokens(_), None) => 0,
+        };
         positions += of.len();
         wrong += of.len() - right;
     }
@@ -64,18 +88,17 @@ pub(super) fn compare(
     let engine = Engine::new(model, cpu)?.on(&resident);
     let tokens: Vec<&[u32]> = sequences.iter().map(|(tokens, _)| &tokens[..]).collect();
     let found = ragged(&engine, model, &tokens, numbers)?;
-    let vocabulary = model.shape.vocabulary as usize;
     let (mut positions, mut wrong) = (0, 0);
-    for ((_, expected), found) in sequences.iter().zip(found) {
-        let (of, not) = differ(vocabulary, expected, &found);
+    for ((tokens, expected), found) in sequences.iter().zip(found) {
+        let (of, not) = differ(model, tokens, expected, &found);
         positions += of;
         wrong += not;
     }
     Ok((positions, wrong))
 }
 
-/// Logits of all sequences. Some pieces are read for their cache alone, and the last of each for its
-/// logits as well.
+/// What is made of all sequences: of some pieces the logits, of others the tokens that these choose. Some are
+/// read for their cache alone, but the last of each is not.
 fn ragged(
     engine: &Engine,
     model: &Model,
@@ -90,8 +113,7 @@ fn ragged(
             0 => caches.get(numbers.below(caches.len().max(1))).cloned(),
             _ => None,
         };
-        let mut of = Vec::new();
-        let mut batch = Vec::new();
+        let (mut of, mut drawn, mut batch) = (Vec::new(), Vec::new(), Vec::new());
         for (index, (cache, sequence)) in caches.iter_mut().zip(sequences).enumerate() {
             let at = cache.positions();
             let left = sequence.get(at..).unwrap_or_default();
@@ -114,16 +136,26 @@ fn ragged(
                 _ => (Logits::All, at),
             };
             of.push((index, first..end));
+            let choice = Drawn::new(numbers, model.shape.vocabulary);
+            drawn.push((numbers.below(2) == 0).then_some((choice, *sequence)));
             batch.push(Sequence {
                 cache,
                 tokens,
                 logits,
             });
         }
-        let found = engine.run(&mut batch)?;
-        for ((index, positions), logits) in of.into_iter().zip(found) {
+        let choices: Vec<_> = drawn
+            .iter()
+            .map(|one| one.as_ref().map(|(choice, sequence)| choice.of(sequence)))
+            .collect();
+        let found = engine.run_choosing(&mut batch, &choices)?;
+        for (((index, positions), drawn), made) in of.into_iter().zip(drawn).zip(found) {
             if let Some(read) = read.get_mut(index) {
-                read.push(Read { positions, logits });
+                read.push(Read {
+                    positions,
+                    choice: drawn.map(|(choice, _)| choice),
+                    made,
+                });
             }
         }
         if let Some(mut cache) = clone {

@@ -40,6 +40,8 @@ struct State {
     graphs: u64,
     /// Downloads until one has a wrong bit.
     flip: Option<u64>,
+    /// Bytes of all downloads so far.
+    downloaded: u64,
     /// Copies from and into the windows that were begun, and how many of them are known to be done.
     copies: u64,
     done: u64,
@@ -86,6 +88,7 @@ impl Interpreter {
                 refusing: false,
                 graphs: 0,
                 flip: None,
+                downloaded: 0,
                 copies: 0,
                 done: 0,
                 leading_in: vec![0; WINDOW],
@@ -132,6 +135,11 @@ impl Interpreter {
     /// Captures that were begun.
     pub fn captures(&self) -> u64 {
         self.with(|state| state.captures)
+    }
+
+    /// Bytes that were downloaded.
+    pub fn downloaded(&self) -> u64 {
+        self.with(|state| state.downloaded)
     }
 
     /// The download after so many has one wrong bit.
@@ -267,6 +275,7 @@ impl Machine for Interpreter {
             assert!(bytes <= WINDOW, "past the window");
             state.copies += 1;
             state.fetched = state.copies;
+            state.downloaded += bytes as u64;
             state.leading_out.resize(bytes, 0);
             state.memory.read(from, &mut state.leading_out).unwrap();
             match &mut state.flip {

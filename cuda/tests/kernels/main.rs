@@ -8,6 +8,7 @@ mod cache;
 #[allow(dead_code)]
 #[path = "../../../exact/tests/vectors/cases.rs"]
 mod cases;
+mod choose;
 #[path = "../common/mod.rs"]
 mod common;
 mod heads;

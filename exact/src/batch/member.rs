@@ -7,7 +7,7 @@ use super::{
 use crate::{
     answer::{self, Finish, Request, ANSWER_PIECE},
     cache::{Cache, SLAB},
-    engine::{Logits, Sequence},
+    engine::{Choice, Logits, Sequence},
     sampling::Settings,
 };
 
@@ -22,6 +22,8 @@ pub(super) struct Member {
     limit: u32,
     /// The answer that is scored, up to a token that the model does not have: that one is wrong anyway.
     scored: Option<Vec<u32>>,
+    /// Whether its tokens come with their logits.
+    shows_logits: bool,
     cache: Cache,
     /// Tokens that the answer may have.
     allowed: u32,
@@ -40,6 +42,7 @@ impl Member {
             stop_tokens: request.stop_tokens.to_vec(),
             limit: request.limit,
             scored: None,
+            shows_logits: false,
             cache,
             allowed: 0,
             prefix: Key::EMPTY,
@@ -89,6 +92,10 @@ impl Member {
     pub fn push(&mut self, token: u32, seen: usize, logits: Vec<i32>) -> Vec<Event> {
         let Some(scored) = &self.scored else {
             self.seen.push(token);
+            let logits = match self.shows_logits {
+                true => logits,
+                false => Vec::new(),
+            };
             let end = self.finish().map(Event::End);
             return [Some(Event::Token { token, logits }), end]
                 .into_iter()
@@ -111,6 +118,10 @@ impl Member {
     pub fn reserve(&self) -> usize {
         let positions = self.prompt.saturating_add(self.limit as usize);
         positions.saturating_sub(1).div_ceil(SLAB)
+    }
+
+    pub fn show_logits(&mut self) {
+        self.shows_logits = true;
     }
 
     pub fn allow(&mut self, tokens: u32) {
@@ -155,11 +166,12 @@ impl Member {
         self.cache.positions()
     }
 
-    /// The next `tokens` pending ones, of one [piece](Self::piece). Logits are asked for where they choose.
-    pub fn sequence(&mut self, tokens: usize) -> Sequence<'_> {
+    /// The next `tokens` pending ones, of one [piece](Self::piece). Logits are asked for where they choose,
+    /// or what they choose where nobody wants to see them.
+    pub fn sequence(&mut self, tokens: usize) -> (Sequence<'_>, Option<Choice<'_>>) {
         let (first, choice) = (self.cache.positions(), self.first_choice());
         let end = first.saturating_add(tokens);
-        Sequence {
+        let sequence = Sequence {
             logits: match self.scored {
                 _ if end <= choice => Logits::None,
                 None => Logits::Last,
@@ -167,7 +179,13 @@ impl Member {
             },
             tokens: self.seen.get(first..end).unwrap_or_default(),
             cache: &mut self.cache,
-        }
+        };
+        let choice = Choice {
+            seen: &self.seen,
+            settings: self.settings,
+            seed: self.seed,
+        };
+        (sequence, (!self.shows_logits).then_some(choice))
     }
 
     /// Puts slabs of the store behind a cache that ends at a slab's border, and leaves all tokens to be

@@ -10,7 +10,7 @@ use super::{
     attention::{Queries, Reader},
     linear::{self, Activations, Output},
     observer::{Heads, Norm, Observer, Quantised, Rows},
-    Engine, EngineError, Part, Sequence, Times, CHUNK,
+    Choice, Engine, EngineError, Made, Part, Sequence, Times, CHUNK,
 };
 use crate::{
     accelerator::Accelerator,
@@ -103,13 +103,24 @@ impl<'a, 'm> Pass<'a, 'm> {
     }
 
     /// Runs all tokens of the batch, [`CHUNK`] of them at a time.
-    pub fn run(&mut self, batch: &mut [Sequence]) -> Result<Vec<Vec<i32>>, EngineError> {
+    pub fn run(
+        &mut self,
+        batch: &mut [Sequence],
+        choices: &[Option<Choice>],
+    ) -> Result<Vec<Made>, EngineError> {
         let vocabulary = self.engine.model.shape.vocabulary as usize;
-        let rows = |one: &Sequence| one.logits.of(one.tokens.len());
-        let mut logits: Vec<_> = batch
-            .iter()
-            .map(|one| Vec::with_capacity(rows(one) * vocabulary))
-            .collect();
+        let choices = match self.accelerator {
+            Some(_) => choices,
+            None => &[],
+        };
+        let made = |(index, one): (usize, &Sequence)| {
+            let rows = one.logits.of(one.tokens.len());
+            match choices.get(index) {
+                Some(Some(_)) => Made::Tokens(Vec::with_capacity(rows)),
+                _ => Made::Logits(Vec::with_capacity(rows * vocabulary)),
+            }
+        };
+        let mut all: Vec<_> = batch.iter().enumerate().map(made).collect();
         let mut done = vec![0; batch.len()];
         while self.take(batch, &mut done) {
             self.times.start();
@@ -118,7 +129,7 @@ impl<'a, 'm> Pass<'a, 'm> {
             }
             self.embed(batch)?;
             if let Some(accelerator) = self.accelerator {
-                self.accelerate(accelerator, batch, &mut logits)?;
+                self.accelerate(accelerator, batch, choices, &mut all)?;
                 continue;
             }
             let engine = self.engine;
@@ -128,9 +139,9 @@ impl<'a, 'm> Pass<'a, 'm> {
             for piece in &self.pieces {
                 batch[piece.sequence].cache.advance(piece.tokens);
             }
-            self.logits(&mut logits)?;
+            self.logits(&mut all)?;
         }
-        Ok(logits)
+        Ok(all)
     }
 
     /// The next tokens, in the order of the sequences. False if none is left.
@@ -360,7 +371,7 @@ impl<'a, 'm> Pass<'a, 'm> {
     }
 
     /// Logits of the rows that were asked for, behind what their sequences have.
-    fn logits(&mut self, logits: &mut [Vec<i32>]) -> Result<(), EngineError> {
+    fn logits(&mut self, all: &mut [Made]) -> Result<(), EngineError> {
         let model = &self.engine.model;
         let n = model.shape.hidden as usize;
         let mut kept = 0;
@@ -379,7 +390,8 @@ impl<'a, 'm> Pass<'a, 'm> {
         let head = model.head.as_ref().unwrap_or(&model.embedding.high);
         let mut rows = Vec::new();
         let mut pieces = self.pieces.iter().peekable();
-        for (sequence, out) in logits.iter_mut().enumerate() {
+        for (sequence, made) in all.iter_mut().enumerate() {
+            let Made::Logits(out) = made else { continue };
             if let Some(piece) = pieces.next_if(|piece| piece.sequence == sequence) {
                 let held = out.len();
                 out.resize(held + piece.logits * head.rows.len(), 0);
@@ -393,8 +405,8 @@ impl<'a, 'm> Pass<'a, 'm> {
         let output = Output::new(head, rows.into_iter());
         linear::run(self.engine.cpu, activations, [output])?;
         self.times.lap(Part::Logits);
-        match logits {
-            [logits] => self.show(Rows::Logits(logits)),
+        match all {
+            [Made::Logits(logits)] => self.show(Rows::Logits(logits)),
             _ => Ok(()),
         }
     }

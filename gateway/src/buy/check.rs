@@ -12,13 +12,20 @@ use crate::{
     shop::Shop,
 };
 
-/// An answer is complete; perhaps it is one of those to be checked. A check that finds no room is left out: the
-/// next answer is as good.
-pub fn consider(shop: &Arc<Shop>, suspect: impl FnOnce() -> Suspect) {
-    if !shop.checker.is_drawn() {
+/// An answer has ended; whether it is one of those to be checked, and is now.
+pub fn consider(shop: &Arc<Shop>, suspect: impl FnOnce() -> Suspect) -> bool {
+    let drawn = shop.checker.is_drawn();
+    if drawn {
+        check(shop, suspect());
+    }
+    drawn
+}
+
+/// Checks an answer, if it has any tokens. A check that finds no room is left out: the next answer is as good.
+pub fn check(shop: &Arc<Shop>, suspect: Suspect) {
+    if suspect.answer.output.is_empty() {
         return;
     }
-    let suspect = suspect();
     let has_room = match suspect.model.weights || !shop.terms.score {
         true => shop.checker.offer(suspect),
         false => have_scored(shop, suspect),
@@ -48,9 +55,6 @@ async fn scored(shop: &Arc<Shop>, suspect: &Suspect) -> Verdict {
             what,
             position: None,
         };
-    }
-    if answer.output.is_empty() {
-        return Verdict::Right;
     }
     match score::buy(shop, &suspect.model, answer, None).await {
         Ok(score) => verdict(answer, score),

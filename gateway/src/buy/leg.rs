@@ -67,12 +67,17 @@ pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
     };
     let ran = request.run(purchase).await;
     let (ran, answer) = request.settle(purchase, ran).await;
-    request.line.stream_over(request.seq);
-    if let Some(answer) = answer.filter(|_| purchase.model.exact) {
+    let answer = answer.filter(|_| purchase.model.exact);
+    // Of an answer that breaks off, what it is paid for by now: the rest may never come.
+    let drawn = answer.is_some_and(|answer| {
         check::consider(&purchase.shop, || {
             Suspect::new(answer, purchase.model.clone())
-        });
+        })
+    });
+    if let Err(error) = request.keep_fragment(&purchase.shop, drawn) {
+        tracing::error!(target: "assay_gateway", %error, "what came of an answer cannot be kept");
     }
+    request.line.stream_over(request.seq);
     let held = request.line.held(request.seq).map(|signed| signed.receipt);
     let leg = Leg {
         offer: offer.clone(),

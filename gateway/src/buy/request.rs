@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_channel::{AnchorView, Caught, SignedHeader, SignedReceipt, ANCHOR_AGE};
+use assay_channel::{AnchorView, Caught, SignedHeader, SignedReceipt};
 use assay_client::{AccountId32, Amount, Error};
 use assay_primitives::{ChannelId, Finish, TokenId};
 use serde_json::{json, Value};
@@ -90,7 +90,7 @@ pub struct Request<'a> {
 
 impl Request<'_> {
     /// Sends the request, and puts right what the provider says is wrong with channel or voucher.
-    pub async fn ask(&mut self, shop: &Shop, body: &Value) -> Result<Answer, Ran> {
+    pub async fn ask(&mut self, shop: &Arc<Shop>, body: &Value) -> Result<Answer, Ran> {
         let start = Instant::now();
         let mut attempt = 0u32;
         loop {
@@ -155,11 +155,12 @@ impl Request<'_> {
         last: bool,
     ) -> Result<(), Ran> {
         let anchor = signed.receipt.anchor;
-        let view = shop.anchor(self.offer.provider, anchor, ANCHOR_AGE).await;
+        let age = shop.anchor_age();
+        let view = shop.anchor(self.offer.provider, anchor, age).await;
         let view = view.map_err(|error| Ran::Ours(error.into()))?;
         let taken = self
             .line
-            .receipt(self.seq, signed, view, &self.tokens, last);
+            .receipt(self.seq, signed, view, age, &self.tokens, last);
         match taken {
             Ok(Ok(_)) => {
                 if let AnchorView::Good { operator } = view {

@@ -142,7 +142,7 @@ async fn ask(
         signer: None,
     };
     let scored = request.score(shop).await;
-    let score = request.keep(shop, model);
+    let score = request.keep(shop, model, None);
     request.line.stream_over(request.seq);
     scored?;
     match score {
@@ -154,7 +154,7 @@ async fn ask(
 
 impl Request<'_> {
     /// Reads the score to its end, or closes its books where it broke off.
-    async fn score(&mut self, shop: &Shop) -> Result<(), Ran> {
+    async fn score(&mut self, shop: &Arc<Shop>) -> Result<(), Ran> {
         let ran = match self.read_score(shop).await {
             Ok(()) => return Ok(()),
             Err(caught @ Ran::Caught(_)) => return Err(caught),
@@ -168,7 +168,7 @@ impl Request<'_> {
         }
     }
 
-    async fn read_score(&mut self, shop: &Shop) -> Result<(), Ran> {
+    async fn read_score(&mut self, shop: &Arc<Shop>) -> Result<(), Ran> {
         let body = body(&self.header, &self.prompt, &self.secret);
         let mut answer = self.ask(shop, &body).await?;
         loop {

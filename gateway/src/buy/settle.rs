@@ -2,13 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use assay_channel::Caught;
-use assay_client::{
-    answer::{Answer, ListedModel, Origin},
-    AccountId32, SignedReceipt, H256,
-};
-use assay_primitives::{Task, RECEIPT_TOKENS};
-use codec::Encode;
+use assay_channel::SignedReceipt;
+use assay_client::{answer::Answer, AccountId32};
 use tokio::{sync::Notify, task::JoinHandle};
 
 use super::{
@@ -16,11 +11,12 @@ use super::{
     request::{Ran, Request},
 };
 use crate::{
-    books::{self, Fetched, Replayed, RESEND},
+    books::{self, Fetched, Replayed, RESEND, SHORT_REPLAY},
+    bought::Asked,
     channels::Line,
     models::Model,
     shop::Shop,
-    store::Spending,
+    store::{Fragment, Spending, StoreError},
     upstream::Worker,
 };
 
@@ -32,14 +28,17 @@ const FETCH: [Duration; 5] = [
     Duration::from_secs(2),
     Duration::from_secs(5),
 ];
-/// How long the rest of an answer may take that was ended: the client waits for what it cost.
-const REPLAY: Duration = Duration::from_secs(5);
+
+/// A good receipt, and the operator that signed it.
+pub type Signed = (SignedReceipt, AccountId32);
 
 /// How often the last receipt is asked for now. Where the answer has to go on elsewhere, the client waits;
 /// what stays open is looked after later.
 fn attempts(ran: &Ran) -> usize {
     match ran {
         Ran::Stopped => FETCH.len(),
+        // What fails here fails for that as well.
+        Ran::Ours(_) => 0,
         _ => 3,
     }
 }
@@ -79,9 +78,10 @@ impl Drop for Paying {
 }
 
 impl Request<'_> {
-    /// After the stream, however it ended: the last receipt, and what the answer cost. With the answer, if it is known
-    /// by now.
+    /// After the stream, however it ended: the last receipt, and what the answer cost. With the answer as far as it can be
+    /// told by now.
     pub async fn settle(&mut self, purchase: &Purchase, ran: Ran) -> (Ran, Option<Answer>) {
+        let before = self.signed();
         let ran = match ran {
             // Its last receipt came with the stream, or there is nothing to be said to it any more.
             over @ (Ran::Finished(_) | Ran::Caught(_)) => over,
@@ -90,7 +90,7 @@ impl Request<'_> {
                 Err(ran) => ran,
             },
         };
-        let kept = self.keep(&purchase.shop, &purchase.model);
+        let kept = self.keep(&purchase.shop, &purchase.model, before);
         let answer = kept.unwrap_or_else(|error| {
             tracing::error!(target: "assay_gateway", %error, "an answer cannot be kept");
             None
@@ -112,8 +112,18 @@ impl Request<'_> {
                 Fetched::Ended(signer) => {
                     self.signer = signer.or(self.signer);
                     books::pay_others(&self.worker, &self.line).await;
-                    self.check_withheld()?;
+                    let held = self.line.held(self.seq);
+                    if let Some(caught) = books::withheld(held.as_ref(), &self.tokens) {
+                        return Err(self.give_up(caught, Some((self.seq, &self.tokens))));
+                    }
                     return self.complete(shop).await;
+                }
+                Fetched::Forgotten => {
+                    let held = self.line.held(self.seq);
+                    return match books::withheld(held.as_ref(), &self.tokens) {
+                        Some(caught) => Err(self.give_up(caught, Some((self.seq, &self.tokens)))),
+                        None => Ok(()),
+                    };
                 }
             }
         }
@@ -121,64 +131,53 @@ impl Request<'_> {
         Ok(())
     }
 
-    /// A provider that dies between two receipts has given tokens for nothing. One that has not signed
-    /// when it should have has not died.
-    fn check_withheld(&self) -> Result<(), Ran> {
-        let held = self.line.held(self.seq);
-        let receipted = held.as_ref().map_or(0, |signed| signed.receipt.output_len);
-        let sent = self.tokens.len() as u32;
-        let before_the_first = held.is_none() && sent > 0;
-        if before_the_first || sent > receipted.saturating_add(RECEIPT_TOKENS) {
-            let caught = Caught::Withheld { sent, receipted };
-            return Err(self.give_up(caught, Some((self.seq, &self.tokens))));
-        }
-        Ok(())
-    }
-
-    /// What was made while the answer was being ended is paid for: it is kept with the receipt, which
-    /// nobody could check without it.
+    /// What was made while the answer was being ended; the client waits for what it cost.
     async fn complete(&mut self, shop: &Shop) -> Result<(), Ran> {
-        if self.header.header.task != Task::Generate {
-            return Ok(());
-        }
-        let held = self.line.held(self.seq);
-        let receipted = held.map_or(0, |signed| signed.receipt.output_len);
-        if receipted as usize <= self.tokens.len() {
-            return Ok(());
-        }
-        let replayed = books::replay(shop, &self.worker, &self.line, self.seq, REPLAY).await;
-        let replayed = match replayed.map_err(Ran::Ours)? {
-            Replayed::Whole(tokens) if tokens.len() < receipted as usize => Replayed::Broken,
-            other => other,
-        };
-        match replayed {
-            Replayed::Whole(tokens) if tokens.starts_with(&self.tokens) => self.tokens = tokens,
-            // It has signed for others than it sent.
-            Replayed::Whole(_) => {
-                let about = Some((self.seq, &self.tokens[..]));
-                return Err(self.give_up(Caught::WrongRoot, about));
-            }
+        let (line, seq) = (&self.line, self.seq);
+        let completed =
+            books::complete(shop, &self.worker, line, seq, &self.tokens, SHORT_REPLAY).await;
+        match completed.map_err(Ran::Ours)? {
+            Replayed::Whole(tokens) => self.tokens = tokens,
             Replayed::Broken => tracing::warn!(
                 target: "assay_gateway", provider = %self.offer.provider, seq = self.seq,
-                "the end of a stopped answer did not come; its receipt is kept without the tokens"
+                "the end of a stopped answer did not come; it is kept as far as its receipts before the last go"
             ),
             Replayed::Caught(caught) => return Err(self.caught(&caught)),
         }
         Ok(())
     }
 
-    /// Writes down what was bought, if that is known by now.
-    pub fn keep(&self, shop: &Shop, model: &Model) -> anyhow::Result<Option<Answer>> {
-        // What it costs in the end is not known yet.
-        if self.line.is_open(self.seq) && self.line.evidence().is_none() {
-            return Ok(None);
+    /// The receipt that is held.
+    fn signed(&self) -> Option<Signed> {
+        self.line.held(self.seq).zip(self.signer)
+    }
+
+    /// Whether it is not known yet what it costs in the end.
+    fn is_pending(&self) -> bool {
+        self.line.is_open(self.seq) && self.line.evidence().is_none()
+    }
+
+    /// Writes down what was bought, if that is known by now: the answer as far as the last receipt goes of which all tokens
+    /// are here. `before` is the one that came with them.
+    pub fn keep(
+        &self,
+        shop: &Shop,
+        model: &Model,
+        before: Option<Signed>,
+    ) -> anyhow::Result<Option<Answer>> {
+        let last = self.signed();
+        let answer = [&last, &before]
+            .into_iter()
+            .flatten()
+            .find_map(|signed| self.answer(model, signed));
+        if self.is_pending() {
+            return Ok(answer.filter(|_| !self.tokens.is_empty()));
         }
         let Some(signed) = self.line.held(self.seq) else {
             return Ok(None);
         };
         let cost = Spending::of(&self.header.header, &signed.receipt);
         shop.metrics.bought(&model.id, &cost);
-        let answer = self.answer(model, &signed);
         let json = answer.as_ref().map(|answer| answer.to_json().to_string());
         let json = json.unwrap_or_default();
         let id = self.line.id();
@@ -187,41 +186,28 @@ impl Request<'_> {
         Ok(answer)
     }
 
-    /// The answer as far as the last receipt goes; none if its tokens are not all there.
-    fn answer(&self, model: &Model, signed: &assay_channel::SignedReceipt) -> Option<Answer> {
-        let header = &self.header.header;
-        let listed = model.listing(&header.listing)?;
-        let (prompt, output) = match header.task {
-            Task::Generate => {
-                let output = self.tokens.get(..signed.receipt.output_len as usize)?;
-                (&self.prompt[..], output)
-            }
-            Task::Score { answer_at, .. } => self.prompt.split_at_checked(answer_at as usize)?,
+    /// The answer as far as this receipt goes; none if its tokens are not all there.
+    fn answer(&self, model: &Model, (signed, operator): &Signed) -> Option<Answer> {
+        let asked = Asked {
+            header: &self.header,
+            key: self.line.voucher_key(),
+            secret: self.secret,
+            prompt: &self.prompt,
         };
-        // Who signed was checked when the receipt was taken.
-        let operator = self.signer?;
-        Some(Answer {
-            header: header.clone().map_account(AccountId32),
-            origin: Origin::Channel {
-                secret: H256(self.secret),
-                key: self.line.voucher_key(),
-                signature: self.header.signature,
-            },
-            seed: header.seed(&header.hash(), &H256::zero()),
-            model: ListedModel {
-                root: model.root,
-                publisher: listed.publisher,
-                royalty: listed.royalty,
-                profile: if model.exact { "exact" } else { "unverified" }.into(),
-                stop_tokens: model.text.stop_tokens.clone(),
-            },
-            prompt: prompt.to_vec(),
-            output: output.to_vec(),
-            signed: SignedReceipt {
-                receipt: signed.receipt.clone(),
-                operator,
-                signature: signed.signature.encode(),
-            },
-        })
+        asked.answer(model, &self.tokens, signed, *operator)
+    }
+
+    /// Keeps the tokens where the last receipt may be missing: it comes when this request is over, perhaps to another
+    /// process. `drawn` says whether the answer is checked.
+    pub fn keep_fragment(&self, shop: &Shop, drawn: bool) -> Result<(), StoreError> {
+        if !self.is_pending() || self.tokens.is_empty() {
+            return Ok(());
+        }
+        let fragment = Fragment {
+            tokens: self.tokens.clone(),
+            drawn,
+        };
+        let id = self.line.id();
+        shop.store.put_fragment(&id, self.seq, &fragment)
     }
 }

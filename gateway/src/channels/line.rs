@@ -280,17 +280,19 @@ impl Line {
         self.unless_caught(observed)
     }
 
-    /// A receipt came: see [`Payer::receipt`].
+    /// A receipt came: see [`Payer::receipt`]. It may build so many blocks before those that its provider knows of.
     pub fn receipt(
         &self,
         seq: u64,
         signed: SignedReceipt,
         anchor: AnchorView,
+        anchor_age: u32,
         tokens: &[TokenId],
         last: bool,
     ) -> Result<Result<Taken, Caught>, MoneyError> {
         let checked = {
             let mut inner = self.inner();
+            inner.payer.set_anchor_age(anchor_age);
             let step = inner.payer.receipt(seq, signed, anchor, tokens, last)?;
             self.store.put_records(&self.id, step.records())?;
             step.persisted()

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use assay_client::{
     chain::{runtime, Channel, ChannelState, ListingStatus, Provider, Snapshot},
@@ -48,6 +48,7 @@ impl ChainMarket {
         let min_bond = snapshot.provider_parameters().await?.min_bond;
         let mut facts = Facts {
             finalized: snapshot.number(),
+            challenge_blocks: snapshot.dispute_parameters().await?.challenge_blocks,
             ..Facts::default()
         };
         for (id, listing) in snapshot.listings().await? {
@@ -91,6 +92,15 @@ impl ChainMarket {
             },
         })
     }
+}
+
+/// How old a block is. The time in it is its author's; one that seems to come from the future is new.
+async fn age(snapshot: &Snapshot) -> Result<Duration, Error> {
+    let address = runtime::storage().timestamp().now();
+    let made = snapshot.client().storage().fetch(address, ()).await;
+    let made = made.map_err(Error::node)?.decode().map_err(Error::node)?;
+    let now = UNIX_EPOCH.elapsed().unwrap_or_default();
+    Ok(now.saturating_sub(Duration::from_millis(made)))
 }
 
 /// The offer, if its provider says where it is, and in a way that can be trusted.
@@ -235,13 +245,15 @@ impl Market for ChainMarket {
         Box::pin(async move {
             // In this order: what is final is on the best chain that is looked at then.
             let finalized = self.chain.finalized().await?.number();
-            let best = self.chain.best().await?.number();
+            let snapshot = self.chain.best().await?;
+            let best = snapshot.number();
             let hash = match number <= best {
                 true => self.chain.block_hash(number).await?,
                 false => None,
             };
             Ok(Block {
                 best,
+                age: age(&snapshot).await?,
                 finalized,
                 hash,
             })

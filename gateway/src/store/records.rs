@@ -2,7 +2,7 @@
 
 use assay_channel::Header;
 use assay_client::H256;
-use assay_primitives::{Balance, ListingId, Receipt, Task};
+use assay_primitives::{Balance, ListingId, Receipt, Task, TokenId};
 use codec::{Decode, Encode};
 
 use crate::choice::Offer;
@@ -106,6 +106,14 @@ impl Channel {
             Stage::Open | Stage::Closing(_) => 0,
         }
     }
+}
+
+/// What came of an answer that broke off, for when its last receipt is here.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Fragment {
+    pub tokens: Vec<TokenId>,
+    /// Whether the answer is one of those to be checked.
+    pub drawn: bool,
 }
 
 /// What was bought of a model.

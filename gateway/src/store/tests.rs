@@ -95,6 +95,60 @@ fn an_answer_is_counted_once_however_often_it_is_kept() {
 }
 
 #[test]
+fn what_came_of_an_answer_goes_with_its_body() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), &owner()).unwrap();
+    let [id, other] = [8, 9].map(H256::repeat_byte);
+    let fragment = |drawn| Fragment {
+        tokens: vec![1, 2, 3],
+        drawn,
+    };
+    for (id, seq) in [(&id, 0), (&id, 1), (&id, 300), (&other, 0)] {
+        let bodies = [(seq, "{}".to_owned())];
+        store.put_order(id, &[], &bodies).unwrap();
+        store.put_fragment(id, seq, &fragment(seq > 0)).unwrap();
+    }
+    assert_eq!(store.with_bodies(&id).unwrap(), [0, 1, 300]);
+    let cost = Spending::default();
+    store.put_answer(&id, 1, "demo", b"{}", &cost).unwrap();
+    assert_eq!(store.with_bodies(&id).unwrap(), [0, 300]);
+    store.forget_requests(&id, 300).unwrap();
+    assert_eq!(store.with_bodies(&id).unwrap(), [300]);
+    let left = [(&id, 0), (&id, 1), (&id, 300), (&other, 0)]
+        .map(|(id, seq)| store.fragment(id, seq).unwrap());
+    let expected = [None, None, Some(fragment(true)), Some(fragment(false))];
+    assert_eq!(left, expected);
+}
+
+#[test]
+fn a_backup_from_before_a_table_was_added_is_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, backup) = (folder.path().join("data"), folder.path().join("backup"));
+    let id = H256::repeat_byte(9);
+    let store = Store::open(&data, &owner()).unwrap();
+    store.put_channel(&id, &channel(1)).unwrap();
+    drop(store);
+    Store::backup(&data, &backup).unwrap();
+    let content = fs::read(&backup).unwrap();
+    let tables = &content[BACKUP.len()..content.len() - 32];
+    let tables = Vec::<Vec<(Vec<u8>, Vec<u8>)>>::decode_all(&mut &tables[..]).unwrap();
+    let write = |tables: &[Vec<(Vec<u8>, Vec<u8>)>]| {
+        let mut content = [BACKUP, &tables.encode()].concat();
+        content.extend(assay_primitives::blake2_256(&content));
+        fs::write(&backup, content).unwrap();
+    };
+    let restored = folder.path().join("restored");
+    write(&[&tables[..], &tables[..1]].concat());
+    let refused = Store::restore(&restored, &backup).unwrap_err().to_string();
+    assert!(refused.contains("is no backup"), "{refused}");
+    write(&tables[..8]);
+    Store::restore(&restored, &backup).unwrap();
+    let store = Store::open(&restored, &owner()).unwrap();
+    assert_eq!(store.channels().unwrap().len(), 1);
+    assert_eq!(store.fragment(&id, 0).unwrap(), None);
+}
+
+#[test]
 fn what_another_version_wrote_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path(), &owner()).unwrap();
@@ -135,10 +189,16 @@ fn what_another_version_wrote_is_refused_by_name() {
     let row = store.value(RECORDS, &key).unwrap().unwrap();
     store.put(RECORDS, &key, &row[..row.len() - 4]).unwrap();
     let refused = store.records(&id).unwrap_err().to_string();
-    assert!(
-        refused.contains("use the version that wrote it"),
-        "{refused}"
-    );
+    let file = folder.path().join("gateway.redb");
+    let begins = format!("{} has a record of a channel's payments", file.display());
+    assert!(refused.starts_with(&begins), "{refused}");
+    for next in [
+        "use the version that wrote it",
+        "`assay channel list`",
+        "`assay channel close CHANNEL`",
+    ] {
+        assert!(refused.contains(next), "{next}: {refused}");
+    }
 }
 
 #[test]
@@ -222,7 +282,7 @@ fn a_restore_that_breaks_off_leaves_nothing_that_passes_for_a_store() {
     let restored = folder.path().join("restored");
     for _ in 0..2 {
         let refused = Store::restore(&restored, &backup).unwrap_err();
-        assert!(matches!(refused, StoreError::Record(_)), "{refused}");
+        assert!(matches!(refused, StoreError::Record { .. }), "{refused}");
         assert!(!restored.join(FILE).exists());
     }
     // The next one takes nothing of it.

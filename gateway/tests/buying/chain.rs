@@ -6,6 +6,7 @@ use std::{
         atomic::{AtomicBool, AtomicU32, Ordering},
         Mutex, MutexGuard,
     },
+    time::Duration,
 };
 
 use assay_client::{AccountId32, Error, H256};
@@ -21,6 +22,7 @@ pub const GENESIS: H256 = H256::repeat_byte(7);
 const USER: AccountId32 = AccountId32([1; 32]);
 const MIN_DEPOSIT: Balance = 10;
 pub const DISPUTE_BLOCKS: u32 = 20;
+const SLOT: Duration = Duration::from_secs(12);
 
 /// What goes wrong with the next transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +51,8 @@ pub struct Chain {
     pub lag: AtomicU32,
     /// The first block that the node has.
     pub first: AtomicU32,
+    /// Blocks of the chain that the user's node does not know of: then the last one that it knows is as old as they are.
+    pub missing: AtomicU32,
     /// What the user had before the first deposit.
     pub funds: Mutex<Balance>,
     /// Deposits of all channels, ever.
@@ -90,6 +94,15 @@ impl Chain {
 
     pub fn finalized(&self) -> u32 {
         self.number() - self.lag.load(Ordering::SeqCst)
+    }
+
+    /// What the user's node takes for the last block.
+    fn best_seen(&self) -> u32 {
+        self.number() - self.missing.load(Ordering::SeqCst)
+    }
+
+    fn finalized_seen(&self) -> u32 {
+        self.best_seen() - self.lag.load(Ordering::SeqCst)
     }
 
     pub fn suffer(&self, mishap: Mishap) {
@@ -165,7 +178,8 @@ impl Market for Chain {
     fn facts(&self) -> BoxFuture<'_, Result<Facts, Error>> {
         Box::pin(async {
             Ok(Facts {
-                finalized: self.finalized(),
+                finalized: self.finalized_seen(),
+                challenge_blocks: DISPUTE_BLOCKS,
                 listings: self.listings.lock().unwrap().clone(),
                 offers: self.offers.lock().unwrap().clone(),
             })
@@ -173,12 +187,12 @@ impl Market for Chain {
     }
 
     fn channel(&self, id: ChannelId) -> Finalized<'_, Option<OnChain>> {
-        Box::pin(async move { Ok((self.finalized(), self.all().get(&id).cloned())) })
+        Box::pin(async move { Ok((self.finalized_seen(), self.all().get(&id).cloned())) })
     }
 
     fn channels(&self) -> Finalized<'_, Vec<(ChannelId, OnChain)>> {
         Box::pin(async {
-            let seen = (self.finalized(), self.all().clone());
+            let seen = (self.finalized_seen(), self.all().clone());
             drop(self.sight.lock().await);
             Ok((seen.0, seen.1.into_iter().collect()))
         })
@@ -273,10 +287,12 @@ impl Market for Chain {
             if self.is_silent.load(Ordering::SeqCst) {
                 std::future::pending::<()>().await;
             }
-            let best = self.number();
+            let best = self.best_seen();
+            let missing = self.missing.load(Ordering::SeqCst);
             Ok(Block {
                 best,
-                finalized: self.finalized(),
+                age: SLOT * missing + SLOT / 2,
+                finalized: self.finalized_seen(),
                 hash: (self.first.load(Ordering::SeqCst)..=best)
                     .contains(&number)
                     .then(|| hash_of(number)),

@@ -1,12 +1,13 @@
 //! Providers that cheat, each in its own way: what it costs the user, and what is left of it.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use assay_gateway::market::State;
 use assay_primitives::WINDOW_TOKENS;
 use serde_json::json;
 
 use crate::{
+    chain::DISPUTE_BLOCKS,
     worker::Manner,
     world::{demo, eventually, tokens, World},
 };
@@ -175,6 +176,46 @@ async fn a_first_receipt_from_long_before_its_request_is_caught() {
     assert_eq!(theirs.unwrap()["spent"], "0");
 }
 
+/// Half of the time for a dispute is gone by then.
+#[tokio::test]
+async fn how_old_an_anchor_may_be_goes_by_the_time_for_a_dispute() {
+    against(Manner::AnchorsBack(DISPUTE_BLOCKS / 2), None).await;
+    for blocks in [DISPUTE_BLOCKS / 2 + 1, 25] {
+        against(Manner::AnchorsBack(blocks), Some("too old")).await;
+    }
+}
+
+/// A lost disk would say the same, so it is no proof. But it gains nothing by it, and not twice.
+#[tokio::test]
+async fn who_denies_an_answer_that_it_has_to_keep_is_left_alone() {
+    let world = against(Manner::Denies(70), None).await;
+    let worker = &world.workers[0];
+    let id = world.channels_of(worker)[0];
+    eventually("its channel is being closed", async || {
+        world.chain.all()[&id].state != State::Open
+    })
+    .await;
+    // Who only failed would be asked again by then.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let asked = worker.asked.load(Ordering::SeqCst);
+    assert_eq!(world.ask(&world.request(5)).await.0, 200);
+    assert_eq!(worker.asked.load(Ordering::SeqCst), asked);
+    assert_eq!(world.channels_of(worker).len(), 1);
+    // What its voucher reaches for is no more than the receipts held, and one window.
+    worker.claim_everything();
+    let claimed = world.chain.all()[&id].settled;
+    assert!((67 + 1..=67 + 64).contains(&claimed), "{claimed}");
+    let rest = (1_000 - claimed).to_string();
+    world.chain.all().get_mut(&id).unwrap().state = State::Closed;
+    eventually("the rest is back", async || {
+        let status = world.status().await;
+        let channels = status["channels"].as_array().unwrap();
+        channels.iter().any(|one| one["refunded"] == rest)
+    })
+    .await;
+    assert!(world.evidence().is_empty());
+}
+
 #[tokio::test]
 async fn a_receipt_with_an_anchor_that_cannot_be_there_yet_is_caught() {
     against(Manner::FutureAnchor, Some("in the future")).await;
@@ -291,6 +332,39 @@ async fn a_signed_lie_is_found_by_computing_the_answer_again() {
     // It is not paid for another one.
     assert_eq!(world.ask(&world.request(12)).await.0, 503);
     assert_eq!(world.workers[0].asked.load(Ordering::SeqCst), 2);
+}
+
+/// Also with the local engine, and when the last receipt comes to another process: that is what `--dispute` begins with.
+#[tokio::test]
+async fn a_signed_lie_is_found_also_where_the_answer_breaks_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("exact");
+    assay_exact::import::model(&demo(), &model, assay_exact::import::FRACTION_BITS, |_| {})
+        .unwrap();
+    let mut world = World::of(model.clone(), exact(&model), &[1]).await;
+    world.terms.check = 1_000_000;
+    world.start().await;
+    world.workers[0].behave(Manner::LiesAndDies { lie: 8, dies: 12 });
+    let request = world.request(20);
+    // Nobody else goes on with it.
+    let asked = tokio::time::timeout(Duration::from_secs(2), world.ask(&request)).await;
+    assert!(asked.is_err(), "{asked:?}");
+    eventually("the client has left", async || {
+        let metrics = world.get("/metrics").await.1;
+        metrics.contains("assay_gateway_requests_running 0")
+    })
+    .await;
+    // The first receipt is over no tokens.
+    assert!(world.evidence().is_empty());
+    world.kill().await;
+    world.workers[0].behave(Manner::Honest);
+    world.start().await;
+    eventually("the lie is found", async || !world.evidence().is_empty()).await;
+    let evidence = world.evidence();
+    let sentence = evidence[0]["caught"].as_str().unwrap();
+    assert!(sentence.starts_with("token 9 of 12"), "{sentence}");
+    assert_eq!(evidence[0]["position"], 8);
+    assert_eq!(world.ask(&world.request(12)).await.0, 503);
 }
 
 /// What the model in `folder` says next, greedily.

@@ -105,6 +105,79 @@ async fn a_request_without_a_receipt_is_asked_about_once_more_and_goes_with_its_
     assert!(world.evidence().is_empty());
 }
 
+/// What it costs in the end is claimed by then, and nobody here can know it any more.
+#[tokio::test]
+async fn a_provider_that_forgot_an_answer_when_it_might_is_not_blamed() {
+    let mut world = World::new(&[1, 3]).await;
+    world.start().await;
+    world.workers[0].behave(Manner::Dies(70));
+    assert_eq!(world.ask(&world.request(150)).await.0, 200);
+    world.kill().await;
+    // It is back at once, and the gateway only when the dispute window is over.
+    let worker = world.workers[0].clone();
+    worker.behave(Manner::Honest);
+    world.chain.advance(DISPUTE_BLOCKS + 1);
+    worker.forget();
+    worker.claim();
+    let id = world.channels_of(&worker)[0];
+    assert_eq!(world.chain.all()[&id].settled, 73);
+    world.start().await;
+    eventually("its channel is being closed", async || {
+        world.chain.all()[&id].state != State::Open
+    })
+    .await;
+    let channel = kept(&world, 0, 1).await;
+    let retired = channel["retired"].as_str().unwrap();
+    assert!(retired.contains("forgotten"), "{retired}");
+    assert_eq!(channel["spent"], "67");
+    eventually("what is known of it is counted", async || {
+        world.status().await["spending"][0]["fees"] == (67 + 3 * 153).to_string()
+    })
+    .await;
+    // It is bought of again, and what it had from the old channel stays its own.
+    let (status, answer) = world.ask(&world.request(10)).await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(10)));
+    assert_eq!(worker.earned(), 73 + 13);
+    world.chain.all().get_mut(&id).unwrap().state = State::Closed;
+    eventually("the end is seen", async || {
+        let status = world.status().await;
+        let channels = status["channels"].as_array().unwrap();
+        channels.iter().any(|one| one["refunded"] == "927")
+    })
+    .await;
+    assert!(world.evidence().is_empty());
+}
+
+/// Not a receipt of it is here, so that only the sums say that there was something.
+#[tokio::test]
+async fn a_channel_with_a_forgotten_request_is_closed_when_its_sums_differ() {
+    let mut world = World::new(&[1]).await;
+    world.start().await;
+    let worker = world.workers[0].clone();
+    worker.behave(Manner::Swallows);
+    assert_eq!(world.ask(&world.request(1)).await.0, 503);
+    eventually("it is served", async || worker.earned() == 3).await;
+    world.kill().await;
+    worker.behave(Manner::Honest);
+    world.chain.advance(DISPUTE_BLOCKS + 1);
+    worker.forget();
+    worker.claim();
+    world.start().await;
+    assert_eq!(world.ask(&world.request(1)).await.0, 503);
+    let id = world.channels_of(&worker)[0];
+    eventually("its channel is being closed", async || {
+        world.chain.all()[&id].state != State::Open
+    })
+    .await;
+    assert_eq!(worker.asked.load(Ordering::SeqCst), 2, "at once");
+    eventually("another one is opened", async || {
+        world.ask(&world.request(1)).await.0 == 200
+    })
+    .await;
+    assert_eq!(world.channels_of(&worker).len(), 2);
+    assert!(world.evidence().is_empty());
+}
+
 #[tokio::test]
 async fn of_a_closed_channel_only_the_sums_are_kept() {
     let mut world = World::new(&[1]).await;

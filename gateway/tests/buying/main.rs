@@ -1,6 +1,7 @@
 //! A gateway that buys, over HTTP on both sides, of providers that keep their promises and of some that do
 //! not.
 
+mod behind;
 mod chain;
 mod cheats;
 mod crashes;

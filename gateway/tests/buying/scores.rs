@@ -22,13 +22,21 @@ async fn world(prices: &[u128]) -> World {
 }
 
 async fn ask(world: &World) {
-    let (status, answer) = world.ask(&world.request(12)).await;
+    ask_for(world, 12).await;
+}
+
+async fn ask_for(world: &World, tokens: u32) {
+    let (status, answer) = world.ask(&world.request(tokens)).await;
     assert_eq!(status, 200, "{answer}");
 }
 
 /// Waits for the verdict over the one answer.
 async fn judged(world: &World, verdict: &str) {
-    let series = format!("assay_gateway_checks_total{{verdict=\"{verdict}\"}} 1");
+    judged_so_often(world, verdict, 1).await;
+}
+
+async fn judged_so_often(world: &World, verdict: &str, times: u32) {
+    let series = format!("assay_gateway_checks_total{{verdict=\"{verdict}\"}} {times}\n");
     let is_there = async || world.get("/metrics").await.1.contains(&series);
     eventually(verdict, is_there).await;
 }
@@ -99,6 +107,121 @@ async fn a_lie_is_found_by_a_score_and_both_receipts_are_kept() {
     let (status, health) = world.get("/health").await;
     assert_eq!(status, 503);
     assert!(health.contains("calls token 3 of 12 wrong"), "{health}");
+}
+
+/// The provider closes the stream after 40 tokens, for 32 of which it has signed, and the answer goes on elsewhere.
+async fn broken_off(lie: u32) -> World {
+    let mut world = world(&[1, 2]).await;
+    world.workers[0].behave(Manner::LiesAndDies { lie, dies: 40 });
+    world.start().await;
+    ask_for(&world, 60).await;
+    world
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_lies_and_stays_away_is_found_out_by_what_it_had_signed() {
+    let world = broken_off(2).await;
+    judged(&world, "contradicted").await;
+    let (answer, _) = evidence(&world);
+    assert_eq!(answer.header.provider, world.workers[0].stash);
+    assert_eq!(answer.output.len(), 32);
+    let wrong = async || {
+        let (status, health) = world.get("/health").await;
+        assert_eq!(status, 503);
+        assert!(health.contains("calls token 3 of 32 wrong"), "{health}");
+        health.contains("1 wrong answers")
+    };
+    assert!(wrong().await);
+
+    // It comes back, and the whole is checked; that it is wrong is no news.
+    world.workers[0].behave(Manner::Honest);
+    judged_so_often(&world, "contradicted", 2).await;
+    assert!(wrong().await);
+    assert_eq!(evidence(&world).0.output.len(), 32);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_signed_when_the_provider_comes_back_is_checked_by_the_next_process() {
+    let mut world = broken_off(35).await;
+    judged(&world, "right").await;
+    world.kill().await;
+    world.workers[0].behave(Manner::Honest);
+    let asked_before = asked(&world, 0);
+    world.start().await;
+    judged(&world, "contradicted").await;
+    let (answer, score) = evidence(&world);
+    assert_eq!(answer.header.provider, world.workers[0].stash);
+    assert_eq!(answer.output.len(), 40);
+    assert_eq!(score.signed.receipt.output_len, 35);
+    // What had come was kept, so that nothing depends on whether it is given again.
+    assert_eq!(asked(&world, 0), asked_before);
+    world.stop().await;
+    let id = world.channels_of(&world.workers[0])[0];
+    let kept = world.store().answer(&id, 0).unwrap().unwrap();
+    assert_eq!(Answer::parse(&kept).unwrap(), answer);
+    assert_eq!(world.store().fragment(&id, 0).unwrap(), None);
+}
+
+/// One draw decides for both.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_not_drawn_when_it_broke_off_is_not_checked_later() {
+    let mut world = world(&[1, 2]).await;
+    world.terms.check = 0;
+    world.workers[0].behave(Manner::LiesAndDies { lie: 2, dies: 40 });
+    world.start().await;
+    ask_for(&world, 60).await;
+    world.kill().await;
+    world.workers[0].behave(Manner::Honest);
+    world.terms.check = 1_000_000;
+    world.start().await;
+    eventually("its books are closed", async || {
+        let status = world.status().await;
+        let channels = status["channels"].as_array().unwrap();
+        channels.iter().all(|channel| channel["open_requests"] == 0)
+    })
+    .await;
+    // Another one is.
+    ask(&world).await;
+    judged(&world, "right").await;
+    assert!(world.evidence().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_beyond_what_it_sent_is_checked_as_far_as_it_sent() {
+    let mut world = world(&[1, 2]).await;
+    world.workers[0].behave(Manner::LiesAndHides(40));
+    world.start().await;
+    ask_for(&world, 60).await;
+    judged(&world, "contradicted").await;
+    let (answer, _) = evidence(&world);
+    assert_eq!(answer.header.provider, world.workers[0].stash);
+    assert_eq!(answer.output.len(), 32);
+    // It is paid for all that it signed.
+    assert_eq!(world.workers[0].earned(), 3 + 50);
+}
+
+/// The tokens are gone with the process that received them, and asked for again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_cut_by_a_crash_is_checked_as_well() {
+    let mut world = world(&[1, 2]).await;
+    world.workers[0].behave(Manner::Lies);
+    world.start().await;
+    let mut request = world.request(400);
+    request["stream"] = true.into();
+    let url = world.url("/v1/completions");
+    let sent = reqwest::Client::new().post(url).json(&request).send();
+    let mut response = sent.await.unwrap();
+    response.chunk().await.unwrap();
+    eventually("the lie is told", async || world.workers[0].earned() > 6).await;
+    world.kill().await;
+    drop(response);
+    world.start().await;
+    judged(&world, "contradicted").await;
+    let (answer, score) = evidence(&world);
+    assert_eq!(answer.header.provider, world.workers[0].stash);
+    assert_eq!(score.signed.receipt.output_len, 2);
+    let spent = world.workers[0].earned();
+    assert_eq!(answer.signed.receipt.fee, spent);
 }
 
 /// Which of the two lies, whoever has the weights finds out; the gateway says neither.

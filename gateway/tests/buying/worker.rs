@@ -36,7 +36,7 @@ use sp_runtime::MultiSignature;
 use tokio::sync::{mpsc, Notify};
 
 use self::stream::Stream;
-use crate::chain::{hash_of, Chain, GENESIS};
+use crate::chain::{hash_of, Chain, DISPUTE_BLOCKS, GENESIS};
 
 /// How a provider behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +57,12 @@ pub enum Manner {
     /// Closes the stream after this many tokens, and signs the last receipt, which has to be fetched, as of long ago. After
     /// none, it is the only one that the user gets.
     Backdates(u32),
+    /// Builds on a block so many before the last one.
+    AnchorsBack(u32),
+    /// Serves and signs, and nothing of it comes to the user, now or when it asks again.
+    Swallows,
+    /// Closes the stream after this many tokens, and says that it does not know the request.
+    Denies(u32),
     /// Builds on a block that cannot be there yet.
     FutureAnchor,
     /// Builds on a block of another chain.
@@ -64,6 +70,14 @@ pub enum Manner {
     SignsAnotherRequest,
     /// Signs tokens that its model does not give; as a scorer, calls the third wrong if none is, and else none.
     Lies,
+    /// Signs such a token after `lie` others, closes the stream after `dies`, and cannot be asked for the last receipt.
+    LiesAndDies {
+        lie: u32,
+        dies: u32,
+    },
+    /// Lies, closes the stream after this many tokens, and signs ten more, which the user does not get when it asks again
+    /// either.
+    LiesAndHides(u32),
     Busy,
     /// The same, and says that it is for no time.
     BusyForNothing,
@@ -105,6 +119,25 @@ pub struct Worker {
 pub type Rule = Arc<dyn Fn(&[TokenId]) -> TokenId + Send + Sync>;
 
 type Refusal = Box<Response>;
+
+impl Manner {
+    /// The place of the token that is not the model's.
+    fn lie(self) -> Option<u32> {
+        match self {
+            Self::Lies | Self::LiesAndHides(_) => Some(2),
+            Self::LiesAndDies { lie, .. } => Some(lie),
+            _ => None,
+        }
+    }
+
+    /// Whether it cannot be asked for a receipt.
+    fn is_dead(self) -> bool {
+        matches!(
+            self,
+            Self::Dies(_) | Self::LiesAndDies { .. } | Self::SignsNothing | Self::Swallows
+        )
+    }
+}
 
 impl Worker {
     /// A provider that listens, with an offer on the chain.
@@ -184,6 +217,22 @@ impl Worker {
         }
     }
 
+    /// Forgets what nobody can dispute any more.
+    pub fn forget(&self) {
+        let before = self.chain.finalized() - DISPUTE_BLOCKS;
+        for payee in self.payees.lock().unwrap().values_mut() {
+            payee.forget(before).persisted();
+        }
+    }
+
+    /// Claims what it has earned.
+    pub fn claim(&self) {
+        for payee in self.payees.lock().unwrap().values() {
+            let id = payee.terms().channel;
+            self.chain.all().get_mut(&id).unwrap().settled = payee.spent();
+        }
+    }
+
     pub fn accepted(&self) -> u128 {
         let payees = self.payees.lock().unwrap();
         payees.values().map(|payee| payee.status().accepted).sum()
@@ -258,6 +307,7 @@ impl Worker {
             Manner::AsksTwice => receipt.fee *= 2,
             Manner::OtherRoot if receipt.output_len > 0 => receipt.output_root = H256::zero(),
             Manner::OldAnchor => receipt.anchor = anchor(number - 500),
+            Manner::AnchorsBack(blocks) => receipt.anchor = anchor(number - blocks),
             Manner::FutureAnchor => receipt.anchor = anchor(number + 500),
             Manner::ForeignAnchor => receipt.anchor.hash = H256::zero(),
             Manner::SignsAnotherRequest => receipt.header = H256::repeat_byte(9),
@@ -319,16 +369,20 @@ async fn receipt(
     headers: HeaderMap,
 ) -> Response {
     worker.fetched.fetch_add(1, Ordering::SeqCst);
-    if matches!(worker.manner(), Manner::Dies(_) | Manner::SignsNothing) {
+    if worker.manner().is_dead() {
         return failing();
     }
     if matches!(worker.manner(), Manner::BehindAProxy(_)) {
         return (StatusCode::NOT_FOUND, "no such page").into_response();
     }
     let no_more = worker.manner() == Manner::SignsNoMore;
+    let denies = matches!(worker.manner(), Manner::Denies(_));
     let stored = worker.with(id.parse().unwrap(), |payee| {
         payee.authorise(&voucher_of(&headers))?;
-        payee.stored(seq)
+        match denies {
+            true => Err(PaymentError::UnknownSeq(seq)),
+            false => payee.stored(seq),
+        }
     });
     match stored {
         Ok(mut stored) if no_more => {
@@ -427,6 +481,7 @@ async fn complete(
         seq,
         secret: parts.secret,
     };
+    let swallows = stream.worker.manner() == Manner::Swallows;
     match again {
         None => match header.task {
             Task::Generate => drop(tokio::spawn(stream.answer(prompt, header.token_limit))),
@@ -434,7 +489,11 @@ async fn complete(
                 drop(tokio::spawn(stream.score(prompt, answer_at as usize)))
             }
         },
+        Some(_) if matches!(stream.worker.manner(), Manner::LiesAndHides(_)) => return failing(),
         Some(receipt) => drop(tokio::spawn(stream.replay(receipt))),
+    }
+    if swallows {
+        return failing();
     }
     let events = futures::stream::unfold(receiver, |mut receiver| async {
         Some((receiver.recv().await?, receiver))

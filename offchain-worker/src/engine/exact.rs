@@ -148,6 +148,7 @@ impl Session for ExactSession<'_> {
         };
         let admitted = admitted.map_err(failed)?;
         if let Some(top) = request.logprobs.filter(|_| admitted) {
+            self.batch.show_logits(id);
             self.logprobs.insert(id, top);
         }
         Ok(admitted)

@@ -25,11 +25,6 @@ use crate::{
 /// Pieces that wait for a client that reads slowly.
 const AHEAD: usize = 16;
 
-/// How long an answer that its client keeps waiting may keep others waiting, between two receipts. Whoever pays and reads
-/// is ahead of the engine by a window, and sends the next voucher within a round trip; a top-up that it needs for that
-/// is final within a few blocks.
-const CROWDED: Duration = Duration::from_secs(20);
-
 /// How often an answer that has waited so long looks whether others have come.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -46,6 +41,8 @@ pub struct Answer {
     pub logprobs: bool,
     /// How long the client is waited for: for a voucher, or to take what is there.
     pub patience: Duration,
+    /// For how much of that, in all between two receipts, while others wait for its place.
+    pub crowded: Duration,
     /// True when the worker can wait for no answer any more.
     pub hurry: watch::Receiver<bool>,
     pub metrics: Arc<Metrics>,
@@ -122,7 +119,7 @@ impl Answer {
     ) -> End {
         let mut patience = Patience {
             whole: self.patience,
-            crowded: CROWDED,
+            crowded: self.crowded,
             queue: self.generation.queue(),
         };
         let mut lost = pin!(self.ticket.chain_lost());
@@ -188,7 +185,7 @@ impl Answer {
             let receipt = match open.len() >= RECEIPT_TOKENS as usize {
                 true => match self.ticket.receipt(mem::take(open), None).await {
                     Ok(receipt) => {
-                        patience.crowded = CROWDED;
+                        patience.crowded = self.crowded;
                         Some(receipt)
                     }
                     Err(error) => return End::Broken(error),
@@ -238,7 +235,7 @@ async fn send(
 struct Patience {
     /// Where nobody else waits.
     whole: Duration,
-    /// What is left of [`CROWDED`].
+    /// What is left, until the next receipt, where somebody does.
     crowded: Duration,
     /// Those who wait for a place.
     queue: Queue,
@@ -285,27 +282,32 @@ fn parts(tokens: &[EngineToken], receipt: Option<SignedReceipt>, logprobs: bool)
     value
 }
 
-/// The pieces of an answer that was given before.
-pub fn again(tokens: Vec<TokenId>, receipt: SignedReceipt) -> [Result<Piece, ApiError>; 2] {
-    let finish = receipt.receipt.finish;
-    let assay = json!(ChunkParts {
-        tokens: tokens.clone(),
-        receipt: None
-    });
-    let end = json!(ChunkParts {
-        tokens: Vec::new(),
-        receipt: Some(receipt)
-    });
-    [
-        Ok(Piece::Tokens {
-            tokens: tokens.into_iter().map(Token::from).collect(),
+/// The pieces of an answer that was given before, each made when the one before it is taken: it costs nothing, so it may
+/// wait for its reader, and so may many.
+pub fn again(
+    tokens: Vec<TokenId>,
+    receipt: SignedReceipt,
+) -> impl Iterator<Item = Result<Piece, ApiError>> {
+    const PART: usize = RECEIPT_TOKENS as usize;
+    let end = Piece::End {
+        finish: receipt.receipt.finish,
+        assay: Some(json!(ChunkParts {
+            tokens: Vec::new(),
+            receipt: Some(receipt)
+        })),
+    };
+    let parts = (0..tokens.len()).step_by(PART).map(move |at| {
+        let part: Vec<TokenId> = tokens.iter().skip(at).take(PART).copied().collect();
+        let assay = json!(ChunkParts {
+            tokens: part.clone(),
+            receipt: None
+        });
+        Piece::Tokens {
+            tokens: part.into_iter().map(Token::from).collect(),
             assay: Some(assay),
-        }),
-        Ok(Piece::End {
-            finish,
-            assay: Some(end),
-        }),
-    ]
+        }
+    });
+    parts.chain([end]).map(Ok)
 }
 
 /// What a client is told of a failure.

@@ -9,7 +9,7 @@ use std::{
 use assay_channel::{
     record::PayeeRecord, wire::StoredReceipt, Admission, ChannelState, ChannelStatus, Facts,
     Misuse, Payee, PaymentError, Persistent, Settlement, SettlementPolicy, SignedReceipt, Step,
-    Terms, ANCHOR_AGE,
+    Terms,
 };
 use assay_client::Keypair;
 use assay_openai::ApiError;
@@ -38,6 +38,8 @@ pub struct View {
     pub offers: BTreeMap<ListingId, Offer>,
     /// Blocks after its anchor in which a receipt may be disputed.
     pub dispute_blocks: u32,
+    /// With more blocks than these behind it a receipt's anchor is a cheat's to every gateway.
+    pub anchor_age: u32,
 }
 
 impl View {
@@ -45,14 +47,22 @@ impl View {
     /// catching up, alone, or back with an old database. What a channel holds may have been paid out since, and a
     /// receipt that is anchored at so old a block is refused.
     pub fn sells_for(&self) -> Option<Duration> {
-        let oldest = BLIND.min(self.slot.saturating_mul(MAX_BEHIND));
+        let most = self.most_behind();
+        let oldest = BLIND.min(self.slot.saturating_mul(most));
         let left = oldest.checked_sub(self.age)?;
-        (self.behind <= MAX_BEHIND).then_some(left)
+        (self.behind <= most).then_some(left)
     }
 
-    /// For how much longer answers that were sold may end with receipts over it.
+    /// With more blocks than these behind the finalised one nothing is sold, nor when the chain may have made so many
+    /// since.
+    fn most_behind(&self) -> u32 {
+        self.anchor_age / 2
+    }
+
+    /// For how much longer answers that were sold may end with receipts over it. The last quarter of the age is for the
+    /// last receipt on its way to a client that reads slowly.
     fn signs_for(&self) -> Duration {
-        let oldest = self.slot.saturating_mul(MAX_ANCHOR_AGE);
+        let oldest = self.slot.saturating_mul(self.anchor_age) / 4 * 3;
         oldest.saturating_sub(self.age)
     }
 }
@@ -100,14 +110,6 @@ pub struct Summary {
 
 /// When the last finalised block is so old, nothing more is sold: the channel may be gone.
 const BLIND: Duration = Duration::from_secs(180);
-
-/// With more blocks than these behind the finalised one nothing is sold either, nor when the chain may have made so many
-/// since: half of the age at which gateways take a receipt's anchor for a cheat's.
-const MAX_BEHIND: u32 = ANCHOR_AGE / 2;
-
-/// When the chain may have made so many blocks, what is under way ends. The last quarter of that age is for the last receipt
-/// on its way to a client that reads slowly.
-const MAX_ANCHOR_AGE: u32 = ANCHOR_AGE / 4 * 3;
 
 /// Why nothing was signed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

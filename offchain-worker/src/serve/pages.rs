@@ -3,11 +3,18 @@
 use std::sync::Arc;
 
 use assay_channel::{seal::Binding, wire::StoredReceipt, ChannelStatus, PaymentError};
-use assay_openai::{check_json, event_stream, method_not_allowed, read_body, ApiError};
+use assay_openai::{
+    check_json, event_stream, listen::Bounds, method_not_allowed, read_body, read_body_into,
+    ApiError,
+};
 use assay_primitives::{ChannelId, SignedVoucher};
 use axum::{
     extract::{Path, Request, State},
-    http::{HeaderMap, Method},
+    http::{
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+        request::Parts,
+        HeaderMap, HeaderName, Method,
+    },
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -34,6 +41,17 @@ const BEHIND: [&str; 3] = [
 
 /// What is paid for.
 const PAID: [&str; 3] = ["/v1/completions", "/v1/chat/completions", score::PATH];
+
+/// The longest head that is read: the headers of all choices and a voucher are half of it.
+const HEAD: usize = 16 << 10;
+
+/// What a peer may hold of the server.
+pub fn bounds() -> Bounds {
+    Bounds {
+        head_bytes: HEAD,
+        ..Bounds::default()
+    }
+}
 
 /// Everything that the server answers.
 pub fn router(shop: Arc<Shop>) -> Router {
@@ -66,30 +84,44 @@ async fn pay(State(shop): State<Arc<Shop>>, request: Request, next: Next) -> Res
     }
 }
 
-async fn paid(shop: &Arc<Shop>, mut request: Request, next: Next) -> Result<Response, ApiError> {
+async fn paid(shop: &Arc<Shop>, request: Request, next: Next) -> Result<Response, ApiError> {
     shop.check_open()?;
     let payment = Payment::read(request.headers())?;
     let encapsulated = sealed::encapsulated(request.headers())?;
     let channel = payment.voucher.channel;
+    let (mut parts, body) = request.into_parts();
+    let_go_of_head(&mut parts);
     let tickets = admit(shop, payment).await?;
     let limits = match &encapsulated {
         Some(_) => sealed::limits(&shop.limits),
         None => shop.limits.clone(),
     };
-    let room = &shop.room;
-    // Until the answer begins, or is there where it comes in one piece.
-    let _held = room.take(channel, request.headers(), limits.body_bytes)?;
-    request.extensions_mut().insert(tickets);
+    let mut held = shop.room.take(channel)?;
+    let hold = |bytes| held.grow(bytes);
+    let body = read_body_into(&parts.headers, body, &limits, hold).await?;
+    parts.extensions.insert(tickets);
     let Some(encapsulated) = encapsulated else {
-        return Ok(next.run(request).await);
+        let request = Request::from_parts(parts, body.into());
+        return Ok(held.until_taken(next.run(request).await, shop.voucher_wait));
     };
     let binding = Binding {
         channel,
         ..shop.binding
     };
-    let opened = sealed::open(request, &encapsulated, &shop.seal_key, &binding, &limits);
-    let (request, sealer) = opened.await?;
-    Ok(sealed::seal(next.run(request).await, &sealer))
+    let (plain, sealer) = sealed::open(&mut parts, &body, &encapsulated, &shop.seal_key, &binding)?;
+    drop(body);
+    let request = Request::from_parts(parts, plain.into());
+    let response = held.until_taken(next.run(request).await, shop.voucher_wait);
+    Ok(sealed::seal(response, &sealer))
+}
+
+/// Of a head nothing is needed any more but what says how the body is to be read, and whoever waits holds it.
+fn let_go_of_head(head: &mut Parts) {
+    let is_needed = |name: &HeaderName| [CONTENT_LENGTH, CONTENT_TYPE].contains(name);
+    let kept = head.headers.iter().filter(|(name, _)| is_needed(name));
+    head.headers = kept
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
 }
 
 /// Puts voucher and headers on disk, and makes tickets of them.
@@ -181,6 +213,7 @@ async fn take_voucher(
     let vouchers = &shop.metrics.channels.vouchers;
     let taken = async {
         let voucher = voucher_for(&id, &head)?;
+        drop(head);
         in_step(&shop, move |books| books.take_voucher(&voucher)).await
     };
     match taken.await {
@@ -245,5 +278,24 @@ fn voucher_for(id: &str, head: &HeaderMap) -> Result<SignedVoucher, ApiError> {
             },
             None,
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_holds_no_head() {
+        let request = Request::post("/v1/completions")
+            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_LENGTH, 5)
+            .header("assay-voucher", "much")
+            .header("x-more", "still more");
+        let (mut head, ()) = request.body(()).unwrap().into_parts();
+        let_go_of_head(&mut head);
+        assert_eq!(head.headers[CONTENT_TYPE], "application/json");
+        assert_eq!(head.headers[CONTENT_LENGTH], "5");
+        assert_eq!(head.headers.len(), 2);
     }
 }

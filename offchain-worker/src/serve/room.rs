@@ -1,23 +1,30 @@
-//! Room for the bodies of requests: how much of them the worker holds together, and how much of one channel's.
+//! Room for what clients hold before they have paid for it: the bodies of their requests, and answers that they are given
+//! again. How much the worker holds together, and how much of one channel's.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use assay_openai::ApiError;
 use assay_primitives::ChannelId;
-use axum::http::{header::CONTENT_LENGTH, HeaderMap};
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    response::Response,
+    BoxError,
+};
+use futures::{stream, StreamExt};
+use tokio::{sync::mpsc, time::timeout};
 
-/// Bytes of all bodies.
+/// Bytes in all.
 const ALL: usize = 128 << 20;
-
-/// Each channel has so large a part of it, so that nobody takes it all with one voucher.
-const SHARE: usize = 4;
 
 /// A request counts for at least so many bytes: its head takes room as well.
 const LEAST: usize = 64 << 10;
+
+/// Bytes of an answer that go out together. HTTP/2 takes over two such parts, however little of them the client takes.
+const PART: usize = 4 << 10;
 
 /// When to come again.
 const FULL: Duration = Duration::from_secs(1);
@@ -26,7 +33,13 @@ const FULL: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Room {
     bytes: usize,
-    held: Arc<Mutex<HashMap<ChannelId, usize>>>,
+    taken: Arc<Mutex<Taken>>,
+}
+
+#[derive(Default)]
+struct Taken {
+    bytes: usize,
+    by: HashMap<ChannelId, usize>,
 }
 
 /// What a request holds of it.
@@ -47,62 +60,143 @@ impl Room {
     pub fn new(bytes: usize) -> Self {
         Self {
             bytes,
-            held: Arc::default(),
+            taken: Arc::default(),
         }
     }
 
-    /// Takes room for a body of at most `limit` bytes before it is read: as much as its head says, or all that it may have.
-    pub fn take(
-        &self,
-        channel: ChannelId,
-        head: &HeaderMap,
-        limit: usize,
-    ) -> Result<Held, ApiError> {
-        let announced = head
-            .get(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        let bytes = announced.unwrap_or(limit).min(limit).max(LEAST);
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = held
-            .values()
-            .fold(bytes, |sum, held| sum.saturating_add(*held));
-        let here = held.entry(channel).or_default();
-        if all > self.bytes || here.saturating_add(bytes) > self.bytes / SHARE {
-            let whose = match all > self.bytes {
-                true => "all channels",
-                false => "this channel",
-            };
-            if *here == 0 {
-                held.remove(&channel);
-            }
+    /// Takes room for a request of which nothing but the head has come: what it says of its body is no reason to keep
+    /// others out.
+    pub fn take(&self, channel: ChannelId) -> Result<Held, ApiError> {
+        let mut held = Held {
+            room: self.clone(),
+            channel,
+            bytes: 0,
+        };
+        held.grow(LEAST)?;
+        Ok(held)
+    }
+
+    /// Bytes that are taken.
+    #[cfg(test)]
+    pub fn held(&self) -> usize {
+        self.taken().bytes
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// Has room for so many bytes in all, if it has not. A channel never has more than it leaves free, and so has whoever
+    /// comes next: of channels that take all they get each has a part, and as large a part is left.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let more = bytes.saturating_sub(self.bytes);
+        if more == 0 {
+            return Ok(());
+        }
+        let mut taken = self.room.taken();
+        let here = taken.by.get(&self.channel).copied().unwrap_or_default();
+        let here = here.saturating_add(more);
+        let all = taken.bytes.saturating_add(more);
+        if here > self.room.bytes.saturating_sub(all) {
             return Err(ApiError::busy(
                 format!(
-                    "the worker has no room for another request of {bytes} bytes beside those of {whose}; come again \
-                     in a moment, and say the body's length"
+                    "there is no room for {more} more bytes beside the {} that the worker has of all requests; come \
+                     again in a moment",
+                    taken.bytes
                 ),
                 FULL,
             ));
         }
-        *here = here.saturating_add(bytes);
-        Ok(Held {
-            room: self.clone(),
-            channel,
-            bytes,
+        taken.by.insert(self.channel, here);
+        taken.bytes = all;
+        self.bytes = self.bytes.saturating_add(more);
+        Ok(())
+    }
+
+    /// Has room for an answer in one piece until the client has taken it, has taken no more of it for so long, or has
+    /// gone; and no more for any other answer, which has bounds of its own.
+    pub fn until_taken(mut self, response: Response, patience: Duration) -> Response {
+        let exact = response.body().size_hint().exact();
+        let Some(length) = exact.and_then(|length| usize::try_from(length).ok()) else {
+            return response;
+        };
+        self.become_of(length);
+        response.map(|body| {
+            let (sender, parts) = mpsc::channel(1);
+            tokio::spawn(async move {
+                let mut pieces = body.into_data_stream();
+                while let Some(piece) = pieces.next().await {
+                    for part in in_parts(piece) {
+                        if sender.send_timeout(part, patience).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                // The last one is still to be taken.
+                let _ = timeout(patience, sender.closed()).await;
+                drop(self);
+            });
+            let rest = Some(Rest { parts, length });
+            Body::from_stream(stream::unfold(rest, |rest| async { rest?.next().await }))
+        })
+    }
+
+    /// Has room for so many bytes and no more, whoever else has what: they are there, and not to be refused any more.
+    fn become_of(&mut self, bytes: usize) {
+        let mut taken = self.room.taken();
+        let here = taken.by.entry(self.channel).or_default();
+        *here = here.saturating_sub(self.bytes).saturating_add(bytes);
+        taken.bytes = taken.bytes.saturating_sub(self.bytes).saturating_add(bytes);
+        self.bytes = bytes;
+    }
+}
+
+/// What is still to come of an answer.
+struct Rest<E> {
+    parts: mpsc::Receiver<Result<Bytes, E>>,
+    /// In bytes.
+    length: usize,
+}
+
+impl<E: Into<BoxError>> Rest<E> {
+    async fn next(mut self) -> Option<(Result<Bytes, BoxError>, Option<Self>)> {
+        if self.length == 0 {
+            return None;
+        }
+        Some(match self.parts.recv().await {
+            Some(Ok(part)) => {
+                self.length = self.length.saturating_sub(part.len());
+                (Ok(part), Some(self))
+            }
+            Some(Err(error)) => (Err(error.into()), None),
+            None => (Err("the client takes nothing of its answer".into()), None),
         })
     }
 }
 
+/// Copies, so that one that waits for a slow client does not keep the others with it.
+fn in_parts<E>(piece: Result<Bytes, E>) -> impl Iterator<Item = Result<Bytes, E>> {
+    let (bytes, error) = match piece {
+        Ok(bytes) => (bytes, None),
+        Err(error) => (Bytes::new(), Some(Err(error))),
+    };
+    let parts = (0..bytes.len()).step_by(PART).map(move |at| {
+        let end = at.saturating_add(PART).min(bytes.len());
+        Ok(Bytes::copy_from_slice(&bytes.slice(at..end)))
+    });
+    parts.chain(error)
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut held = self
-            .room
-            .held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(here) = held.get_mut(&self.channel) {
+        let mut taken = self.room.taken();
+        taken.bytes = taken.bytes.saturating_sub(self.bytes);
+        if let Some(here) = taken.by.get_mut(&self.channel) {
             *here = here.saturating_sub(self.bytes);
             if *here == 0 {
-                held.remove(&self.channel);
+                taken.by.remove(&self.channel);
             }
         }
     }
@@ -112,45 +206,77 @@ impl Drop for Held {
 mod tests {
     use super::*;
 
-    /// The head of a body that says its length, or does not.
-    fn head(length: Option<usize>) -> HeaderMap {
-        let length = length.map(|length| (CONTENT_LENGTH, length.into()));
-        length.into_iter().collect()
+    const MIB: usize = 1 << 20;
+
+    fn take(room: &Room, channel: u8, bytes: usize) -> Result<Held, (u16, Option<Duration>)> {
+        let taken = room.take(ChannelId::repeat_byte(channel));
+        let grown = taken.and_then(|mut held| held.grow(bytes).map(|()| held));
+        grown.map_err(|error| (error.status.as_u16(), error.retry_after))
+    }
+
+    const REFUSED: Result<(), (u16, Option<Duration>)> = Err((429, Some(Duration::from_secs(1))));
+
+    /// As much as channels get that take all that they can, one after the other, again and again.
+    fn all_of(room: &Room, channels: u8, bytes: usize) -> Vec<Held> {
+        let mut held = Vec::new();
+        loop {
+            let before = held.len();
+            held.extend((1..=channels).filter_map(|channel| take(room, channel, bytes).ok()));
+            if held.len() == before {
+                return held;
+            }
+        }
     }
 
     #[test]
-    fn all_channels_and_each_have_so_much_room_and_no_more() {
-        const MIB: usize = 1 << 20;
+    fn a_request_counts_as_what_has_come_of_it() {
         let room = Room::new(16 * MIB);
-        let take = |channel, length| {
-            let taken = room.take(ChannelId::repeat_byte(channel), &head(length), 3 * MIB);
-            taken.map_err(|error| (error.status.as_u16(), error.retry_after))
-        };
-        let refused = Err((429, Some(Duration::from_secs(1))));
-        let mut held = Vec::new();
-        for channel in 1..=3 {
-            // Whoever does not say how long its body is has the longest one, and so has whoever says too much.
-            held.push(
-                take(
-                    channel,
-                    [None, Some(usize::MAX), Some(3 * MIB)][channel as usize - 1],
-                )
-                .unwrap(),
+        let mut held = take(&room, 1, 1).unwrap();
+        assert_eq!(room.taken().bytes, LEAST);
+        held.grow(LEAST).unwrap();
+        assert_eq!(room.taken().bytes, LEAST);
+        held.grow(3 * MIB).unwrap();
+        held.grow(2 * MIB).unwrap();
+        assert_eq!(room.taken().bytes, 3 * MIB);
+        // A channel may have half, and what is refused takes nothing.
+        assert_eq!(
+            held.grow(8 * MIB + 1)
+                .map_err(|error| error.status.as_u16()),
+            Err(429)
+        );
+        assert_eq!(take(&room, 1, 5 * MIB + 1).map(drop), REFUSED);
+        assert_eq!(room.taken().bytes, 3 * MIB);
+        let mut rest = take(&room, 1, 5 * MIB).unwrap();
+        assert_eq!(take(&room, 1, 0).map(drop), REFUSED);
+        // What it has is its own, also when there is no room for more.
+        held.grow(3 * MIB).unwrap();
+        rest.become_of(20 * MIB);
+        assert_eq!(room.taken().bytes, 23 * MIB);
+        assert_eq!(take(&room, 2, 0).map(drop), REFUSED);
+        rest.become_of(1);
+        assert_eq!(room.taken().bytes, 3 * MIB + 1);
+        drop((held, rest));
+        assert_eq!(room.taken().bytes, 0);
+        assert!(room.taken().by.is_empty());
+    }
+
+    #[test]
+    fn channels_that_take_all_they_get_leave_as_much_to_another() {
+        for (channels, bytes) in [(1, MIB), (4, MIB), (4, LEAST), (50, LEAST)] {
+            let room = Room::new(128 * MIB);
+            let held = all_of(&room, channels, bytes);
+            let part = 128 * MIB / (usize::from(channels) + 1);
+            let least = held.iter().map(|held| held.channel).fold(
+                HashMap::<_, usize>::new(),
+                |mut sum, channel| {
+                    *sum.entry(channel).or_default() += bytes;
+                    sum
+                },
             );
-            assert_eq!(take(channel, Some(MIB + 1)).map(drop), refused);
-            held.push(take(channel, Some(MIB)).unwrap());
-            // A body of no bytes takes room as well.
-            assert_eq!(take(channel, Some(0)).map(drop), refused);
+            assert!(least.values().all(|here| here.abs_diff(part) <= 2 * bytes));
+            // Another channel gets so much of it at once, and more as they let go.
+            assert!(take(&room, 200, part / 2 - bytes).is_ok());
+            assert_eq!(take(&room, 1, bytes).map(drop), REFUSED);
         }
-        for _ in 0..4 * MIB / LEAST {
-            held.push(take(4, Some(1)).unwrap());
-        }
-        assert_eq!(take(5, Some(0)).map(drop), refused);
-        assert_eq!(room.held.lock().unwrap().len(), 4);
-        // What is over makes room.
-        held.pop();
-        take(5, Some(0)).unwrap();
-        drop(held);
-        assert!(room.held.lock().unwrap().is_empty());
     }
 }

@@ -4,12 +4,12 @@ use assay_channel::{
     seal::{self, Binding, Opener, ResponseSealer, SealError, SealKey, Sealer},
     wire::{self, SEALED_TYPE, SEAL_HEADER},
 };
-use assay_openai::{read_body, ApiError, Limits};
+use assay_openai::{ApiError, Limits};
 use axum::{
     body::{Body, BodyDataStream, Bytes},
-    extract::Request,
     http::{
         header::{CONTENT_LENGTH, CONTENT_TYPE},
+        request::Parts,
         HeaderMap, HeaderValue, StatusCode,
     },
     response::Response,
@@ -48,24 +48,22 @@ pub fn encapsulated(head: &HeaderMap) -> Result<Option<[u8; 32]>, ApiError> {
     }
 }
 
-/// Opens a sealed request within [`limits`]; what answers it is for [`seal`].
-pub async fn open(
-    request: Request,
+/// Opens a sealed body, and has the head say what it is then; what answers it is for [`seal`].
+pub fn open(
+    head: &mut Parts,
+    sealed: &[u8],
     encapsulated: &[u8; 32],
     key: &SealKey,
     binding: &Binding,
-    limits: &Limits,
-) -> Result<(Request, ResponseSealer), ApiError> {
-    let (opener, sealer) =
-        seal::open_request(key, binding, encapsulated).map_err(|error| refused(&error))?;
-    let (mut parts, body) = request.into_parts();
-    let sealed = read_body(&parts.headers, body, limits).await?;
-    let plain = opened(opener, &sealed).map_err(|error| refused(&error))?;
-    let headers = &mut parts.headers;
+) -> Result<(Vec<u8>, ResponseSealer), ApiError> {
+    let opened = seal::open_request(key, binding, encapsulated)
+        .and_then(|(opener, sealer)| Ok((opened(opener, sealed)?, sealer)));
+    let (plain, sealer) = opened.map_err(|error| refused(&error))?;
+    let headers = &mut head.headers;
     headers.remove(SEAL_HEADER);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_LENGTH, plain.len().into());
-    Ok((Request::from_parts(parts, plain.into()), sealer))
+    Ok((plain, sealer))
 }
 
 fn opened(mut opener: Opener, sealed: &[u8]) -> Result<Vec<u8>, SealError> {

@@ -71,6 +71,8 @@ pub struct ShopConfig {
     pub provider: String,
     /// How long an answer waits for its next voucher.
     pub voucher_wait: Duration,
+    /// How long in all between two receipts while others wait for its place.
+    pub crowded_wait: Duration,
     /// How long a client may be ahead with what it has seen of the chain.
     pub chain_wait: Duration,
     pub limits: Limits,
@@ -87,7 +89,8 @@ pub struct Shop {
     pub(super) binding: Binding,
     provider: String,
     created: u64,
-    voucher_wait: Duration,
+    pub(super) voucher_wait: Duration,
+    crowded_wait: Duration,
     pub(super) chain_wait: Duration,
     pub(super) limits: Limits,
     pub(super) room: Room,
@@ -110,6 +113,7 @@ impl Shop {
             binding,
             provider,
             voucher_wait,
+            crowded_wait,
             chain_wait,
             limits,
             room,
@@ -123,6 +127,7 @@ impl Shop {
             provider,
             created: since_epoch.as_secs(),
             voucher_wait,
+            crowded_wait,
             chain_wait,
             // A request's key is its signed header; a key that anybody can guess would give its answer away.
             limits: Limits {
@@ -223,6 +228,10 @@ impl Shop {
             } => {
                 let bad = |error| refusal(&error, None);
                 check_prompt(&header.header, &secret, &order.prompt).map_err(bad)?;
+                // It costs nothing, and its reader may let it wait.
+                let mut held = self.room.take(key.channel)?;
+                let length = receipt.receipt.output_len as usize;
+                held.grow(length.saturating_mul(size_of::<TokenId>()))?;
                 let kept = self.cashier.ask(move |books| books.evidence(&key)).await;
                 let kept = kept.map_err(gone)?.map_err(|error| {
                     tracing::error!(target: "assay_worker", %error, "an answer cannot be read back");
@@ -230,7 +239,11 @@ impl Shop {
                 })?;
                 let mut tokens = kept.map(|kept| kept.output).unwrap_or_default();
                 tokens.truncate(receipt.receipt.output_len as usize);
-                Ok(stream::iter(again(tokens, receipt)).boxed())
+                let pieces = stream::iter(again(tokens, receipt)).map(move |piece| {
+                    let _held = &held;
+                    piece
+                });
+                Ok(pieces.boxed())
             }
         }
     }
@@ -258,6 +271,7 @@ impl Shop {
             enough: order.enough,
             logprobs: order.logprobs.is_some(),
             patience: self.voucher_wait,
+            crowded: self.crowded_wait,
             hurry: self.hurry.subscribe(),
             metrics: self.metrics.clone(),
         };

@@ -19,8 +19,10 @@ use assay_cuda::{
 };
 use assay_exact::{
     cpu::Cpu,
+    engine::Choice,
     model::Model,
     random::{Numbers, Weights},
+    sampling::Settings,
     shape::{Rotary, Scaling, Shape, PPM},
     Cache, Engine, Logits, Sequence,
 };
@@ -39,6 +41,12 @@ const ROUNDS: usize = 5;
 const STEPS: usize = 32;
 /// Positions that a sequence has when it begins to decode.
 const CONTEXT: usize = 512;
+/// By which a decoding sequence's tokens are chosen.
+const SETTINGS: Settings = Settings {
+    temperature: 700_000,
+    top_p: 950_000,
+    ..Settings::GREEDY
+};
 /// Decoder layers of the shape.
 const LAYERS: u16 = 32;
 /// Seconds that PyTorch may take, most of which are its compiler's.
@@ -281,20 +289,32 @@ fn layer_weights(shape: &Shape) -> f64 {
     (u64::from(shape.layers) * layer) as f64
 }
 
-/// Time of one step of `batch` sequences, choosing left out.
+/// Time of one step of `batch` sequences, with the choice of their tokens.
 fn decode(engine: &Engine, model: &Model, batch: usize) -> anyhow::Result<Duration> {
     let mut numbers = Numbers::new(batch as u64);
     let mut caches: Vec<Cache> = (0..batch).map(|_| engine.cache()).collect();
+    let mut prompts = Vec::with_capacity(batch);
     for cache in &mut caches {
         let tokens = numbers.tokens(CONTEXT, model.shape);
         run(engine, &mut [last(cache, &tokens)])?;
+        prompts.push(tokens);
     }
+    let choices: Vec<_> = prompts
+        .iter()
+        .map(|prompt| {
+            Some(Choice {
+                seen: prompt,
+                settings: SETTINGS,
+                seed: [1; 32],
+            })
+        })
+        .collect();
     let next = numbers.tokens(batch, model.shape);
     let took = median(|| {
         for _ in 0..STEPS {
             let each = caches.iter_mut().zip(next.chunks(1));
             let mut batch: Vec<_> = each.map(|(cache, next)| last(cache, next)).collect();
-            run(engine, &mut batch)?;
+            std::hint::black_box(engine.run_choosing(&mut batch, &choices)?);
         }
         Ok(())
     })?;

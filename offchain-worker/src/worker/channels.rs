@@ -363,6 +363,7 @@ mod tests {
                 channels: vec![(terms, facts)],
                 offers: Default::default(),
                 dispute_blocks: 1,
+                anchor_age: 64,
             }
         };
         let amounts = [(id(2), 9), (id(1), 50)];
@@ -401,7 +402,7 @@ mod tests {
 
     #[test]
     fn a_worker_says_why_it_sells_nothing() {
-        let view = |age, behind, slot| View {
+        let view = |age, behind, slot, anchor_age| View {
             block: assay_primitives::Anchor {
                 number: 7,
                 hash: H256::zero(),
@@ -412,13 +413,27 @@ mod tests {
             channels: Vec::new(),
             offers: Default::default(),
             dispute_blocks: 1,
+            anchor_age,
         };
-        for (age, slot) in [(180, 6), (180, 60), (32, 1)] {
-            assert_eq!(out_of_step(&view(age, 32, slot)), None);
+        for (age, behind, slot, most) in [
+            (180, 32, 6, 64),
+            (180, 32, 60, 64),
+            (32, 32, 1, 64),
+            (7, 7, 1, 15),
+        ] {
+            assert_eq!(out_of_step(&view(age, behind, slot, most)), None);
         }
-        // A chain with fast slots may be 32 blocks further after half a minute.
-        for (age, behind, slot) in [(181, 2, 6), (5, 33, 6), (181, 2, 60), (33, 2, 1)] {
-            let why = out_of_step(&view(age, behind, slot)).unwrap();
+        // A chain with fast slots may be 32 blocks further after half a minute, and on one with a short window for
+        // disputes 8 are too many.
+        for (age, behind, slot, most) in [
+            (181, 2, 6, 64),
+            (5, 33, 6, 64),
+            (181, 2, 60, 64),
+            (33, 2, 1, 64),
+            (8, 2, 1, 15),
+            (5, 8, 1, 15),
+        ] {
+            let why = out_of_step(&view(age, behind, slot, most)).unwrap();
             assert!(why.contains(&format!(" {age} s old")), "{why}");
             assert!(why.contains(&format!(" {behind} blocks")), "{why}");
         }

@@ -1,8 +1,16 @@
-use std::time::Duration;
+use std::{
+    cell::RefCell,
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 
-use assay_openai::{ApiError, Limits};
+use assay_openai::{read_body, read_body_into, ApiError, Limits};
 use assay_primitives::Finish;
-use axum::http::StatusCode;
+use axum::{
+    body::Body,
+    http::{header::CONTENT_LENGTH, HeaderMap, HeaderValue, StatusCode},
+};
+use futures::{stream, StreamExt};
 use serde_json::{json, Value};
 
 use crate::{
@@ -364,6 +372,124 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     assert_eq!(response.status, 408);
     assert_eq!(response.header("connection"), Some("close"));
     assert_eq!(response.json()["error"]["code"], "request_timeout");
+}
+
+/// Whoever does not read an error shall not have much of it kept.
+#[tokio::test]
+async fn what_a_request_says_is_not_said_again_at_length() {
+    let (_, client) = Scripted::serve(Limits::default(), |_| Ok(vec![])).await;
+    let long = "x".repeat(1 << 20);
+    let response = client
+        .post(CHAT, &request(CHAT, "model", json!(long)))
+        .await;
+    assert_eq!(response.status, 404);
+    let json = response.json();
+    let message = json["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("there is no model"), "{message}");
+    assert!((900..1100).contains(&message.len()), "{message}");
+    let unsupported = ApiError::unsupported("ü".repeat(5000), "leave it out").json();
+    for text in [
+        &unsupported["error"]["message"],
+        &unsupported["error"]["param"],
+    ] {
+        assert!((1900..2100).contains(&text.as_str().unwrap().len()));
+    }
+    let short = ApiError::unsupported("ü", "leave it out").json();
+    assert_eq!(
+        short["error"]["message"],
+        "ü is not supported; leave it out"
+    );
+}
+
+/// A map with one field takes a hundred times as much memory as text.
+#[tokio::test]
+async fn a_body_of_countless_parts_is_not_read() {
+    let (_, client) =
+        Scripted::serve(Limits::default(), |_| Ok(vec![end(Finish::Eos, None)])).await;
+    let parts = |count: usize| {
+        let mut body = request(COMPLETIONS, "prompt", json!("Hi"));
+        body["metadata"] = json!(vec![json!({ "a": [] }); count]);
+        body
+    };
+    assert_eq!(client.post(COMPLETIONS, &parts(10_000)).await.status, 200);
+    let response = client.post(COMPLETIONS, &parts(11_000)).await;
+    assert_eq!(response.status, 400);
+    let text = response.json().to_string();
+    assert!(text.contains("objects, lists and names"), "{text}");
+    // What a string is about takes no more than its bytes.
+    let text = "{\"[\\]:{".repeat(20_000);
+    let response = client
+        .post(COMPLETIONS, &request(COMPLETIONS, "prompt", json!(text)))
+        .await;
+    let error = response.json().to_string();
+    assert!(!error.contains("objects, lists and names"), "{error}");
+    for assay in [
+        json!({ "a": "x".repeat(5000) }),
+        json!({ "a": vec![0; 200] }),
+    ] {
+        let asked = request(COMPLETIONS, "assay", assay);
+        let response = client.post(COMPLETIONS, &asked).await;
+        assert_eq!(response.status, 400);
+        assert_eq!(response.json()["error"]["param"], "assay");
+    }
+}
+
+/// Bytes count, and nothing else that comes: neither what the head says, nor parts of no bytes.
+#[tokio::test]
+async fn a_body_that_brings_nothing_for_a_while_is_not_waited_for_and_one_that_is_slow_is() {
+    let pause = Duration::from_millis(400);
+    let limits = Limits {
+        body_pause: pause,
+        ..Limits::default()
+    };
+    let read = |parts: Vec<(u64, &'static str)>| {
+        let parts = stream::iter(parts).then(|(after, part)| async move {
+            tokio::time::sleep(Duration::from_millis(after)).await;
+            Ok::<_, Infallible>(part)
+        });
+        let limits = limits.clone();
+        async move { read_body(&HeaderMap::new(), Body::from_stream(parts), &limits).await }
+    };
+    let slow = read(vec![
+        (150, "who "),
+        (150, "is "),
+        (150, "slow "),
+        (150, "comes"),
+    ])
+    .await;
+    assert_eq!(slow.unwrap(), "who is slow comes");
+    let stopped = read(vec![(0, "who"), (60_000, "is late")])
+        .await
+        .unwrap_err();
+    assert_eq!(stopped.status, 408);
+    assert!(
+        stopped.message.starts_with("nothing of the body came"),
+        "{stopped}"
+    );
+    let mut empty = vec![(0, "who")];
+    empty.extend([(50, ""); 400]);
+    let begun = Instant::now();
+    assert_eq!(read(empty).await.unwrap_err().status, 408);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+/// Where there is too little room for a body, no more of it is read than there is room for.
+#[tokio::test]
+async fn a_body_takes_room_as_it_comes() {
+    let parts = stream::iter(["12345", "678", "90"].map(Ok::<_, Infallible>));
+    let held = RefCell::new(Vec::new());
+    let hold = |bytes| {
+        held.borrow_mut().push(bytes);
+        match bytes > 8 {
+            true => Err(ApiError::busy("full", Duration::from_secs(1))),
+            false => Ok(()),
+        }
+    };
+    let body = Body::from_stream(parts);
+    let head = HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from_static("4000000"))]);
+    let refused = read_body_into(&head, body, &Limits::default(), hold).await;
+    assert_eq!(refused.unwrap_err().status, 429);
+    assert_eq!(*held.borrow(), [5, 8, 10]);
 }
 
 #[tokio::test]

@@ -37,7 +37,8 @@ impl<T: Config> Claims<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
         let (_, channel) = Self::claimed(claim)?;
         Some(ClaimFacts {
             paid: channel.refundable(),
-            unpaid: channel.unsettled(),
+            backing: channel.deposit.saturating_sub(channel.refunded),
+            disputes: channel.disputes,
             user: channel.user,
             provider: channel.provider,
             epoch: channel.epoch,

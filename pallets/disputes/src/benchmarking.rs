@@ -255,7 +255,11 @@ with_operators! {
         Disputes::<T>::insert(1, next.clone());
         Disputes::<T>::insert(2, next);
         Dockets::<T>::mutate(&record.provider, |docket| {
-            docket.live = BoundedVec::truncate_from(vec![0]);
+            let live = Live {
+                dispute: 0,
+                trace_blocks: 1,
+            };
+            docket.live = BoundedVec::truncate_from(vec![live]);
             let mut waiting = vec![2; MAX_WAITING as usize];
             waiting[0] = 1;
             docket.waiting = BoundedVec::truncate_from(waiting);

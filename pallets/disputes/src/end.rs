@@ -47,6 +47,8 @@ impl<T: Config> Pallet<T> {
                 Verdict::Convicted
             }
         };
+        // A conviction counts against what the queue added to the bond of who is rewarded.
+        let record = Disputes::<T>::get(number).unwrap_or(record);
         Self::conclude(number, record, verdict)
     }
 
@@ -54,8 +56,8 @@ impl<T: Config> Pallet<T> {
     /// was first among those who dispute it now, `accuser` included. It counts who opened first: who only
     /// has a commitment could have it in advance for whatever is disputed. And it counts what the dearest
     /// of their receipts bills: a provider that is disputed could be convicted of a cheap one by a friend.
-    /// It counts no further than the claim can pay: a friend's receipt could bill so much that nothing is
-    /// left of the stake for other claims. Returns all that changed hands.
+    /// It counts no further than what was put into the claim: a friend's receipt could bill so much that
+    /// nothing is left of the stake for other claims. Returns all that changed hands.
     pub(crate) fn convict(
         claim: &Claim,
         facts: FactsOf<T>,
@@ -78,7 +80,7 @@ impl<T: Config> Pallet<T> {
         Convictions::<T>::insert(claim, rewarded);
         Self::look_again(Duty::Conviction(*claim));
 
-        let fee = fee.min(facts.refundable());
+        let fee = fee.min(facts.backing);
         let conviction = Conviction {
             fee,
             user: facts.user,
@@ -86,6 +88,9 @@ impl<T: Config> Pallet<T> {
             challenger: challenger.clone(),
         };
         let slashed = T::Stake::slash(&facts.provider, &conviction)?;
+        Disputes::<T>::mutate_extant(rewarded, |record| {
+            record.surcharge = record.surcharge.saturating_sub(slashed.burned);
+        });
         T::Claims::note_refund(claim, slashed.refund);
         // Also what the stake should have given and could not, or a voucher would pay it to the provider.
         let returned = T::Claims::void(claim, fee.saturating_sub(slashed.refund))?;
@@ -114,9 +119,10 @@ impl<T: Config> Pallet<T> {
         ByClaim::<T>::remove(record.claim, record.rank(number));
         let (compensation, burned) = match verdict {
             Verdict::Acquitted => Self::forfeit(&record)?,
+            // Whatever came of it, it has filled the queue: a provider could fill its own to shut others out,
+            // and give up one claim, or many that its stake does not pay for, or a broken model of its own.
             Verdict::Convicted | Verdict::Superseded | Verdict::ModelBroken => {
-                let burned = Self::surcharge(number, &record, verdict);
-                (0, Self::give_back(&record, burned)?)
+                (0, Self::give_back(&record)?)
             }
         };
         T::Claims::thaw(&record.claim);
@@ -131,28 +137,16 @@ impl<T: Config> Pallet<T> {
         Ok(())
     }
 
-    /// What is lost of the bond of a dispute that was not lost: one that another has made needless has
-    /// filled the queue for nothing, so that a provider could fill its own and give up one claim; and so has
-    /// one over a model that is broken, which a provider could list for that.
-    fn surcharge(number: DisputeId, record: &DisputeRecordOf<T>, verdict: Verdict) -> Balance {
-        let rewarded = Convictions::<T>::get(record.claim) == Some(number);
-        match verdict {
-            Verdict::Superseded if !rewarded => record.surcharge,
-            Verdict::ModelBroken => record.surcharge,
-            _ => 0,
-        }
-    }
-
-    /// Give a bond back but for what is burned of it. Returns that.
-    fn give_back(record: &DisputeRecordOf<T>, burned: Balance) -> Result<Balance, DispatchError> {
-        Self::burn_of_bond(record, burned)?;
+    /// Give a bond back but for what the queue added to it, which is burned. Returns that.
+    fn give_back(record: &DisputeRecordOf<T>) -> Result<Balance, DispatchError> {
+        Self::burn_of_bond(record, record.surcharge)?;
         T::Currency::release(
             &HoldReason::ChallengeBond.into(),
             &record.challenger,
-            record.bond.saturating_sub(burned),
+            record.bond.saturating_sub(record.surcharge),
             Precision::Exact,
         )?;
-        Ok(burned)
+        Ok(record.surcharge)
     }
 
     /// The challenger was wrong: pay the provider for its trouble and burn the rest, so that a provider
@@ -194,7 +188,7 @@ impl<T: Config> Pallet<T> {
 
     fn leave_docket(number: DisputeId, provider: &T::AccountId) {
         let mut docket = Dockets::<T>::get(provider);
-        docket.live.retain(|other| *other != number);
+        docket.live.retain(|live| live.dispute != number);
         docket.waiting.retain(|other| *other != number);
         let limit = usize::try_from(Params::<T>::get().live_disputes).unwrap_or(usize::MAX);
         for _ in 0..MAX_STARTS {
@@ -202,11 +196,10 @@ impl<T: Config> Pallet<T> {
                 break;
             }
             let next = docket.waiting.remove(0);
-            match (docket.live.try_push(next), Disputes::<T>::get(next)) {
-                (Ok(()), Some(record)) => Self::start(next, record, &docket),
-                _ => {
-                    defensive!("a waiting dispute could not begin");
-                }
+            let started = Disputes::<T>::get(next)
+                .is_some_and(|record| Self::start(next, record, &mut docket).is_ok());
+            if !started {
+                defensive!("a waiting dispute could not begin");
             }
         }
         match docket.live.is_empty() && docket.waiting.is_empty() {

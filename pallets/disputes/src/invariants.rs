@@ -4,11 +4,12 @@
 impl<T: crate::Config> crate::Pallet<T> {
     pub fn do_try_state() -> Result<(), sp_runtime::TryRuntimeError> {
         use crate::{
-            Agenda, ByClaim, Commitments, Convictions, DisputeId, Disputes, Dockets, Duty,
-            HoldReason, NextDispute, Params, Traces,
+            Agenda, ByClaim, Commitments, Convictions, Disputes, Dockets, Duty, DutyOf, HoldReason,
+            NextDispute, Traces,
         };
         use alloc::collections::BTreeMap;
-        use assay_primitives::Balance;
+        use assay_primitives::{Balance, Claim, Claims, Stake};
+        use codec::Encode;
         use frame_support::{ensure, traits::fungible::InspectHold};
         use sp_runtime::traits::{One, Saturating};
 
@@ -27,8 +28,19 @@ impl<T: crate::Config> crate::Pallet<T> {
         }
         let mut bonds = BTreeMap::<T::AccountId, Balance>::new();
         let mut disputes = 0usize;
+        let mut of_providers = BTreeMap::<T::AccountId, u32>::new();
+        let mut of_claims = BTreeMap::<_, (Claim, u32)>::new();
         for (number, dispute) in Disputes::<T>::iter() {
             disputes = disputes.saturating_add(1);
+            let count = of_providers.entry(dispute.provider.clone()).or_default();
+            *count = count.saturating_add(1);
+            // A channel counts those over all its answers.
+            let claim = match dispute.claim {
+                Claim::Channel { id, .. } => Claim::Channel { id, seq: 0 },
+                job => job,
+            };
+            let (_, count) = of_claims.entry(claim.encode()).or_insert((claim, 0));
+            *count = count.saturating_add(1);
             let sum = bonds.entry(dispute.challenger.clone()).or_default();
             *sum = sum.saturating_add(dispute.bond);
             ensure!(
@@ -51,7 +63,7 @@ impl<T: crate::Config> crate::Pallet<T> {
                         "disputes 2: a dispute that will not end"
                     );
                     ensure!(
-                        docket.live.contains(&number),
+                        docket.live.iter().any(|live| live.dispute == number),
                         "disputes 4: a live dispute that is not on its docket"
                     );
                 }
@@ -75,18 +87,29 @@ impl<T: crate::Config> crate::Pallet<T> {
             ByClaim::<T>::iter_keys().count() == disputes,
             "disputes 3: a claim knows a dispute that is not there"
         );
+        for (provider, count) in of_providers {
+            ensure!(
+                T::Stake::disputes(&provider) == count,
+                "disputes 5: a stake that waits for other disputes than there are"
+            );
+        }
+        for (claim, count) in of_claims.into_values() {
+            ensure!(
+                // One that is lost already keeps its record by itself.
+                T::Claims::facts(&claim).is_none_or(|facts| facts.disputes == count),
+                "disputes 5: a claim that waits for other disputes than there are"
+            );
+        }
         let mut on_dockets = 0usize;
         for docket in Dockets::<T>::iter_values() {
-            let all = docket.live.iter().chain(docket.waiting.iter());
-            on_dockets = on_dockets.saturating_add(all.clone().count());
+            on_dockets = on_dockets.saturating_add(docket.numbers().count());
             ensure!(
-                all.copied()
-                    .all(|number: DisputeId| Disputes::<T>::contains_key(number)),
+                docket.numbers().all(Disputes::<T>::contains_key),
                 "disputes 4: a docket with a dispute that is not there"
             );
-            let limit = usize::try_from(Params::<T>::get().live_disputes).unwrap_or(usize::MAX);
+            // A limit that was raised is reached as disputes end.
             ensure!(
-                docket.waiting.is_empty() || docket.live.len() >= limit.min(1),
+                docket.waiting.is_empty() || !docket.live.is_empty(),
                 "disputes 4: a dispute waits for nothing"
             );
         }
@@ -94,11 +117,24 @@ impl<T: crate::Config> crate::Pallet<T> {
             on_dockets == disputes,
             "disputes 4: a dispute on two dockets"
         );
-        let traces = Traces::<T>::iter_keys().count();
-        let convictions = Convictions::<T>::iter_keys().count();
-        let all = due.saturating_add(traces).saturating_add(convictions);
+        let mut duties = BTreeMap::<_, u32>::new();
+        for (_, duty) in Agenda::<T>::iter_keys() {
+            let count = duties.entry(duty.encode()).or_default();
+            *count = count.saturating_add(1);
+        }
+        let traces =
+            Traces::<T>::iter_keys().map(|(receipt, position)| Duty::Trace(receipt, position));
+        let convictions = Convictions::<T>::iter_keys().map(Duty::Conviction);
+        for duty in traces.chain(convictions) {
+            let duty: DutyOf<T> = duty;
+            due = due.saturating_add(1);
+            ensure!(
+                duties.get(&duty.encode()) == Some(&1),
+                "disputes 2: something that will not be dropped"
+            );
+        }
         ensure!(
-            Agenda::<T>::iter_keys().count() == all,
+            Agenda::<T>::iter_keys().count() == due,
             "disputes 2: a duty for nothing, or nothing for a duty"
         );
         Ok(())

@@ -243,7 +243,7 @@ pub mod pallet {
 
         /// Dispute a receipt under a commitment: output token `position` does not follow, what a score says
         /// of the token there is false, or without a position, the user never asked this. Holds a bond, which is lost to whoever is right;
-        /// what a crowd that waits added to it is also lost if another dispute over the claim is faster.
+        /// what a crowd that waits added to it is lost but for what a conviction burns that it is rewarded for.
         /// `delegate` may play the caller's moves.
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::open().saturating_add(T::WeightInfo::heaviest_duty()))]
@@ -385,8 +385,7 @@ pub mod pallet {
 
         /// The disputes of a provider: those whose clocks run, then those that wait.
         pub fn disputes_of_provider(provider: T::AccountId) -> Vec<DisputeId> {
-            let docket = Dockets::<T>::get(provider);
-            docket.live.into_iter().chain(docket.waiting).collect()
+            Dockets::<T>::get(provider).numbers().collect()
         }
 
         /// The bond that a challenge of this provider over a trace of so many leaves takes now, in

@@ -15,7 +15,7 @@ use sp_runtime::traits::{One, Saturating};
 
 use crate::{
     Agenda, ByClaim, Clock, CommitmentRecord, Commitments, Config, DisputeId, DisputeRecord,
-    DisputeRecordOf, Disputes, Docket, Dockets, Duty, Error, Event, HeaderOf, HoldReason,
+    DisputeRecordOf, Disputes, Docket, Dockets, Duty, Error, Event, HeaderOf, HoldReason, Live,
     NextDispute, Pallet, Params, Question, Stage, StatementOf, Traces,
 };
 
@@ -158,9 +158,7 @@ impl<T: Config> Pallet<T> {
         });
         let live = u32::try_from(docket.live.len()).unwrap_or(u32::MAX);
         if live < Params::<T>::get().live_disputes && docket.waiting.is_empty() {
-            let pushed = docket.live.try_push(number);
-            pushed.map_err(|_| Error::<T>::QueueFull)?;
-            Self::start(number, record, &docket);
+            Self::start(number, record, &mut docket)?;
         } else {
             let pushed = docket.waiting.try_push(number);
             pushed.map_err(|_| Error::<T>::QueueFull)?;
@@ -179,9 +177,20 @@ impl<T: Config> Pallet<T> {
         }
     }
 
-    /// Let the clock of a dispute run; it is live on its provider's docket.
-    pub(crate) fn start(number: DisputeId, mut record: DisputeRecordOf<T>, docket: &Docket) {
-        let allowance = record.allowance(&Params::<T>::get(), docket);
+    /// Let the clock of a dispute run, as a live one on its provider's docket.
+    pub(crate) fn start(
+        number: DisputeId,
+        mut record: DisputeRecordOf<T>,
+        docket: &mut Docket,
+    ) -> Result<(), Error<T>> {
+        let parameters = Params::<T>::get();
+        let live = Live {
+            dispute: number,
+            trace_blocks: parameters.blocks_for(record.question.leaves()),
+        };
+        let pushed = docket.live.try_push(live);
+        pushed.map_err(|_| Error::<T>::QueueFull)?;
+        let allowance = record.allowance(&parameters, docket);
         let deadline = Clock::<T>::get().saturating_add(allowance);
         record.deadline = Some(deadline);
         Self::file(number, record);
@@ -189,6 +198,7 @@ impl<T: Config> Pallet<T> {
             dispute: number,
             deadline,
         });
+        Ok(())
     }
 
     /// The bond of a challenge over a trace of `leaves`, for the next on this docket.

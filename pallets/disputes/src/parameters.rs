@@ -98,8 +98,8 @@ impl<BlockNumber> Parameters<BlockNumber> {
     }
 
     /// The bond of a challenge over a trace of `leaves`, while `waiting` others wait. It doubles with
-    /// each [`CROWD`], so that whoever fills the queue pays for it. What is doubled is also lost to a
-    /// conviction by another dispute, so that nobody is shut out for less than many convictions.
+    /// each [`CROWD`], so that whoever fills the queue pays for it. What is doubled is lost also where the
+    /// provider is convicted, but for what that burns, so that nobody is shut out for less.
     pub fn bond(&self, leaves: u64, waiting: u32) -> Balance {
         let doublings = waiting.checked_div(CROWD).unwrap_or(0);
         self.for_leaves(leaves)

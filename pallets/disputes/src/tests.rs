@@ -6,6 +6,7 @@ mod face;
 mod forged;
 mod fuzz;
 mod ledger;
+mod memory;
 mod moves;
 mod opening;
 mod queue;

@@ -328,7 +328,8 @@ pub struct DisputeRecord<AccountId, BlockNumber> {
     pub opened_at: BlockNumber,
     /// Planck of the challenger on hold.
     pub bond: Balance,
-    /// What those that waited added to the bond, in planck.
+    /// What those that waited added to the bond, in planck, less what a conviction that it is rewarded for has
+    /// burned: so much of the bond is lost however it ends.
     pub surcharge: Balance,
     pub stage: Stage,
     pub moves: u32,
@@ -356,16 +357,17 @@ impl<AccountId: PartialEq, BlockNumber: Saturating + From<u32>>
     where
         BlockNumber: Copy,
     {
-        // One move of each side, before which it computes the trace; the provider has one to compute after
-        // another.
+        // One move of each side, before which it computes the trace; the provider computes that of one dispute
+        // after another, and this may be the last of them however short its own is.
         let traces = match (self.moves, self.stage.side()) {
-            (0 | 1, Side::Provider) => u32::try_from(docket.live.len()).unwrap_or(u32::MAX),
-            (0 | 1, Side::Challenger) => 1,
+            (0 | 1, Side::Provider) => docket
+                .live
+                .iter()
+                .fold(0, |sum: u32, live| sum.saturating_add(live.trace_blocks)),
+            (0 | 1, Side::Challenger) => parameters.blocks_for(self.question.leaves()),
             _ => 0,
         };
-        let trace = parameters.blocks_for(self.question.leaves());
-        let extra = trace.saturating_mul(traces);
-        parameters.reply_blocks.saturating_add(extra.into())
+        parameters.reply_blocks.saturating_add(traces.into())
     }
 
     /// Where it stands among those over its claim.
@@ -382,13 +384,29 @@ impl<AccountId: PartialEq, BlockNumber: Saturating + From<u32>>
     }
 }
 
+/// A dispute whose clock runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, MaxEncodedLen, TypeInfo)]
+pub struct Live {
+    pub dispute: DisputeId,
+    /// Counted blocks that its trace takes.
+    pub trace_blocks: u32,
+}
+
 /// A provider's disputes.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Docket {
     /// Their clocks run.
-    pub live: BoundedVec<DisputeId, ConstU32<MAX_LIVE>>,
+    pub live: BoundedVec<Live, ConstU32<MAX_LIVE>>,
     /// They wait for the others to end, the first first.
     pub waiting: BoundedVec<DisputeId, ConstU32<MAX_WAITING>>,
+}
+
+impl Docket {
+    /// All of them, those whose clocks run first.
+    pub fn numbers(&self) -> impl Iterator<Item = DisputeId> + '_ {
+        let live = self.live.iter().map(|live| live.dispute);
+        live.chain(self.waiting.iter().copied())
+    }
 }
 
 /// The trace that a provider stands by, for as long as its receipt can be disputed.

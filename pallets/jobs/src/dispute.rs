@@ -80,7 +80,8 @@ impl<T: Config> Claims<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
             provider: assignment.provider,
             listing: job.listing,
             paid: 0,
-            unpaid: job.escrow,
+            backing: job.escrow,
+            disputes: job.disputes,
         })
     }
 

@@ -625,17 +625,17 @@ pub fn convict(id: JobId) -> Balance {
         user,
         provider,
         paid,
-        unpaid,
+        backing,
         ..
     } = facts(id).unwrap();
     let conviction = Conviction {
-        fee: unpaid,
+        fee: backing,
         user,
         refund: paid,
         challenger: SAM,
     };
     <Providers as Stake<u64, u64>>::slash(&provider, &conviction).unwrap();
-    <Jobs as Claims<u64, u64>>::void(&Claim::Job(id), unpaid).unwrap()
+    <Jobs as Claims<u64, u64>>::void(&Claim::Job(id), backing).unwrap()
 }
 
 pub fn free(who: u64) -> Balance {

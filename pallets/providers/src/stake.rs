@@ -59,6 +59,10 @@ impl<T: Config> Stake<T::AccountId, BlockNumberFor<T>> for Pallet<T> {
         });
     }
 
+    fn disputes(provider: &T::AccountId) -> u32 {
+        Providers::<T>::get(provider).map_or(0, |record| record.disputes)
+    }
+
     fn slash(
         stash: &T::AccountId,
         conviction: &Conviction<T::AccountId>,

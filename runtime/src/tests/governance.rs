@@ -372,17 +372,20 @@ fn a_proposal_of_another_length_than_its_preimage_is_not_accepted() {
     });
 }
 
-/// Everything but the block number, events, and what referenda, votes and the scheduler note of themselves.
+/// Everything, every balance among it, but the block number, events, and what referenda, votes and the scheduler note
+/// of themselves.
 fn rest_of_state() -> Vec<(Vec<u8>, Vec<u8>)> {
     let bookkeeping = [
-        "System",
         "Referenda",
         "Scheduler",
         "ConvictionVoting",
         "Preimage",
         "Treasury",
     ];
-    let prefixes = bookkeeping.map(|name| sp_io::hashing::twox_128(name.as_bytes()));
+    let hash = |name: &str| sp_io::hashing::twox_128(name.as_bytes()).to_vec();
+    let mut prefixes: Vec<Vec<u8>> = bookkeeping.map(hash).into();
+    let of_the_block = ["Number", "Events", "EventCount"];
+    prefixes.extend(of_the_block.map(|item| [hash("System"), hash(item)].concat()));
     let mut state = vec![];
     let mut key = vec![];
     while let Some(next) = sp_io::storage::next_key(&key) {

@@ -1,7 +1,7 @@
 //! An honest provider, by the shipped worker, and challengers that dispute what is right.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -16,7 +16,7 @@ use assay_client::{
 };
 use assay_exact::{
     folder::Folder,
-    trace::{Cell, Layout, Row},
+    trace::{Cell, Cost, Layout, Operator, Row},
     Shape,
 };
 use tokio::time::{sleep, timeout};
@@ -156,9 +156,10 @@ impl Siege {
             self.ledger.convictions.is_empty(),
             "an honest provider was convicted"
         );
+        let cost = Cost::new(&layout);
         let lost = lost
             .into_iter()
-            .map(|(id, bond, aim)| self.judge(id, bond, aim));
+            .map(|(id, bond, aim)| self.judge(id, bond, aim, &cost));
         let lost: Vec<Lost> = lost.collect::<Result<_>>()?;
         for one in &lost {
             let balances = self
@@ -179,7 +180,7 @@ impl Siege {
         Ok(lost)
     }
 
-    fn judge(&self, id: DisputeId, bond: u128, aim: Aim) -> Result<Lost> {
+    fn judge(&self, id: DisputeId, bond: u128, aim: Aim, cost: &Cost) -> Result<Lost> {
         let game = self.ledger.games.get(&id).context("a dispute")?;
         ensure!(
             matches!(game.verdict, Some(Verdict::Acquitted)),
@@ -191,6 +192,15 @@ impl Siege {
             "{aim:?}: of {bond}, {} went to the provider and {} were destroyed",
             game.compensation,
             game.burned
+        );
+        // What is said beforehand of a trace's dearest dispute; what was refused is no part of a game.
+        let has_cost = game.moves <= cost.moves && game.largest as u64 <= cost.largest.0;
+        ensure!(
+            has_cost && (game.refused > 0 || game.bytes as u64 <= cost.bytes),
+            "{aim:?} cost more than {} moves, {} bytes and {:?} at once: {game:?}",
+            cost.moves,
+            cost.bytes,
+            cost.largest
         );
         Ok(Lost {
             aim,
@@ -342,6 +352,12 @@ pub fn each_row(layout: &Layout, seed: u64) -> Vec<Aim> {
     rows.into_iter()
         .map(|(row, spans)| pick(row, spans))
         .collect()
+}
+
+/// What the numbers that were disputed are computed by.
+pub fn operators(games: &[Lost]) -> BTreeSet<Operator> {
+    let rows = games.iter().map(|lost| lost.aim.cell.place.row);
+    rows.map(Row::operator).collect()
 }
 
 /// Any numbers of the trace.

@@ -201,6 +201,13 @@ impl Ledger {
             let game = dispute.and_then(|id| self.games.get_mut(&id));
             if let Some(game) = game {
                 let failed = events.has::<runtime::system::events::ExtrinsicFailed>();
+                let mut events = events.iter();
+                let is_move =
+                    events.any(|event| event.is_ok_and(|event| event.pallet_name() == "Disputes"));
+                if !failed && !is_move {
+                    // Sent again, and not needed: another of its side was first.
+                    continue;
+                }
                 match failed {
                     true => game.refused += 1,
                     false => game.moves += 1,

@@ -6,7 +6,7 @@ use anyhow::{ensure, Context, Result};
 use assay_client::{
     chain::{runtime, Settlement},
     primitives::blake2_256,
-    AccountId32, Chain,
+    AccountId32, Chain, H256,
 };
 use codec::Encode;
 use runtime::{
@@ -31,6 +31,8 @@ pub struct Audit {
     minted: u128,
     burned: u128,
     jobs: BTreeMap<u64, Story>,
+    /// Disputes that are open.
+    disputes: u32,
     /// From the first on.
     blocks: Vec<Block>,
     /// The session that was read last.
@@ -72,6 +74,7 @@ struct Story {
 #[derive(Clone, Debug)]
 pub struct Block {
     pub number: u32,
+    pub hash: H256,
     pub slot: u64,
     /// The validator's account.
     pub author: AccountId32,
@@ -81,6 +84,40 @@ pub struct Block {
     pub transfers: u32,
     /// Jobs that were paid in it.
     pub paid: u32,
+    /// Jobs that were not over behind it.
+    pub jobs: usize,
+    /// Disputes that were not over behind it.
+    pub disputes: u32,
+}
+
+/// What became of a validator's own slots: those in which it made a block, and those of nobody's that were its turn.
+#[derive(Default, Debug)]
+pub struct Turns {
+    pub made: usize,
+    /// The slots.
+    pub missed: Vec<u64>,
+    /// Slots that others missed.
+    pub others: usize,
+}
+
+impl Turns {
+    /// Of a validator behind a slot, by these blocks.
+    pub fn of(who: AccountId32, blocks: &[Block], slot: u64) -> Self {
+        let made = blocks.iter().filter(|block| block.author == who);
+        let missed = blocks.iter().flat_map(|block| block.missed.clone());
+        let missed = missed.filter(|(missed, _)| *missed > slot);
+        let (own, others): (Vec<_>, Vec<_>) = missed.partition(|(_, of)| *of == who);
+        Self {
+            made: made.filter(|block| block.slot > slot).count(),
+            missed: own.into_iter().map(|(slot, _)| slot).collect(),
+            others: others.len(),
+        }
+    }
+
+    /// Those that were seen.
+    pub fn seen(&self) -> usize {
+        self.made + self.missed.len()
+    }
 }
 
 impl Audit {
@@ -133,6 +170,10 @@ impl Audit {
                 }
                 ("Jobs", "Refunded") => self.job(fields!(jobs::Refunded).job).ended += 1,
                 ("Jobs", "Slashed") => self.job(fields!(jobs::Slashed).job).ended += 1,
+                ("Disputes", "Opened") => self.disputes += 1,
+                ("Disputes", "Ended") => {
+                    self.disputes = self.disputes.checked_sub(1).context("a dispute began")?;
+                }
                 ("Session", "NewSession") => rotated = true,
                 ("Offences", "Offence") => self.offences += 1,
                 _ => {}
@@ -175,13 +216,17 @@ impl Audit {
             Some((slot, session.in_turn(slot)?))
         });
         let missed = missed.collect();
+        let (jobs, over) = self.jobs();
         self.blocks.push(Block {
             number,
+            hash,
             slot,
             author,
             missed,
             transfers,
             paid,
+            jobs: jobs - over,
+            disputes: self.disputes,
         });
         Ok(())
     }
@@ -285,5 +330,33 @@ mod tests {
         assert_eq!(claim(&[0; 13]), None);
         assert_eq!(claim(&[1; 12]), None);
         assert_eq!(claim(&[]), None);
+    }
+
+    #[test]
+    fn turns_are_the_blocks_that_were_made_and_the_slots_that_are_nobodys() {
+        let [one, other] = [1, 2].map(|byte| AccountId32([byte; 32]));
+        let block = |slot, author, missed: &[(u64, AccountId32)]| Block {
+            number: 0,
+            hash: H256::zero(),
+            slot,
+            author,
+            missed: missed.to_vec(),
+            transfers: 0,
+            paid: 0,
+            jobs: 0,
+            disputes: 0,
+        };
+        let blocks = [
+            block(4, one, &[]),
+            block(8, other, &[(5, one), (6, one), (7, other)]),
+            block(9, one, &[]),
+        ];
+        let turns = Turns::of(one, &blocks, 3);
+        assert_eq!((turns.made, turns.missed.as_slice()), (2, &[5, 6][..]));
+        assert_eq!((turns.others, turns.seen()), (1, 4));
+        // A block behind the slot may have missed slots before it.
+        let turns = Turns::of(one, &blocks, 5);
+        assert_eq!((turns.made, turns.missed.as_slice()), (1, &[6][..]));
+        assert_eq!(Turns::of(one, &blocks, 9).seen(), 0);
     }
 }

@@ -4,6 +4,7 @@ mod clock;
 mod cut;
 mod flood;
 mod one;
+mod proposals;
 
 use std::{
     future::Future,
@@ -13,7 +14,7 @@ use std::{
 use anyhow::{bail, ensure, Context, Result};
 use assay_client::H256;
 
-use super::{stash, Audit, Customers, Halves, Network, Request, EPOCH};
+use super::{stash, Audit, Customers, Halves, Network, Request, Turns, EPOCH};
 use crate::{
     transfers::{self, Signed},
     Node, Place,
@@ -26,6 +27,10 @@ const JOBS: Duration = Duration::from_secs(90);
 /// How long finality may pause where three of four validators are left: rounds in which the one that is gone was to
 /// propose wait for it.
 const PAUSE: Duration = Duration::from_secs(10);
+/// Slots that a validator may miss when it was started again: until it has met the others and has their blocks.
+const RETURN: u64 = 10;
+/// Turns of its own in which a validator is looked at: no slot missed of none would say nothing.
+const TURNS: usize = 3;
 /// The users, who ask through the full node and through the last validator.
 const USERS: [&str; 2] = ["//Dave", "//Ferdie"];
 
@@ -72,9 +77,15 @@ impl Fault {
         }
     }
 
-    /// Whether a validator misses the slots while it is away, and no others.
-    fn is_brief(self) -> bool {
-        matches!(self, Self::Killed | Self::Upgraded | Self::Rotated)
+    /// The slot behind which a validator misses none of its own, if there is such a rule: it misses those while it is
+    /// away, and no others. `before` is the slot of the head before the fault, `after` that of the head behind it.
+    fn misses_none_since(self, before: u64, after: u64) -> Option<u64> {
+        match self {
+            Self::Killed | Self::Upgraded => Some(after + RETURN),
+            // It was never away.
+            Self::Rotated => Some(before),
+            _ => None,
+        }
     }
 
     /// Whether too few validators are left to finalise.
@@ -161,7 +172,8 @@ impl Ground {
 
     /// Inflicts a fault and holds the network against what it has to survive.
     pub async fn endure(&mut self, fault: Fault) -> Result<Outcome> {
-        let (_, before) = self.audit.jobs();
+        let (_, over_before) = self.audit.jobs();
+        let before = self.network.scene.chain.best().await?.number();
         let start = Instant::now();
         // A flood brings jobs of its own.
         let customers = match fault {
@@ -211,28 +223,27 @@ impl Ground {
             let late = match fault {
                 // It waits for the slots that it has taken already.
                 Fault::Ahead => (recovered + clock::AHEAD).as_secs(),
-                fault if fault.is_brief() => 0,
+                Fault::Killed | Fault::Upgraded | Fault::Rotated => 0,
                 _ => recovered.as_secs(),
             };
             ensure!(
                 slots <= EPOCH + late,
                 "{name} made no block for {slots} slots"
             );
-            let since = self.audit.blocks(own);
-            let missed: Vec<_> = since.iter().flat_map(|block| &block.missed).collect();
-            let who = stash(name)?;
-            let own = missed.iter().filter(|(_, of)| *of == who);
-            let own: Vec<u64> = own.map(|(slot, _)| *slot).collect();
+            let bar = fault.misses_none_since(self.slot(before)?, self.slot(head)?);
+            let turns = self.turns(name, bar.unwrap_or(own)).await?;
             ensure!(
-                !fault.is_brief() || own.is_empty(),
-                "{name} made blocks again and missed these slots of its own: {own:?}"
+                bar.is_none() || turns.missed.is_empty(),
+                "{name} missed these slots of its own: {:?}",
+                turns.missed
             );
             note += &format!(
-                "; made a block again after {slots} slots, missed {} since",
-                own.len()
+                "; made a block again after {slots} slots, missed {} of {} turns",
+                turns.missed.len(),
+                turns.seen()
             );
-            if missed.len() > own.len() {
-                note += &format!(" (others {})", missed.len() - own.len());
+            if turns.others > 0 {
+                note += &format!(" (others {})", turns.others);
             }
         }
         // It has made blocks again, and voted.
@@ -242,7 +253,7 @@ impl Ground {
             lasted: healed.lasted,
             standstill,
             recovered,
-            jobs: jobs - before,
+            jobs: jobs - over_before,
             note: note.trim_start_matches("; ").to_owned(),
         })
     }
@@ -277,8 +288,8 @@ impl Ground {
         }
     }
 
-    /// Slots from block `head` to the first that this validator made behind it, and that block's number.
-    async fn wait_for_author(&mut self, name: &str, head: u32) -> Result<(u64, u32)> {
+    /// Slots from block `head` to the first that this validator made behind it, and that block's slot.
+    async fn wait_for_author(&mut self, name: &str, head: u32) -> Result<(u64, u64)> {
         let who = stash(name)?;
         let start = Instant::now();
         while start.elapsed() < MINUTE {
@@ -286,11 +297,36 @@ impl Ground {
             let since = self.audit.blocks(head);
             let own = since.iter().find(|block| block.author == who);
             if let (Some(first), Some(own)) = (since.first(), own) {
-                return Ok((own.slot - first.slot, own.number));
+                return Ok((own.slot - first.slot, own.slot));
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         bail!("{name} makes no blocks")
+    }
+
+    /// The slot of a block that was read.
+    fn slot(&self, number: u32) -> Result<u64> {
+        let block = self.audit.blocks(number.saturating_sub(1)).first();
+        Ok(block.context("a block that was read")?.slot)
+    }
+
+    /// What became of a validator's own slots behind a slot, once there were a few.
+    async fn turns(&mut self, name: &str, slot: u64) -> Result<Turns> {
+        let who = stash(name)?;
+        let start = Instant::now();
+        loop {
+            self.audit.catch_up(&self.network.scene.chain).await?;
+            let turns = Turns::of(who, self.audit.blocks(0), slot);
+            if turns.seen() >= TURNS {
+                return Ok(turns);
+            }
+            ensure!(
+                start.elapsed() < MINUTE,
+                "{name} had {} turns behind slot {slot}",
+                turns.seen()
+            );
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 
     /// Wait until the transfers are in the chain that remained.

@@ -1,6 +1,6 @@
 //! Two places with a link between them that can be taken down: network namespaces.
 
-use std::{net::Ipv4Addr, process::Command};
+use std::{net::Ipv4Addr, path::Path, process::Command};
 
 use anyhow::{ensure, Context, Result};
 
@@ -12,8 +12,9 @@ pub struct Halves {
     tag: String,
 }
 
-/// What operators are told to set.
+/// What operators are told to set, where the system knows this.
 const SYSCTL: &str = "ops/sysctl/60-assay.conf";
+const KNOWN: &str = "/proc/sys/net/ipv4/tcp_rto_max_ms";
 /// Within a half its devices have the same names.
 const NETWORK: &str = "net0";
 const CONTROL: &str = "rpc0";
@@ -37,9 +38,11 @@ impl Halves {
         let (name, port) = (self.namespace(half), self.port(half));
         ip(&["netns", "add", &name])?;
         ip(&["-n", &name, "link", "set", "lo", "up"])?;
-        let settings = repository()?.join(SYSCTL);
-        let settings = settings.display().to_string();
-        ip(&["netns", "exec", &name, "sysctl", "-q", "-p", &settings])?;
+        if Path::new(KNOWN).exists() {
+            let settings = repository()?.join(SYSCTL);
+            let settings = settings.display().to_string();
+            ip(&["netns", "exec", &name, "sysctl", "-q", "-p", &settings])?;
+        }
         let pair = |here: &str, there: &str| {
             ip(&[
                 "link", "add", here, "type", "veth", "peer", "name", there, "netns", &name,

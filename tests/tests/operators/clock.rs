@@ -16,11 +16,11 @@ const AHEAD: u64 = 60;
 #[tokio::test]
 async fn no_slot_is_signed_twice_by_whoever_starts_again() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let chain = specification(folder.path(), "dev", |patch| {
+    let specified = specification(folder.path(), "dev", |patch| {
         patch["timing"]["slotMillis"] = SLOT_MILLIS.into();
     })?;
     let identity = "--unsafe-force-node-key-generation";
-    let mut node = Node::start(folder.path(), "node", &[&chain, "--alice", identity])?;
+    let mut node = Node::start(folder.path(), "node", &[&specified, "--alice", identity])?;
     let chain = node.chain().await?;
     wait_beyond(&chain, 2).await?;
     let made = slot(&chain).await?;
@@ -51,6 +51,17 @@ async fn no_slot_is_signed_twice_by_whoever_starts_again() -> Result<()> {
         next > signed,
         "a block in slot {next}, and {signed} may have one"
     );
+
+    // It goes with the keys, not with the database.
+    node.daemon.end()?;
+    let written = fs::read_to_string(&file)?;
+    node.purge(&specified)?;
+    ensure!(
+        fs::read_to_string(&file).is_ok_and(|left| left == written),
+        "purge-chain took the last slot with it"
+    );
+    let database = file.with_file_name("paritydb");
+    ensure!(!database.exists(), "{} is left", database.display());
     Ok(())
 }
 

@@ -1,6 +1,11 @@
 //! The units as systemd reads them.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    io::{stderr, ErrorKind, Write},
+    path::Path,
+    process::Command,
+};
 
 use anyhow::{ensure, Context, Result};
 use assay_tests::{programs, repository};
@@ -32,9 +37,14 @@ fn systemd_has_nothing_to_say_of_the_units() -> Result<()> {
         let built = built.to_str().context("a path in UTF-8")?;
         let unit = folder.path().join(&file);
         fs::write(&unit, text.replace(&installed, built))?;
-        let Ok(said) = verify(&unit) else {
-            eprintln!("SKIPPED: systemd-analyze, which comes with systemd, is not here");
-            return Ok(());
+        let said = match verify(&unit) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let said = "SKIPPED: systemd-analyze, which comes with systemd, is not here";
+                // Not by a macro: the harness keeps what a test that passes prints.
+                writeln!(stderr(), "{said}")?;
+                return Ok(());
+            }
+            said => said?,
         };
         ensure!(said.is_empty(), "{file}: {said}");
 

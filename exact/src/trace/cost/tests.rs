@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    random::Numbers,
     sampling::Settings,
     shape::{Rotary, Scaling, PPM},
     Shape,
@@ -82,5 +83,51 @@ fn every_row_has_a_proof() {
             cost.proofs.iter().all(|(_, bytes)| *bytes > MOVE + 100),
             "{cost:?}"
         );
+    }
+}
+
+/// Costs are taken from samples: a step anywhere has no more moves, and needs a few hashes more at most.
+#[test]
+fn no_step_anywhere_costs_more() {
+    const HASHES: u64 = 8 * DIGEST;
+    let shape = Shape {
+        layers: 3,
+        hidden: 256,
+        intermediate: 700,
+        heads: 8,
+        kv_heads: 4,
+        head_dim: 32,
+        vocabulary: 2_000,
+        head_norms: true,
+        ..llama()
+    };
+    let mut numbers = Numbers::new(3);
+    for (settings, prompt, index) in [(Settings::GREEDY, 24, 3), (ALL, 7, 20), (ALL, 40, 300)] {
+        let layout = Layout::new(&shape, &settings, prompt, index).unwrap();
+        let cost = Cost::new(&layout);
+        let case = Case {
+            layout: layout.clone(),
+            seed: [0; 32],
+        };
+        let prover = Prover {
+            case: &case,
+            output_len: index + 1,
+        };
+        let before = descent(&layout, prover.output_len);
+        let mut most = 0;
+        for _ in 0..10_000 {
+            let leaf = layout.leaf(numbers.draw() % layout.leaves()).unwrap();
+            let element = numbers.below(leaf.elements as usize) as u64;
+            let cell = leaf.place.cell(leaf.first + element);
+            let value = plausible(&layout, cell.place.row);
+            let end = prover.play(Target::element(cell, value));
+            let moves = before.len() as u32 + end.moves;
+            assert!(moves <= cost.moves, "{cell:?}");
+            most = most.max(moves);
+            assert!(end.largest <= cost.largest.0 + HASHES, "{cell:?}");
+            let bytes = before.iter().sum::<u64>() + end.bytes;
+            assert!(bytes <= cost.bytes + HASHES, "{cell:?}");
+        }
+        assert_eq!(most, cost.moves);
     }
 }

@@ -116,8 +116,10 @@ impl Stream {
             match worker.manner() {
                 Manner::Cuts(after)
                 | Manner::Dies(after)
+                | Manner::LiesAndDies { dies: after, .. }
                 | Manner::Backdates(after)
                 | Manner::BehindAProxy(after)
+                | Manner::Denies(after)
                     if length >= after =>
                 {
                     break
@@ -137,7 +139,7 @@ impl Stream {
                 continue;
             }
             let mut token = (worker.rule)(&seen);
-            if worker.manner() == Manner::Lies && length == 2 {
+            if worker.manner().lie() == Some(length) {
                 token ^= 1;
             }
             let made = worker.with(self.id, |payee| {
@@ -147,9 +149,11 @@ impl Stream {
             made.unwrap();
             tokens.push(token);
             seen.push(token);
-            if let Manner::RunsAhead(after) = worker.manner() {
+            if let Manner::RunsAhead(after) | Manner::LiesAndHides(after) = worker.manner() {
                 if tokens.len() as u32 == after + 10 {
-                    self.sender.closed().await;
+                    if worker.manner() == Manner::RunsAhead(after) {
+                        self.sender.closed().await;
+                    }
                     break;
                 }
                 if tokens.len() as u32 > after {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use assay_channel::{record::PayeeRecord, wire, ChannelState, Facts};
+use assay_channel::{anchor_age, record::PayeeRecord, wire, ChannelState, Facts};
 use assay_primitives::Finish;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
@@ -188,17 +188,34 @@ async fn nothing_is_sold_by_a_chain_that_is_not_of_now() {
         behind: 33,
         ..view(number, &channels)
     };
+    // Where a receipt can be disputed for 30 blocks, gateways take none whose anchor is more than 15 behind.
+    let short = |age, behind| {
+        move |number, channels: &[_]| View {
+            age: Duration::from_secs(age),
+            behind,
+            anchor_age: anchor_age(30),
+            ..view(number, channels)
+        }
+    };
     // As the first thing that a worker sees, and later.
     worker.crash().await;
     let worker = Worker::start(&folder.path().join("ledger.redb"), Setup::default()).await;
     let payer = Payer::new(worker.address, payer.id);
-    for (number, seen) in [(10, old(10)), (12, deep(12))] {
+    let seen = [
+        (10, old(10)),
+        (12, deep(12)),
+        (14, short(43, 0)(14, &channels)),
+        (16, short(0, 8)(16, &channels)),
+    ];
+    for (number, seen) in seen {
         worker.observe(seen).await;
         let (status, code, _) = refusal(payer.ask(number, 8, fee(8)).await).await;
         assert_eq!((status, code.as_str()), (503, "chain_lost"));
         // What was earned and what was paid can be asked for all the same.
         assert_eq!(payer.status().await.deposit, DEPOSIT);
-        worker.observe(view(number as u32 + 1, &channels)).await;
+        worker
+            .observe(short(41, 7)(number as u32 + 1, &channels))
+            .await;
         whole(payer.ask(number, 8, 9 * fee(8)).await).await;
     }
     worker.observe(old(20)).await;
@@ -208,22 +225,31 @@ async fn nothing_is_sold_by_a_chain_that_is_not_of_now() {
 /// Its last receipt would be evidence against the provider, who did no wrong.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_way_when_the_chain_is_lost_ends_before_its_anchor_is_too_old() {
+    // A slot of 6 s has a block: 286 s are less than 48 of the 64 blocks that a client accepts, and 66 s less than three
+    // quarters of the 15 that it accepts where receipts can be disputed for 30.
+    for (dispute_blocks, unsold, last) in [(600, 200, 286), (30, 50, 66)] {
+        ends_before(anchor_age(dispute_blocks), unsold, last).await;
+    }
+}
+
+/// Nothing is sold by a block of `unsold` seconds, and what was sold goes on for nearly two seconds behind one of `last`.
+async fn ends_before(anchor_age: u32, unsold: u64, last: u64) {
     let (_folder, worker, payer) = begin(Setup::default()).await;
     let aged = |number, age| View {
         age: Duration::from_secs(age),
+        anchor_age,
         ..view(number, &[(payer.id, open(DEPOSIT, 0))])
     };
     let mut stream = events(payer.ask(0, 400, fee(40)).await);
     let mut answer = Answer::default();
     read(&mut stream, &mut answer, 40).await;
     // Nothing is sold by so old a block any more, and what was sold goes on.
-    worker.observe(aged(6, 200)).await;
+    worker.observe(aged(6, unsold)).await;
     assert_eq!(refusal(payer.ask(1, 8, 9 * fee(8)).await).await.0, 503);
     assert!(payer.pay(fee(50)).await.status().is_success());
     read(&mut stream, &mut answer, 50).await;
     assert_eq!(answer.tokens.len(), 50);
-    // A slot of 6 s has a block: 286 s are less than 48 of the 64 blocks that a client accepts.
-    worker.observe(aged(7, 286)).await;
+    worker.observe(aged(7, last)).await;
     let end = read(&mut stream, &mut answer, usize::MAX);
     let guarded = tokio::time::timeout(Duration::from_secs(30), end).await;
     guarded.expect("the answer goes on without the chain");

@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use assay_channel::seal;
-use assay_openai::listen::{many, Bounds};
 use assay_primitives::{salted_token_root, Finish, Side};
 use serde_json::json;
-use tokio::{net::TcpListener, sync::watch};
 
 use super::scene::*;
-use crate::serve::router;
 
 /// Window and receipt of the protocol, in tokens.
 const WINDOW: u32 = assay_primitives::WINDOW_TOKENS;
@@ -24,6 +21,14 @@ fn patient() -> Setup {
 fn impatient() -> Setup {
     Setup {
         voucher_wait: Duration::from_millis(300),
+        ..Setup::default()
+    }
+}
+
+/// Patient, but for those who keep others waiting.
+fn crowded() -> Setup {
+    Setup {
+        crowded_wait: Duration::from_secs(1),
         ..Setup::default()
     }
 }
@@ -188,28 +193,6 @@ async fn a_client_that_goes_away_finds_its_receipt_later() {
     }
 }
 
-/// The same client on a connection of HTTP/2 that stays, and on which almost nothing of an answer fits that is not read.
-async fn narrow(worker: &Worker, payer: &Payer) -> Payer {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let shop = worker.shop.clone();
-    tokio::spawn(async move {
-        let (_stop, stopped) = watch::channel(false);
-        let (stream, _) = listener.accept().await.unwrap();
-        many::serve(stream, router(shop), &Bounds::default(), stopped).await
-    });
-    let narrow = reqwest::Client::builder().http2_prior_knowledge();
-    Payer {
-        base: format!("http://{address}"),
-        client: narrow
-            .http2_initial_stream_window_size(64)
-            .no_proxy()
-            .build()
-            .unwrap(),
-        ..payer.clone()
-    }
-}
-
 /// On a connection that stays, and that others could read their answers from.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_takes_nothing_of_its_answer_has_gone() {
@@ -245,10 +228,10 @@ async fn who_goes_on_is_let_in(worker: &Worker, idle: &Payer, payer: &Payer, pai
         sum += fee(paid);
         held.push(idle.ask(seq, LONG, sum).await);
     }
-    tokio::time::sleep(Duration::from_secs(7)).await;
+    tokio::time::sleep(3 * crowded().crowded_wait).await;
     assert_eq!(worker.shop.load().running, 8);
     let asked = async { whole(other.ask(0, 8, fee(8)).await).await };
-    let guarded = tokio::time::timeout(Duration::from_secs(20), asked).await;
+    let guarded = tokio::time::timeout(Duration::from_secs(5), asked).await;
     let answer = guarded.expect("a place is kept for whoever does nothing");
     assert_eq!(answer.tokens, expected(&other.header(0, 8), 0).await);
     let mut ended = 0;
@@ -267,13 +250,13 @@ async fn who_goes_on_is_let_in(worker: &Worker, idle: &Payer, payer: &Payer, pai
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_pay_keeps_no_place_from_others() {
-    let (_folder, worker, payer) = begin(patient()).await;
+    let (_folder, worker, payer) = begin(crowded()).await;
     who_goes_on_is_let_in(&worker, &payer, &payer, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_takes_nothing_keeps_no_place_from_others() {
-    let (_folder, worker, payer) = begin(patient()).await;
+    let (_folder, worker, payer) = begin(crowded()).await;
     let idle = narrow(&worker, &payer).await;
     who_goes_on_is_let_in(&worker, &idle, &payer, LONG).await;
 }

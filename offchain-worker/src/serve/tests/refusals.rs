@@ -44,45 +44,194 @@ async fn refused(
     refusal(request.send().await.unwrap()).await
 }
 
-/// Of one that is still being read much may come yet.
+/// The head of a request of HTTP/1 whose body has so many bytes.
+fn head(payer: &Payer, seq: u64, length: usize) -> String {
+    format!(
+        "POST /v1/completions HTTP/1.1\r\nHost: worker\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n{}: {}\r\n{}: {}\r\n\r\n",
+        wire::REQUEST_HEADER,
+        wire::encode_headers(&[payer.sign(payer.header(seq, 8))]),
+        wire::VOUCHER_HEADER,
+        wire::encode_voucher(&payer.voucher(DEPOSIT))
+    )
+}
+
+/// Waits until the worker has room for so many bytes taken.
+async fn is_held(room: &Room, bytes: usize) {
+    let held = async {
+        while room.held() != bytes {
+            tokio::task::yield_now().await;
+        }
+    };
+    let guarded = tokio::time::timeout(Duration::from_secs(20), held).await;
+    guarded.unwrap_or_else(|_| panic!("{} bytes are held, not {bytes}", room.held()));
+}
+
+/// Opens channels 1 to `count` with this worker.
+async fn payers(worker: &Worker, count: u8) -> Vec<Payer> {
+    let payers: Vec<_> = (1..=count)
+        .map(|number| Payer::new(worker.address, channel(number)))
+        .collect();
+    let channels: Vec<_> = payers
+        .iter()
+        .map(|payer| (payer.id, open(DEPOSIT, 0)))
+        .collect();
+    worker.observe(view(6, &channels)).await;
+    payers
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_there_is_no_room_for_are_refused_and_cost_nothing() {
-    let (_folder, worker, payer) = begin(Setup {
-        room: Room::new(1 << 20),
+    let room = Room::new(256 << 10);
+    let (_folder, worker, _) = begin(Setup {
+        room: room.clone(),
         ..Setup::default()
     })
     .await;
-    let other = Payer::new(worker.address, channel(2));
-    let channels = [payer.id, other.id].map(|id| (id, open(DEPOSIT, 0)));
-    worker.observe(view(6, &channels)).await;
-    let head = format!(
-        "POST /v1/completions HTTP/1.1\r\nHost: worker\r\nContent-Type: application/json\r\n\
-         Content-Length: 200000\r\n{}: {}\r\n{}: {}\r\n\r\n{{",
-        wire::REQUEST_HEADER,
-        wire::encode_headers(&[payer.sign(payer.header(3, 8))]),
-        wire::VOUCHER_HEADER,
-        wire::encode_voucher(&payer.voucher(fee(8)))
-    );
+    let payers = payers(&worker, 2).await;
+    let (payer, other) = (&payers[0], &payers[1]);
     let mut slow = TcpStream::connect(worker.address).await.unwrap();
-    slow.write_all(head.as_bytes()).await.unwrap();
-    while !payer.get("/receipts/3").await.status().is_success() {
-        tokio::task::yield_now().await;
-    }
+    slow.write_all(head(payer, 3, 200_000).as_bytes())
+        .await
+        .unwrap();
+    slow.write_all(&[b' '; 100_000]).await.unwrap();
+    is_held(&room, 100_000).await;
     let refused = payer.ask(0, 8, 2 * fee(8)).await;
     assert_eq!(refused.headers()["retry-after"], "1");
     let (status, code, _) = refusal(refused).await;
     assert_eq!((status, code.as_str()), (429, "rate_limit_exceeded"));
-    assert_eq!(payer.status().await.spent, 0);
     // Another channel has room of its own.
     assert_eq!(whole(other.ask(0, 8, fee(8)).await).await.tokens.len(), 8);
-    drop(slow);
-    let served = async {
-        while !payer.ask(1, 8, 2 * fee(8)).await.status().is_success() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    // Nor is there room for the rest of the body.
+    slow.write_all(&[b' '; 100_000]).await.unwrap();
+    let mut text = String::new();
+    let _ = slow.read_to_string(&mut text).await;
+    assert!(text.starts_with("HTTP/1.1 429"), "{text}");
+    assert_eq!(payer.status().await.spent, 0);
+    is_held(&room, 0).await;
+    let answer = whole(payer.ask(0, 8, 2 * fee(8)).await).await;
+    assert_eq!(answer.tokens.len(), 8);
+}
+
+/// What a head says costs nothing, and so it keeps nobody out.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_are_announced_and_do_not_come_keep_nobody_out() {
+    const LEAST: usize = 64 << 10;
+    let room = Room::default();
+    let (_folder, worker, _) = begin(Setup {
+        room: room.clone(),
+        body_pause: Duration::from_secs(4),
+        ..Setup::default()
+    })
+    .await;
+    let payers = payers(&worker, 5).await;
+    let mut idle = Vec::new();
+    for (payer, seq) in payers[..4]
+        .iter()
+        .flat_map(|payer| (0..8).map(move |seq| (payer, seq)))
+    {
+        let mut stream = TcpStream::connect(worker.address).await.unwrap();
+        let head = head(payer, seq, 4 << 20);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        idle.push(stream);
+    }
+    is_held(&room, idle.len() * LEAST).await;
+    assert_eq!(idle.len(), 32);
+    let answer = whole(payers[4].ask(0, 8, fee(8)).await).await;
+    assert_eq!(answer.tokens.len(), 8);
+    // They are not waited for as long as a body may take.
+    for mut stream in idle {
+        let mut text = String::new();
+        let end = stream.read_to_string(&mut text);
+        let guarded = tokio::time::timeout(Duration::from_secs(15), end).await;
+        guarded
+            .expect("a body is waited for that does not come")
+            .unwrap();
+        assert!(text.starts_with("HTTP/1.1 408"), "{text}");
+    }
+    is_held(&room, 0).await;
+    for payer in &payers[..4] {
+        assert_eq!(payer.status().await.spent, 0);
+    }
+}
+
+/// To be given an answer again costs nothing, so there are bounds on how many of them wait for their reader.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_given_again_and_not_read_keep_nobody_out() {
+    const LONG: u32 = 300;
+    let room = Room::new(1 << 20);
+    let (_folder, worker, _) = begin(Setup {
+        room: room.clone(),
+        ..Setup::default()
+    })
+    .await;
+    let payers = payers(&worker, 2).await;
+    let (payer, other) = (&payers[0], &payers[1]);
+    let first = whole(payer.ask(0, LONG, fee(LONG)).await).await;
+    is_held(&room, 0).await;
+    let slow = narrow(&worker, payer).await;
+    let mut unread = Vec::new();
+    let refused = loop {
+        let again = slow.ask(0, LONG, fee(LONG)).await;
+        if !again.status().is_success() {
+            break again;
         }
+        unread.push(again);
+        assert!(unread.len() < 16);
     };
-    let guarded = tokio::time::timeout(Duration::from_secs(20), served).await;
-    guarded.expect("the room is taken for ever");
+    assert_eq!(refusal(refused).await.0, 429);
+    assert!(unread.len() > 3);
+    assert_eq!(whole(other.ask(0, 8, fee(8)).await).await.tokens.len(), 8);
+    // Whoever reads has what it bought.
+    let again = whole(unread.pop().unwrap()).await;
+    assert_eq!(again.tokens, first.tokens);
+    drop(unread);
+    is_held(&room, 0).await;
+}
+
+/// Nor does one that was paid for wait for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_in_one_piece_of_which_nothing_is_taken_is_let_go() {
+    let room = Room::default();
+    let (_folder, worker, payer) = begin(Setup {
+        room: room.clone(),
+        voucher_wait: Duration::from_secs(2),
+        ..Setup::default()
+    })
+    .await;
+    let slow = narrow(&worker, &payer).await;
+    let mut body = payer.body(0, 300);
+    body["stream"] = json!(false);
+    body["logprobs"] = json!(5);
+    let header = payer.sign(payer.header(0, 300));
+    let request = slow.post(&[header], &payer.voucher(fee(300)));
+    let unread = request.json(&body).send().await.unwrap();
+    assert!(unread.status().is_success());
+    let begun = room.held();
+    assert!(begun > 1 << 15, "{begun}");
+    is_held(&room, 0).await;
+    assert!(unread.bytes().await.is_err());
+    assert_eq!(payer.status().await.spent, fee(300));
+}
+
+/// A connection has many heads, and none is longer than the headers of all choices need.
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_are_as_long_as_they_need_to_be_and_no_longer() {
+    let (_folder, worker, payer) = begin(Setup::default()).await;
+    let many = narrow(&worker, &payer).await;
+    for payer in [&payer, &many] {
+        let headers: Vec<_> = (0..wire::MAX_CHOICES as u64)
+            .map(|seq| payer.sign(payer.header(seq, 8)))
+            .collect();
+        let request = payer.post(&headers, &payer.voucher(0));
+        let request = request.header(wire::SEAL_HEADER, wire::encode_seal(&[7; 32]));
+        let request = request.header("content-type", wire::SEALED_TYPE);
+        let (status, code, _) = refusal(request.body("x").send().await.unwrap()).await;
+        assert_eq!((status, code.as_str()), (402, "insufficient_voucher"));
+        let url = format!("{}/v1/models", payer.base);
+        let request = payer.client.get(url).header("x-long", "x".repeat(17_000));
+        assert_eq!(request.send().await.unwrap().status(), 431);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,8 +368,12 @@ async fn a_body_that_is_not_what_was_signed_costs_nothing() {
             let (status, found, _) = send(body).await;
             assert_eq!((status, found.as_str()), (400, code));
         }
-        let (status, code, _) = send(with("model", json!("nobody's"))).await;
-        assert_eq!((status, code.as_str()), (404, "model_not_found"));
+        // Each chunk of the answer would say the model's name again.
+        let long = format!("{}:{LISTING:?}", "x".repeat(600));
+        for model in ["nobody's", &long] {
+            let (status, code, _) = send(with("model", json!(model))).await;
+            assert_eq!((status, code.as_str()), (404, "model_not_found"));
+        }
         // The number is still good.
         let answer = whole(payer.ask(0, 8, fee(120) + fee(8)).await).await;
         assert_eq!(answer.tokens.len(), 8);

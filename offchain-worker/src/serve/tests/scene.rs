@@ -36,7 +36,7 @@ use crate::{
     http::Metrics,
     ledger::{Ledger, Owner},
     models::Served,
-    serve::{books::Offer, router, Cashier, Listed, Room, Shop, ShopConfig, View},
+    serve::{books::Offer, bounds, router, Cashier, Listed, Room, Shop, ShopConfig, View},
 };
 
 pub const GENESIS: H256 = H256([0x11; 32]);
@@ -112,6 +112,7 @@ pub fn view(block: u32, channels: &[(ChannelId, Facts)]) -> View {
             .collect(),
         offers: BTreeMap::from([(LISTING, offer)]),
         dispute_blocks: 100,
+        anchor_age: 64,
     }
 }
 
@@ -146,9 +147,11 @@ fn generator(queue: usize) -> (Generator, assay_primitives::ModelSpec) {
 /// How a worker is started.
 pub struct Setup {
     pub voucher_wait: Duration,
+    pub crowded_wait: Duration,
     pub chain_wait: Duration,
     pub queue: usize,
     pub body_timeout: Duration,
+    pub body_pause: Duration,
     pub room: Room,
 }
 
@@ -156,9 +159,11 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             voucher_wait: Duration::from_secs(60),
+            crowded_wait: Duration::from_secs(20),
             chain_wait: Duration::from_millis(50),
             queue: 16,
             body_timeout: Duration::from_secs(30),
+            body_pause: Duration::from_secs(30),
             room: Room::default(),
         }
     }
@@ -218,9 +223,11 @@ impl Worker {
             binding: binding(ChannelId::zero()),
             provider: "provider".into(),
             voucher_wait: setup.voucher_wait,
+            crowded_wait: setup.crowded_wait,
             chain_wait: setup.chain_wait,
             limits: Limits {
                 body_timeout: setup.body_timeout,
+                body_pause: setup.body_pause,
                 ..Limits::default()
             },
             room: setup.room,
@@ -229,7 +236,7 @@ impl Worker {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
         let router = router(shop.clone());
-        let bounds = listen::Bounds::default();
+        let bounds = bounds();
         let server = tokio::spawn(listen::serve(listener, None, router, bounds, stopped));
         Self {
             address,
@@ -371,6 +378,28 @@ impl Payer {
             .json()
             .await
             .unwrap()
+    }
+}
+
+/// The same client on a connection of HTTP/2 that stays, and on which almost nothing of an answer fits that is not read.
+pub async fn narrow(worker: &Worker, payer: &Payer) -> Payer {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shop = worker.shop.clone();
+    tokio::spawn(async move {
+        let (_stop, stopped) = watch::channel(false);
+        let (stream, _) = listener.accept().await.unwrap();
+        listen::many::serve(stream, router(shop), &bounds(), stopped).await
+    });
+    let narrow = reqwest::Client::builder().http2_prior_knowledge();
+    Payer {
+        base: format!("http://{address}"),
+        client: narrow
+            .http2_initial_stream_window_size(64)
+            .no_proxy()
+            .build()
+            .unwrap(),
+        ..payer.clone()
     }
 }
 

@@ -16,7 +16,8 @@ fn end_dispute(id: ChannelId) {
 }
 
 fn refundable(id: ChannelId) -> Option<u128> {
-    Channels::facts(&answer(id, 3)).map(|facts| facts.refundable())
+    let record = crate::Channels::<Test>::get(id)?;
+    Some(record.refundable() + record.unsettled())
 }
 
 fn close(id: ChannelId) {
@@ -40,7 +41,8 @@ fn what_a_channel_says_of_its_answers() {
             listing: listing(),
             request: Request::SignedBy(key_of(URS)),
             paid: 700,
-            unpaid: DEPOSIT - 700,
+            backing: DEPOSIT,
+            disputes: 0,
         };
         // The chain knows nothing of one answer.
         for seq in [0, 1, u64::MAX] {
@@ -85,6 +87,9 @@ fn a_channel_gives_back_no_more_than_was_put_in() {
         // Of a closed channel only the stake is left.
         close(id);
         assert_eq!(refundable(id), Some(50));
+        // What an answer can have cost is as before: who is accused can close.
+        let facts = Channels::facts(&answer(id, 3)).unwrap();
+        assert_eq!((facts.paid, facts.backing), (50, DEPOSIT - 1_000));
         assert_ok!(Channels::void(&answer(id, 5), 50), 0);
     });
 }

@@ -243,8 +243,9 @@ fn apply(ledger: &mut Ledger, step: &Step) {
         }
         Step::Thaw { channel, refund } => {
             let channel = pick(ledger, channel);
-            let answer = answer_of(ledger, channel);
-            let refundable = Channels::facts(&answer).map(|facts| facts.refundable());
+            let (id, answer) = (id_of(ledger, channel), answer_of(ledger, channel));
+            let refundable = crate::Channels::<Test>::get(id)
+                .map(|record| record.refundable() + record.unsettled());
             if let Some((staked, returned)) = ledger.thaw(channel, refund) {
                 let refund = refund.min(refundable.unwrap_or(0));
                 assert_eq!(refund, staked + returned);

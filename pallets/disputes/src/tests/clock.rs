@@ -41,7 +41,6 @@ fn a_block_is_full_by_weight_or_by_length() {
         assert_eq!(ticks([75, 24], 0), 0);
         // A quarter is for operational transactions alone, whatever else there is in the block.
         assert_eq!(ticks([75, 22], 0), 1);
-        assert_eq!(ticks([96, 22], 0), 1);
         assert_eq!(ticks([0, 0], 89), 1);
         assert_eq!(ticks([0, 0], 92), 0);
         let (_, number, _) = disputed(0);

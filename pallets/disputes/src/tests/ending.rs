@@ -41,7 +41,7 @@ fn a_provider_that_is_late_is_convicted() {
         assert!(!Dockets::<Test>::contains_key(PETRA));
         // What the channel refunds is what was paid, once.
         let facts = Channels::facts(&given.claim).unwrap();
-        assert_eq!(facts.refundable(), DEPOSIT - fee);
+        assert_eq!(facts.backing, DEPOSIT - fee);
         System::assert_has_event(
             Event::Convicted {
                 claim: given.claim,
@@ -150,7 +150,7 @@ fn who_opened_first_is_rewarded_whichever_dispute_convicts() {
     TestExt::new().execute_with(|| {
         let given = Given::in_channel(channel(10_000), 0, vec![10; 40]);
         pass(1);
-        // Carl has committed first, and his is over first: he asks for the header alone.
+        // Carl has committed first, and his is over first: hers goes on with an answer.
         let carls = commit(CARL, &given.claim);
         pass(1);
         let coras = commit(CORA, &given.claim);
@@ -160,6 +160,11 @@ fn who_opened_first_is_rewarded_whichever_dispute_convicts() {
         assert_ok!(given.open(CARL, None));
         let paid_back = free(CARL) + bond_of(CARL);
         let rewarded = free(CORA) + bond_of(CORA);
+        while crate::Clock::<Test>::get() < dispute(coras).deadline.unwrap() {
+            pass(1);
+        }
+        let shown = super::forged::Forged::of(&given, 39).answer(&given, 39);
+        assert_ok!(answer(PETRA, coras, shown));
         let_pass(carls);
         assert_eq!(Convictions::<Test>::get(given.claim), Some(coras));
         assert_eq!((free(CARL), bond_of(CARL)), (paid_back, 0));
@@ -168,8 +173,8 @@ fn who_opened_first_is_rewarded_whichever_dispute_convicts() {
         // Cora's own is over nothing any more: no move, the bond back, no second slash.
         let stake = provider(PETRA).bond;
         assert!(!is_over(coras));
-        let shown = super::forged::Forged::of(&given, 39).answer(&given, 39);
-        assert_noop!(answer(PETRA, coras, shown), Error::<Test>::AlreadyConvicted);
+        let chosen = choose(CORA, coras, crate::Choice::Node(0));
+        assert_noop!(chosen, Error::<Test>::AlreadyConvicted);
         assert_ok!(Disputes::timeout(RuntimeOrigin::signed(SAM), coras));
         assert_eq!(bond_of(CORA), 0);
         assert_eq!(provider(PETRA).bond, stake);
@@ -368,7 +373,7 @@ fn what_the_stake_does_not_give_back_comes_from_the_deposit() {
 
 /// A friend's receipt could bill whatever it likes, and leave nothing of the stake for other claims.
 #[test]
-fn a_slash_counts_no_more_than_the_claim_can_pay() {
+fn a_slash_counts_no_more_than_was_put_into_the_claim() {
     TestExt::new().execute_with(|| {
         let id = channel(2_000);
         let given = Given::in_channel(id, 0, vec![10; 4]);
@@ -376,14 +381,29 @@ fn a_slash_counts_no_more_than_the_claim_can_pay() {
         pass(1);
         commit(CARL, &given.claim);
         pass(1);
-        let close = Channels::close(RuntimeOrigin::signed(PETRA), id, None);
-        assert_ok!(close);
+        Providers::bond_extra(RuntimeOrigin::signed(PETRA), 100 * DEPOSIT).unwrap();
         let bond = provider(PETRA).bond;
         assert_ok!(given.accuse(CARL, Evidence::Face));
-        // What is left in the channel are the 2,000 that it paid.
-        let taken = 2_000 * MULTIPLE;
-        assert!(taken > bond / 10);
+        let taken = DEPOSIT * MULTIPLE;
+        assert!(bond / 10 < taken && taken < bond);
         assert_eq!(provider(PETRA).bond, bond - taken);
+    });
+}
+
+/// Who is accused before it has settled could close its channel, so that the answer had cost nothing.
+#[test]
+fn closing_a_channel_makes_no_slash_smaller() {
+    TestExt::new().execute_with(|| {
+        let id = channel(0);
+        let given = Given::in_channel(id, 0, vec![10; 40]);
+        let fee = given.receipt.fee;
+        pass(1);
+        let number = given.dispute(CARL, 0);
+        assert_ok!(Channels::close(RuntimeOrigin::signed(PETRA), id, None));
+        let bond = provider(PETRA).bond;
+        assert!(bond / 10 < fee * MULTIPLE);
+        let_pass(number);
+        assert_eq!(provider(PETRA).bond, bond - fee * MULTIPLE);
     });
 }
 
@@ -399,15 +419,13 @@ fn the_dearest_receipt_that_is_disputed_is_what_the_user_gets_back() {
         let [carls, _] = [CARL, CORA].map(|who| commit(who, &given.claim));
         pass(1);
         assert_ok!(given.open(CARL, 0));
-        let (uma, free_of_user) = (
-            free(UMA),
-            Channels::facts(&given.claim).unwrap().refundable(),
-        );
+        let uma = free(UMA);
+        let backing = Channels::facts(&given.claim).unwrap().backing;
         assert_ok!(cheap.accuse(CORA, Evidence::Face));
         assert_eq!(Convictions::<Test>::get(given.claim), Some(carls));
         assert_eq!(free(UMA), uma + fee);
-        let left = Channels::facts(&given.claim).unwrap().refundable();
-        assert_eq!(left, free_of_user - fee);
+        let left = Channels::facts(&given.claim).unwrap().backing;
+        assert_eq!(left, backing - fee);
     });
 }
 

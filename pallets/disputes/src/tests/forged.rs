@@ -98,10 +98,19 @@ pub fn disputed(position: u32) -> (Given, DisputeId, Forged) {
 
 /// On from there to a step: the last that there is at each choice.
 pub fn at_a_step(position: u32) -> (Given, DisputeId, Forged) {
+    let at = after(u32::MAX, position);
+    assert!(matches!(stage(at.1), Stage::Step(_)));
+    at
+}
+
+/// On from there by so many moves, if there are as many before a step.
+pub fn after(moves: u32, position: u32) -> (Given, DisputeId, Forged) {
     let (given, number, forged) = disputed(position);
-    answer(operator(PETRA), number, forged.answer(&given, position)).unwrap();
-    loop {
+    for _ in 0..moves {
         match stage(number) {
+            Stage::Answer => {
+                answer(operator(PETRA), number, forged.answer(&given, position)).unwrap();
+            }
             Stage::Nodes { nodes, .. } => {
                 let last = nodes.len() as u32 - 1;
                 choose(CARL, number, Choice::Node(last)).unwrap();
@@ -111,8 +120,9 @@ pub fn at_a_step(position: u32) -> (Given, DisputeId, Forged) {
                 let leaf = leaves.len() as u32 - 1;
                 choose(CARL, number, Choice::Element { leaf, element: 0 }).unwrap();
             }
-            Stage::Step(_) => return (given, number, forged),
+            Stage::Step(_) => break,
             other => panic!("{other:?}"),
         }
     }
+    (given, number, forged)
 }

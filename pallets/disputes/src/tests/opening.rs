@@ -1,5 +1,7 @@
 use super::forged::Forged;
-use crate::{mock::*, Dockets, Error, Event, Question, Stage, Traces};
+use crate::{
+    mock::*, Convictions, Dockets, Error, Event, Evidence, Fault, Question, Stage, Traces,
+};
 use assay_primitives::{Claim, Finish, ModelCatalogue, Profile};
 use frame_support::{assert_noop, assert_ok};
 use sp_core::H256;
@@ -46,7 +48,9 @@ fn a_receipt_of_a_channel_is_disputed() {
         // A move, and one block more for each thousand leaves.
         let clock = crate::Clock::<Test>::get();
         assert_eq!(record.deadline, Some(clock + 5 + blocks));
-        assert_eq!(Dockets::<Test>::get(PETRA).live.to_vec(), [number]);
+        let live = Dockets::<Test>::get(PETRA).live.into_iter();
+        let live: Vec<_> = live.map(|live| live.dispute).collect();
+        assert_eq!(live, [number]);
         assert_eq!(provider(PETRA).disputes, 1);
         System::assert_has_event(
             Event::Opened {
@@ -230,6 +234,27 @@ fn only_exact_answers_have_traces() {
         assert_noop!(given.open(CARL, 0), Error::<Test>::NotExact);
         assert_ok!(given.open(CARL, None));
         assert!(<Models as ModelCatalogue<u64>>::listing(&listing()).is_some());
+    });
+}
+
+/// What is false without any computing is not the model's.
+#[test]
+fn a_receipt_of_any_model_convicts_by_its_face() {
+    let mut parts = parts();
+    parts.spec.profile = Profile::Unverified;
+    parts.tables = H256::zero();
+    TestExt::new().model(parts).execute_with(|| {
+        let given = committed();
+        assert_noop!(given.accuse(CARL, Evidence::Face), Error::<Test>::NoFault);
+        let given = given.with_receipt(|receipt| receipt.fee += 1);
+        assert_ok!(given.accuse(CARL, Evidence::Face));
+        assert!(Convictions::<Test>::contains_key(given.claim));
+        let mut events = System::events().into_iter();
+        let fault = events.find_map(|record| match record.event {
+            RuntimeEvent::Disputes(Event::Convicted { fault, .. }) => fault,
+            _ => None,
+        });
+        assert_eq!(fault, Some(Fault::WrongFee));
     });
 }
 

@@ -1,6 +1,7 @@
 use super::forged::Forged;
 use crate::{
-    mock::*, parameters::CROWD, Convictions, Dockets, Error, Event, Evidence, Verdict, MAX_WAITING,
+    mock::*, parameters::CROWD, Convictions, Docket, Dockets, Error, Event, Evidence, Verdict,
+    MAX_WAITING,
 };
 use frame_support::{assert_noop, assert_ok};
 
@@ -18,12 +19,16 @@ fn crowd(count: u64) -> Vec<(Given, u64)> {
     all.into_iter().zip(numbers).collect()
 }
 
+fn live(docket: &Docket) -> Vec<u64> {
+    docket.live.iter().map(|live| live.dispute).collect()
+}
+
 #[test]
 fn a_provider_has_to_answer_a_few_at_once_and_the_rest_wait() {
     TestExt::new().execute_with(|| {
         let all = crowd(4);
         let docket = Dockets::<Test>::get(PETRA);
-        assert_eq!(docket.live.to_vec(), [all[0].1, all[1].1]);
+        assert_eq!(live(&docket), [all[0].1, all[1].1]);
         assert_eq!(docket.waiting.to_vec(), [all[2].1, all[3].1]);
         assert_eq!(Disputes::disputes_of_provider(PETRA).len(), 4);
         // The traces are computed one after the other.
@@ -57,7 +62,7 @@ fn a_provider_has_to_answer_a_few_at_once_and_the_rest_wait() {
             pass(1);
         }
         let docket = Dockets::<Test>::get(PETRA);
-        assert_eq!(docket.live.to_vec(), [all[2].1, all[3].1]);
+        assert_eq!(live(&docket), [all[2].1, all[3].1]);
         let deadline = dispute(*third).deadline.unwrap();
         assert!(deadline >= crate::Clock::<Test>::get() + 5);
         System::assert_has_event(
@@ -155,6 +160,90 @@ fn a_conviction_does_not_pay_back_what_a_crowd_cost() {
                 burned,
             };
             System::assert_has_event(ended.into());
+        }
+    });
+}
+
+/// A provider could fill its own queue over many claims, and give up all of them while it has next to nothing at
+/// stake, so that nobody else could dispute what it serves meanwhile.
+#[test]
+fn many_convictions_do_not_pay_back_what_a_crowd_cost() {
+    TestExt::new().execute_with(|| {
+        let all = crowd(2 + u64::from(MAX_WAITING));
+        let surcharges: Vec<u128> = all
+            .iter()
+            .map(|(_, number)| dispute(*number).surcharge)
+            .collect();
+        let issuance = pallet_balances::Pallet::<Test>::total_issuance();
+        System::reset_events();
+        let mut verdicts = Vec::new();
+        let (mut slashed_burned, mut crowd_burned) = (Vec::new(), Vec::new());
+        while verdicts.len() < all.len() {
+            pass(1);
+            for record in System::events() {
+                match record.event {
+                    RuntimeEvent::Disputes(Event::Convicted { slashed, .. }) => {
+                        slashed_burned.push(slashed.burned);
+                    }
+                    RuntimeEvent::Disputes(Event::Ended {
+                        verdict, burned, ..
+                    }) => {
+                        verdicts.push(verdict);
+                        crowd_burned.push(burned);
+                    }
+                    _ => {}
+                }
+            }
+            System::reset_events();
+        }
+        assert!(verdicts
+            .iter()
+            .all(|verdict| *verdict == Verdict::Convicted));
+        // Each pays what it added, less what its own conviction has burned.
+        for ((added, slashed), paid) in surcharges.iter().zip(&slashed_burned).zip(&crowd_burned) {
+            assert_eq!(*paid, added.saturating_sub(*slashed));
+        }
+        let burned = issuance - pallet_balances::Pallet::<Test>::total_issuance();
+        assert!(burned >= surcharges.iter().sum());
+        assert!(slashed_burned.iter().sum::<u128>() < burned / 10);
+        assert_eq!(bond_of(CARL), 0);
+    });
+}
+
+/// A short trace may be the last that is computed: it has the time of those before it.
+#[test]
+fn a_short_trace_has_the_time_of_the_longer_ones_before_it() {
+    TestExt::new().execute_with(|| {
+        let all_live = crate::Parameters {
+            live_disputes: 4,
+            ..parameters()
+        };
+        assert_ok!(Disputes::set_parameters(RuntimeOrigin::root(), all_live));
+        let id = channel(10_000);
+        let places = [39, 20, 0];
+        let all: Vec<Given> = (0..3)
+            .map(|seq| Given::in_channel(id, seq, vec![10; 40]))
+            .collect();
+        let numbers: Vec<u64> = all.iter().map(|given| commit(CARL, &given.claim)).collect();
+        pass(1);
+        for (given, place) in all.iter().zip(places) {
+            given.open(CARL, place).unwrap();
+        }
+        let parameters = crate::Params::<Test>::get();
+        let now = crate::Clock::<Test>::get();
+        let traces: Vec<u64> = numbers
+            .iter()
+            .map(|number| {
+                parameters
+                    .blocks_for(dispute(*number).question.leaves())
+                    .into()
+            })
+            .collect();
+        assert!(traces[0] > traces[1] && traces[1] > traces[2] && traces[2] > 0);
+        for place in 0..3 {
+            let work: u64 = traces[..=place].iter().sum();
+            let deadline = dispute(numbers[place]).deadline.unwrap();
+            assert_eq!(deadline, now + parameters.reply_blocks + work);
         }
     });
 }

@@ -1,24 +1,23 @@
 //! Games over true traces of a small model, judged by the real referee.
 
+mod operators;
 mod player;
-#[allow(dead_code)]
 mod scores;
+mod tampered;
 
+use self::player::*;
+use crate::{mock::*, referee, Choice, Convictions, DisputeId, Event, Stage, Verdict, WeightInfo};
 use assay_exact::{
     random::{Numbers, Weights},
     sampling::Settings,
     tensor::Tensor,
-    trace::{levels, Answered, Cell, Digest, Place, Row, Source, Trace, Tree, Trees},
+    trace::{levels, Answered, Cell, Digest, Operator, Place, Row, Source, Trace, Tree, Trees},
     Backend, Cpu, Engine,
 };
 use assay_primitives::{
     tree::{leaf_hash, root_of},
     Sampling, TokenId,
 };
-use codec::Encode;
-
-use self::player::*;
-use crate::{mock::*, referee, Choice, Convictions, DisputeId, Event, Stage, Verdict, WeightInfo};
 
 /// What a challenger chooses that has the true trace: the first that is wrong, or if nothing is, the
 /// last.
@@ -74,37 +73,47 @@ fn any(numbers: &mut Numbers, truth: &Trace, stage: &Stage) -> Choice {
     }
 }
 
-/// Play to the end; whoever has nothing to show lets the time pass. Returns the moves and their bytes.
+/// What leads to one element, and from there to some part of it.
+fn towards(leaf: u64, element: u32, numbers: &mut Numbers, stage: &Stage) -> Choice {
+    match stage {
+        Stage::Nodes { level, first, .. } => Choice::Node(((leaf >> level) - first) as u32),
+        Stage::Leaves { first, .. } => Choice::Element {
+            leaf: (leaf - first) as u32,
+            element,
+        },
+        Stage::Parts { parts, .. } => Choice::Part(numbers.below(parts.len()) as u32),
+        other => panic!("not the challenger's turn: {other:?}"),
+    }
+}
+
+/// A game that is over.
+struct Played {
+    moves: u32,
+    /// What the last step that was judged is computed by.
+    judged: Option<Operator>,
+}
+
+/// Play to the end; whoever has nothing to show lets the time pass.
 fn play(
     number: DisputeId,
     given: &Given,
     position: u32,
     player: &mut Player,
     mut chooser: impl FnMut(&Stage) -> Choice,
-) -> (u32, usize) {
-    let (mut moves, mut bytes) = (0, 0);
+) -> Played {
+    let (mut moves, mut judged) = (0, None);
     while !is_over(number) {
         moves += 1;
         let by = operator(PETRA);
         match stage(number) {
-            Stage::Answer => {
-                let shown = player.answer(given, position);
-                bytes += shown.encoded_size();
-                answer(by, number, shown).unwrap();
-            }
-            Stage::Node { level, index, .. } => {
-                let shown = player.below(level, index);
-                bytes += shown.encoded_size();
-                reveal(by, number, shown).unwrap();
-            }
             Stage::Step(step) => {
                 let target = target_of(&player.truth, &step);
                 match player.prove(given, &target) {
                     Some(proof) => {
                         assert!(proof.len() <= crate::MAX_PROOF_BYTES as usize);
-                        bytes += proof.len();
                         let weight = prove(by, number, proof).unwrap().actual_weight.unwrap();
                         let operator = target.cell.place.row.operator();
+                        judged = Some(operator);
                         assert_eq!(weight, <()>::prove(<()>::judge(operator)));
                         // It could have opened more than it reads.
                         assert!(weight.all_gte(<()>::prove(<()>::judge_nothing())));
@@ -113,14 +122,28 @@ fn play(
                     None => pass(10),
                 }
             }
-            choosing => {
-                let choice = chooser(&choosing);
-                bytes += choice.encoded_size();
-                choose(CARL, number, choice).unwrap();
-            }
+            before => descend(number, given, position, player, &before, &mut chooser),
         }
     }
-    (moves, bytes)
+    Played { moves, judged }
+}
+
+/// A move of whosever turn it is, on the way to a step.
+fn descend(
+    number: DisputeId,
+    given: &Given,
+    position: u32,
+    player: &mut Player,
+    stage: &Stage,
+    chooser: &mut impl FnMut(&Stage) -> Choice,
+) {
+    let by = operator(PETRA);
+    let moved = match stage {
+        Stage::Answer => answer(by, number, player.answer(given, position)),
+        Stage::Node { level, index, .. } => reveal(by, number, player.below(*level, *index)),
+        choosing => choose(CARL, number, chooser(choosing)),
+    };
+    moved.unwrap();
 }
 
 fn verdict() -> Verdict {
@@ -147,7 +170,7 @@ fn an_honest_provider_wins_whatever_is_chosen() {
                 let mut player = Player::honest(trace_of(engine, &given, position));
                 let truth = trace_of(engine, &given, position);
                 let mut parts = false;
-                let (moves, _) = play(number, &given, position, &mut player, |stage| {
+                let played = play(number, &given, position, &mut player, |stage| {
                     parts |= matches!(stage, Stage::Parts { .. });
                     // Half of the games go to where most rows have parts, the last position.
                     match (game % 2, stage) {
@@ -157,7 +180,7 @@ fn an_honest_provider_wins_whatever_is_chosen() {
                 });
                 steps_with_parts += u32::from(parts);
                 assert_eq!(verdict(), Verdict::Acquitted, "game {game} at {position}");
-                assert!(moves <= 16, "{moves} moves");
+                assert!(played.moves <= 16, "{} moves", played.moves);
                 run_to_fresh_window(&given);
             }
             assert!(Convictions::<Test>::iter().next().is_none());
@@ -236,15 +259,19 @@ fn a_lie_anywhere_in_the_trace_is_found() {
                 Verdict::Convicted,
                 "game {game}: {held:?} element {element}"
             );
-            System::reset_events();
-            // The next game needs a provider with something at stake.
-            if provider(PETRA).bond < BOND / 2 {
-                Providers::bond_extra(RuntimeOrigin::signed(PETRA), BOND).unwrap();
-            }
-            Providers::set_online(RuntimeOrigin::signed(PETRA), true).unwrap();
+            begin_again();
         }
         assert!(rows.len() > 10, "{rows:?}");
     });
+}
+
+/// The next game needs a provider with something at stake.
+fn begin_again() {
+    System::reset_events();
+    if provider(PETRA).bond < BOND / 2 {
+        Providers::bond_extra(RuntimeOrigin::signed(PETRA), BOND).unwrap();
+    }
+    Providers::set_online(RuntimeOrigin::signed(PETRA), true).unwrap();
 }
 
 #[test]
@@ -333,13 +360,9 @@ fn a_broken_model_is_frozen_and_nobody_is_slashed() {
         let bond = bond_of(CARL);
         let carl = free(CARL);
         assert!(bond > 0);
-        play(number, &given, 2, &mut player, |stage| match stage {
-            Stage::Nodes { level, first, .. } => Choice::Node(((leaf >> level) - first) as u32),
-            Stage::Leaves { first, .. } => Choice::Element {
-                leaf: (leaf - first) as u32,
-                element,
-            },
-            other => panic!("{other:?}"),
+        let mut numbers = Numbers::new(3);
+        play(number, &given, 2, &mut player, |stage| {
+            towards(leaf, element, &mut numbers, stage)
         });
         assert_eq!(verdict(), Verdict::ModelBroken);
         let listing = Models::listing(listing()).unwrap();

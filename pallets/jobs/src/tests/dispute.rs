@@ -37,10 +37,11 @@ fn what_a_delivered_job_says_is_what_the_referee_judges() {
             listing,
             request,
             paid,
-            unpaid,
+            backing,
+            disputes,
         } = facts(id).unwrap();
         assert_eq!((user, provider, epoch), (UMA, PETRA, 1));
-        assert_eq!((paid, unpaid), (0, FEE));
+        assert_eq!((paid, backing, disputes), (0, FEE, 0));
         assert_eq!(listing, crate::mock::listing());
         let Request::Known {
             header,

@@ -1,17 +1,18 @@
 //! Blocks full of transfers, while jobs and a dispute have deadlines.
 
 use std::{
+    collections::HashMap,
     fs,
-    time::{Duration, Instant},
+    ops::Range,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{ensure, Context, Result};
 use assay_client::chain::JobState;
 use tokio::task::JoinSet;
 
-use super::{Ground, Healed, MINUTE};
+use super::{proposals::proposals, Ground, Healed, MINUTE};
 use crate::{
-    network::Block,
     transfers::{self, Signed},
     Assay, Node,
 };
@@ -32,6 +33,23 @@ const JOBS: usize = 100;
 /// Who disputes an answer that is right.
 const CHALLENGER: &str = "//Alice";
 const TOKEN: &str = "3";
+/// Full blocks behind which jobs and the dispute have to be open.
+const JUDGED: usize = 3;
+
+/// What was in the blocks of some slots.
+#[derive(Default, Debug)]
+struct Load {
+    blocks: usize,
+    /// Those into which more would have gone.
+    full: usize,
+    /// Those of them behind which jobs and a dispute were open.
+    judged: usize,
+    transfers: u32,
+    /// In one of them.
+    most: u32,
+    /// Jobs.
+    paid: u32,
+}
 
 impl Ground {
     pub(super) async fn flood(&mut self) -> Result<Healed> {
@@ -45,6 +63,7 @@ impl Ground {
 
         let start = Instant::now();
         let until = start + FLOOD;
+        let first = slot_now()? + 1;
         let open = [
             "dispute", "open", &receipt, "--model", &model, "--at", TOKEN,
         ];
@@ -76,32 +95,52 @@ impl Ground {
         let again = transfers::see_in(&self.urls(), &taken, MINUTE).await?;
         self.wait_for_flood(head, &taken).await?;
 
-        let blocks = self.audit.blocks(head);
-        let full = blocks.iter().filter(|block| block.transfers > 0);
-        let (first, last) = (full.clone().next(), full.clone().next_back());
-        let (first, last) = first.zip(last).context("no transfer is in a block")?;
-        let paying = blocks.iter().filter(|block| block.paid > 0);
-        let paying = paying.clone().next().zip(paying.clone().next_back());
-        let (first_paid, last_paid) = paying.context("no job is paid")?;
-        let [transfers, most, paid] = blocks.iter().fold([0; 3], |[sum, most, paid], block| {
-            [
-                sum + block.transfers,
-                most.max(block.transfers),
-                paid + block.paid,
-            ]
-        });
-        let rate = |count: u32, first: &Block, last: &Block| {
-            f64::from(count) / (last.slot + 1 - first.slot) as f64
-        };
+        // Those that are wholly in the flood, which began and ended within a slot.
+        let slots = FLOOD.as_secs() - 1;
+        let load = self.load(head, first..first + slots)?;
+        ensure!(
+            load.full * 2 >= load.blocks && load.judged >= JUDGED,
+            "too few blocks were full: {load:?}"
+        );
         let note = format!(
-            "{:.0} transfers/s and {:.1} full jobs/s, at most {most} transfers in a block, taken again {again} times; the dispute was decided in time",
-            rate(transfers, first, last),
-            rate(paid, first_paid, last_paid),
+            "in {slots} slots {} blocks, {} of them full, {} of these with jobs and a dispute open; {:.0} transfers/s, at most {} in a block, and {:.1} jobs/s paid in the same slots; taken again {again} times; the dispute was decided in time",
+            load.blocks,
+            load.full,
+            load.judged,
+            f64::from(load.transfers) / slots as f64,
+            load.most,
+            f64::from(load.paid) / slots as f64,
         );
         Ok(Healed {
             note,
             ..Healed::lasting(lasted)
         })
+    }
+
+    /// What the blocks of these slots held.
+    fn load(&self, head: u32, slots: Range<u64>) -> Result<Load> {
+        let mut ends = HashMap::new();
+        for validator in &self.network.validators {
+            ends.extend(proposals(&validator.daemon.log()?));
+        }
+        let mut load = Load::default();
+        let blocks = self.audit.blocks(head).iter();
+        for block in blocks.filter(|block| slots.contains(&block.slot)) {
+            let is_full = ends.get(&format!("{:?}", block.hash));
+            let is_full = is_full.with_context(|| {
+                format!("no validator says how it ended block {}", block.number)
+            })?;
+            // The first block of an epoch has no room for transactions: no flood has filled it.
+            let is_full = *is_full && block.transfers > 0;
+            let is_judged = block.jobs > 0 && block.disputes > 0;
+            load.blocks += 1;
+            load.full += usize::from(is_full);
+            load.judged += usize::from(is_full && is_judged);
+            load.transfers += block.transfers;
+            load.most = load.most.max(block.transfers);
+            load.paid += block.paid;
+        }
+        Ok(load)
     }
 
     /// Wait until all that a node took is in blocks behind `head`, and the blocks have as many transfers as the senders'
@@ -146,4 +185,10 @@ impl Ground {
         fs::write(&file, record["receipt"].to_string())?;
         Ok(file.display().to_string())
     }
+}
+
+/// The slot of now: it begins with the second.
+fn slot_now() -> Result<u64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(now.as_secs())
 }

@@ -1,6 +1,9 @@
 //! Proofs that a trace gives, as a judge sees them.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use assay_primitives::tree::{salted_token_root, token_root};
 
@@ -8,7 +11,7 @@ use super::*;
 use crate::{
     folder::Folder,
     import::huggingface,
-    trace::{check_step, Case, Part, Roots, Ruling, Target, Tree, Trees},
+    trace::{check_step, Case, Operator, Part, Roots, Ruling, Target, Tree, Trees},
 };
 
 /// The roots that a dispute knows.
@@ -102,6 +105,51 @@ fn true_elements_are_proven_and_false_ones_refuted() {
             }
         }
     }
+}
+
+/// Leaves of an engine's trace, each as likely as any other, and one of every kind of row.
+#[test]
+fn leaves_anywhere_are_proven() {
+    const LEAVES: usize = 2_000;
+    let shape = &shapes()[2];
+    let weights = Weights::random(shape, 6);
+    let model = weights.model();
+    let cpu = Cpu::new(Backend::best(), 2).unwrap();
+    let engine = Engine::new(&model, &cpu).unwrap();
+    let mut tokens = Tokens::new(shape, 33, 30, 6);
+    tokens.secret = Some([4; 32]);
+    let answered = tokens.answered(samplings()[5], 20);
+    let mut trace = Trace::new(&engine, &answered).unwrap();
+    let roots = roots(&mut trace, &answered);
+    let layout = trace.layout().clone();
+    let case = Case {
+        layout: layout.clone(),
+        seed: answered.seed,
+    };
+    let mut numbers = Numbers::new(6);
+    let anywhere: Vec<u64> = (0..LEAVES)
+        .map(|_| numbers.draw() % layout.leaves())
+        .collect();
+    // The last position, and the last that completes a page.
+    let rows: BTreeMap<_, _> = [47, 52]
+        .iter()
+        .flat_map(|position| layout.rows(*position))
+        .map(|span| (span.place.row, span.leaf))
+        .collect();
+    let (mut proven, mut operators) = (0, BTreeSet::new());
+    for leaf in anywhere.into_iter().chain(rows.into_values()) {
+        let elements = layout.leaf(leaf).unwrap().elements;
+        let element = numbers.below(elements as usize) as u32;
+        let cell = layout.cell(leaf, element).unwrap();
+        let target = Target::element(cell, trace.cell(cell).unwrap());
+        let ruling = play(&mut trace, &roots, &case, target, &mut numbers);
+        assert_eq!(ruling, Ruling::Holds, "{cell:?}");
+        proven += 1;
+        operators.insert(cell.place.row.operator());
+    }
+    assert!(proven > LEAVES, "{proven}");
+    let operators: Vec<Operator> = operators.into_iter().collect();
+    assert_eq!(operators, Operator::ALL);
 }
 
 /// It is of the same tokens, which are only in another tree.

@@ -1,20 +1,20 @@
-//! A provider that builds its receipts on a block of long ago, so that the time in which they can be disputed is soon
-//! over. Its buyers do not take them.
+//! An honest provider whose node has no news of the chain: receipts that build on a block of long ago can be disputed
+//! for a short time only, so that its buyers would take them for a cheat's. It sells nothing until it has news.
 
 use std::{fs, time::Duration};
 
-use anyhow::{ensure, Context, Result};
-use serde_json::Value;
+use anyhow::{bail, ensure, Context, Result};
 
 use crate::{demo_source, eventually, Gateway, Node, Scene};
 
 /// Longer than it takes to sync a few blocks, or until an offer is seen.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// Blocks after which a gateway calls an anchor old, and a few more.
+/// Blocks after which a gateway would call its anchors old, and a few more.
 const OLD: u32 = 70;
 
-/// A worker whose node is left alone sells on; what the gateway says of it then.
-pub async fn stale_anchor() -> Result<String> {
+/// A worker whose node is left alone sells nothing, and sells again when it has peers. Returns what the client of a
+/// gateway is told meanwhile.
+pub async fn node_left_alone() -> Result<String> {
     let mut folder = tempfile::tempdir()?;
     if std::env::var_os("ASSAY_KEEP").is_some() {
         folder.disable_cleanup(true);
@@ -59,17 +59,18 @@ pub async fn stale_anchor() -> Result<String> {
         behind.chain().await?.best().await?.number() == stands,
         "the node is not alone"
     );
-    let refused = ask();
-    ensure!(refused.is_err(), "{refused:?} was bought");
-    let caught = eventually("it is written down", PATIENCE, || {
-        let folder = gateway.data.join("evidence");
-        let Some(entry) = fs::read_dir(folder).into_iter().flatten().next() else {
-            return Ok(None);
-        };
-        let json: Value = serde_json::from_slice(&fs::read(entry?.path())?)?;
-        Ok(json["caught"].as_str().map(str::to_owned))
-    })?;
-    ensure!(caught.contains("anchor is too old"), "{caught}");
+    let Err(refused) = ask() else {
+        bail!("an answer was bought of a worker that has no news of the chain");
+    };
+    let evidence = gateway.data.join("evidence");
+    let blamed = fs::read_dir(evidence).into_iter().flatten().count();
+    ensure!(blamed == 0, "an honest worker was blamed {blamed} times");
     scene.check_money().await.context("money")?;
-    Ok(caught)
+
+    // It is not given up for that.
+    behind.daemon.kill()?;
+    behind.start_again(&[], &[&bootnodes])?;
+    eventually("it sells again", PATIENCE, || Ok(ask().ok()))?;
+    scene.check_money().await.context("money")?;
+    Ok(format!("{refused:#}"))
 }

@@ -31,7 +31,6 @@ const SOME: [&[&str]; 2] = [
         "one unit in an activation",
         "a wrong key in a complete page",
         "a wrong rounding",
-        "a wrong entry in the table of SiLU",
         "a wrong seed",
         "an answer copied from another provider",
         "stopping early",

@@ -252,7 +252,6 @@ impl Case {
             End::Late(pause) => is_late && self.due.is_some_and(|due| due.pause == pause),
             End::Step => row.is_some() && !is_late,
             End::Row(expected) => row == Some(expected) && !is_late,
-            End::OneOf(expected) => row.is_some_and(|row| expected.contains(&row)) && !is_late,
         };
         ensure!(
             is_it,

@@ -72,10 +72,6 @@ pub enum Tampering {
     /// Layers are left out, which is cheaper.
     LayerLeftOut,
     WeightBit,
-    /// One bit of an entry of SiLU's table, on which everything is computed that needs it.
-    SiluEntry,
-    /// The same of the table of powers.
-    Exp2Entry,
 }
 
 /// A number of a trace.
@@ -314,16 +310,6 @@ impl Story {
                     let (start, _) = place("embedding.high.rows")?;
                     weights[start + 8 * (attempt + 5) + 2] ^= 2;
                 }
-                // A high bit of an integer of 32, which stays within the format. No other entry is read more often than
-                // those of small numbers.
-                Tampering::SiluEntry => {
-                    let (start, _) = place("tables.silu")?;
-                    weights[start + 4 * (attempt + 1) + 3] ^= 2;
-                }
-                Tampering::Exp2Entry => {
-                    let (start, _) = place("tables.exp2")?;
-                    weights[start + 4 * (attempt + 1) + 3] ^= 8;
-                }
             }
             fs::write(&file, weights)?;
             let Ok((output, finish)) = self.compute(asked, asked.limit) else {
@@ -396,78 +382,5 @@ impl Story {
             show(&mut lie);
             Ok(())
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use assay_exact::import::huggingface;
-
-    use super::*;
-    use crate::{
-        cheat::list::{End, CHEATS},
-        demo_source,
-    };
-
-    /// The first number that differs in the trace of the first token that does.
-    fn first_wrong(story: &Story, truth: &[TokenId], honest: &Path, asked: &Question) -> Row {
-        let mut both = story.output.iter().zip(truth);
-        let index = both.position(|(said, token)| said != token).unwrap();
-        let answered = Answered {
-            prompt: &asked.prompt,
-            output: &story.output,
-            settings: asked.sampling.into(),
-            seed: asked.seed,
-            secret: None,
-            scored: false,
-            index: index as u32,
-        };
-        let cpu = Cpu::detect();
-        let folders = [honest, &story.model].map(|path| Folder::open(path).unwrap());
-        let engines = folders
-            .each_ref()
-            .map(|folder| Engine::of(folder, &cpu).unwrap());
-        let [mut honest, mut said] = engines
-            .each_ref()
-            .map(|engine| Trace::new(engine, &answered).unwrap());
-        let layout = honest.layout().clone();
-        let mut leaves = 0..layout.leaves();
-        let wrong = leaves.find(|leaf| honest.leaves(*leaf, 1) != said.leaves(*leaf, 1));
-        layout.leaf(wrong.unwrap()).unwrap().place.row
-    }
-
-    #[test]
-    fn what_a_tampered_model_computes_is_first_wrong_where_it_must_end() {
-        let scratch = tempfile::tempdir().unwrap();
-        let honest = scratch.path().join("honest");
-        huggingface(&demo_source().unwrap(), &honest, |_| {}).unwrap();
-        let mut ends = 0;
-        for (number, cheat) in CHEATS.iter().enumerate() {
-            let (Lie::Model(_), false) = (cheat.lie, cheat.in_score) else {
-                continue;
-            };
-            let asked = Question {
-                prompt: (10..17).collect(),
-                sampling: cheat.sampling,
-                limit: cheat.limit,
-                seed: [5; 32],
-                another: [6; 32],
-                stop_tokens: vec![1],
-                in_score: false,
-            };
-            let folder = scratch.path().join(number.to_string());
-            fs::create_dir(&folder).unwrap();
-            let truth = Story::invent(Lie::None, &honest, &asked, &folder).unwrap();
-            let story = Story::invent(cheat.lie, &honest, &asked, &folder).unwrap();
-            let row = first_wrong(&story, &truth.output, &honest, &asked);
-            let is_there = match cheat.end {
-                End::Row(expected) => row == expected,
-                End::OneOf(expected) => expected.contains(&row),
-                _ => continue,
-            };
-            assert!(is_there, "{}: {row:?}", cheat.name);
-            ends += 1;
-        }
-        assert_eq!(ends, 3);
     }
 }

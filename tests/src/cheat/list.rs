@@ -115,8 +115,6 @@ impl Malformation {
 pub enum End {
     /// A step of this row is recomputed, and is another.
     Row(Row),
-    /// The same of one of these.
-    OneOf(&'static [Row]),
     /// A step is recomputed, of whatever row is the first that is wrong.
     Step,
     /// This move was not made in time.
@@ -203,17 +201,6 @@ pub const CHEATS: &[Cheat] = &[
         "one wrong entry in a table",
         number(Row::Angles, 0, 5, 3),
         End::Row(Row::Angles),
-    ),
-    // Computed on: what is found is where the entry is first read.
-    cheat(
-        "a wrong entry in the table of SiLU",
-        Lie::Model(Tampering::SiluEntry),
-        End::OneOf(&[Row::ProductBlock, Row::ProductActivation]),
-    ),
-    cheat(
-        "a wrong entry in the table of powers",
-        Lie::Model(Tampering::Exp2Entry),
-        End::OneOf(&[Row::Denominator, Row::Mixed]),
     ),
     cheat("an altered prompt", Lie::Prompt, End::Step),
     cheat("a wrong seed", Lie::Seed, End::Row(Row::Token)),

@@ -2,7 +2,7 @@
 //!
 //! The SDK's import of blocks compares headers whose seals were taken off before (sc-consensus-babe 0.60), and the
 //! runtime refuses the report of it: nobody has signed what it shows. So the headers are compared here, as they were
-//! signed, ahead of the SDK's import. What it reports afterwards the pool refuses, since it has that report already.
+//! signed, ahead of the SDK's import, which goes on reporting as before and is refused as before.
 
 use crate::parts::FullClient;
 use assay_runtime::{opaque::Block, Header};

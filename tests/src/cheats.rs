@@ -9,6 +9,10 @@ use assay_tests::{
     cheat::{self, honest, Cheat, CHEATS},
     endless_source, qwen3_source,
 };
+use tokio::{
+    runtime::Handle,
+    task::{self, JoinHandle},
+};
 
 /// Cases of one chain: as many as two cores can compute in time.
 const AT_ONCE: usize = 20;
@@ -75,15 +79,15 @@ async fn main() -> Result<()> {
 
 /// What does not end with a conviction alone, in Markdown, and how many of these went wrong.
 async fn scenes() -> (String, usize) {
-    let broken = async {
+    let broken = apart(async || {
         let game = cheat::broken_model().await?;
-        anyhow::Ok(format!(
+        Ok(format!(
             "A model whose listed root binds a weight that is outside the format: {} transactions led to a number that \
              follows from it. The model is frozen, and nobody paid more than fees.",
             game.moves
         ))
-    };
-    let fork = async {
+    });
+    let fork = apart(async || {
         let lost = |replayed: &cheat::Replayed| {
             format!(
                 "{} moves were lost with {} blocks of the lighter branch",
@@ -92,25 +96,24 @@ async fn scenes() -> (String, usize) {
         };
         let liar = cheat::on_a_fork(cheat::Right::Challenger).await?;
         let honest = cheat::on_a_fork(cheat::Right::Provider).await?;
-        anyhow::Ok(format!(
+        Ok(format!(
             "One of two validators was cut off with both players behind it: {}. They were made again, and the provider \
              was convicted, {} blocks after the commitment. The same with an honest provider: {}, and it was acquitted.",
             lost(&liar),
             liar.game.last - liar.game.first,
             lost(&honest)
         ))
-    };
-    let alone = async {
+    });
+    let alone = apart(async || {
         let told = cheat::node_left_alone().await?;
-        anyhow::Ok(format!(
+        Ok(format!(
             "An honest provider's node was alone for 70 blocks. It sold nothing on so old a block, its buyer was told \
              \"{told}\", nobody was blamed, and it sold again when its node had peers."
         ))
-    };
-    let (broken, fork, alone) = tokio::join!(broken, fork, alone);
+    });
     let (mut scenes, mut failures) = (String::new(), 0);
     for scene in [broken, fork, alone] {
-        match scene {
+        match scene.await.unwrap_or_else(|ended| Err(ended.into())) {
             Ok(scene) => scenes.push_str(&format!("* {scene}\n")),
             Err(error) => {
                 eprintln!("{error:#}");
@@ -119,6 +122,14 @@ async fn scenes() -> (String, usize) {
         }
     }
     (scenes, failures)
+}
+
+/// Plays a scene on a thread of its own: waits that block would hold up those that share one.
+fn apart(
+    scene: impl AsyncFnOnce() -> Result<String> + Send + 'static,
+) -> JoinHandle<Result<String>> {
+    let runtime = Handle::current();
+    task::spawn_blocking(move || runtime.block_on(scene()))
 }
 
 /// A flood of disputes over one answer, and some over a long one; the node is killed meanwhile.

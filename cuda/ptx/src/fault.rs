@@ -1,5 +1,6 @@
 //! What a kernel did that it must not do.
 
+use crate::error::MemoryError;
 use core::fmt::{Display, Formatter, Result};
 
 /// The end of a launch that went wrong, and where that was.
@@ -45,7 +46,7 @@ pub enum Cause {
         target: String,
     },
     #[error("no device memory for the module's variables: {0}")]
-    Variables(crate::MemoryError),
+    Variables(MemoryError),
     #[error("{bytes} bytes at {address:#x} are outside {space}")]
     Outside {
         space: &'static str,
@@ -153,6 +154,14 @@ impl Display for Fault {
 #[derive(Debug)]
 pub(crate) struct Stop {
     pub lane: u32,
+    pub cause: Cause,
+}
+
+/// Where and why a block ended before its time.
+pub(crate) struct Ended {
+    /// The thread's number in its block.
+    pub thread: u32,
+    pub line: u32,
     pub cause: Cause,
 }
 

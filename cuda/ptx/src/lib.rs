@@ -45,10 +45,11 @@
 //! * two threads of a block that touch a byte of shared memory, one of them writing, without a
 //!   barrier between: of the block, named, or of the warp. Lanes of one warp count as threads;
 //! * two blocks of a launch that touch a byte of device memory, one of them writing, unless they
-//!   met before: an atomic behind a fence, and a later atomic at the same address;
+//!   met before: an atomic behind a fence for the whole device, and a later atomic at the same
+//!   address;
 //! * shared memory that `cp.async` is still filling, and a missing wait for it;
-//! * lanes that a `.sync` instruction names and that have ended or wait elsewhere, a value of a
-//!   lane that does not take part, a barrier of a block some of whose threads have ended, and
+//! * lanes that a `.sync` instruction names and that wait elsewhere, a value of a lane that has
+//!   ended or does not take part, a barrier of a block some of whose threads have ended, and
 //!   barriers that nobody can leave;
 //! * a quotient by zero, a branch out of its table, a launch that does not end;
 //! * an order that matters: a [`seed`](Options::seed) shuffles blocks, warps and turns.
@@ -70,6 +71,7 @@ mod counts;
 mod decode;
 mod error;
 mod fault;
+mod filled;
 mod instruction;
 mod integer;
 mod lanes;
@@ -79,6 +81,7 @@ mod memory;
 mod module;
 mod parse;
 mod run;
+mod source;
 mod space;
 
 pub use counts::Counts;
@@ -87,4 +90,7 @@ pub use fault::{Cause, Did, Fault, Place};
 pub use instruction::Class;
 pub use memory::Memory;
 pub use module::{Kernel, Module, Parameter};
-pub use run::launch::{launch, Launch, Options};
+pub use run::{
+    launch::launch,
+    setup::{Launch, Options},
+};

@@ -1,9 +1,8 @@
 //! A module that can be launched from.
 
 use crate::{
-    error::ParseError,
+    filled::Filled,
     instruction::{Address, Instruction, Value},
-    parse::{self, function::Filled},
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -66,15 +65,6 @@ pub(crate) enum Content {
 }
 
 impl Module {
-    /// Reads PTX as NVRTC or nvcc write it.
-    ///
-    /// # Errors
-    /// The first line that is not understood or not supported: an unknown opcode or modifier, an
-    /// operand of a wrong width, and any float.
-    pub fn parse(source: &str) -> Result<Self, ParseError> {
-        parse::module(source).map_err(|error| error.in_source(source))
-    }
-
     pub(crate) fn empty(source: &str, target: String) -> Self {
         static IDS: AtomicU64 = AtomicU64::new(0);
         Self {

@@ -1,28 +1,15 @@
 //! Integer arithmetic, logic and shifts.
 
-use super::{arithmetic_type, Decoder, Result, Type};
+use super::{
+    arithmetic_type, compare,
+    opcode::{with_type, Type},
+    Decoder, Result,
+};
 use crate::{
     instruction::{Carried, CarryStep, Class, Operation},
     integer::{dot2, dot4, extract_field, Integer, Permutation},
     lanes::{lanes, low_bits, Binary, Lanes, Ternary, Unary},
 };
-
-/// Calls a function that is generic over an integer with the one that a type of PTX names.
-macro_rules! with_type {
-    ($of:expr, $function:ident($($argument:expr),*)) => {
-        match ($of.bits, $of.signed) {
-            (8, false) => $function::<u8>($($argument),*),
-            (8, true) => $function::<i8>($($argument),*),
-            (16, false) => $function::<u16>($($argument),*),
-            (16, true) => $function::<i16>($($argument),*),
-            (32, false) => $function::<u32>($($argument),*),
-            (32, true) => $function::<i32>($($argument),*),
-            (_, false) => $function::<u64>($($argument),*),
-            (_, true) => $function::<i64>($($argument),*),
-        }
-    };
-}
-pub(super) use with_type;
 
 fn unary<T: Integer>(name: &str) -> Option<Unary> {
     Some(match name {
@@ -141,9 +128,7 @@ pub(super) fn decode(d: &mut Decoder<'_, '_>) -> Result<bool> {
             let of = arithmetic_type(d.opcode.one_type()?)?;
             two(d, of, "", Class::Integer)?;
         }
-        "and" | "or" | "xor" | "not" if d.opcode.one_type()?.bits == 1 => {
-            super::compare::predicates(d)?
-        }
+        "and" | "or" | "xor" | "not" if d.opcode.one_type()?.bits == 1 => compare::predicates(d)?,
         "and" | "or" | "xor" => {
             let of = arithmetic_type(d.opcode.one_type()?)?;
             two(d, of, "", Class::Integer)?;

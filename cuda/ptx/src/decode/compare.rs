@@ -1,6 +1,6 @@
 //! Comparisons, selections and the logic of predicates.
 
-use super::{arithmetic::with_type, arithmetic_type, Decoder, Result};
+use super::{arithmetic_type, opcode::with_type, Decoder, Result};
 use crate::{
     instruction::{Class, Condition, Logic, Operation, ALWAYS},
     integer::Integer,

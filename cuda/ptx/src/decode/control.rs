@@ -3,9 +3,9 @@
 use super::{Decoder, Result};
 use crate::{
     instruction::{Class, Operation},
-    parse::{
-        function::{Home, Variable},
+    source::{
         operand::Operand,
+        variable::{Home, Variable},
     },
 };
 

@@ -3,7 +3,7 @@
 use super::{Decoder, Result};
 use crate::{
     instruction::{Atomic, Class, Operation, Place, Space},
-    parse::{function::Home, operand::Operand},
+    source::{operand::Operand, variable::Home},
 };
 
 /// How caches treat a line, and for whom an access is ordered: nothing is cached here, and accesses take place in order.
@@ -19,10 +19,14 @@ pub(super) fn decode(d: &mut Decoder<'_, '_>) -> Result<bool> {
         "atom" | "red" => atomic(d)?,
         "cp" => copy(d)?,
         "membar" | "fence" => {
-            d.opcode.ignore(&[
-                "gl", "cta", "cluster", "gpu", "sys", "sc", "acq_rel", "acquire", "release",
-            ]);
-            d.emit(Class::Barrier, Operation::Fence);
+            let operation = if is_near(d) {
+                Operation::Nothing
+            } else {
+                Operation::Fence
+            };
+            d.opcode
+                .ignore(&["gl", "gpu", "sys", "sc", "acq_rel", "acquire", "release"]);
+            d.emit(Class::Barrier, operation);
         }
         "prefetch" | "prefetchu" | "applypriority" | "createpolicy" => {
             d.opcode
@@ -39,6 +43,11 @@ pub(super) fn decode(d: &mut Decoder<'_, '_>) -> Result<bool> {
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Whether its scope ends before the device: then it orders nothing for other blocks.
+fn is_near(d: &mut Decoder<'_, '_>) -> bool {
+    d.opcode.flag("cta") || d.opcode.flag("cluster")
 }
 
 fn space(d: &mut Decoder<'_, '_>, index: usize) -> Result<Space> {
@@ -173,7 +182,7 @@ fn store(d: &mut Decoder<'_, '_>) -> Result<()> {
 }
 
 fn atomic(d: &mut Decoder<'_, '_>) -> Result<()> {
-    let ordered = d.opcode.flag("release") | d.opcode.flag("acq_rel");
+    let ordered = (d.opcode.flag("release") || d.opcode.flag("acq_rel")) && !is_near(d);
     let policy = hints(d);
     let operations = [
         ("add", Atomic::Add),

@@ -10,12 +10,9 @@ mod opcode;
 mod warp;
 
 use crate::{
+    filled::Filled,
     instruction::{Class, Condition, Operation, Predicate, Value, Vector, ALWAYS},
-    parse::{
-        function::{Filled, Function},
-        operand::Operand,
-        Names,
-    },
+    source::{function::Function, names::Names, operand::Operand},
 };
 use opcode::{Opcode, Type};
 

@@ -5,7 +5,7 @@ use crate::{
     instruction::{Class, Condition, Logic, Operation, ALWAYS},
     integer::Conversion,
     lanes::{lanes, lanes_where, low_bits, Comparison, Lanes, Unary, WARP},
-    parse::operand::Operand,
+    source::operand::Operand,
     space::{GLOBAL_BASE, LOCAL_WINDOW, SHARED_WINDOW, WINDOW_BYTES},
 };
 
@@ -67,11 +67,16 @@ pub(super) fn decode(d: &mut Decoder<'_, '_>) -> Result<bool> {
         "cvta" => {
             let back = d.opcode.flag("to");
             let bits = d.opcode.one_type()?.bits;
+            if bits != 64 {
+                return Err(format!("an address of {bits} bits"));
+            }
             let of: Unary = match (d.opcode.next_flag(), back) {
                 (Some("global" | "const"), _) => lanes!(|a| a),
-                (Some("shared" | "shared::cta"), false) => lanes!(|a| a + SHARED_WINDOW),
+                (Some("shared" | "shared::cta"), false) => {
+                    lanes!(|a| a.wrapping_add(SHARED_WINDOW))
+                }
                 (Some("shared" | "shared::cta"), true) => lanes!(|a| a.wrapping_sub(SHARED_WINDOW)),
-                (Some("local"), false) => lanes!(|a| a + LOCAL_WINDOW),
+                (Some("local"), false) => lanes!(|a| a.wrapping_add(LOCAL_WINDOW)),
                 (Some("local"), true) => lanes!(|a| a.wrapping_sub(LOCAL_WINDOW)),
                 (Some(space), _) => {
                     return Err(format!("addresses of `.{space}` are not generic here"))

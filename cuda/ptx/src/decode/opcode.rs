@@ -47,6 +47,23 @@ impl Type {
     }
 }
 
+/// Calls a function that is generic over an integer with the one that a type of PTX names.
+macro_rules! with_type {
+    ($of:expr, $function:ident($($argument:expr),*)) => {
+        match ($of.bits, $of.signed) {
+            (8, false) => $function::<u8>($($argument),*),
+            (8, true) => $function::<i8>($($argument),*),
+            (16, false) => $function::<u16>($($argument),*),
+            (16, true) => $function::<i16>($($argument),*),
+            (32, false) => $function::<u32>($($argument),*),
+            (32, true) => $function::<i32>($($argument),*),
+            (_, false) => $function::<u64>($($argument),*),
+            (_, true) => $function::<i64>($($argument),*),
+        }
+    };
+}
+pub(super) use with_type;
+
 pub(super) struct Opcode<'a> {
     pub name: &'a str,
     /// In the order in which they stand.

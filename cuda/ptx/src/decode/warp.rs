@@ -3,7 +3,7 @@
 use super::{Decoder, Result};
 use crate::{
     instruction::{Atomic, Class, Condition, Operation, Reduction, Shuffle, Vote, ALWAYS},
-    parse::operand::Operand,
+    source::operand::Operand,
 };
 
 const TRUE: Condition = Condition {

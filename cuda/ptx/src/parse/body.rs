@@ -1,14 +1,17 @@
 //! The body of a function.
 
-use super::{
-    function::{Function, Home, Variable},
-    Names, Parser,
-};
+use super::Parser;
 use crate::{
     decode,
     error::ParseError,
     instruction::{Class, Operation, ALWAYS},
     lexer::Token,
+    source::{
+        function::Function,
+        names::Names,
+        operand::Operand,
+        variable::{Home, Variable},
+    },
 };
 
 impl<'a> Parser<'a> {
@@ -37,7 +40,7 @@ impl<'a> Parser<'a> {
                     let negated = self.takes('!');
                     let name = self.word()?;
                     let guard = function.register(name);
-                    let Some(super::operand::Operand::Predicate { index, .. }) = guard else {
+                    let Some(Operand::Predicate { index, .. }) = guard else {
                         return Err(self.error("a predicate is expected"));
                     };
                     let opcode = self.word()?;

@@ -1,11 +1,9 @@
 //! Text to a [`Module`](crate::Module).
 
 mod body;
-pub(crate) mod function;
 mod module;
-pub(crate) use module::{module, Names};
-pub(crate) mod operand;
-pub(crate) mod variable;
+mod operand;
+mod variable;
 
 use crate::{
     error::ParseError,
@@ -13,7 +11,7 @@ use crate::{
 };
 
 /// A place among the tokens.
-pub(crate) struct Parser<'a> {
+struct Parser<'a> {
     tokens: Vec<Lexed<'a>>,
     at: usize,
 }

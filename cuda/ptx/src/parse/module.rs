@@ -1,54 +1,30 @@
 //! A module: its functions, its variables, and how they are joined.
 
-use super::{
-    function::{Filled, Function, Home, Variable},
-    variable::{Declaration, Initial},
-    Parser,
-};
+use super::Parser;
 use crate::{
     error::ParseError,
     instruction::Operation,
     lexer::Token,
     module::{Content, Frame, Global, Kernel, Module, Parameter},
+    source::{
+        function::Function,
+        names::{Names, Signature},
+        variable::{Declaration, Home, Initial, Variable},
+    },
 };
-use std::collections::HashMap;
 
-/// What can be called: where its results and parameters lie in its frame.
-#[derive(Clone)]
-pub(crate) struct Signature {
-    pub index: u32,
-    pub results: Vec<Variable>,
-    pub parameters: Vec<Variable>,
-}
-
-/// Names that every function of a module sees.
-#[derive(Default)]
-pub(crate) struct Names<'a> {
-    pub variables: HashMap<&'a str, Variable>,
-    pub signatures: HashMap<&'a str, Signature>,
-    globals: Vec<(Declaration<'a>, Vec<Initial<'a>>)>,
-    /// Shared memory that all kernels have, because functions or the module declare it.
-    shared: u32,
-}
-
-impl<'a> Names<'a> {
-    /// A variable in device memory.
-    pub fn declare(&mut self, declared: &Declaration<'a>) -> Result<Variable, &'static str> {
-        if declared.bytes == 0 {
-            return Err("a variable without a length");
-        }
-        let variable = Variable {
-            home: Home::Variable(self.globals.len()),
-            bytes: declared.bytes,
-        };
-        self.globals
-            .push((declared.clone(), declared.initial.clone()));
-        self.variables.insert(declared.name, variable);
-        Ok(variable)
+impl Module {
+    /// Reads PTX as NVRTC or nvcc write it.
+    ///
+    /// # Errors
+    /// The first line that is not understood or not supported: an unknown opcode or modifier, an
+    /// operand of a wrong width, and any float.
+    pub fn parse(source: &str) -> Result<Self, ParseError> {
+        module(source).map_err(|error| error.in_source(source))
     }
 }
 
-pub(crate) fn module(source: &str) -> Result<Module, ParseError> {
+fn module(source: &str) -> Result<Module, ParseError> {
     let mut parser = Parser::new(source)?;
     let mut names = Names::default();
     let mut functions: Vec<Option<Function>> = Vec::new();
@@ -292,8 +268,9 @@ fn join(
             filled: function.filled,
         });
     }
-    for (declared, initial) in &names.globals {
-        let content = initial
+    for declared in &names.globals {
+        let content = declared
+            .initial
             .iter()
             .map(|value| content(value, &names))
             .collect::<Result<_, _>>()?;
@@ -320,17 +297,4 @@ fn content(value: &Initial<'_>, names: &Names<'_>) -> Result<Content, String> {
             }
         }
     })
-}
-
-impl Home {
-    /// What a register is filled with that holds this address.
-    pub fn filled(self, offset: i64) -> Filled {
-        match self {
-            Self::Parameter(start) => Filled::Value(u64::from(start).wrapping_add_signed(offset)),
-            Self::Shared(start) => Filled::Value(u64::from(start).wrapping_add_signed(offset)),
-            Self::Local(start) => Filled::Local(u64::from(start).wrapping_add_signed(offset)),
-            Self::DynamicShared => Filled::DynamicShared(offset),
-            Self::Variable(index) => Filled::Variable { index, offset },
-        }
-    }
 }

@@ -1,90 +1,12 @@
-//! Operands as they are written.
+//! The operands of an instruction.
 
-use super::{function::Function, Parser};
+use super::Parser;
 use crate::{
     error::ParseError,
-    instruction::{Predicate, Value},
+    filled::Special,
     lexer::Token,
+    source::{function::Function, operand::Operand},
 };
-
-#[derive(Clone, Debug)]
-pub(crate) enum Operand<'a> {
-    Register {
-        index: Value,
-        bits: u8,
-    },
-    Predicate {
-        index: Predicate,
-        negated: bool,
-    },
-    Immediate(u64),
-    Special(Special),
-    /// A label, a function, or a variable and an offset in it.
-    Name {
-        name: &'a str,
-        offset: i64,
-    },
-    Address {
-        base: Box<Operand<'a>>,
-        offset: i64,
-    },
-    Vector(Vec<Operand<'a>>),
-    Pair(Box<Operand<'a>>, Box<Operand<'a>>),
-    List(Vec<Operand<'a>>),
-    /// `_`: what goes there is not wanted.
-    Sink,
-}
-
-/// Registers that the machine fills.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Special {
-    Thread(usize),
-    Threads(usize),
-    Block(usize),
-    Blocks(usize),
-    Lane,
-    Warp,
-    Warps,
-    LanesEqual,
-    LanesBelow,
-    LanesBelowOrEqual,
-    LanesAbove,
-    LanesAboveOrEqual,
-    DynamicShared,
-    TotalShared,
-    /// What a machine of one multiprocessor, with one grid, has 0 of.
-    Zero,
-    One,
-}
-
-impl Special {
-    fn named(name: &str) -> Option<Self> {
-        let axis = || match name.as_bytes().last() {
-            Some(b'x') => 0,
-            Some(b'y') => 1,
-            _ => 2,
-        };
-        Some(match name {
-            "%tid.x" | "%tid.y" | "%tid.z" => Self::Thread(axis()),
-            "%ntid.x" | "%ntid.y" | "%ntid.z" => Self::Threads(axis()),
-            "%ctaid.x" | "%ctaid.y" | "%ctaid.z" => Self::Block(axis()),
-            "%nctaid.x" | "%nctaid.y" | "%nctaid.z" => Self::Blocks(axis()),
-            "%laneid" => Self::Lane,
-            "%warpid" => Self::Warp,
-            "%nwarpid" => Self::Warps,
-            "%lanemask_eq" => Self::LanesEqual,
-            "%lanemask_lt" => Self::LanesBelow,
-            "%lanemask_le" => Self::LanesBelowOrEqual,
-            "%lanemask_gt" => Self::LanesAbove,
-            "%lanemask_ge" => Self::LanesAboveOrEqual,
-            "%dynamic_smem_size" => Self::DynamicShared,
-            "%total_smem_size" => Self::TotalShared,
-            "%smid" | "%gridid" => Self::Zero,
-            "%nsmid" => Self::One,
-            _ => return None,
-        })
-    }
-}
 
 impl<'a> Parser<'a> {
     /// The operands of an instruction, up to its semicolon.

@@ -1,44 +1,11 @@
-//! Variables: where they lie, how long they are, and what they begin with.
+//! The declaration of a variable: its alignment, its length, and what it begins with.
 
 use super::Parser;
-use crate::{error::ParseError, lexer::Token};
-
-/// A declaration such as `.align 16 .b8 table[16] = {1, 2}`.
-#[derive(Clone, Debug)]
-pub(crate) struct Declaration<'a> {
-    pub name: &'a str,
-    pub align: u32,
-    /// 0 for an array whose length is left open.
-    pub bytes: u32,
-    pub initial: Vec<Initial<'a>>,
-    /// Bytes of one element.
-    pub element: u32,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Initial<'a> {
-    Number(u64),
-    /// The address of a variable, and an offset in it.
-    Address {
-        name: &'a str,
-        offset: i64,
-    },
-}
-
-/// Bytes of a type without floats; an error says why there is none.
-pub(crate) fn bytes_of(name: &str) -> Result<u32, &'static str> {
-    Ok(match name {
-        ".b8" | ".u8" | ".s8" => 1,
-        ".b16" | ".u16" | ".s16" => 2,
-        ".b32" | ".u32" | ".s32" => 4,
-        ".b64" | ".u64" | ".s64" => 8,
-        ".b128" => 16,
-        ".f16" | ".f16x2" | ".bf16" | ".bf16x2" | ".f32" | ".f64" | ".tf32" => {
-            return Err("a float: exact arithmetic has none")
-        }
-        _ => return Err("a type is expected"),
-    })
-}
+use crate::{
+    error::ParseError,
+    lexer::Token,
+    source::variable::{bytes_of, Declaration, Initial},
+};
 
 impl<'a> Parser<'a> {
     /// A variable behind the name of its space, without the mark behind it.
@@ -67,8 +34,10 @@ impl<'a> Parser<'a> {
                 continue;
             }
             let length = self.number()?;
-            bytes = u32::try_from(u64::from(bytes) * length)
-                .map_err(|_| self.error("an array that is too long"))?;
+            bytes = length
+                .checked_mul(bytes.into())
+                .and_then(|bytes| u32::try_from(bytes).ok())
+                .ok_or_else(|| self.error("an array that is too long"))?;
             self.mark(']')?;
         }
         let mut initial = Vec::new();

@@ -1,6 +1,6 @@
 //! Loads, stores and atomics.
 
-use super::{block::Common, shared::Thread, warp::Warp};
+use super::{common::Common, shared::Thread, warp::Warp};
 use crate::{
     fault::{Cause, Stop},
     instruction::{Atomic, Place, Space, Value, Vector},

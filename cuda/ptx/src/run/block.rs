@@ -1,39 +1,19 @@
 //! A block: its shared memory, its barriers, and whose turn it is.
 
 use super::{
-    barrier::Barriers,
-    launch::{Random, Setup},
-    shared::Shared,
-    warp::{Pause, Warp},
+    barrier::Barriers, common::Common, random::Random, setup::Setup, shared::Shared, turn::Pause,
+    warp::Warp,
 };
 use crate::{
     counts::Counts,
-    fault::Cause,
+    fault::{Cause, Ended},
     lanes::{in_mask, WARP},
     memory::Memory,
 };
 
-/// What the warps of a block share.
-pub(super) struct Common<'a> {
-    pub setup: &'a Setup<'a>,
-    pub memory: &'a mut Memory,
-    pub counts: &'a mut Counts,
-    pub shared: Shared,
-    pub barriers: Barriers,
-    pub position: [u32; 3],
-}
-
 pub(super) struct Block<'a> {
     common: Common<'a>,
     warps: Vec<Warp>,
-}
-
-/// Where and why a block ended before its time.
-pub(super) struct Ended {
-    /// The thread's number in its block.
-    pub thread: u32,
-    pub line: u32,
-    pub cause: Cause,
 }
 
 /// Instructions of a warp's turn where no seed says otherwise: most warps end or wait before.

@@ -1,7 +1,7 @@
 //! What the lanes of a warp do together.
 
 use super::{
-    block::Common,
+    common::Common,
     warp::{holds, Next, Warp},
 };
 use crate::{

@@ -3,36 +3,12 @@
 //! What a copy brings is read when it begins and seen when it was waited for, never in between: a
 //! wait that is missing cannot go unnoticed.
 
-use super::{access::Addresses, block::Common, warp::Warp};
+use super::{access::Addresses, common::Common, pending::Copy, shared::Thread, warp::Warp};
 use crate::{
     fault::{Cause, Stop},
     instruction::{Place, Value},
-    lanes::{in_mask, WARP},
+    lanes::in_mask,
 };
-
-/// A copy of one lane.
-struct Copy {
-    lane: u8,
-    bytes: u8,
-    /// The lane's group that it belongs to.
-    group: u32,
-    to: u64,
-    data: [u8; 16],
-}
-
-/// The copies of a warp that were not waited for.
-#[derive(Default)]
-pub(super) struct Copies {
-    pending: Vec<Copy>,
-    /// Groups that each lane has ended.
-    groups: [u32; WARP],
-}
-
-impl Copies {
-    pub fn commit(&mut self, lanes: u32) {
-        in_mask(lanes).for_each(|lane| self.groups[lane] += 1);
-    }
-}
 
 impl Warp {
     pub(super) fn begin_copy(
@@ -60,11 +36,9 @@ impl Warp {
                     .begin_copy(self.thread(lane), to, bytes.into())
             });
             done.map_err(|cause| cause.at(lane as u32))?;
-            let group = self.copies.groups[lane];
-            self.copies.pending.push(Copy {
+            self.copies.begin(Copy {
                 lane: lane as u8,
                 bytes,
-                group,
                 to,
                 data,
             });
@@ -76,22 +50,15 @@ impl Warp {
 
     /// Ends the copies of all groups but the last `left`, or all copies.
     pub(super) fn end_copies(&mut self, common: &mut Common<'_>, lanes: u32, left: Option<u32>) {
-        let index = self.index as u8;
-        let groups = &self.copies.groups;
-        self.copies.pending.retain(|copy| {
-            let lane = copy.lane as usize;
-            let waited = lanes >> lane & 1 == 1
-                && left.is_none_or(|left| copy.group.saturating_add(left) < groups[lane]);
-            if waited {
-                let me = super::shared::Thread {
-                    warp: index,
-                    lane: copy.lane,
-                };
-                common
-                    .shared
-                    .end_copy(me, copy.to, &copy.data[..copy.bytes.into()]);
-            }
-            !waited
+        let warp = self.index as u8;
+        self.copies.end(lanes, left, |copy| {
+            let me = Thread {
+                warp,
+                lane: copy.lane,
+            };
+            common
+                .shared
+                .end_copy(me, copy.to, &copy.data[..copy.bytes.into()]);
         });
     }
 }

@@ -1,78 +1,17 @@
-//! A launch: what is asked for, checked against the kernel, and its blocks.
+//! A launch: its blocks one after another, and what it ends by.
 
-use super::block::{Block, Ended};
+use super::{
+    block::Block,
+    random::Random,
+    setup::{Launch, Options, Setup},
+};
 use crate::{
     counts::Counts,
     error::line_of,
-    fault::{Cause, Fault, Place},
-    instruction::Value,
+    fault::{Cause, Ended, Fault, Place},
     memory::Memory,
-    module::{Kernel, Module},
-    parse::{function::Filled, operand::Special},
+    module::Module,
 };
-
-/// A kernel, how many run it, and its arguments.
-#[derive(Clone, Copy, Debug)]
-pub struct Launch<'a> {
-    pub kernel: &'a str,
-    /// Blocks along x, y and z.
-    pub grid: [u32; 3],
-    /// Threads of a block along x, y and z.
-    pub block: [u32; 3],
-    /// Bytes of shared memory beside what the kernel declares.
-    pub dynamic_shared: u32,
-    /// The bytes of each argument, little-endian.
-    pub arguments: &'a [&'a [u8]],
-}
-
-/// How a launch is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// 0 runs blocks and warps in order; any other number shuffles them, and how long a warp's turn is.
-    pub seed: u64,
-    /// Whether races are looked for.
-    pub races: bool,
-    /// Instructions of warps after which a launch is taken for endless.
-    pub limit: u64,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            races: true,
-            limit: 1 << 34,
-        }
-    }
-}
-
-/// The most threads of a block.
-const THREADS: u32 = 1024;
-
-/// What all blocks of a launch have in common.
-pub(super) struct Setup<'a> {
-    pub module: &'a Module,
-    pub kernel: &'a Kernel,
-    pub grid: [u32; 3],
-    pub block: [u32; 3],
-    pub threads: u32,
-    pub dynamic_shared: u32,
-    /// Bytes of shared memory of a block, and where the dynamic part begins.
-    pub shared: u32,
-    pub parameters: Vec<u8>,
-    /// What the registers of each function begin with.
-    pub filled: Vec<Vec<(Value, Start)>>,
-    pub races: bool,
-    pub limit: u64,
-}
-
-/// What a register begins with, as far as a launch knows it.
-#[derive(Clone, Copy)]
-pub(super) enum Start {
-    Value(u64),
-    Special(Special),
-    Local(u64),
-}
 
 /// Runs a kernel.
 ///
@@ -90,7 +29,7 @@ pub fn launch(
         place: None,
         cause,
     };
-    let setup = setup(module, launch, memory, options).map_err(refused)?;
+    let setup = Setup::new(module, launch, memory, options).map_err(refused)?;
     let blocks = launch.grid.iter().product::<u32>();
     memory.begin_launch(blocks, options.races);
     let mut order: Vec<u32> = (0..blocks).collect();
@@ -102,176 +41,42 @@ pub fn launch(
         let mut running = Block::new(&setup, memory, &mut counts, setup.position(block));
         running
             .run(&mut random)
-            .map_err(|ended| setup.fault(block, ended))?;
+            .map_err(|ended| fault(&setup, block, ended))?;
     }
     Ok(counts)
 }
 
-fn setup<'a>(
-    module: &'a Module,
-    launch: &Launch<'_>,
-    memory: &mut Memory,
-    options: &Options,
-) -> Result<Setup<'a>, Cause> {
-    let kernel = module.kernel(launch.kernel).ok_or(Cause::UnknownKernel)?;
-    let [x, y, z] = launch.grid;
-    let blocks = launch.grid.iter().fold(1u64, |product, length| {
-        product.saturating_mul(u64::from(*length))
-    });
-    if blocks == 0
-        || x > i32::MAX as u32
-        || y > 65_535
-        || z > 65_535
-        || blocks > u64::from(u32::MAX) / 2
-    {
-        return Err(Cause::Grid(launch.grid));
-    }
-    let threads = launch.block.iter().fold(1u64, |product, length| {
-        product.saturating_mul(u64::from(*length))
-    });
-    let most = kernel.max_threads.unwrap_or(THREADS).min(THREADS);
-    if threads == 0 || threads > u64::from(most) {
-        return Err(Cause::Threads { threads, most });
-    }
-    let dynamic_start = kernel.static_shared.next_multiple_of(16);
-    let shared = u64::from(dynamic_start) + u64::from(launch.dynamic_shared);
-    let most = module.shared_limit();
-    if shared > u64::from(most) {
-        return Err(Cause::SharedMemory {
-            bytes: shared,
-            most,
-            target: module.target.clone(),
-        });
-    }
-    let variables = memory.variables(module).map_err(Cause::Variables)?;
-    let start = |filled: &Filled| match filled {
-        Filled::Value(value) => Start::Value(*value),
-        Filled::Special(special) => Start::Special(*special),
-        Filled::Variable { index, offset } => {
-            Start::Value(variables[*index].wrapping_add_signed(*offset))
-        }
-        Filled::Local(offset) => Start::Local(*offset),
-        Filled::DynamicShared(offset) => {
-            Start::Value(u64::from(dynamic_start).wrapping_add_signed(*offset))
-        }
+/// What a block ended by, with positions instead of numbers.
+fn fault(setup: &Setup<'_>, block: u32, ended: Ended) -> Fault {
+    let cause = match ended.cause {
+        Cause::SharedRace {
+            address,
+            other: [other, ..],
+            did,
+        } => Cause::SharedRace {
+            address,
+            other: setup.thread(other),
+            did,
+        },
+        Cause::GlobalRace {
+            address,
+            other: Some([other, ..]),
+            did,
+        } => Cause::GlobalRace {
+            address,
+            other: Some(setup.position(other)),
+            did,
+        },
+        cause => cause,
     };
-    let filled = module.frames.iter().map(|frame| {
-        frame
-            .filled
-            .iter()
-            .map(|(register, filled)| (*register, start(filled)))
-            .collect()
-    });
-    Ok(Setup {
-        module,
-        kernel,
-        grid: launch.grid,
-        block: launch.block,
-        threads: threads as u32,
-        dynamic_shared: launch.dynamic_shared,
-        shared: shared as u32,
-        parameters: parameters(kernel, launch.arguments)?,
-        filled: filled.collect(),
-        races: options.races,
-        limit: options.limit,
-    })
-}
-
-/// The arguments as they lie in the parameter space.
-fn parameters(kernel: &Kernel, arguments: &[&[u8]]) -> Result<Vec<u8>, Cause> {
-    let (given, expected) = (arguments.len(), kernel.parameters.len());
-    if given != expected {
-        return Err(Cause::ArgumentCount { given, expected });
-    }
-    let mut bytes = Vec::new();
-    for (index, (argument, parameter)) in arguments.iter().zip(&kernel.parameters).enumerate() {
-        let (given, expected) = (argument.len(), parameter.bytes as usize);
-        if given != expected {
-            return Err(Cause::ArgumentSize {
-                index,
-                given,
-                expected,
-            });
-        }
-        bytes.resize(bytes.len().next_multiple_of(parameter.align as usize), 0);
-        bytes.extend_from_slice(argument);
-    }
-    Ok(bytes)
-}
-
-impl Setup<'_> {
-    /// What a block ended by, with positions instead of numbers.
-    fn fault(&self, block: u32, ended: Ended) -> Fault {
-        let cause = match ended.cause {
-            Cause::SharedRace {
-                address,
-                other: [other, ..],
-                did,
-            } => Cause::SharedRace {
-                address,
-                other: self.thread(other),
-                did,
-            },
-            Cause::GlobalRace {
-                address,
-                other: Some([other, ..]),
-                did,
-            } => Cause::GlobalRace {
-                address,
-                other: Some(self.position(other)),
-                did,
-            },
-            cause => cause,
-        };
-        Fault {
-            kernel: self.kernel.name.clone(),
-            place: Some(Place {
-                block: self.position(block),
-                thread: self.thread(ended.thread),
-                line: ended.line,
-                text: line_of(&self.module.source, ended.line).into(),
-            }),
-            cause,
-        }
-    }
-
-    /// Position of a block of this number.
-    fn position(&self, number: u32) -> [u32; 3] {
-        unflatten(number, self.grid)
-    }
-
-    /// Position of a thread of this number.
-    pub fn thread(&self, number: u32) -> [u32; 3] {
-        unflatten(number, self.block)
-    }
-}
-
-fn unflatten(number: u32, [x, y, _]: [u32; 3]) -> [u32; 3] {
-    [number % x, number / x % y, number / x / y]
-}
-
-/// Numbers that decide about orders: SplitMix64, or no decision at all from a seed of 0.
-pub(super) struct Random(u64);
-
-impl Random {
-    /// 0, or a number that a seed gives.
-    pub fn next(&mut self) -> u64 {
-        if self.0 == 0 {
-            return 0;
-        }
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15).max(1);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        if self.0 == 0 {
-            return;
-        }
-        for last in (1..items.len()).rev() {
-            items.swap(last, (self.next() % (last as u64 + 1)) as usize);
-        }
+    Fault {
+        kernel: setup.kernel.name.clone(),
+        place: Some(Place {
+            block: setup.position(block),
+            thread: setup.thread(ended.thread),
+            line: ended.line,
+            text: line_of(&setup.module.source, ended.line).into(),
+        }),
+        cause,
     }
 }

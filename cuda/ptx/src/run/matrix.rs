@@ -2,7 +2,7 @@
 
 use super::{
     access::Addresses,
-    block::Common,
+    common::Common,
     warp::{Next, Warp},
 };
 use crate::{

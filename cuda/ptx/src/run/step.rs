@@ -2,7 +2,7 @@
 
 use super::{
     barrier::Arrival,
-    block::Common,
+    common::Common,
     warp::{Next, Warp},
 };
 use crate::{

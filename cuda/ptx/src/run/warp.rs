@@ -1,21 +1,18 @@
-//! A warp: its registers, its local memory, and how its lanes go through the code.
+//! A warp: its registers, its local memory, where its lanes are, and what it waits for.
 
 use super::{
     barrier::Reduced,
-    block::{Common, Ended},
-    copies::Copies,
-    group::{Caller, Frame, Group, Groups},
-    launch::{Setup, Start},
+    common::Common,
+    group::{Frame, Group, Groups},
+    pending::Pending,
+    setup::{Setup, Start},
 };
 use crate::{
-    fault::{Cause, Stop},
-    instruction::{Address, Condition, Operation, Predicate, Reduction, Value, ALWAYS},
+    fault::{Cause, Ended},
+    filled::Special,
+    instruction::{Condition, Predicate, Reduction, Value, ALWAYS},
     lanes::{in_mask, Lanes, WARP},
-    parse::operand::Special,
 };
-
-/// Calls inside each other, at most.
-const DEPTH: usize = 256;
 
 pub(super) struct Warp {
     pub index: usize,
@@ -24,7 +21,7 @@ pub(super) struct Warp {
     /// The carry of each lane.
     pub carry: u32,
     pub local: [Vec<u8>; WARP],
-    pub copies: Copies,
+    pub copies: Pending,
     pub groups: Groups,
     /// Lanes that the block has, and those of them that have not ended.
     pub all: u32,
@@ -32,15 +29,6 @@ pub(super) struct Warp {
     position: [u32; 3],
     /// The barrier that it waits at, and what wants its result.
     waiting: Option<(u32, Reduction)>,
-}
-
-/// Why a warp's turn is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pause {
-    Turn,
-    /// It came to a barrier, and waits there or not.
-    Arrived,
-    Ended,
 }
 
 /// How an instruction ends.
@@ -79,7 +67,7 @@ impl Warp {
             predicates: Vec::new(),
             carry: 0,
             local: core::array::from_fn(|_| Vec::new()),
-            copies: Copies::default(),
+            copies: Pending::default(),
             groups: Groups::new(group),
             all,
             live: all,
@@ -124,7 +112,7 @@ impl Warp {
     }
 
     /// Makes room for a frame, and fills its registers.
-    fn fill(&mut self, setup: &Setup<'_>, frame: Frame, lanes: u32) {
+    pub fn fill(&mut self, setup: &Setup<'_>, frame: Frame, lanes: u32) {
         let function = &setup.module.frames[frame.function as usize];
         grow(&mut self.values, frame.values + function.values, [0; WARP]);
         grow(
@@ -139,7 +127,7 @@ impl Warp {
         for &(register, start) in &setup.filled[frame.function as usize] {
             let values = match start {
                 Start::Value(value) => [value; WARP],
-                Start::Local(offset) => [u64::from(frame.local) + offset; WARP],
+                Start::Local(offset) => [u64::from(frame.local).wrapping_add(offset); WARP],
                 Start::Special(special) => self.special(setup, special),
             };
             let register = &mut self.values[frame.value(register)];
@@ -202,56 +190,7 @@ impl Warp {
         }
     }
 
-    /// Runs so many instructions, or until a barrier or the end.
-    pub fn run(&mut self, common: &mut Common<'_>, turn: u64) -> Result<Pause, Ended> {
-        let module = common.setup.module;
-        let limit = common.setup.limit;
-        if common.counts.total() > limit {
-            return Err(self.ended_by(common.setup, 0, Cause::Endless(limit)));
-        }
-        for _ in 0..turn {
-            if self.groups.meets() && !self.groups.regroup() {
-                return Err(self.ended_by(common.setup, 0, Cause::MissingLanes { missing: 0 }));
-            }
-            let group = &self.groups.current;
-            let instruction = &module.code[group.at as usize];
-            common.counts.count(instruction.class);
-            let guard = Condition {
-                predicate: instruction.guard,
-                negated: instruction.negated,
-            };
-            let lanes = group.lanes & self.holds(guard);
-            let next = self.step(common, &instruction.operation, lanes);
-            match next.map_err(|stop| self.stopped(common.setup, &stop))? {
-                Next::Forward => self.groups.current.at += 1,
-                Next::Jumped => {}
-                Next::Blocked { missing } => {
-                    self.groups.current.blocked = true;
-                    if !self.groups.regroup() {
-                        let lane = self.groups.current.lanes.trailing_zeros();
-                        return Err(self.ended_by(
-                            common.setup,
-                            lane,
-                            Cause::MissingLanes { missing },
-                        ));
-                    }
-                }
-                Next::Arrived => {
-                    self.groups.current.at += 1;
-                    return Ok(Pause::Arrived);
-                }
-            }
-            if self.live == 0 {
-                return Ok(Pause::Ended);
-            }
-        }
-        Ok(Pause::Turn)
-    }
-
-    fn stopped(&self, setup: &Setup<'_>, stop: &Stop) -> Ended {
-        self.ended_by(setup, stop.lane, stop.cause.clone())
-    }
-
+    /// What the block ends by, if this lane is to blame.
     pub fn ended_by(&self, setup: &Setup<'_>, lane: u32, cause: Cause) -> Ended {
         // A warp that waits is behind its barrier already.
         let at = self.groups.current.at - u32::from(self.waits());
@@ -264,145 +203,6 @@ impl Warp {
                 .map_or(0, |instruction| instruction.line),
             cause,
         }
-    }
-
-    /// The lanes of a branch part from the others, if there are any.
-    pub fn branch(&mut self, lanes: u32, target: Address) -> Next {
-        let current = &mut self.groups.current;
-        if lanes == current.lanes {
-            current.at = target;
-            return Next::Jumped;
-        }
-        if lanes == 0 {
-            return Next::Forward;
-        }
-        let away = current.part(lanes, target);
-        current.at += 1;
-        self.regroup_with(away);
-        Next::Jumped
-    }
-
-    /// Each lane goes to the target that its index says.
-    pub fn branch_index(
-        &mut self,
-        lanes: u32,
-        index: Value,
-        targets: &[Address],
-    ) -> Result<Next, Stop> {
-        let indices = *self.value(index);
-        let current = &mut self.groups.current;
-        let mut left = lanes;
-        let mut parts = Vec::new();
-        while left != 0 {
-            let lane = left.trailing_zeros();
-            let index = indices[lane as usize];
-            let unknown = Cause::BranchIndex {
-                index,
-                targets: targets.len(),
-            };
-            let target = *targets.get(index as usize).ok_or(unknown.at(lane))?;
-            let same = in_mask(left)
-                .filter(|lane| indices[*lane] == index)
-                .fold(0, |mask, lane| mask | 1 << lane);
-            parts.push(current.part(same, target));
-            left &= !same;
-        }
-        current.at += 1;
-        parts.into_iter().for_each(|part| self.groups.add(part));
-        self.groups.regroup();
-        Ok(Next::Jumped)
-    }
-
-    fn regroup_with(&mut self, away: Group) {
-        self.groups.add(away);
-        // One that just came is not blocked, so one can run.
-        self.groups.regroup();
-    }
-
-    /// Lanes go into a function.
-    pub fn call(
-        &mut self,
-        setup: &Setup<'_>,
-        lanes: u32,
-        function: u32,
-        arguments: &[(u32, u32, u32)],
-    ) -> Result<Next, Stop> {
-        if lanes == 0 {
-            return Ok(Next::Forward);
-        }
-        let current = &mut self.groups.current;
-        if current.callers.len() >= DEPTH {
-            return Err(Cause::Calls.at(lanes.trailing_zeros()));
-        }
-        let caller = Caller {
-            call: current.at,
-            frame: current.frame,
-        };
-        let own = &setup.module.frames[current.frame.function as usize];
-        let frame = Frame {
-            values: current.frame.values + own.values,
-            predicates: current.frame.predicates + own.predicates,
-            local: current.frame.local + own.local,
-            function,
-        };
-        let mut inside = current.part(lanes, setup.module.frames[function as usize].entry);
-        inside.callers.push(caller);
-        inside.frame = frame;
-        current.at += 1;
-        self.fill(setup, frame, lanes);
-        self.pass(lanes, arguments, caller.frame.local, frame.local);
-        self.regroup_with(inside);
-        Ok(Next::Jumped)
-    }
-
-    /// Lanes leave a function, or end.
-    pub fn back(&mut self, setup: &Setup<'_>, lanes: u32) -> Next {
-        if lanes == 0 {
-            return Next::Forward;
-        }
-        let current = &mut self.groups.current;
-        let Some(&caller) = current.callers.last() else {
-            return self.end(lanes);
-        };
-        let inside = current.frame;
-        let mut outside = current.part(lanes, caller.call + 1);
-        outside.callers.pop();
-        outside.frame = caller.frame;
-        current.at += 1;
-        if let Operation::Call { results, .. } = &setup.module.code[caller.call as usize].operation
-        {
-            let back: Vec<_> = results
-                .iter()
-                .map(|&(own, formal, bytes)| (formal, own, bytes))
-                .collect();
-            self.pass(lanes, &back, inside.local, caller.frame.local);
-        }
-        self.regroup_with(outside);
-        Next::Jumped
-    }
-
-    /// Copies bytes of local memory from one frame to another.
-    fn pass(&mut self, lanes: u32, what: &[(u32, u32, u32)], from: u32, to: u32) {
-        for lane in in_mask(lanes) {
-            for &(own, other, bytes) in what {
-                let start = (from + own) as usize;
-                self.local[lane].copy_within(start..start + bytes as usize, (to + other) as usize);
-            }
-        }
-    }
-
-    /// Lanes end.
-    pub fn end(&mut self, lanes: u32) -> Next {
-        if lanes == 0 {
-            return Next::Forward;
-        }
-        self.live &= !lanes;
-        let current = &mut self.groups.current;
-        current.lanes &= !lanes;
-        current.at += 1;
-        self.groups.unblock();
-        self.groups.regroup();
-        Next::Jumped
     }
 }
 

@@ -68,6 +68,7 @@ fn operands_must_fit() {
         "do not fit",
     );
     refuse("ld.global.u32 %r1, [%r2];", "an address of 32 bits");
+    refuse("cvta.shared.u32 %r1, %r2;", "an address of 32 bits");
     refuse("setp.lt.s32 %r1, %r2, %r3;", "a predicate is expected");
     refuse("selp.b32 %r1, %r2, %r3, %r4;", "a predicate is expected");
     refuse("@%r1 bra x;", "a predicate is expected");
@@ -115,6 +116,11 @@ fn modules_that_are_cut_or_strange_are_refused() {
     refused(
         &with_declarations(".global .align 4 .u32 a[1] = {1, 2};", ""),
         "more initial values",
+    );
+    // 2^62 + 1 words, whose bytes are 4 more than 2^64.
+    refused(
+        &with_declarations(".global .align 4 .u32 a[4611686018427387905];", ""),
+        "an array that is too long",
     );
     refused(
         &with_declarations(".global .align 8 .u64 a = b;", ""),

@@ -263,25 +263,47 @@ const LAST: &str = "
     st.global.u32 [%rd21], 0;
 ";
 
+/// Whether the last block sees what the others left; if not, that is a race.
+fn last_sees(fence: &str, atomic: &str, seed: u64) -> bool {
+    let last = LAST.replace("FENCE", fence).replace("atom.global", atomic);
+    let run = Run::of(32).blocks(3).seeded(seed);
+    match run.counted(&kernel(&format!("{OWN}{last}")), &[0; 4]) {
+        Ok((words, _)) => {
+            assert_eq!(words[..2], [0, 18]);
+            true
+        }
+        Err(fault) => {
+            let Cause::GlobalRace { did, .. } = fault.cause else {
+                panic!("{fault}");
+            };
+            assert_eq!(did, Did::Wrote);
+            false
+        }
+    }
+}
+
 #[test]
 fn the_last_block_sees_what_the_others_left_behind_a_fence() {
-    let run = |fence: &str, seed| {
-        let body = format!("{OWN}{}", LAST.replace("FENCE", fence));
-        Run::of(32)
-            .blocks(3)
-            .seeded(seed)
-            .counted(&kernel(&body), &[0; 4])
-    };
     for seed in 0..10 {
-        let (words, _) = run("membar.gl;", seed).unwrap();
-        assert_eq!(words[..2], [0, 18]);
-        assert!(matches!(
-            run("", seed).unwrap_err().cause,
-            Cause::GlobalRace {
-                did: Did::Wrote,
-                ..
-            }
-        ));
+        for fence in ["membar.gl;", "fence.acq_rel.gpu;", "fence.sc.sys;"] {
+            assert!(last_sees(fence, "atom.global", seed), "{fence}");
+        }
+        // None, or one that other blocks need not see.
+        for fence in ["", "membar.cta;", "fence.acq_rel.cta;", "fence.sc.cluster;"] {
+            assert!(!last_sees(fence, "atom.global", seed), "{fence}");
+        }
+    }
+}
+
+#[test]
+fn an_atomic_that_releases_is_a_fence() {
+    for seed in 0..10 {
+        for atomic in ["atom.acq_rel.global", "atom.release.gpu.global"] {
+            assert!(last_sees("", atomic, seed), "{atomic}");
+        }
+        for atomic in ["atom.relaxed.gpu.global", "atom.acq_rel.cta.global"] {
+            assert!(!last_sees("", atomic, seed), "{atomic}");
+        }
     }
 }
 

@@ -47,8 +47,9 @@ struct Load {
     transfers: u32,
     /// In one of them.
     most: u32,
-    /// Jobs.
+    /// Jobs that were paid from the first of these slots on, and the slots until the last of them was.
     paid: u32,
+    paid_slots: u64,
 }
 
 impl Ground {
@@ -102,14 +103,20 @@ impl Ground {
             load.full * 2 >= load.blocks && load.judged >= JUDGED,
             "too few blocks were full: {load:?}"
         );
+        ensure!(
+            load.paid as usize >= JOBS,
+            "too few jobs were paid: {load:?}"
+        );
         let note = format!(
-            "in {slots} slots {} blocks, {} of them full, {} of these with jobs and a dispute open; {:.0} transfers/s, at most {} in a block, and {:.1} jobs/s paid in the same slots; taken again {again} times; the dispute was decided in time",
+            "in {slots} slots {} blocks, {} of them full, {} of these with jobs and a dispute open; {:.0} transfers/s, at most {} in a block; of {} jobs in the same pool the last was paid {} s after the flood began, {:.1} jobs/s; taken again {again} times; the dispute was decided in time",
             load.blocks,
             load.full,
             load.judged,
             f64::from(load.transfers) / slots as f64,
             load.most,
-            f64::from(load.paid) / slots as f64,
+            load.paid,
+            load.paid_slots,
+            f64::from(load.paid) / load.paid_slots as f64,
         );
         Ok(Healed {
             note,
@@ -124,8 +131,15 @@ impl Ground {
             ends.extend(proposals(&validator.daemon.log()?));
         }
         let mut load = Load::default();
-        let blocks = self.audit.blocks(head).iter();
-        for block in blocks.filter(|block| slots.contains(&block.slot)) {
+        for block in self.audit.blocks(head) {
+            // Jobs are paid some blocks behind their delivery, most of them when the flood is over.
+            if block.paid > 0 && block.slot >= slots.start {
+                load.paid += block.paid;
+                load.paid_slots = load.paid_slots.max(block.slot + 1 - slots.start);
+            }
+            if !slots.contains(&block.slot) {
+                continue;
+            }
             let is_full = ends.get(&format!("{:?}", block.hash));
             let is_full = is_full.with_context(|| {
                 format!("no validator says how it ended block {}", block.number)
@@ -138,7 +152,6 @@ impl Ground {
             load.judged += usize::from(is_full && is_judged);
             load.transfers += block.transfers;
             load.most = load.most.max(block.transfers);
-            load.paid += block.paid;
         }
         Ok(load)
     }

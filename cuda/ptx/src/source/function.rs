@@ -1,49 +1,15 @@
 //! A function while it is read: its names, and the code that it has so far.
 
 use super::{
-    operand::{Operand, Special},
-    variable::Declaration,
+    operand::Operand,
+    variable::{bytes_of, Declaration, Home, Variable},
 };
 use crate::{
+    filled::Filled,
     instruction::{Address, Class, Instruction, Operation, Predicate, Value, ALWAYS},
     lanes::low_bits,
 };
 use std::collections::HashMap;
-
-/// What a register begins with when its function is entered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Filled {
-    Value(u64),
-    Special(Special),
-    /// The address of a variable of the module, and an offset in it.
-    Variable {
-        index: usize,
-        offset: i64,
-    },
-    /// An address in the local memory of the function's frame.
-    Local(u64),
-    /// An address behind the kernel's own shared memory.
-    DynamicShared(i64),
-}
-
-/// Where the bytes of a variable are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Home {
-    /// In the kernel's arguments.
-    Parameter(u32),
-    /// In the local memory of the frame.
-    Local(u32),
-    Shared(u32),
-    DynamicShared,
-    /// In device memory: an index into the module's variables.
-    Variable(usize),
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Variable {
-    pub home: Home,
-    pub bytes: u32,
-}
 
 /// The names of one pair of braces.
 #[derive(Default)]
@@ -195,7 +161,7 @@ impl<'a> Function<'a> {
         match name {
             ".pred" => Ok(PREDICATE),
             ".b128" => Err("registers of 128 bits are not supported"),
-            _ => super::variable::bytes_of(name).map(|bytes| bytes as u8 * 8),
+            _ => bytes_of(name).map(|bytes| bytes as u8 * 8),
         }
     }
 

@@ -18,7 +18,7 @@ use self::claim::{Claim, Hex};
 use crate::{
     context::{some_amount, Context},
     failure::Failure,
-    funds::{self, Takes},
+    funds::{Deposits, Takes},
     listing, records,
 };
 
@@ -133,6 +133,10 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         }
         Command::Open(args) => open(context, args).await,
         Command::TopUp { channel, amount } => {
+            let state = read(&context.chain().await?.best().await?, channel)
+                .await?
+                .state;
+            check_top_up(amount, &state)?;
             let takes = [("to put in", amount.0)];
             send(context, channel, &calls.top_up(channel, amount.0), &takes).await
         }
@@ -234,7 +238,10 @@ async fn open(context: &Context, args: OpenArgs) -> Result<(), Failure> {
     let call = runtime::tx()
         .channels()
         .open(stash, listing, Static(voucher_key), deposit);
-    let takes = [("to put in", deposit), funds::channel_deposit()];
+    let takes = [
+        ("to put in", deposit),
+        Deposits::at(&snapshot).await?.channel(),
+    ];
     let included = context.submit(&chain, &call, &takes).await?;
     let opened = included
         .events
@@ -247,6 +254,16 @@ async fn open(context: &Context, args: OpenArgs) -> Result<(), Failure> {
     let id = opened.channel;
     tell(context, id, &read(&included.block, id).await?);
     Ok(())
+}
+
+/// Nothing may be added where it takes something back: that the channel is to be closed.
+fn check_top_up(amount: Amount, state: &ChannelState<u32>) -> Result<(), Failure> {
+    match (amount, state) {
+        (Amount(0), ChannelState::Open) => Err(Failure::Usage(
+            "nothing would move, and the channel is open; give more than 0".into(),
+        )),
+        _ => Ok(()),
+    }
 }
 
 async fn finalize(context: &Context, id: ChannelId) -> Result<(), Failure> {
@@ -394,6 +411,15 @@ mod tests {
         ] {
             assert!(public_key(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn nothing_is_added_only_to_a_channel_that_closes() {
+        let closing = ChannelState::Closing { finalize_at: 12 };
+        assert!(check_top_up(Amount(0), &closing).is_ok());
+        assert!(check_top_up(Amount(1), &ChannelState::Open).is_ok());
+        let refused = check_top_up(Amount(0), &ChannelState::Open).unwrap_err();
+        assert!(matches!(refused, Failure::Usage(_)), "{refused}");
     }
 
     #[test]

@@ -246,6 +246,17 @@ pub fn some_amount(text: &str) -> Result<Amount, String> {
     }
 }
 
+/// Makes sure that the chain can keep the text that was given as this argument: a longer one it cannot even read.
+pub fn check_length(argument: &str, text: &str, most: u32) -> Result<(), Failure> {
+    match u32::try_from(text.len()) {
+        Ok(length) if length <= most => Ok(()),
+        _ => Err(Failure::Usage(format!(
+            "{argument} has {} bytes, and the chain takes at most {most}; shorten it",
+            text.len()
+        ))),
+    }
+}
+
 /// A number such as 0.7 in parts per million.
 pub fn parts_per_million(text: &str) -> Result<u32, String> {
     decimal(text, 6)
@@ -264,6 +275,16 @@ mod tests {
         for text in ["", ".", "-1", "1e3", "0.0000001", "5000", "NaN", "1.-2"] {
             assert!(parts_per_million(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_text_is_as_long_as_the_chain_takes_it() {
+        assert!(check_length("--uri", "", 0).is_ok());
+        assert!(check_length("--uri", &"ä".repeat(128), 256).is_ok());
+        let failure = check_length("--uri", &"x".repeat(257), 256).unwrap_err();
+        assert!(matches!(failure, Failure::Usage(_)), "{failure}");
+        assert!(failure.to_string().contains("--uri has 257 bytes"));
+        assert!(failure.to_string().contains("at most 256"));
     }
 
     #[test]

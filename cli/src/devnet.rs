@@ -28,7 +28,6 @@ const USER: &str = "//Dave";
 const FAUCET: &str = "//Alice";
 
 const MODEL: &str = "assay-demo";
-const BUDGET: &str = "100 ASY";
 /// So much that many streams at once need not wait for a top-up.
 const DEPOSIT: &str = "20 ASY";
 const START: Duration = Duration::from_secs(120);
@@ -76,6 +75,16 @@ pub struct UpArgs {
     /// Port of the gateway.
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     gateway_port: u16,
+
+    /// The most that the gateway may spend, ever. To raise it, stop the network and start it with more.
+    #[arg(
+        long,
+        value_name = "AMOUNT",
+        default_value = "100 ASY",
+        allow_hyphen_values = true,
+        value_parser = some_amount
+    )]
+    budget: Amount,
 }
 
 #[derive(Args)]
@@ -301,7 +310,7 @@ impl Network<'_> {
             format!("--chain={}", self.url()),
             format!("--key={USER}"),
             format!("--model-dir={}", model.display()),
-            format!("--budget={BUDGET}"),
+            format!("--budget={} planck", self.args.budget.0),
             format!("--deposit={DEPOSIT}"),
             format!("--listen=127.0.0.1:{}", self.args.gateway_port),
             format!("--data={}", self.folder.join("gateway").display()),
@@ -420,13 +429,21 @@ impl Network<'_> {
             "gateway": gateway,
             "model": MODEL,
             "user": USER,
+            "budget": self.args.budget,
         });
         context.show(json, || {
             format!(
                 "A chain, two providers and a gateway run. The demo model is small and knows little but this project.\n\n\
                  {curl}\n\nor from Python (pip install openai):\n\n{python}\n\n\
                  where the money is:  assay gateway status --data {folder}/gateway\n\
-                 to stop:             assay devnet down --dir {folder}",
+                 the user's channels: assay channel list --key {USER} --chain {chain}\n\
+                 a provider:          assay provider status --key {provider} --chain {chain}\n\
+                 to stop:             assay devnet down --dir {folder}\n\n\
+                 The gateway spends {budget} at most. To raise that, stop the network and start it again with --budget \
+                 added, such as --budget \"{more}\".",
+                provider = PROVIDERS[0],
+                budget = self.args.budget,
+                more = Amount(self.args.budget.0.saturating_mul(2)),
                 curl = curl(&gateway),
                 python = python(&gateway),
             )

@@ -2,7 +2,7 @@
 //! fee all the same.
 
 use assay_client::{
-    keys, subxt::transactions::Payload, AccountId32, Amount, Chain, Error, Keypair,
+    keys, subxt::transactions::Payload, AccountId32, Amount, Chain, Error, Keypair, Snapshot,
 };
 
 use crate::failure::Failure;
@@ -10,50 +10,67 @@ use crate::failure::Failure;
 /// What a call takes from an account besides its fee: as what, and planck.
 pub type Takes<'a> = &'a [(&'static str, u128)];
 
-/// Deposits, in planck, as the runtime computes them: one for each record, and one for each of its
-/// bytes at most. They come back when the record goes.
-const DEPOSIT_BASE: u128 = 10_000_000_000;
-const DEPOSIT_PER_BYTE: u128 = 10_000_000;
+/// What records have at most, in bytes.
 const LISTING_BYTES: u128 = 541;
 const PROVIDER_BYTES: u128 = 2_066;
 const OFFER_BYTES: u128 = 64;
 const JOB_BYTES: u128 = 793;
 const CHANNEL_BYTES: u128 = 394;
 
-fn deposit(bytes: u128) -> (&'static str, u128) {
-    let amount = DEPOSIT_BASE.saturating_add(DEPOSIT_PER_BYTE.saturating_mul(bytes));
-    ("as a deposit", amount)
+/// What a new record puts on hold, in planck, as the runtime computes it: so much for any, and so much for each of its
+/// bytes at most. It comes back when the record goes.
+pub struct Deposits {
+    base: u128,
+    per_byte: u128,
 }
 
-pub fn listing_deposit() -> (&'static str, u128) {
-    deposit(LISTING_BYTES)
-}
+impl Deposits {
+    /// As governance has set them.
+    pub async fn at(snapshot: &Snapshot) -> Result<Self, Error> {
+        let parameters = snapshot.governance_parameters().await?;
+        Ok(Self {
+            base: parameters.deposit_base,
+            per_byte: parameters.deposit_per_byte,
+        })
+    }
 
-pub fn provider_deposit() -> (&'static str, u128) {
-    deposit(PROVIDER_BYTES)
-}
+    fn of(&self, bytes: u128) -> (&'static str, u128) {
+        let amount = self
+            .base
+            .saturating_add(self.per_byte.saturating_mul(bytes));
+        ("as a deposit", amount)
+    }
 
-pub fn offer_deposit() -> (&'static str, u128) {
-    deposit(OFFER_BYTES)
-}
+    pub fn listing(&self) -> (&'static str, u128) {
+        self.of(LISTING_BYTES)
+    }
 
-/// For a prompt and an answer of so many tokens.
-pub fn job_deposit(prompt_len: usize, max_output_tokens: u32) -> (&'static str, u128) {
-    let length_bytes = match prompt_len {
-        0..=63 => 1,
-        _ => 2,
-    };
-    let tokens = (prompt_len as u128).saturating_add(max_output_tokens.into());
-    deposit(JOB_BYTES + length_bytes + tokens.saturating_mul(4))
-}
+    pub fn provider(&self) -> (&'static str, u128) {
+        self.of(PROVIDER_BYTES)
+    }
 
-pub fn channel_deposit() -> (&'static str, u128) {
-    deposit(CHANNEL_BYTES)
-}
+    pub fn offer(&self) -> (&'static str, u128) {
+        self.of(OFFER_BYTES)
+    }
 
-/// For a call of so many bytes that a referendum is about.
-pub fn preimage_deposit(len: usize) -> (&'static str, u128) {
-    deposit(len as u128)
+    /// For a prompt and an answer of so many tokens.
+    pub fn job(&self, prompt_len: usize, max_output_tokens: u32) -> (&'static str, u128) {
+        let length_bytes = match prompt_len {
+            0..=63 => 1,
+            _ => 2,
+        };
+        let tokens = (prompt_len as u128).saturating_add(max_output_tokens.into());
+        self.of(JOB_BYTES + length_bytes + tokens.saturating_mul(4))
+    }
+
+    pub fn channel(&self) -> (&'static str, u128) {
+        self.of(CHANNEL_BYTES)
+    }
+
+    /// For a call of so many bytes that a referendum is about.
+    pub fn preimage(&self, len: usize) -> (&'static str, u128) {
+        self.of(len as u128)
+    }
 }
 
 /// The pallets whose calls take money away from its account. What the others take stays there, on hold; for that it
@@ -142,11 +159,15 @@ mod tests {
     /// The runtime has the same amounts in a test of this name.
     #[test]
     fn deposits_are_those_of_the_largest_records() {
-        assert_eq!(listing_deposit().1, 15_410 * MILLI_ASY / 1_000);
-        assert_eq!(provider_deposit().1, 30_660 * MILLI_ASY / 1_000);
-        assert_eq!(offer_deposit().1, 10_640 * MILLI_ASY / 1_000);
-        assert_eq!(job_deposit(7, 64).1, 20_780 * MILLI_ASY / 1_000);
-        assert_eq!(channel_deposit().1, 13_940 * MILLI_ASY / 1_000);
+        let deposits = Deposits {
+            base: 10 * MILLI_ASY,
+            per_byte: MILLI_ASY / 100,
+        };
+        assert_eq!(deposits.listing().1, 15_410 * MILLI_ASY / 1_000);
+        assert_eq!(deposits.provider().1, 30_660 * MILLI_ASY / 1_000);
+        assert_eq!(deposits.offer().1, 10_640 * MILLI_ASY / 1_000);
+        assert_eq!(deposits.job(7, 64).1, 20_780 * MILLI_ASY / 1_000);
+        assert_eq!(deposits.channel().1, 13_940 * MILLI_ASY / 1_000);
     }
 
     #[test]

@@ -14,9 +14,10 @@ use clap::Subcommand;
 use serde_json::{json, Value};
 
 use crate::{
-    context::{decimal, Context},
+    context::{check_length, decimal, Context},
     failure::Failure,
-    funds, listing, records,
+    funds::Deposits,
+    listing, records,
 };
 
 mod folder;
@@ -152,7 +153,13 @@ async fn register(
 ) -> Result<(), Failure> {
     context.key()?;
     let chain = context.chain().await?;
-    check_royalty(royalty, chain.best().await?.max_royalty()?)?;
+    let best = chain.best().await?;
+    check_royalty(royalty, best.max_royalty().await?)?;
+    let address = runtime::constants().models().max_uri_length();
+    let most = best.client().constants().entry(address);
+    let most = most.map_err(|error| Failure::Chain(error.to_string()))?;
+    check_length("--uri", &uri, most)?;
+    let deposit = Deposits::at(&best).await?.listing();
     let progress = context.progress();
     progress.wait("checking and hashing the model's files");
     let folder = ModelFolder::open(&dir)?;
@@ -174,9 +181,7 @@ async fn register(
         runtime_types::sp_arithmetic::per_things::Permill(royalty),
         runtime_types::bounded_collections::bounded_vec::BoundedVec(uri.into_bytes()),
     );
-    let included = context
-        .submit(&chain, &call, &[funds::listing_deposit()])
-        .await?;
+    let included = context.submit(&chain, &call, &[deposit]).await?;
     let registered = included
         .events
         .find_first::<runtime::models::events::Registered>();

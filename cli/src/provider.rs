@@ -1,6 +1,7 @@
 //! `assay provider`.
 
 mod claim;
+mod endpoint;
 mod show;
 
 use assay_client::{
@@ -21,7 +22,7 @@ use serde_json::json;
 use crate::{
     context::{some_amount, Context},
     failure::Failure,
-    funds::{self, Takes},
+    funds::{Deposits, Takes},
     listing, records,
 };
 use show::show;
@@ -85,14 +86,16 @@ pub struct RegisterArgs {
     /// Account of the key that the worker signs with; keep it apart from the stash.
     #[arg(long, value_name = "ACCOUNT")]
     operator: String,
-    /// URL at which the worker can be reached; not needed for jobs on the chain.
-    #[arg(long, default_value = "")]
+    /// URL at which the worker's server can be reached, such as https://example.org:9617; not needed for jobs on
+    /// the chain.
+    #[arg(long, value_name = "URL", default_value = "")]
     endpoint: String,
 }
 
 #[derive(Args)]
 pub struct SetInfoArgs {
-    /// URL at which the worker's server can be reached, such as https://example.org:9617.
+    /// URL at which the worker's server can be reached, such as https://example.org:9617; "" takes it away, and
+    /// with it all that new channels would bring.
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
     /// SHA-256 of the server's TLS public key, as the worker prints it; zero for plain http.
@@ -126,7 +129,7 @@ pub struct OfferArgs {
     /// The most tokens of prompt and answer together [default: the model's context].
     #[arg(long, allow_hyphen_values = true)]
     context: Option<u32>,
-    /// The most jobs at once.
+    /// The most jobs at once; 0 pauses the offer, and what is under way goes on.
     #[arg(long, default_value_t = 1, allow_hyphen_values = true)]
     capacity: u32,
 }
@@ -168,10 +171,13 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
             Err(no_provider(account))
         }
         Command::SetInfo(args) => {
-            let (provider, _) = own(context).await?;
-            let mut info = provider.info;
-            if let Some(endpoint) = args.endpoint {
-                info.endpoint = BoundedVec(endpoint.into_bytes());
+            endpoint::check(args.endpoint.as_deref().unwrap_or_default())?;
+            let stash = context.account(None)?;
+            let snapshot = context.chain().await?.best().await?;
+            let provider = snapshot.provider(stash).await?;
+            let mut info = provider.ok_or_else(|| no_provider(stash))?.info;
+            if let Some(url) = args.endpoint {
+                info.endpoint = endpoint::encode(&snapshot, url)?;
             }
             info.tls_key_hash = args.tls_key_hash.unwrap_or(info.tls_key_hash);
             info.x25519_key = args.x25519_key.map_or(info.x25519_key, |key| key.0);
@@ -208,6 +214,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
 
 async fn register(context: &Context, args: RegisterArgs) -> Result<(), Failure> {
     let operator = keys::parse_account(&args.operator)?;
+    endpoint::check(&args.endpoint)?;
     warn_of_one_key(context, operator)?;
     let snapshot = context.chain().await?.best().await?;
     check_bond(
@@ -216,7 +223,7 @@ async fn register(context: &Context, args: RegisterArgs) -> Result<(), Failure> 
         snapshot.provider_parameters().await?.min_bond,
     )?;
     let info = ProviderInfo {
-        endpoint: BoundedVec(args.endpoint.into_bytes()),
+        endpoint: endpoint::encode(&snapshot, args.endpoint)?,
         // Nothing listens yet, so there is no key to pin.
         tls_key_hash: H256::zero(),
         x25519_key: [0; 32],
@@ -224,7 +231,10 @@ async fn register(context: &Context, args: RegisterArgs) -> Result<(), Failure> 
     let call = runtime::tx()
         .providers()
         .register(operator, info, args.bond.0);
-    let takes = [("to bond", args.bond.0), funds::provider_deposit()];
+    let takes = [
+        ("to bond", args.bond.0),
+        Deposits::at(&snapshot).await?.provider(),
+    ];
     send(context, &call, &takes).await
 }
 
@@ -239,7 +249,10 @@ async fn offer(context: &Context, args: OfferArgs) -> Result<(), Failure> {
         .set_offer(id, input, output, tokens, args.capacity);
     match snapshot.offer(id, stash).await? {
         Some(_) => send(context, &call, &[]).await,
-        None => send(context, &call, &[funds::offer_deposit()]).await,
+        None => {
+            let deposit = Deposits::at(&snapshot).await?.offer();
+            send(context, &call, &[deposit]).await
+        }
     }
 }
 

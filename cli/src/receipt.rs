@@ -13,7 +13,7 @@ use assay_client::{
 };
 use assay_primitives::{seed, TokenId};
 
-use crate::{failure::Failure, records};
+use crate::{failure::Failure, records, watch::lost};
 
 mod source;
 #[cfg(test)]
@@ -35,7 +35,8 @@ pub async fn of_job(
     else {
         return Ok(None);
     };
-    let best = chain.best().await?;
+    let lost = |error| lost(id, error);
+    let best = chain.best().await.map_err(lost)?;
     let gone = |what: &str| {
         Failure::Request(format!(
             "{what} of job {id} is gone from this node, so there is no whole receipt; ask an \
@@ -43,10 +44,17 @@ pub async fn of_job(
         ))
     };
     let provider = assignment.provider;
-    let signed = chain.signed_receipt(id, provider, delivery).await?;
+    let signed = chain
+        .signed_receipt(id, provider, delivery)
+        .await
+        .map_err(lost)?;
     let signed = signed.ok_or_else(|| gone("the block with the delivery"))?;
-    let prompt = best.prompt(id).await?.ok_or_else(|| gone("the prompt"))?;
-    let listing = best.listing(job.listing).await?;
+    let prompt = best
+        .prompt(id)
+        .await
+        .map_err(lost)?
+        .ok_or_else(|| gone("the prompt"))?;
+    let listing = best.listing(job.listing).await.map_err(lost)?;
     let listing = listing.ok_or_else(|| gone("the listing"))?;
     let parts = &listing.parts.0;
     let header = job_header(chain.genesis_hash(), id, job, assignment);

@@ -14,7 +14,8 @@ use clap::Args;
 use crate::{
     context::{parts_per_million, Context, Progress},
     failure::Failure,
-    funds, listing,
+    funds::Deposits,
+    listing,
     offers::{Lengths, Offers},
 };
 
@@ -206,9 +207,10 @@ impl Request {
             self.max_fee.0,
             self.provider,
         );
+        let deposits = Deposits::at(&chain.best().await?).await?;
         let takes = [
             ("for --max-fee", self.max_fee.0),
-            funds::job_deposit(self.prompt.len(), self.max_output_tokens),
+            deposits.job(self.prompt.len(), self.max_output_tokens),
         ];
         let included = context.submit_under(progress, chain, &call, &takes).await?;
         let submitted = included

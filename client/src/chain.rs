@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 use self::patient::{Patient, PATIENCE};
 use crate::Error;
 
+mod clock;
 mod patient;
 mod referenda;
 mod rewards;
@@ -30,6 +31,7 @@ mod validators;
 mod views;
 
 pub use self::{
+    clock::stretched,
     referenda::{
         AccountVote, Bounded, Described, DispatchTime, GovernanceOrigin, OriginCaller, RawOrigin,
         Referendum, ReferendumInfo, Spend, Track, Vote, VoteLock, MAX_INLINE_BYTES,
@@ -37,9 +39,9 @@ pub use self::{
     rewards::ProviderReward,
     snapshot::{
         job_header, Assignment, AssignmentRecord, Balances, Channel, ChannelParameters,
-        ChannelState, Delivery, Job, JobParameters, JobState, Listing, ListingAccount,
-        ListingStatus, Offer, Provider, ProviderParameters, RefundReason, SentBack, Settlement,
-        Snapshot,
+        ChannelState, Delivery, GovernanceParameters, Job, JobParameters, JobState, Listing,
+        ListingAccount, ListingStatus, Offer, Provider, ProviderParameters, RefundReason, SentBack,
+        Settlement, Snapshot,
     },
     submit::{era, Included, Wait},
     validators::{
@@ -161,7 +163,8 @@ impl Chain {
         Self::over(url, RpcClient::new(client)).await
     }
 
-    async fn over(url: &str, client: RpcClient) -> Result<Self, Error> {
+    /// Over a connection of one's own, such as to a node in memory.
+    pub async fn over(url: &str, client: RpcClient) -> Result<Self, Error> {
         let rpc = LegacyRpcMethods::<RpcConfigFor<PolkadotConfig>>::new(client.clone());
         let version = within(url, rpc.state_get_runtime_version(None)).await?;
         let found = version
@@ -333,6 +336,11 @@ fn check_url(url: &str) -> Result<(), Error> {
         .iter()
         .find_map(|scheme| url.strip_prefix(scheme))
         .ok_or_else(|| wrong("it does not begin with ws:// or wss://"))?;
+    check_host(rest).map_err(wrong)
+}
+
+/// Whether a URL without its scheme begins with a host, and a port if it names one; what is wrong if not.
+pub fn check_host(rest: &str) -> Result<(), &'static str> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // The colons of an IPv6 address are inside brackets.
     let (host, port) = match authority.rsplit_once(':') {
@@ -340,10 +348,10 @@ fn check_url(url: &str) -> Result<(), Error> {
         _ => (authority, None),
     };
     if host.is_empty() || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(wrong("it names no host"));
+        return Err("it names no host");
     }
     match port.map(str::parse::<u16>) {
-        Some(Err(_) | Ok(0)) => Err(wrong("its port is not a number up to 65535")),
+        Some(Err(_) | Ok(0)) => Err("its port is not a number up to 65535"),
         _ => Ok(()),
     }
 }

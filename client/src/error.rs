@@ -107,6 +107,10 @@ pub enum Error {
     #[error("{text:?} is not an address: {problem}; give an SS58 address or a development key such as //Alice")]
     Address { text: String, problem: String },
 
+    /// Right in itself, with another network's prefix: who gave it may not have the key of the account here.
+    #[error("{text:?} is an address of another network; if the same key is meant on this chain, write it as {here}")]
+    ForeignAddress { text: String, here: AccountId32 },
+
     /// A file cannot be used.
     #[error("{}: {problem}; {next}", path.display())]
     File {

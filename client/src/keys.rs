@@ -113,7 +113,7 @@ pub fn account(key: &Keypair) -> AccountId32 {
     key.public_key().to_account_id()
 }
 
-/// Read an account: an SS58 address, or a development key such as `//Alice`.
+/// Read an account: an SS58 address of this chain, whose prefix is 42, or a development key such as `//Alice`.
 pub fn parse_account(text: &str) -> Result<AccountId32, Error> {
     if is_development(text) {
         return match from_uri(text) {
@@ -130,7 +130,7 @@ pub fn parse_account(text: &str) -> Result<AccountId32, Error> {
             problem: "it is empty".into(),
         });
     }
-    AccountId32::from_str(text).map_err(|error| Error::Address {
+    let account = AccountId32::from_str(text).map_err(|error| Error::Address {
         text: text.into(),
         problem: match error.to_string().as_str() {
             "Length is bad" => "it is too short or too long".into(),
@@ -138,7 +138,15 @@ pub fn parse_account(text: &str) -> Result<AccountId32, Error> {
             "Base 58 requirement is violated" => "it has characters that no address has".into(),
             other => other.to_owned(),
         },
-    })
+    })?;
+    // It is read whatever its prefix, and written with this chain's.
+    if account.to_string() != text {
+        return Err(Error::ForeignAddress {
+            text: text.into(),
+            here: account,
+        });
+    }
+    Ok(account)
 }
 
 /// The account, without any key, that belongs to a pallet: `modl`, the pallet's id, zeros.
@@ -275,6 +283,20 @@ mod tests {
         assert!(parse_account("alice").is_err());
         let empty = parse_account("").unwrap_err().to_string();
         assert!(empty.contains("it is empty"), "{empty}");
+    }
+
+    #[test]
+    fn an_address_of_another_network_is_told_with_its_form_here() {
+        let polkadots = "15oF4uVJwmo4TdGW7VfQxNLavjCXviqxT9S1MgbjMNHr6Sp5";
+        let kusamas = "HNZata7iMYWmk5RvZRTiAsSDhV8366zq2YGb3tLH5Upf74F";
+        for text in [polkadots, kusamas] {
+            let told = parse_account(text).unwrap_err().to_string();
+            assert!(
+                told.contains("another network") && told.ends_with(ALICE),
+                "{told}"
+            );
+        }
+        assert!(parse_account(ALICE).is_ok());
     }
 
     #[test]

@@ -129,9 +129,7 @@ async fn anchor(
     signed: &SignedReceipt,
 ) -> Result<AnchorView, MoneyError> {
     let provider = AccountId32(line.channel().provider);
-    Ok(shop
-        .anchor(provider, signed.receipt.anchor, u32::MAX)
-        .await?)
+    shop.anchor(provider, signed.receipt.anchor, u32::MAX).await
 }
 
 /// What came when an answer was asked for again.

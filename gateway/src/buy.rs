@@ -8,7 +8,7 @@ use std::{
 
 use assay_client::AccountId32;
 use assay_openai::{ApiError, Order, Piece, Pieces};
-use assay_primitives::Finish;
+use assay_primitives::{Balance, Finish};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -67,6 +67,17 @@ pub async fn begin(shop: Arc<Shop>, model: Model, order: Order) -> Result<Pieces
     }
 }
 
+/// Who was asked in vain for an answer, since it waited last.
+#[derive(Default)]
+struct Tried {
+    failed: Vec<AccountId32>,
+    last_failure: Option<String>,
+    /// Why the first of those could not be paid who could not.
+    unpaid: Option<MoneyError>,
+    /// Whether money is on its way into somebody's channel, or its books are being brought together.
+    is_pending: bool,
+}
+
 impl Purchase {
     async fn run(mut self) {
         let (shop, model) = (self.shop.clone(), self.model.id.clone());
@@ -98,8 +109,7 @@ impl Purchase {
 
     /// The answer's last piece, after all the others were sent.
     async fn buy(&mut self) -> Result<Piece, ApiError> {
-        let mut failed: Vec<AccountId32> = Vec::new();
-        let mut last_failure = None;
+        let mut tried = Tried::default();
         let mut legs: Vec<Leg> = Vec::new();
         // Since when it waits for a provider.
         let mut start = Instant::now();
@@ -107,16 +117,18 @@ impl Purchase {
             if self.pieces.is_closed() || *self.stopped.borrow() {
                 return Ok(self.end(Finish::Caller, &legs));
             }
-            let offer = match self.choose(&failed) {
+            let offer = match self.choose(&tried)? {
                 Some(offer) => offer,
                 None => {
-                    self.wait(start, &failed, &last_failure).await?;
+                    self.wait(start, &tried).await?;
                     // Whoever has failed may have recovered.
-                    failed.clear();
+                    tried.failed.clear();
+                    (tried.unpaid, tried.is_pending) = (None, false);
                     continue;
                 }
             };
             let before = self.output.len();
+            let asked = Instant::now();
             let (ran, leg) = leg::run(self, &offer).await;
             let had_tokens = self.output.len() > before;
             legs.extend(leg);
@@ -130,26 +142,32 @@ impl Purchase {
                 }
                 Ran::Stopped => return Ok(self.end(Finish::Caller, &legs)),
                 Ran::Ours(error) if error.is_of_channel() => {
-                    failed.push(offer.provider);
-                    last_failure = Some(error.to_string());
+                    tried.failed.push(offer.provider);
+                    tried.last_failure = Some(error.to_string());
+                    tried.is_pending = true;
+                }
+                // Another one may have enough in its channel, or need less.
+                Ran::Ours(error) if error.is_short() => {
+                    tried.failed.push(offer.provider);
+                    tried.unpaid.get_or_insert(error);
                 }
                 Ran::Ours(error) => return Err(ours(&error)),
                 Ran::Busy(pause) => {
                     let now = Instant::now();
                     self.shop.experience().busy(offer.provider, now, pause);
-                    last_failure = Some(format!("{} is busy", offer.provider));
+                    tried.last_failure = Some(format!("{} is busy", offer.provider));
                 }
                 Ran::Caught(sentence) => {
                     self.shop.keep_evidence();
                     self.note_failure(&offer, &sentence, had_tokens);
-                    last_failure = Some(sentence);
+                    tried.last_failure = Some(sentence);
                 }
                 Ran::Failed(sentence) => {
                     let now = Instant::now();
-                    self.shop.experience().failed(offer.provider, now, None);
+                    self.shop.experience().failed(offer.provider, asked, now);
                     self.note_failure(&offer, &sentence, had_tokens);
-                    failed.push(offer.provider);
-                    last_failure = Some(sentence);
+                    tried.failed.push(offer.provider);
+                    tried.last_failure = Some(sentence);
                 }
             }
             // What came may have been all: a provider that broke off after the last token.
@@ -178,8 +196,12 @@ impl Purchase {
         (self.output.len() >= self.limit as usize).then_some(Finish::Length)
     }
 
-    fn choose(&self, failed: &[AccountId32]) -> Option<Offer> {
-        let offers = self.shop.offers(&self.model);
+    fn choose(&self, tried: &Tried) -> Result<Option<Offer>, ApiError> {
+        let mut offers = self.shop.offers(&self.model);
+        if let Some(unpaid) = &tried.unpaid {
+            let reach = self.reach(unpaid)?;
+            offers.retain(|offer| self.is_paid_by(offer, reach));
+        }
         let has_channel = |offer: &Offer| self.shop.channels.usable(offer).is_some();
         let experience = self.shop.experience();
         let ranked = rank(
@@ -188,25 +210,55 @@ impl Purchase {
             &experience,
             Instant::now(),
             has_channel,
-            failed,
+            &tried.failed,
         );
-        ranked.first().map(|offer| (*offer).clone())
+        Ok(ranked.first().map(|offer| (*offer).clone()))
+    }
+
+    /// What can still be put into a channel, where it was too little for one. Of an account that has not a deposit nothing
+    /// is tried again: a transaction that fails costs its fee.
+    fn reach(&self, unpaid: &MoneyError) -> Result<Balance, ApiError> {
+        match unpaid {
+            MoneyError::Budget { .. } => {
+                let left = self.shop.channels.left();
+                left.map_err(|error| ours(&error.into()))
+            }
+            _ => Ok(0),
+        }
+    }
+
+    /// Whether the rest of the answer can be paid with what is free in the offer's channel, and so much more.
+    fn is_paid_by(&self, offer: &Offer, reach: Balance) -> bool {
+        let need = self.need();
+        let line = self.shop.channels.usable(offer);
+        let reach = reach.saturating_add(line.map_or(0, |line| line.free()));
+        let (price, limit) = (&offer.price, need.token_limit);
+        let fee = price.fee(need.prompt_len, limit);
+        let is_part_paid = || price.affordable(reach, need.prompt_len, limit).is_some();
+        fee.is_some_and(|fee| fee <= reach) || (self.at_most && is_part_paid())
     }
 
     /// Waits until a provider that pauses may be asked again, or says why nobody can be.
-    async fn wait(
-        &self,
-        start: Instant,
-        failed: &[AccountId32],
-        last_failure: &Option<String>,
-    ) -> Result<(), ApiError> {
+    async fn wait(&self, start: Instant, tried: &Tried) -> Result<(), ApiError> {
+        let Tried {
+            failed,
+            last_failure,
+            unpaid,
+            is_pending,
+        } = tried;
         let offers = self.shop.offers(&self.model);
         let need = self.need();
-        let pause = next_try(&offers, &need, &self.shop.experience(), Instant::now());
-        let Some(pause) = pause else {
-            let why = match last_failure {
-                Some(failure) => one_line(failure),
-                None => self.nobody(&offers, &need),
+        let reach = unpaid.as_ref().map(|unpaid| self.reach(unpaid));
+        let reach = reach.transpose()?;
+        let can_pay = |offer: &Offer| reach.is_none_or(|reach| self.is_paid_by(offer, reach));
+        let now = Instant::now();
+        let next = next_try(&offers, &need, &self.shop.experience(), now, can_pay);
+        let Some((provider, pause)) = next else {
+            let why = match (last_failure, unpaid) {
+                // Where money is on its way into a channel, it is not over.
+                (_, Some(error)) if !is_pending => return Err(ours(error)),
+                (Some(failure), _) => one_line(failure),
+                (None, _) => self.nobody(&offers, &need),
             };
             return Err(ApiError::unavailable(why).code("no_provider"));
         };
@@ -218,11 +270,19 @@ impl Purchase {
             (false, _) => PATIENCE,
         };
         if waited.saturating_add(pause) > patience {
-            let why = last_failure.as_deref().unwrap_or("all providers pause");
-            let message = format!("no provider can take the request now: {}", one_line(why));
+            let seconds = pause.as_millis().div_ceil(1000);
+            let why = match (unpaid, last_failure) {
+                (Some(_), _) => format!(
+                    "{provider}, which can be paid for it, pauses for {seconds} s more; the budget or the account has too \
+                     little for anybody else"
+                ),
+                (None, Some(failure)) => one_line(failure),
+                (None, None) => format!("all providers pause, {provider} for {seconds} s more"),
+            };
             return Err(ApiError {
                 retry_after: Some(pause),
-                ..ApiError::unavailable(message).code("no_provider")
+                ..ApiError::unavailable(format!("no provider can take the request now: {why}"))
+                    .code("no_provider")
             });
         }
         tokio::select! {
@@ -287,6 +347,10 @@ fn ours(error: &MoneyError) -> ApiError {
             ..ApiError::invalid(message).code("insufficient_funds")
         },
         MoneyError::Overflow => ApiError::invalid(message),
+        MoneyError::Behind { .. } => ApiError {
+            retry_after: Some(RETRY),
+            ..ApiError::unavailable(message).code("node_behind")
+        },
         MoneyError::Chain(_)
         | MoneyError::Store(_)
         | MoneyError::Payer(_)

@@ -8,7 +8,7 @@ use std::{
 use assay_client::{AccountId32, Amount, H256};
 use assay_primitives::{ListingId, Price, PPM_ONE};
 
-/// The pause after a provider's first failure; each further one doubles it.
+/// The pause after a provider's first failure; each further one that shows itself after the pause doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
@@ -73,6 +73,9 @@ struct Provider {
     /// Mean time to the first token, the latest weighing a quarter.
     latency: Option<Duration>,
     failures: u32,
+    /// Until when its last failure keeps it from being asked.
+    failed_until: Option<Instant>,
+    /// The same, or until when it is busy.
     paused_until: Option<Instant>,
     is_caught: bool,
 }
@@ -91,16 +94,26 @@ impl Experience {
     pub fn succeeded(&mut self, provider: AccountId32) {
         let known = self.0.entry(provider.0).or_default();
         known.failures = 0;
+        known.failed_until = None;
         known.paused_until = None;
     }
 
-    /// A request failed; the provider is left alone for a while, at least as long as it asked for.
-    pub fn failed(&mut self, provider: AccountId32, now: Instant, at_least: Option<Duration>) {
+    /// A request failed that began at `asked`; the provider is left alone for a while. All requests that were under way
+    /// when it failed break off for the same reason, so that they count once: what began before a pause was over says
+    /// nothing of the provider after it.
+    pub fn failed(&mut self, provider: AccountId32, asked: Instant, now: Instant) {
         let known = self.0.entry(provider.0).or_default();
-        let doubled = FIRST_PAUSE.saturating_mul(1 << known.failures.min(16));
-        let pause = doubled.max(at_least.unwrap_or_default()).min(LONGEST_PAUSE);
-        known.failures = known.failures.saturating_add(1);
-        known.paused_until = now.checked_add(pause);
+        let is_another = known.failed_until.is_none_or(|until| asked >= until);
+        if is_another {
+            known.failures = known.failures.saturating_add(1);
+        }
+        // One that comes to light after the pause has it begin again, and no longer than it was.
+        if is_another || known.failed_until.is_some_and(|until| now >= until) {
+            let doublings = known.failures.saturating_sub(1).min(16);
+            let pause = FIRST_PAUSE.saturating_mul(1 << doublings);
+            known.failed_until = now.checked_add(pause.min(LONGEST_PAUSE));
+        }
+        known.paused_until = known.paused_until.max(known.failed_until);
     }
 
     /// It is busy and no worse for that.
@@ -125,6 +138,13 @@ impl Experience {
         until
             .checked_duration_since(now)
             .filter(|left| !left.is_zero())
+    }
+
+    /// Whether it pauses because it failed, and not only because it is busy.
+    fn is_failing(&self, provider: &AccountId32, now: Instant) -> bool {
+        let known = self.0.get(&provider.0);
+        let until = known.and_then(|known| known.failed_until);
+        until.is_some_and(|until| now < until)
     }
 
     pub fn latency(&self, provider: &AccountId32) -> Option<Duration> {
@@ -167,18 +187,50 @@ pub fn rank<'a>(
     ranked.into_iter().map(|(_, offer)| offer).collect()
 }
 
-/// When the first of the paused providers that could take the request may be asked again.
+/// The first of the paused providers that could take the request and may be asked again, and when. `can_pay` says who
+/// could be paid for it.
 pub fn next_try(
     offers: &[Offer],
     need: &Need,
     experience: &Experience,
     now: Instant,
-) -> Option<Duration> {
-    offers
+    can_pay: impl Fn(&Offer) -> bool,
+) -> Option<(AccountId32, Duration)> {
+    let usable = offers
         .iter()
-        .filter(|offer| offer.fits(need) && !experience.is_caught(&offer.provider))
-        .filter_map(|offer| experience.pause(&offer.provider, now))
-        .min()
+        .filter(|offer| offer.fits(need) && can_pay(offer));
+    first_back(usable, experience, now)
+}
+
+/// Where everybody pauses who was not caught, and not only because they are busy: who may be asked again first, and
+/// when.
+pub fn all_pause(
+    offers: &[Offer],
+    experience: &Experience,
+    now: Instant,
+) -> Option<(AccountId32, Duration)> {
+    let left = || {
+        let offers = offers.iter();
+        offers.filter(|offer| !experience.is_caught(&offer.provider))
+    };
+    let all = left().all(|offer| experience.pause(&offer.provider, now).is_some());
+    let failing = left().any(|offer| experience.is_failing(&offer.provider, now));
+    (all && failing)
+        .then(|| first_back(left(), experience, now))
+        .flatten()
+}
+
+fn first_back<'a>(
+    offers: impl Iterator<Item = &'a Offer>,
+    experience: &Experience,
+    now: Instant,
+) -> Option<(AccountId32, Duration)> {
+    let offers = offers.filter(|offer| !experience.is_caught(&offer.provider));
+    let pauses = offers.filter_map(|offer| {
+        let pause = experience.pause(&offer.provider, now)?;
+        Some((offer.provider, pause))
+    });
+    pauses.min_by_key(|(_, pause)| *pause)
 }
 
 #[cfg(test)]
@@ -276,29 +328,75 @@ mod tests {
         let mut experience = Experience::default();
         let offers = [offer(1, 1), offer(2, 2)];
         let who = offers[0].provider;
-        experience.failed(who, start, None);
+        let next = |experience: &Experience, now| {
+            let next = next_try(&offers, &NEED, experience, now, |_| true);
+            next.map(|(_, pause)| pause)
+        };
+        experience.failed(who, start, start);
         assert_eq!(best(&offers, &experience, start), [2]);
         assert_eq!(experience.pause(&who, start), Some(FIRST_PAUSE));
-        assert_eq!(best(&offers, &experience, start + FIRST_PAUSE), [1, 2]);
-        experience.failed(who, start, None);
-        assert_eq!(experience.pause(&who, start), Some(FIRST_PAUSE * 2));
-        experience.failed(who, start, Some(Duration::from_secs(100)));
-        assert_eq!(
-            experience.pause(&who, start),
-            Some(Duration::from_secs(100))
-        );
+        let mut now = start + FIRST_PAUSE;
+        assert_eq!(best(&offers, &experience, now), [1, 2]);
+        experience.failed(who, now, now);
+        assert_eq!(experience.pause(&who, now), Some(FIRST_PAUSE * 2));
         for _ in 0..100 {
-            experience.failed(who, start, None);
+            now += experience.pause(&who, now).unwrap_or_default();
+            experience.failed(who, now, now);
         }
-        assert_eq!(experience.pause(&who, start), Some(LONGEST_PAUSE));
-        assert_eq!(
-            next_try(&offers, &NEED, &experience, start),
-            Some(LONGEST_PAUSE)
-        );
+        assert_eq!(experience.pause(&who, now), Some(LONGEST_PAUSE));
+        assert_eq!(next(&experience, now), Some(LONGEST_PAUSE));
         experience.succeeded(who);
-        assert_eq!(best(&offers, &experience, start), [1, 2]);
-        experience.failed(who, start, None);
+        assert_eq!(best(&offers, &experience, now), [1, 2]);
+        experience.failed(who, now, now);
+        assert_eq!(experience.pause(&who, now), Some(FIRST_PAUSE));
+    }
+
+    #[test]
+    fn what_breaks_off_together_counts_once() {
+        let start = Instant::now();
+        let mut experience = Experience::default();
+        let who = AccountId32([1; 32]);
+        let milliseconds = Duration::from_millis;
+        // All streams of a worker that is killed, and some that came before anybody knew.
+        for late in 0..100 {
+            experience.failed(who, start, start + milliseconds(late));
+        }
         assert_eq!(experience.pause(&who, start), Some(FIRST_PAUSE));
+        // One that hung for longer than the pause.
+        let later = start + FIRST_PAUSE * 2;
+        experience.failed(who, start, later);
+        assert_eq!(experience.pause(&who, later), Some(FIRST_PAUSE));
+        // It is busy for less than that, and fails again: it is as busy, and no more is known of it.
+        experience.busy(who, later, milliseconds(1));
+        let soon = later + milliseconds(2);
+        experience.failed(who, soon, soon);
+        let left = FIRST_PAUSE - milliseconds(2);
+        assert_eq!(experience.pause(&who, soon), Some(left));
+        // After the pause it is another one.
+        let after = later + FIRST_PAUSE;
+        experience.failed(who, after, after);
+        assert_eq!(experience.pause(&who, after), Some(FIRST_PAUSE * 2));
+    }
+
+    #[test]
+    fn that_all_pause_is_said_with_who_comes_back_first() {
+        let start = Instant::now();
+        let mut experience = Experience::default();
+        let offers = [1, 2, 3].map(|provider| offer(provider, 1));
+        let [one, two, three] = [0, 1, 2].map(|which| offers[which].provider);
+        let told = |experience: &Experience| all_pause(&offers, experience, start);
+        experience.caught(three);
+        experience.busy(one, start, FIRST_PAUSE * 2);
+        experience.busy(two, start, FIRST_PAUSE * 3);
+        assert_eq!(told(&experience), None, "they are only busy");
+        experience.failed(two, start, start);
+        assert_eq!(told(&experience), Some((one, FIRST_PAUSE * 2)));
+        experience.succeeded(one);
+        assert_eq!(told(&experience), None);
+        experience.failed(one, start, start);
+        assert_eq!(told(&experience), Some((one, FIRST_PAUSE)));
+        assert_eq!(all_pause(&[], &experience, start), None);
+        assert_eq!(all_pause(&offers[2..], &experience, start), None);
     }
 
     #[test]
@@ -311,8 +409,9 @@ mod tests {
         experience.succeeded(offers[0].provider);
         let later = start + Duration::from_secs(24 * 3600);
         assert!(best(&offers, &experience, later).is_empty());
-        experience.failed(offers[0].provider, start, None);
-        assert_eq!(next_try(&offers, &NEED, &experience, start), None);
+        experience.failed(offers[0].provider, start, start);
+        let next = next_try(&offers, &NEED, &experience, start, |_| true);
+        assert_eq!(next, None);
     }
 
     #[test]

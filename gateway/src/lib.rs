@@ -5,8 +5,8 @@
 //!   [`store`] is what must not be forgotten.
 //! * [`buy`] gets one answer, from one provider after the other if need be; [`upstream`] talks to a
 //!   provider's server, over [`tls`] whose key is pinned on the chain.
-//! * [`recheck`] computes a share of the answers again, or [`buy`] has them scored; [`evidence`] keeps what providers were
-//!   caught at, and [`disputes`] takes it to the chain.
+//! * [`recheck`] computes a share of the answers again, or [`buy`] has those scored that wait in [`scoring`]; [`evidence`]
+//!   keeps what providers were caught at, and [`disputes`] takes it to the chain.
 //! * [`serve`] is what clients see, [`status`] what the user asks.
 
 mod backend;
@@ -21,6 +21,7 @@ pub mod market;
 mod metrics;
 mod models;
 mod recheck;
+mod scoring;
 mod serve;
 mod shop;
 pub mod status;
@@ -84,7 +85,7 @@ pub async fn run(
     let listener = serve::bind(config.listen).await?;
     let store = Arc::new(open_store(&config.data, &*market)?);
     let challenger = market.challenger();
-    let shop = shop::Shop::new(market, store, folders, config.terms)?;
+    let shop = shop::Shop::new(market, store.clone(), folders, config.terms)?;
     if let Some(challenger) = challenger {
         disputes::Disputes::new(challenger).resume(&config.data, &config.model_dirs);
     }
@@ -97,15 +98,33 @@ pub async fn run(
         tokio::spawn(shop.clone().watch()),
         tokio::spawn(shop.clone().close()),
         tokio::spawn(books::mend(shop.clone())),
+        tokio::spawn(buy::check::score_all(shop.clone())),
     ];
     ready(address);
-    serve::serve(listener, shop, config.api_key, config.room, stop).await;
-    for task in watching {
+    let (end, ends) = watch::channel(false);
+    let ending = tokio::spawn(until_end(store.clone(), stop, end));
+    serve::serve(listener, shop, config.api_key, config.room, ends).await;
+    for task in watching.into_iter().chain([ending]) {
         task.abort();
     }
     // Whoever asks next asks the store.
     let _ = fs::remove_file(noted);
-    Ok(())
+    // Without its store it can do nothing, and a store that has failed can only be opened anew.
+    match store.failure() {
+        Some(failure) => anyhow::bail!(failure),
+        None => Ok(()),
+    }
+}
+
+/// Says when it is time to end: when `stop` does, or when nothing can be written down any more.
+async fn until_end(store: Arc<Store>, mut stop: watch::Receiver<bool>, end: watch::Sender<bool>) {
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = store.failed() => {}
+    }
+    end.send_replace(true);
+    // Kept, so that nobody mistakes its end for the word.
+    end.closed().await;
 }
 
 /// Has one provider score an answer of another, without serving anybody. `data` is the folder of a gateway that does not
@@ -149,7 +168,12 @@ pub async fn score(
         "nobody can score {}: its model is unverified, and two honest machines may give different tokens",
         answer.claim()
     );
+    // What is mended on the way is checked as by a gateway that serves.
+    let scoring = tokio::spawn(buy::check::score_all(shop.clone()));
     let opinion = buy::check::opinion(&shop, Suspect::new(answer, model), by).await;
+    scoring.abort();
+    // With its end the store is closed, for whoever comes next.
+    let _ = scoring.await;
     opinion.map_err(anyhow::Error::msg)
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use assay_client::{AccountId32, Chain, Error, Keypair, H256};
+use assay_client::{chain::stretched, AccountId32, Chain, Error, Keypair, H256};
 use assay_primitives::{Balance, ChannelId, ListingId, ModelParts, VoucherKey};
 use futures::future::BoxFuture;
 
@@ -11,6 +11,9 @@ use crate::choice::Offer;
 mod chain;
 
 pub use self::chain::ChainMarket;
+
+/// How long a node in step may be without a new block at slots of 6 s; as many slots where they are longer.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// The market at one finalized block.
 #[derive(Clone, Debug, Default)]
@@ -65,9 +68,23 @@ pub struct Block {
     pub best: u32,
     /// How long ago the best one was made.
     pub age: Duration,
+    /// How long a slot lasts.
+    pub slot: Duration,
     pub finalized: u32,
     /// Of the best chain's block that was asked for, if it is there.
     pub hash: Option<H256>,
+}
+
+impl Block {
+    /// How old the best one may become at a node that is in step.
+    pub fn patience(&self) -> Duration {
+        stretched(SILENCE, self.slot)
+    }
+
+    /// Whether the node does not know what the chain is by now: it is still in sync, or has lost its peers.
+    pub fn is_behind(&self) -> bool {
+        self.age > self.patience()
+    }
 }
 
 /// Who takes wrong answers to the chain: the user.
@@ -83,6 +100,9 @@ pub type Finalized<'a, T> = BoxFuture<'a, Result<(u32, T), Error>>;
 /// The chain, with the user's key.
 pub trait Market: Send + Sync + 'static {
     fn genesis(&self) -> H256;
+
+    /// Where the user's node is.
+    fn node(&self) -> &str;
 
     /// The user's account.
     fn account(&self) -> AccountId32;

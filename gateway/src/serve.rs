@@ -141,15 +141,28 @@ fn same(given: &[u8], key: &[u8]) -> bool {
 
 async fn health(State(shop): State<Arc<Shop>>) -> Response {
     let trouble = shop.trouble();
-    let reason = match (&trouble.chain, trouble.wrong.first()) {
-        (Some(problem), _) => Some(format!("the chain was not reached: {problem}")),
-        (None, Some(wrong)) => Some(format!(
+    let unreached = trouble
+        .chain
+        .map(|problem| format!("the chain was not reached: {problem}"));
+    let wrong = trouble.wrong.first().map(|wrong| {
+        format!(
             "{} wrong answers were found, the first: {wrong}; see the folder `evidence`, and start anew once that is \
              seen to",
             trouble.wrong.len()
-        )),
-        (None, None) => None,
+        )
+    });
+    // What is broken for good is said before what passes.
+    let full = shop.store.failure();
+    let paused = || {
+        let paused = shop.paused();
+        (!paused.is_empty()).then(|| paused.join("; "))
     };
+    let out_of_step = || shop.out_of_step().map(|error| error.to_string());
+    let reason = full
+        .or(unreached)
+        .or_else(out_of_step)
+        .or(wrong)
+        .or_else(paused);
     let seen = shop.seen();
     let json = json!({
         "status": if reason.is_none() { "ok" } else { "degraded" },

@@ -8,31 +8,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_channel::{anchor_age, AnchorView, ANCHOR_AGE};
-use assay_client::{AccountId32, Amount, Error, H256};
-use assay_primitives::Anchor;
-use tokio::sync::{watch, Semaphore};
+use assay_client::{AccountId32, Amount, H256};
+use tokio::sync::watch;
 
 use crate::{
     channels::{Channels, MoneyError, Policy},
-    choice::{Experience, Offer},
+    choice::{all_pause, Experience, Offer},
     disputes::Disputes,
     evidence,
     market::{Block, Facts, Market},
     metrics::Metrics,
     models::{self, Folder, Model},
     recheck::{Checker, Suspect, Verdict},
+    scoring::Scoring,
     store::{Store, StoreError},
     upstream::Worker,
 };
 
+mod node;
+
 /// How often the chain is looked at.
 const REFRESH: Duration = Duration::from_secs(3);
-/// How long a provider's node may be ahead of ours, or on another fork, before its anchors are wrong.
-const ANCHOR_PATIENCE: Duration = Duration::from_secs(30);
-const ANCHOR_PAUSE: Duration = Duration::from_millis(250);
-/// The most scores that are bought at the same time.
-const SCORES: usize = 4;
 
 /// How answers are bought.
 #[derive(Clone, Debug)]
@@ -50,19 +46,6 @@ pub struct Terms {
     pub score: bool,
 }
 
-/// Whether the node does not know what the chain is by now: it is still in sync, or has lost its peers.
-fn is_behind(block: &Block) -> bool {
-    block.age > ANCHOR_PATIENCE
-}
-
-fn behind(block: &Block) -> Error {
-    let age = block.age.as_secs();
-    Error::Node(format!(
-        "it is behind: its best block, {}, was made {age} s ago; see that it has peers, and try again when it is in sync",
-        block.best
-    ))
-}
-
 /// A provider, and the number and hash of a block.
 type Tenure = ([u8; 32], u32, H256);
 
@@ -78,15 +61,16 @@ pub struct Shop {
     workers: Mutex<HashMap<[u8; 32], (Offer, Worker)>>,
     /// Who spoke for a provider at recent blocks that are final: all streams beside each other build on the same ones.
     operators: Mutex<HashMap<Tenure, AccountId32>>,
-    pub checker: Checker,
-    /// Scores that may be bought at the same time.
-    pub scoring: Arc<Semaphore>,
+    checker: Checker,
+    pub scoring: Scoring,
     trouble: Arc<Mutex<Trouble>>,
 }
 
 /// The market as it was last seen.
 #[derive(Clone, Default)]
 pub struct Seen {
+    /// Where the user's node was, and when; none before the first look.
+    head: Option<(Block, Instant)>,
     pub facts: Facts,
     pub models: Vec<Model>,
 }
@@ -143,7 +127,7 @@ impl Shop {
             workers: Mutex::default(),
             operators: Mutex::default(),
             checker,
-            scoring: Arc::new(Semaphore::new(SCORES)),
+            scoring: Scoring::default(),
             trouble,
         }))
     }
@@ -161,7 +145,12 @@ impl Shop {
     async fn look(&self) -> Result<(), MoneyError> {
         let facts = self.market.facts().await?;
         let models = models::listed(&self.folders, &facts);
-        self.seen.send_replace(Seen { facts, models });
+        let head = Some((self.market.block(0).await?, Instant::now()));
+        self.seen.send_replace(Seen {
+            head,
+            facts,
+            models,
+        });
         self.channels.reconcile().await?;
         self.keep_evidence();
         self.count()?;
@@ -208,6 +197,23 @@ impl Shop {
         locked(&self.experience)
     }
 
+    /// For each model all of whose providers pause, until when.
+    pub fn paused(&self) -> Vec<String> {
+        let models = self.seen().models.clone().into_iter();
+        let paused = models.filter_map(|model| {
+            let offers = self.offers(&model);
+            let next = all_pause(&offers, &self.experience(), Instant::now());
+            let (provider, pause) = next?;
+            Some(format!(
+                "all providers of {} pause, since they failed: {provider} is asked again in {} s; see the log for what \
+                 failed",
+                model.id,
+                pause.as_millis().div_ceil(1000)
+            ))
+        });
+        paused.collect()
+    }
+
     /// A provider's server; its connections are kept while its record on chain stays.
     pub fn worker(&self, offer: &Offer) -> anyhow::Result<Worker> {
         let mut workers = locked(&self.workers);
@@ -223,83 +229,28 @@ impl Shop {
         Ok(worker)
     }
 
-    /// What the chain says of a receipt's anchor, which may be at most `age` blocks old. Waits for a while where our node
-    /// may be behind, or on another fork than the provider's. One that is behind for sure shows nothing of the provider.
-    pub async fn anchor(
-        &self,
-        provider: AccountId32,
-        anchor: Anchor,
-        age: u32,
-    ) -> Result<AnchorView, Error> {
-        let place = (provider.0, anchor.number, anchor.hash);
-        let finalized = self.seen().facts.finalized;
-        if anchor.number.saturating_add(age / 2) >= finalized {
-            if let Some(operator) = locked(&self.operators).get(&place) {
-                return Ok(AnchorView::Good {
-                    operator: operator.0,
-                });
-            }
+    /// An answer has ended; whether it is one of those to be checked, and is now.
+    pub fn consider(&self, suspect: impl FnOnce() -> Suspect) -> bool {
+        let drawn = self.checker.is_drawn();
+        if drawn {
+            self.check(suspect());
         }
-        let start = Instant::now();
-        loop {
-            let block = self.market.block(anchor.number).await?;
-            if anchor.number.saturating_add(age) < block.finalized {
-                return Ok(AnchorView::Stale);
-            }
-            if block.hash == Some(anchor.hash) {
-                let Some(operator) = self.market.operator_at(provider, anchor.number).await? else {
-                    return Ok(AnchorView::Foreign);
-                };
-                if anchor.number <= block.finalized {
-                    let mut operators = locked(&self.operators);
-                    operators.retain(|(_, number, _), _| {
-                        number.saturating_add(ANCHOR_AGE) >= block.finalized
-                    });
-                    operators.insert(place, operator);
-                }
-                return Ok(AnchorView::Good {
-                    operator: operator.0,
-                });
-            }
-            let is_late = start.elapsed() > ANCHOR_PATIENCE;
-            let is_final = anchor.number <= block.finalized;
-            if block.hash.is_none() && is_final {
-                // One that began with a later state has no older blocks.
-                let missing = format!("it has not the block {}", anchor.number);
-                return Err(Error::Node(missing));
-            }
-            if block.hash.is_some() && is_final {
-                return Ok(AnchorView::Foreign);
-            }
-            // No clock is so wrong.
-            let is_far = anchor.number > block.best.saturating_add(ANCHOR_AGE);
-            match is_behind(&block) {
-                true if is_late => return Err(behind(&block)),
-                false if is_late || is_far => {
-                    return Ok(match block.hash {
-                        Some(_) => AnchorView::Foreign,
-                        None => AnchorView::Future,
-                    });
-                }
-                _ => tokio::time::sleep(ANCHOR_PAUSE).await,
-            }
-        }
+        drawn
     }
 
-    /// How many blocks behind the last finalized one a receipt may build that comes as it is signed.
-    pub fn anchor_age(&self) -> u32 {
-        match self.seen().facts.challenge_blocks {
-            // The chain was not seen yet.
-            0 => ANCHOR_AGE,
-            blocks => anchor_age(blocks),
+    /// Checks an answer, if it has any tokens: it is computed again where the model's weights are here, else scored by
+    /// another provider. A check that finds no room is left out: the next answer is as good.
+    pub fn check(&self, suspect: Suspect) {
+        if suspect.answer.output.is_empty() {
+            return;
         }
-    }
-
-    /// Whether a provider still has to have the last receipt of a request, of which one built on this block.
-    pub async fn must_be_kept(&self, anchor: u32) -> Result<bool, Error> {
-        let block = self.market.block(0).await?;
-        let half = self.market.dispute_blocks().await? / 2;
-        Ok(!is_behind(&block) && anchor.saturating_add(half) >= block.best)
+        let has_room = match suspect.model.weights || !self.terms.score {
+            true => self.checker.offer(suspect),
+            false => self.scoring.offer(suspect),
+        };
+        if !has_room {
+            tracing::debug!(target: "assay_gateway", "no room to check an answer");
+        }
     }
 
     /// Says how an answer turned out that was checked.

@@ -6,6 +6,7 @@ mod records;
 
 use std::{
     fs::{self, OpenOptions},
+    io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -14,8 +15,9 @@ use assay_channel::record::PayerRecord;
 use assay_primitives::{Balance, ChannelId};
 use codec::{Decode, DecodeAll, Encode};
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
 };
+use tokio::sync::watch;
 
 pub use self::records::{Channel, Fragment, Opening, Owner, Spending, Stage, TopUp, RESTORED};
 
@@ -52,8 +54,13 @@ const ANSWERS_KEPT: u64 = 10_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("{}: {problem}; check the path and its permissions", path.display())]
-    File { path: PathBuf, problem: String },
+    #[error("{}: {problem}; {next}", path.display())]
+    File {
+        path: PathBuf,
+        problem: String,
+        /// What can be done.
+        next: &'static str,
+    },
     #[error("{} is in use by another gateway; stop that one first, or choose another --data", .0.display())]
     Locked(PathBuf),
     #[error("{} belongs to another account or another chain; choose another --data", .0.display())]
@@ -66,8 +73,17 @@ pub enum StoreError {
     NoBackup(PathBuf),
     #[error("{} is damaged or cut short, its checksum does not match; take another copy of the backup", .0.display())]
     Damaged(PathBuf),
-    #[error("the gateway's store cannot be used: {0}; look at the disk")]
+    #[error(
+        "the gateway's store cannot be used: {0}; see that its disk is in order and has room, and start the gateway again"
+    )]
     Database(String),
+    #[error(
+        "{} cannot be opened: {problem}; if its disk is in order, the file is damaged or no gateway's store: restore a backup \
+         into another --data, or begin there anew; what is left in the old channels comes back without the file, by \
+         `assay channel close CHANNEL` for each that `assay channel list` shows",
+        path.display()
+    )]
+    Unreadable { path: PathBuf, problem: String },
     #[error(
         "{} has a record of {what} that this version cannot read; use the version that wrote it, or begin with another \
          --data: what is left in the old channels comes back without the file, by `assay channel close CHANNEL` for each \
@@ -76,6 +92,24 @@ pub enum StoreError {
     )]
     Record { path: PathBuf, what: &'static str },
 }
+
+impl StoreError {
+    /// What the system says of a file.
+    fn file(path: &Path, error: &io::Error) -> Self {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        Self::File {
+            path: path.into(),
+            problem: error.to_string(),
+            next: match error.kind() {
+                StorageFull | QuotaExceeded | FileTooLarge => "make room, and try again",
+                _ => PATH,
+            },
+        }
+    }
+}
+
+/// What to do about most files that cannot be used.
+const PATH: &str = "check the path and its permissions";
 
 /// Any of redb's errors.
 fn broken(error: impl Into<redb::Error>) -> StoreError {
@@ -89,6 +123,8 @@ pub struct Store {
     path: PathBuf,
     /// How many answers are kept.
     answers: u64,
+    /// Why nothing can be read or written any more until the file is opened again.
+    failure: watch::Sender<Option<String>>,
 }
 
 impl Store {
@@ -106,16 +142,12 @@ impl Store {
 
     /// The store in the file of this name, whoever owns it.
     fn open_any(folder: &Path, file: &str) -> Result<Self, StoreError> {
-        let unusable = |path: &Path, error: std::io::Error| StoreError::File {
-            path: path.into(),
-            problem: error.to_string(),
-        };
         if !folder.exists() {
             let made = fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
                 .create(folder);
-            made.map_err(|error| unusable(folder, error))?;
+            made.map_err(|error| StoreError::file(folder, &error))?;
         }
         let path = folder.join(file);
         let file = OpenOptions::new()
@@ -125,30 +157,81 @@ impl Store {
             .truncate(false)
             .mode(0o600)
             .open(&path);
-        let file = file.map_err(|error| unusable(&path, error))?;
+        let unusable = |error: io::Error| StoreError::file(&path, &error);
+        let file = file.map_err(unusable)?;
         let private = fs::Permissions::from_mode(0o600);
-        file.set_permissions(private)
-            .map_err(|error| unusable(&path, error))?;
+        file.set_permissions(private).map_err(unusable)?;
         drop(file);
-        let database = Database::create(&path).map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => StoreError::Locked(folder.into()),
-            other => broken(other),
-        })?;
-        let write = database.begin_write().map_err(broken)?;
-        for table in TABLES {
-            write.open_table(table).map_err(broken)?;
-        }
-        write.commit().map_err(broken)?;
+        let unreadable = |problem: redb::Error| match problem {
+            redb::Error::DatabaseAlreadyOpen => StoreError::Locked(folder.into()),
+            redb::Error::Io(error) if error.raw_os_error().is_some() => {
+                StoreError::file(&path, &error)
+            }
+            other => StoreError::Unreadable {
+                path: path.clone(),
+                problem: other.to_string(),
+            },
+        };
+        let database = Database::create(&path).map_err(|error| unreadable(error.into()))?;
+        make_tables(&database).map_err(unreadable)?;
         Ok(Self {
             database,
             folder: folder.into(),
             path,
             answers: ANSWERS_KEPT,
+            failure: watch::Sender::new(None),
         })
     }
 
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The store that is in `folder`, whoever owns it.
+    pub fn found(folder: &Path) -> Result<Self, StoreError> {
+        if !folder.join(FILE).exists() {
+            return Err(StoreError::File {
+                path: folder.into(),
+                problem: "holds no gateway's store".into(),
+                next: PATH,
+            });
+        }
+        Self::open_any(folder, FILE)
+    }
+
+    /// Why the store is of no more use to this process, with its file; none as long as it is.
+    pub fn failure(&self) -> Option<String> {
+        self.failure.borrow().clone()
+    }
+
+    /// Until the store is of no more use to this process.
+    pub(crate) async fn failed(&self) {
+        let mut failure = self.failure.subscribe();
+        let _ = failure.wait_for(Option::is_some).await;
+    }
+
+    /// An error of redb's, at the beginning or the end of what is done. After one of the disk it does nothing more with a
+    /// file: what is there is whole, and whoever opens it again goes on from it.
+    fn broken(&self, error: impl Into<redb::Error>) -> StoreError {
+        let error = error.into();
+        if matches!(error, redb::Error::Io(_) | redb::Error::PreviousIo) {
+            self.failure.send_if_modified(|failure| {
+                let is_first = failure.is_none();
+                if is_first {
+                    let path = self.path.display();
+                    tracing::error!(
+                        target: "assay_gateway", file = %path, %error,
+                        "the store cannot be used any more, so the gateway ends"
+                    );
+                    *failure = Some(format!(
+                        "{path} cannot be used: {error}; see that its disk is in order and has room, and start the \
+                         gateway again: nothing is lost that was paid for"
+                    ));
+                }
+                is_first
+            });
+        }
+        broken(error)
     }
 
     /// Whose it is; none of one that was just made.
@@ -170,17 +253,28 @@ impl Store {
     }
 
     fn read(&self) -> Result<ReadTransaction, StoreError> {
-        self.database.begin_read().map_err(broken)
+        self.database
+            .begin_read()
+            .map_err(|error| self.broken(error))
+    }
+
+    fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
+        let begun = self.database.begin_write();
+        begun.map_err(|error| self.broken(error))
+    }
+
+    fn commit(&self, write: WriteTransaction) -> Result<(), StoreError> {
+        write.commit().map_err(|error| self.broken(error))
     }
 
     fn put(&self, table: Table, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let write = self.database.begin_write().map_err(broken)?;
+        let write = self.begin_write()?;
         write
             .open_table(table)
             .map_err(broken)?
             .insert(key, value)
             .map_err(broken)?;
-        write.commit().map_err(broken)
+        self.commit(write)
     }
 
     fn value(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -218,13 +312,13 @@ impl Store {
 
     /// It did not come about, and cannot any more.
     pub fn drop_opening(&self, seed: &[u8; 32]) -> Result<(), StoreError> {
-        let write = self.database.begin_write().map_err(broken)?;
+        let write = self.begin_write()?;
         write
             .open_table(OPENINGS)
             .map_err(broken)?
             .remove(&seed[..])
             .map_err(broken)?;
-        write.commit().map_err(broken)
+        self.commit(write)
     }
 
     pub fn channels(&self) -> Result<Vec<(ChannelId, Channel)>, StoreError> {
@@ -236,7 +330,7 @@ impl Store {
 
     /// Writes a channel down. It takes the place of the opening with the same key.
     pub fn put_channel(&self, id: &ChannelId, channel: &Channel) -> Result<(), StoreError> {
-        let write = self.database.begin_write().map_err(broken)?;
+        let write = self.begin_write()?;
         write
             .open_table(CHANNELS)
             .map_err(broken)?
@@ -247,7 +341,7 @@ impl Store {
             .map_err(broken)?
             .remove(&channel.seed[..])
             .map_err(broken)?;
-        write.commit().map_err(broken)
+        self.commit(write)
     }
 
     /// What a channel's payer consists of.
@@ -282,7 +376,7 @@ impl Store {
         if records.is_empty() && bodies.is_empty() {
             return Ok(());
         }
-        let write = self.database.begin_write().map_err(broken)?;
+        let write = self.begin_write()?;
         {
             let mut table = write.open_table(RECORDS).map_err(broken)?;
             for record in records {
@@ -298,7 +392,7 @@ impl Store {
                 table.insert(&key[..], body.as_bytes()).map_err(broken)?;
             }
         }
-        write.commit().map_err(broken)
+        self.commit(write)
     }
 
     /// Deletes what is left of a channel's requests below a number, some of them at a time: their payer has forgotten
@@ -322,14 +416,14 @@ impl Store {
         if doomed.iter().all(|(_, keys)| keys.is_empty()) {
             return Ok(());
         }
-        let write = self.database.begin_write().map_err(broken)?;
+        let write = self.begin_write()?;
         for (table, keys) in doomed {
             let mut table = write.open_table(table).map_err(broken)?;
             for key in keys {
                 table.remove(&key[..]).map_err(broken)?;
             }
         }
-        write.commit().map_err(broken)
+        self.commit(write)
     }
 
     /// The number below which all receipts of a channel were anchored before this block, as far as
@@ -365,7 +459,7 @@ impl Store {
         cost: &Spending,
     ) -> Result<(), StoreError> {
         let key = answer_key(id, seq);
-        let write = self.database.begin_write().map_err(broken)?;
+        let write = self.begin_write()?;
         for table in [BODIES, FRAGMENTS] {
             let mut table = write.open_table(table).map_err(broken)?;
             table.remove(&key[..]).map_err(broken)?;
@@ -410,7 +504,7 @@ impl Store {
                 count = count.saturating_sub(1);
             }
         }
-        write.commit().map_err(broken)
+        self.commit(write)
     }
 
     /// The body of a request whose books are open.
@@ -482,6 +576,14 @@ fn request_key(id: &ChannelId, seq: u64) -> Vec<u8> {
 
 fn answer_key(id: &ChannelId, seq: u64) -> Vec<u8> {
     [&id.0[..], &seq.to_be_bytes()].concat()
+}
+
+fn make_tables(database: &Database) -> Result<(), redb::Error> {
+    let write = database.begin_write()?;
+    for table in TABLES {
+        write.open_table(table)?;
+    }
+    Ok(write.commit()?)
 }
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
 //! What the worker reads from the chain: how a job stands with it, and what a duty consists of.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::collections::BTreeMap;
 
 use assay_channel::{anchor_age, ChannelState, Facts, Terms};
 use assay_client::{
@@ -252,31 +249,14 @@ pub async fn view(
     };
     Ok(View {
         block: anchor(finalized),
-        age: age(finalized).await?,
-        slot: slot(finalized).await?,
+        age: finalized.age().await?,
+        slot: finalized.slot().await?,
         behind: best.number().saturating_sub(finalized.number()),
         channels,
         offers,
         dispute_blocks,
         anchor_age: anchor_age(window),
     })
-}
-
-/// How old a block is. The time in it is its author's; one that seems to come from the future is new.
-async fn age(snapshot: &Snapshot) -> Result<Duration, Error> {
-    let address = runtime::storage().timestamp().now();
-    let made = snapshot.client().storage().fetch(address, ()).await;
-    let made = made.map_err(Error::node)?.decode().map_err(Error::node)?;
-    let now = UNIX_EPOCH.elapsed().unwrap_or_default();
-    Ok(now.saturating_sub(Duration::from_millis(made)))
-}
-
-/// How long a slot lasts: chosen with the chain's first block.
-async fn slot(snapshot: &Snapshot) -> Result<Duration, Error> {
-    let address = runtime::storage().timing().slot_millis();
-    let millis = snapshot.client().storage().fetch(address, ()).await;
-    let millis = millis.map_err(Error::node)?.decode().map_err(Error::node)?;
-    Ok(Duration::from_millis(millis))
 }
 
 /// A provider that left and came back is another one, which can settle nothing of what was before.

@@ -5,7 +5,9 @@
 //! * [`ChannelLedger`] has what was promised and served in each payment channel.
 
 use std::{
+    fs::{self, File, OpenOptions, TryLockError},
     io::ErrorKind,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -29,6 +31,9 @@ pub use self::{
 
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 const OWNER: &str = "owner";
+
+/// Prompts and answers are nobody's but its owner's.
+const MODE: u32 = 0o600;
 
 /// Whose duties a ledger holds.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -71,6 +76,25 @@ pub enum LedgerError {
     NoFolder { path: PathBuf, folder: String },
 }
 
+/// Why there is no database at `path`.
+fn unusable(path: &Path, error: DatabaseError) -> LedgerError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => LedgerError::Locked(path.into()),
+        DatabaseError::Storage(redb::StorageError::Io(error))
+            if error.kind() != ErrorKind::InvalidData =>
+        {
+            LedgerError::Storage {
+                path: path.into(),
+                problem: error.to_string(),
+            }
+        }
+        other => LedgerError::Corrupt {
+            path: path.into(),
+            problem: other.to_string(),
+        },
+    }
+}
+
 /// The file behind both ledgers.
 struct Store {
     path: PathBuf,
@@ -80,29 +104,88 @@ struct Store {
 impl Store {
     /// Opens the file at `path`, which is made if it is not there.
     fn open(path: &Path, owner: &Owner) -> Result<Arc<Self>, LedgerError> {
-        let storage = |error: &dyn std::fmt::Display| LedgerError::Storage {
-            path: path.into(),
-            problem: error.to_string(),
-        };
         Ledger::check_folder(path)?;
-        let database = Database::create(path).map_err(|error| match error {
-            DatabaseError::DatabaseAlreadyOpen => LedgerError::Locked(path.into()),
-            DatabaseError::Storage(redb::StorageError::Io(error))
-                if error.kind() != ErrorKind::InvalidData =>
-            {
-                storage(&error)
+        let made = match path.exists() {
+            true => None,
+            false => Self::make(path, owner)?,
+        };
+        let store = match made {
+            Some(store) => store,
+            None => {
+                let database = Database::create(path).map_err(|error| unusable(path, error))?;
+                let store = Self {
+                    path: path.into(),
+                    database,
+                };
+                store.claim(owner)?;
+                store
             }
-            other => LedgerError::Corrupt {
-                path: path.into(),
-                problem: other.to_string(),
-            },
+        };
+        store.keep_private()?;
+        Ok(Arc::new(store))
+    }
+
+    /// Makes the file, none if another process was faster. It is made under another name, so that it is there whole
+    /// or not at all: on a full disk what is left of it would be taken for a broken ledger later.
+    fn make(path: &Path, owner: &Owner) -> Result<Option<Self>, LedgerError> {
+        let storage = |error: std::io::Error| unusable(path, redb::StorageError::Io(error).into());
+        let mut name = path.as_os_str().to_owned();
+        name.push(".new");
+        let draft = PathBuf::from(name);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(MODE)
+            .open(&draft)
+            .map_err(storage)?;
+        // Whoever makes one at this moment holds the lock, and holds it on under the file's own name.
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => LedgerError::Locked(path.into()),
+            TryLockError::Error(error) => storage(error),
         })?;
+        let made = match path.exists() {
+            true => Ok(None),
+            false => Self::make_as(&draft, file, path, owner).map(Some),
+        };
+        if !matches!(made, Ok(Some(_))) {
+            let _ = fs::remove_file(&draft);
+        }
+        made
+    }
+
+    /// Makes the file as this draft, then gives it its name.
+    fn make_as(draft: &Path, file: File, path: &Path, owner: &Owner) -> Result<Self, LedgerError> {
+        let storage = |error: std::io::Error| unusable(path, redb::StorageError::Io(error).into());
+        // What a process left that was killed.
+        file.set_len(0).map_err(storage)?;
+        let database = redb::Builder::new()
+            .create_file(file)
+            .map_err(|error| unusable(path, error))?;
         let store = Self {
             path: path.into(),
             database,
         };
         store.claim(owner)?;
-        Ok(Arc::new(store))
+        fs::rename(draft, path).map_err(storage)?;
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let folder = File::open(folder).and_then(|folder| folder.sync_all());
+        folder.map_err(storage)?;
+        Ok(store)
+    }
+
+    /// Makes sure that nobody else can read the file: once all could.
+    fn keep_private(&self) -> Result<(), LedgerError> {
+        let found = fs::metadata(&self.path).map_err(|e| self.storage(e))?;
+        if found.permissions().mode() & 0o777 == MODE {
+            return Ok(());
+        }
+        let private = fs::Permissions::from_mode(MODE);
+        fs::set_permissions(&self.path, private).map_err(|e| self.storage(e))
     }
 
     fn storage(&self, error: impl std::fmt::Display) -> LedgerError {

@@ -6,8 +6,15 @@
 //!
 //! All periods are parts of a day, and how many blocks a day has is state, chosen at genesis: so one
 //! Wasm serves a chain on which a referendum takes days and one on which it takes half a minute.
+//!
+//! What transactions and records cost is set here too, since it belongs to no other pallet.
+
+mod parameters;
 
 pub use pallet::*;
+pub use parameters::{
+    Parameters, DEPOSIT_BASE, DEPOSIT_PER_BYTE, FEE_PER_BYTE, FEE_PER_PICOSECOND,
+};
 
 use core::marker::PhantomData;
 use frame_support::traits::Get;
@@ -23,13 +30,19 @@ pub const DEFAULT_DAY_BLOCKS: BlockNumber = 14_400;
 pub mod pallet {
     use super::*;
     use frame_support::pallet_prelude::*;
-    use frame_system::pallet_prelude::BlockNumberFor;
+    use frame_system::{
+        pallet_prelude::{BlockNumberFor, OriginFor},
+        WeightInfo,
+    };
 
     #[pallet::pallet]
     pub struct Pallet<T>(_);
 
     #[pallet::config]
-    pub trait Config: frame_system::Config {}
+    pub trait Config: frame_system::Config {
+        /// Who may set the parameters.
+        type AdminOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+    }
 
     /// What a referendum's decision is dispatched from, besides root.
     #[pallet::origin]
@@ -66,10 +79,17 @@ pub mod pallet {
     #[pallet::storage]
     pub type PausedByMigration<T> = StorageValue<_, (), OptionQuery>;
 
+    /// What governance has set. Every transaction asks for it, and each of a block after the first finds
+    /// it in the node's cache: as with the fee multiplier beside it, no call's weight counts the read.
+    #[pallet::storage]
+    #[pallet::whitelist_storage]
+    pub type Params<T> = StorageValue<_, Parameters, ValueQuery>;
+
     #[pallet::genesis_config]
     pub struct GenesisConfig<T: Config> {
         /// Blocks in a day, by which the periods of referenda are measured; at least 1.
         pub day_blocks: BlockNumber,
+        pub parameters: Parameters,
         #[serde(skip)]
         pub _config: PhantomData<T>,
     }
@@ -78,6 +98,7 @@ pub mod pallet {
         fn default() -> Self {
             Self {
                 day_blocks: DEFAULT_DAY_BLOCKS,
+                parameters: Parameters::default(),
                 _config: PhantomData,
             }
         }
@@ -91,15 +112,53 @@ pub mod pallet {
                 "governance.dayBlocks is 0: give at least 1 block"
             );
             DayBlocks::<T>::put(self.day_blocks);
+            assert!(
+                self.parameters.is_valid(),
+                "governance: the genesis parameters are outside their bounds"
+            );
+            Params::<T>::put(&self.parameters);
         }
+    }
+
+    #[pallet::event]
+    #[pallet::generate_deposit(fn deposit_event)]
+    pub enum Event<T: Config> {
+        /// The parameters were set.
+        ParametersSet,
+    }
+
+    #[pallet::error]
+    pub enum Error<T> {
+        /// A parameter is outside its bounds.
+        InvalidParameters,
     }
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
-        /// A day has a block.
+        /// A day has a block, and the parameters are within their bounds.
         #[cfg(feature = "try-runtime")]
         fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
             ensure!(DayBlocks::<T>::get() >= 1, "day without a block");
+            ensure!(
+                Params::<T>::get().is_valid(),
+                "parameters outside their bounds"
+            );
+            Ok(())
+        }
+    }
+
+    #[pallet::call]
+    impl<T: Config> Pallet<T> {
+        /// Set what transactions and records cost. Records that there are keep what they have on hold, and
+        /// give back as much.
+        // It writes one item, as that call of the system does, whose weight is measured.
+        #[pallet::call_index(0)]
+        #[pallet::weight(<T as frame_system::Config>::SystemWeightInfo::set_storage(1))]
+        pub fn set_parameters(origin: OriginFor<T>, parameters: Parameters) -> DispatchResult {
+            T::AdminOrigin::ensure_origin(origin)?;
+            ensure!(parameters.is_valid(), Error::<T>::InvalidParameters);
+            Params::<T>::put(parameters);
+            Self::deposit_event(Event::ParametersSet);
             Ok(())
         }
     }

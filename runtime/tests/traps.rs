@@ -50,7 +50,9 @@ fn a_parameter_that_there_is_not_is_no_genesis() {
     for path in [
         "/channels/parameters",
         "/disputes/parameters",
+        "/governance/parameters",
         "/jobs/parameters",
+        "/models/parameters",
         "/providers/parameters",
         "/providers/parameters/rewards",
         "/validators/parameters",

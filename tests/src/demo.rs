@@ -28,8 +28,28 @@ const LIE: &str = "lie.json";
 /// From which the runtime derives its treasury's account.
 const TREASURY_PALLET_ID: [u8; 8] = *b"asy/trsy";
 
+const HELP: &str = "\
+Shows Assay at work, in about a minute: starts a chain and a worker of this build in a folder that is removed
+again, asks and pays a question, shows who was paid what, checks the answer, and has a provider convicted whose answer
+was false. Each command is printed as it would be typed.
+
+Usage: assay-demo
+
+It takes no arguments, and is started in the repository, whose demo model it uses.";
+
 #[tokio::main]
 async fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        None => {}
+        Some("--help" | "-h") => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Some(other) => {
+            eprintln!("demo: it takes no argument {other:?}; see `assay-demo --help`");
+            return ExitCode::from(2);
+        }
+    }
     if let Err(error) = watch_signals() {
         eprintln!("demo: cannot listen for signals: {error}");
         return ExitCode::FAILURE;
@@ -82,6 +102,7 @@ async fn sell_a_lie(chain: &Chain, model: &Path, folder: &Path) -> Result<Arc<ch
 
 async fn demo() -> Result<()> {
     let start = Instant::now();
+    let source = demo_source()?.display().to_string();
     let folder = tempfile::tempdir().context("a temporary folder")?;
     let folder = folder.path();
 
@@ -95,7 +116,6 @@ async fn demo() -> Result<()> {
     say(
         "Charlie makes integers of a model's floats, so that every machine computes the same bits.",
     )?;
-    let source = demo_source()?.display().to_string();
     typed(&assay, &["model", "import", &source])?;
 
     say("He publishes it for 2 % of what it earns. The chain keeps its root.")?;

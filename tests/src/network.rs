@@ -32,6 +32,8 @@ const EPOCH: u64 = 20;
 pub const VALIDATORS: [&str; 4] = ["alice", "bob", "charlie", "dave"];
 /// A full node that keeps the state of every block.
 const OBSERVER: &str = "observer";
+/// A second node with keys of a validator.
+const TWIN: &str = "twin";
 /// Who sells: stash, and price of a token of prompt and of answer in thousandths of an ASY.
 const PROVIDERS: [(&str, u32, u32); 2] = [("//Bob", 1, 3), ("//Eve", 1, 4)];
 /// Jobs that a provider takes at once.
@@ -114,8 +116,24 @@ impl Network {
     /// Another node with the session keys of this validator, which nobody should ever start.
     pub fn twin(&self, name: &str) -> Result<Node> {
         let folder = self.scene.folder();
-        let seat = Seat::take(folder, "twin", Place::here())?;
+        let seat = Seat::take(folder, TWIN, Place::here())?;
         let mut node = seat.launch(folder, &self.chain, &self.addresses, format!("--{name}"))?;
+        node.wait_until_up()?;
+        Ok(node)
+    }
+
+    /// The same with its key for votes alone: this one makes no blocks.
+    pub fn voting_twin(&self, name: &str) -> Result<Node> {
+        let folder = self.scene.folder();
+        let output = Command::new(programs()?.join("assay-node"))
+            .args(["key", "insert", "--key-type=gran", "--scheme=ed25519"])
+            .arg(&self.chain)
+            .arg(format!("--base-path={}", folder.join(TWIN).display()))
+            .arg(format!("--suri={}", seed(name)))
+            .output()?;
+        ensure!(output.status.success(), "no key for votes: {output:?}");
+        let seat = Seat::take(folder, TWIN, Place::here())?;
+        let mut node = seat.launch(folder, &self.chain, &self.addresses, "--validator".into())?;
         node.wait_until_up()?;
         Ok(node)
     }
@@ -199,9 +217,14 @@ impl Seat {
 
 /// The account of a well-known validator.
 pub fn stash(name: &str) -> Result<AccountId32> {
-    let (first, rest) = name.split_at(1);
-    let uri = format!("//{}{rest}//stash", first.to_uppercase());
+    let uri = format!("{}//stash", seed(name));
     Ok(keys::account(&keys::load(&uri)?))
+}
+
+/// What the session keys of a well-known validator are made of.
+fn seed(name: &str) -> String {
+    let (first, rest) = name.split_at(1);
+    format!("//{}{rest}", first.to_uppercase())
 }
 
 /// Writes the specification of the chain of four validators.

@@ -135,6 +135,13 @@ async fn what_a_new_network_says_can_be_typed_as_it_stands() -> Result<()> {
     }
     let money = typed(line(&told, "where the money is:")?)?;
     ensure!(money.contains("ASY"), "{money}");
+    let channels = typed(line(&told, "the user's channels:")?)?;
+    ensure!(channels.contains("channel 0x"), "{channels}");
+    let provider = typed(line(&told, "a provider:")?)?;
+    ensure!(
+        provider.contains("endpoint https://127.0.0.1:"),
+        "{provider}"
+    );
 
     // A newcomer gets money to begin with.
     let account = keys::account(&keys::load(NEWCOMER)?);

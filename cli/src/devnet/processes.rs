@@ -153,7 +153,7 @@ impl Processes {
                 return Ok(());
             }
             return Err(Failure::Usage(format!(
-                "{name} runs already, as process {}, and with other ports or folders; stop the network with \
+                "{name} runs already, as process {}, and with other ports, folders or another budget; stop the network with \
                  `assay devnet down --dir {}`",
                 process.pid,
                 self.folder.display(),

@@ -1,6 +1,12 @@
 //! The gateway, running.
 
-use std::{io::IsTerminal, net::SocketAddr, num::NonZeroU16, path::PathBuf, sync::Arc};
+use std::{
+    io::IsTerminal,
+    net::SocketAddr,
+    num::{NonZeroU16, NonZeroU32},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use assay_client::{Amount, Chain};
 use assay_gateway::{ChainMarket, Config, Policy, Room, Terms};
@@ -36,8 +42,8 @@ pub struct Args {
     max_price: Option<Amount>,
 
     /// The most tokens of an answer whose request names no limit.
-    #[arg(long, value_name = "N", default_value_t = 1024)]
-    max_tokens: u32,
+    #[arg(long, value_name = "N", default_value = "1024")]
+    max_tokens: NonZeroU32,
 
     /// How many of the answers are checked, in percent: computed again where the model's weights are in its folder.
     #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = share)]
@@ -104,7 +110,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             },
             max_price: args.max_price,
             seal: !args.no_seal,
-            max_tokens: args.max_tokens,
+            max_tokens: args.max_tokens.get(),
             check: args.check,
             score: args.score || args.no_seal,
         },
@@ -150,7 +156,21 @@ fn stop_signal() -> Result<watch::Receiver<bool>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Args as _;
+
     use super::*;
+
+    #[test]
+    fn an_answer_of_no_tokens_is_no_limit() {
+        let command = Args::augment_args(clap::Command::new("gateway"));
+        let given = |tokens| {
+            let given = ["gateway", "--max-tokens", tokens];
+            command.clone().try_get_matches_from(given)
+        };
+        assert!(given("1").is_ok());
+        let refused = given("0").unwrap_err().to_string();
+        assert!(refused.contains("--max-tokens"), "{refused}");
+    }
 
     #[test]
     fn a_share_is_a_percentage() {

@@ -7,6 +7,7 @@ use assay_client::{
 use assay_primitives::Profile;
 use serde_json::json;
 
+use super::endpoint;
 use crate::{context::Context, failure::Failure, records};
 
 /// The provider whose stash or operator this account is.
@@ -102,6 +103,7 @@ fn text(
     let mut lines = vec![
         format!("provider {stash} is {state}"),
         format!("  operator {}", provider.operator),
+        format!("  {}", endpoint::describe(&provider.info)),
         format!(
             "  bond {}, {} open jobs for which it answers with {}, and {} of channels",
             Amount(provider.bond),

@@ -66,7 +66,7 @@ pub async fn call(
             "one referendum sets the parameters of one pallet; propose one for each".into(),
         ));
     }
-    let pallets = snapshot.pallets();
+    let pallets = snapshot.pallets_with_parameters();
     let pallet = pallets.iter().find(|name| name.eq_ignore_ascii_case(asked));
     let parameters = match pallet {
         Some(pallet) => snapshot.parameters_of(pallet).await?,
@@ -74,8 +74,8 @@ pub async fn call(
     };
     let (Some(pallet), Some(mut parameters)) = (pallet, parameters) else {
         return Err(Failure::Usage(format!(
-            "{asked:?} is no pallet with parameters; they are those of jobs, providers, channels, disputes and \
-             validators"
+            "{asked:?} is no pallet with parameters; there are {}",
+            pallets.join(", ").to_lowercase()
         )));
     };
     for change in changes {

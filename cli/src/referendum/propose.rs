@@ -22,7 +22,7 @@ use super::{
 use crate::{
     context::{some_amount, Context},
     failure::Failure,
-    funds,
+    funds::Deposits,
 };
 
 /// More than a transaction has besides its call.
@@ -191,7 +191,7 @@ async fn note(context: &Context, chain: &Chain, call: Vec<u8>) -> Result<(), Fai
             call.len()
         )));
     }
-    let takes = [funds::preimage_deposit(call.len())];
+    let takes = [Deposits::at(&best).await?.preimage(call.len())];
     let note = runtime::tx().preimage().note_preimage(call);
     context.submit(chain, &note, &takes).await?;
     Ok(())

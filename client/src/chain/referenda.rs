@@ -5,6 +5,7 @@ use codec::Encode;
 use subxt::{
     dynamic::Value,
     ext::scale_value::{Composite, Primitive, ValueDef, Variant},
+    metadata::Metadata,
     transactions::{DynamicPayload, Payload},
     utils::{AccountId32, H256},
 };
@@ -282,12 +283,18 @@ impl Snapshot {
         }
     }
 
-    /// The names of the pallets.
-    pub fn pallets(&self) -> Vec<String> {
-        let metadata = self.client().metadata_ref();
-        let pallets = metadata.pallets();
-        pallets.map(|pallet| pallet.name().to_owned()).collect()
+    /// The names of the pallets whose parameters governance sets.
+    pub fn pallets_with_parameters(&self) -> Vec<String> {
+        with_parameters(self.client().metadata_ref())
     }
+}
+
+fn with_parameters(metadata: &Metadata) -> Vec<String> {
+    metadata
+        .pallets()
+        .filter(|pallet| pallet.call_variant_by_name("set_parameters").is_some())
+        .map(|pallet| pallet.name().to_owned())
+        .collect()
 }
 
 /// The same with accounts and hashes as people write them. Both are 32 bytes, so each is written in both ways.
@@ -361,6 +368,27 @@ mod tests {
         let id = Value::unnamed_variant("Id", [bytes(32)]);
         assert!(readable(id).to_string().contains(&address));
         assert!(readable(bytes(40)).to_string().contains("0x000102"));
+    }
+
+    #[test]
+    fn a_pallet_whose_parameters_can_be_set_keeps_them_where_they_are_read() {
+        let metadata = Metadata::decode_from(include_bytes!("../../metadata.scale")).unwrap();
+        let mut pallets = with_parameters(&metadata);
+        for pallet in &pallets {
+            let storage = metadata.pallet_by_name(pallet).unwrap().storage().unwrap();
+            assert!(storage.entry_by_name("Params").is_some(), "{pallet}");
+        }
+        pallets.sort();
+        let known = [
+            "Channels",
+            "Disputes",
+            "Governance",
+            "Jobs",
+            "Models",
+            "Providers",
+            "Validators",
+        ];
+        assert_eq!(pallets, known);
     }
 
     #[test]

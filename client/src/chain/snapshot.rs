@@ -28,6 +28,7 @@ pub type Provider = runtime::providers::storage::providers::Output;
 pub type ChannelParameters = runtime::channels::storage::params::Output;
 pub type JobParameters = runtime::jobs::storage::params::Output;
 pub type ProviderParameters = runtime::providers::storage::params::Output;
+pub type GovernanceParameters = runtime::governance::storage::params::Output;
 
 /// How an assignment ended that brought no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -359,11 +360,16 @@ impl Snapshot {
         self.0.constants().entry(address).map_err(Error::node)
     }
 
-    /// The highest royalty that a listing may have, in parts per million.
-    pub fn max_royalty(&self) -> Result<u32, Error> {
-        let address = runtime::constants().models().max_royalty();
-        let royalty = self.0.constants().entry(address).map_err(Error::node)?;
-        Ok(royalty.0)
+    /// What transactions and records cost.
+    pub async fn governance_parameters(&self) -> Result<GovernanceParameters, Error> {
+        self.get_or_default(runtime::storage().governance().params(), ())
+            .await
+    }
+
+    /// The highest royalty with which a model may be listed, in parts per million.
+    pub async fn max_royalty(&self) -> Result<u32, Error> {
+        let parameters = runtime::storage().models().params();
+        Ok(self.get_or_default(parameters, ()).await?.max_royalty.0)
     }
 
     /// The account that keeps unclaimed royalties.

@@ -1,8 +1,12 @@
 //! Meeting a node: by its address, and with a runtime that is not the one that a program was built for.
 
-use std::sync::{
-    atomic::{AtomicBool, AtomicUsize, Ordering},
-    Mutex,
+use std::{
+    collections::HashMap,
+    sync::{
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Mutex,
+    },
+    time::UNIX_EPOCH,
 };
 
 use codec::{Compact, Decode, Encode};
@@ -49,6 +53,9 @@ fn a_mistyped_address_is_told_from_a_node_that_is_down() {
     }
 }
 
+/// Where the chain keeps the events of a block.
+const EVENTS: &str = "0x26aa394eea5630e07c48ae0c9558cef780d41e5e16056765bc8461851072c9d7";
+
 /// A node with nothing but its metadata, and a pool that takes transactions and soon drops them.
 #[derive(Default)]
 struct Node {
@@ -70,6 +77,8 @@ struct Pool {
     is_known: AtomicBool,
     has_failed: AtomicBool,
     known: Mutex<Option<Value>>,
+    /// What the chain keeps beside events.
+    storage: Mutex<HashMap<String, Vec<u8>>>,
 }
 
 impl Pool {
@@ -122,7 +131,12 @@ impl Node {
                 // The first is not for this runtime.
                 "extrinsics": ["0x040a", self.pool.known.lock().unwrap().clone()],
             }}),
-            "state_getStorage" => hex(self.pool.events()),
+            "state_getStorage" if params[0] == EVENTS => hex(self.pool.events()),
+            "state_getStorage" => {
+                let storage = self.pool.storage.lock().unwrap();
+                let kept = storage.get(params[0].as_str().unwrap());
+                kept.map_or(Value::Null, |bytes| hex(bytes.clone()))
+            }
             "state_call" => match params[0].as_str() {
                 Some("Core_version") => {
                     let apis: Vec<([u8; 8], u32)> = Vec::new();
@@ -365,4 +379,28 @@ async fn a_node_that_is_away_is_said_to_be_and_nothing_was_sent() {
     pool.is_away.store(false, Ordering::SeqCst);
     let error = send(&chain).await;
     assert!(matches!(error, Error::Lost { .. }) && !error.is_final());
+}
+
+#[tokio::test]
+async fn a_block_is_as_old_as_its_time_says_and_a_slot_as_long_as_genesis_said() {
+    let (chain, pool) = meet_pool().await;
+    let best = chain.best().await.unwrap();
+    let storage = best.client().storage();
+    let put = |key: Vec<u8>, millis: u64| {
+        let key = format!("0x{}", hex::encode(key));
+        pool.storage.lock().unwrap().insert(key, millis.encode());
+    };
+    assert_eq!(best.slot().await.unwrap(), Duration::from_secs(6));
+    let slot = storage.entry(runtime::storage().timing().slot_millis());
+    put(slot.unwrap().fetch_key(()).unwrap(), 30_000);
+    assert_eq!(best.slot().await.unwrap(), Duration::from_secs(30));
+
+    let now = UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    let made = storage.entry(runtime::storage().timestamp().now());
+    let made = made.unwrap().fetch_key(()).unwrap();
+    put(made.clone(), now - 45_000);
+    let age = best.age().await.unwrap();
+    assert!((45..60).contains(&age.as_secs()), "{age:?}");
+    put(made, now + 60_000);
+    assert_eq!(best.age().await.unwrap(), Duration::ZERO);
 }

@@ -115,7 +115,7 @@ impl<'m> Watched<'m> {
         let admitted = self.batch.admit(id, &asked.request()).unwrap();
         if admitted {
             // Every other one is shown its logits.
-            if id % 2 == 0 {
+            if id.is_multiple_of(2) {
                 self.batch.show_logits(id);
             }
             self.told.insert(id, Told::default());
@@ -139,7 +139,7 @@ impl<'m> Watched<'m> {
             assert_eq!(told.end, None, "{id} has left");
             match event {
                 Event::Token { token, logits } => {
-                    assert_eq!(logits.len(), if id % 2 == 0 { 97 } else { 0 });
+                    assert_eq!(logits.len(), if id.is_multiple_of(2) { 97 } else { 0 });
                     told.tokens.push(token);
                 }
                 Event::End(finish) => told.end = Some(Ok(finish)),

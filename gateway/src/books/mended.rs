@@ -11,7 +11,6 @@ use serde_json::Value;
 use super::{anchor, complete, fetch, withheld, Fetched, Replayed};
 use crate::{
     bought::Asked,
-    buy::check,
     channels::{Line, MoneyError},
     models::Model,
     recheck::Suspect,
@@ -118,10 +117,10 @@ impl End {
         };
         let suspect = || Suspect::new(answer, model);
         match drawn {
-            Some(true) => check::check(shop, suspect()),
+            Some(true) => shop.check(suspect()),
             Some(false) => {}
             None => {
-                check::consider(shop, suspect);
+                shop.consider(suspect);
             }
         }
         Ok(())

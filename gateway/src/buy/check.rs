@@ -1,5 +1,4 @@
-//! Answers that are checked after they have been paid: computed again where the model's weights are here, else scored
-//! by another provider, who is paid for it.
+//! Answers that another provider checks, who is paid for it.
 
 use std::sync::Arc;
 
@@ -12,40 +11,16 @@ use crate::{
     shop::Shop,
 };
 
-/// An answer has ended; whether it is one of those to be checked, and is now.
-pub fn consider(shop: &Arc<Shop>, suspect: impl FnOnce() -> Suspect) -> bool {
-    let drawn = shop.checker.is_drawn();
-    if drawn {
-        check(shop, suspect());
+/// Has the answers scored that wait for it, for ever.
+pub async fn score_all(shop: Arc<Shop>) {
+    while let Some((suspect, place)) = shop.scoring.next().await {
+        let shop = shop.clone();
+        tokio::spawn(async move {
+            let verdict = scored(&shop, &suspect).await;
+            shop.tell(&suspect, &verdict);
+            drop(place);
+        });
     }
-    drawn
-}
-
-/// Checks an answer, if it has any tokens. A check that finds no room is left out: the next answer is as good.
-pub fn check(shop: &Arc<Shop>, suspect: Suspect) {
-    if suspect.answer.output.is_empty() {
-        return;
-    }
-    let has_room = match suspect.model.weights || !shop.terms.score {
-        true => shop.checker.offer(suspect),
-        false => have_scored(shop, suspect),
-    };
-    if !has_room {
-        tracing::debug!(target: "assay_gateway", "no room to check an answer");
-    }
-}
-
-fn have_scored(shop: &Arc<Shop>, suspect: Suspect) -> bool {
-    let Ok(place) = shop.scoring.clone().try_acquire_owned() else {
-        return false;
-    };
-    let shop = shop.clone();
-    tokio::spawn(async move {
-        let verdict = scored(&shop, &suspect).await;
-        shop.tell(&suspect, &verdict);
-        drop(place);
-    });
-    true
 }
 
 async fn scored(shop: &Arc<Shop>, suspect: &Suspect) -> Verdict {

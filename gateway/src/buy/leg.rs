@@ -8,7 +8,6 @@ use assay_primitives::{salted_token_root, Finish, Sampling, Side, Task, TokenId,
 use serde_json::{json, Value};
 
 use super::{
-    check,
     purchase::Purchase,
     request::{Leg, Ran, Request},
     settle::Paying,
@@ -25,6 +24,16 @@ pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
         Ok(worker) => worker,
         Err(error) => return (Ran::Failed(format!("{}: {error}", offer.provider)), None),
     };
+    // Whoever has seen a part of the answer waits for the rest; others are told at once, and may come again.
+    let in_step = purchase.shop.in_step(!purchase.output.is_empty());
+    let in_step = tokio::select! {
+        biased;
+        () = purchase.enough() => return (Ran::Stopped, None),
+        in_step = in_step => in_step,
+    };
+    if let Err(error) = in_step {
+        return (Ran::Ours(error), None);
+    }
     let prompt = [&purchase.order.prompt[..], &purchase.output].concat();
     let secret: [u8; 32] = rand::random();
     let need = purchase.need();
@@ -70,9 +79,9 @@ pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
     let answer = answer.filter(|_| purchase.model.exact);
     // Of an answer that breaks off, what it is paid for by now: the rest may never come.
     let drawn = answer.is_some_and(|answer| {
-        check::consider(&purchase.shop, || {
-            Suspect::new(answer, purchase.model.clone())
-        })
+        purchase
+            .shop
+            .consider(|| Suspect::new(answer, purchase.model.clone()))
     });
     if let Err(error) = request.keep_fragment(&purchase.shop, drawn) {
         tracing::error!(target: "assay_gateway", %error, "what came of an answer cannot be kept");

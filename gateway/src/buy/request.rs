@@ -157,7 +157,7 @@ impl Request<'_> {
         let anchor = signed.receipt.anchor;
         let age = shop.anchor_age();
         let view = shop.anchor(self.offer.provider, anchor, age).await;
-        let view = view.map_err(|error| Ran::Ours(error.into()))?;
+        let view = view.map_err(Ran::Ours)?;
         let taken = self
             .line
             .receipt(self.seq, signed, view, age, &self.tokens, last);

@@ -30,7 +30,7 @@ pub async fn buy(
     let mut failed = None;
     while let Some(offer) = choose(shop, model, tokens.len(), &asked, by) {
         asked.push(offer.provider);
-        let now = Instant::now();
+        let asked_at = Instant::now();
         match ask(shop, model, &offer, answer, &tokens).await {
             Ok(score) => {
                 shop.experience().succeeded(offer.provider);
@@ -39,6 +39,7 @@ pub async fn buy(
             Err(Ran::Ours(error)) if error.is_of_channel() => failed = Some(error.to_string()),
             Err(Ran::Ours(error)) => return Err(error.to_string()),
             Err(Ran::Busy(pause)) => {
+                let now = Instant::now();
                 shop.experience().busy(offer.provider, now, pause);
                 failed = Some(format!("{} is busy", offer.provider));
             }
@@ -47,7 +48,8 @@ pub async fn buy(
                 failed = Some(sentence);
             }
             Err(Ran::Failed(sentence)) => {
-                shop.experience().failed(offer.provider, now, None);
+                let now = Instant::now();
+                shop.experience().failed(offer.provider, asked_at, now);
                 failed = Some(sentence);
             }
             Err(Ran::Finished(_) | Ran::Stopped) => {}
@@ -101,6 +103,7 @@ async fn ask(
     let failed =
         |error: &dyn std::fmt::Display| Ran::Failed(format!("{}: {error}", offer.provider));
     let worker = shop.worker(offer).map_err(|error| failed(&error))?;
+    shop.in_step(false).await.map_err(Ran::Ours)?;
     let secret: [u8; 32] = rand::random();
     let ask = Ask {
         secret,

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use assay_channel::PayerError;
 use assay_client::{AccountId32, Amount, Error};
 use assay_primitives::Balance;
@@ -36,6 +38,18 @@ pub enum MoneyError {
         amount: Balance,
         until: u32,
     },
+    #[error(
+        "the node at {node} is {} s behind, by the time of its best block {best}; see that it runs and has peers, and that \
+         the clock of this machine is right, and ask again when it is in sync",
+        .age.as_secs()
+    )]
+    Behind {
+        /// Where it is.
+        node: String,
+        best: u32,
+        /// How old that block is.
+        age: Duration,
+    },
     #[error("{0}")]
     Chain(#[from] Error),
     #[error("{0}")]
@@ -49,6 +63,11 @@ pub enum MoneyError {
 }
 
 impl MoneyError {
+    /// Whether there was too little to put into a channel, so that another one may do in which there is enough.
+    pub fn is_short(&self) -> bool {
+        matches!(self, Self::Budget { .. } | Self::Wallet { .. })
+    }
+
     /// Whether it is about one channel, so that another provider's may do.
     pub fn is_of_channel(&self) -> bool {
         matches!(self, Self::Pending { .. } | Self::Payer(_))

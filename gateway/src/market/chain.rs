@@ -1,4 +1,4 @@
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use assay_client::{
     chain::{runtime, Channel, ChannelState, ListingStatus, Provider, Snapshot},
@@ -9,6 +9,7 @@ use assay_client::{
 use assay_primitives::{Balance, ChannelId, ListingId, VoucherKey};
 use futures::future::BoxFuture;
 use subxt::transactions::Payload;
+use tokio::sync::OnceCell;
 
 use super::{Block, Challenger, Facts, Finalized, Listed, Market, OnChain, State};
 use crate::choice::Offer;
@@ -21,6 +22,8 @@ pub struct ChainMarket {
     chain: Chain,
     key: Keypair,
     disputes: bool,
+    /// How long a slot lasts, which never changes.
+    slot: OnceCell<Duration>,
 }
 
 impl ChainMarket {
@@ -29,6 +32,7 @@ impl ChainMarket {
             chain,
             key,
             disputes: false,
+            slot: OnceCell::new(),
         }
     }
 
@@ -94,15 +98,6 @@ impl ChainMarket {
     }
 }
 
-/// How old a block is. The time in it is its author's; one that seems to come from the future is new.
-async fn age(snapshot: &Snapshot) -> Result<Duration, Error> {
-    let address = runtime::storage().timestamp().now();
-    let made = snapshot.client().storage().fetch(address, ()).await;
-    let made = made.map_err(Error::node)?.decode().map_err(Error::node)?;
-    let now = UNIX_EPOCH.elapsed().unwrap_or_default();
-    Ok(now.saturating_sub(Duration::from_millis(made)))
-}
-
 /// The offer, if its provider says where it is, and in a way that can be trusted.
 fn reachable(
     stash: AccountId32,
@@ -134,6 +129,10 @@ fn reachable(
 impl Market for ChainMarket {
     fn genesis(&self) -> H256 {
         self.chain.genesis_hash()
+    }
+
+    fn node(&self) -> &str {
+        self.chain.url()
     }
 
     fn account(&self) -> AccountId32 {
@@ -253,7 +252,8 @@ impl Market for ChainMarket {
             };
             Ok(Block {
                 best,
-                age: age(&snapshot).await?,
+                age: snapshot.age().await?,
+                slot: *self.slot.get_or_try_init(|| snapshot.slot()).await?,
                 finalized,
                 hash,
             })

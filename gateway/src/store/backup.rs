@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -24,35 +24,14 @@ pub(super) const BACKUP: &[u8] = b"assay gateway backup v1\n";
 impl Store {
     /// Writes everything, keys included, into a new file that only this user can read.
     pub fn backup(folder: &Path, to: &Path) -> Result<(), StoreError> {
-        let unusable = |error: std::io::Error| match error.kind() {
-            ErrorKind::AlreadyExists => StoreError::BackupExists(to.into()),
-            _ => StoreError::File {
-                path: to.into(),
-                problem: error.to_string(),
-            },
-        };
-        if !folder.join(FILE).exists() {
-            return Err(StoreError::File {
-                path: folder.into(),
-                problem: "holds no gateway's store".into(),
-            });
-        }
-        let store = Self::open_any(folder, FILE)?;
+        let store = Self::found(folder)?;
         let tables: Result<Vec<Vec<Row>>, StoreError> = TABLES
             .into_iter()
             .map(|table| store.all(table, |key, value| Ok((key.to_vec(), value.to_vec()))))
             .collect();
         let mut content = [BACKUP, &tables?.encode()].concat();
         content.extend(blake2_256(&content));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(to)
-            .map_err(unusable)?;
-        file.write_all(&content)
-            .and_then(|()| file.sync_all())
-            .map_err(unusable)
+        write_new(to, |file| file.write_all(&content))
     }
 
     /// Makes the store in `folder`, where none may be, from a backup. What was signed since the backup is
@@ -61,10 +40,7 @@ impl Store {
     pub fn restore(folder: &Path, from: &Path) -> Result<(), StoreError> {
         let mut content = Vec::new();
         let read = File::open(from).and_then(|mut file| file.read_to_end(&mut content));
-        read.map_err(|error| StoreError::File {
-            path: from.into(),
-            problem: error.to_string(),
-        })?;
+        read.map_err(|error| StoreError::file(from, &error))?;
         let no_backup = || StoreError::NoBackup(from.into());
         if !content.starts_with(BACKUP) {
             return Err(no_backup());
@@ -82,10 +58,7 @@ impl Store {
             return Err(no_backup());
         }
         let (part, path) = (folder.join(PART), folder.join(FILE));
-        let unusable = |error: std::io::Error| StoreError::File {
-            path: folder.into(),
-            problem: error.to_string(),
-        };
+        let unusable = |error: io::Error| StoreError::file(folder, &error);
         match fs::metadata(&path) {
             Ok(_) => return Err(StoreError::Exists(path)),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -120,4 +93,26 @@ impl Store {
             .and_then(|()| File::open(folder)?.sync_all())
             .map_err(unusable)
     }
+}
+
+/// Makes a file that only this user can read, and that is not there yet. Where `write` does not get to its end nothing is
+/// left of it, so that the same name can be given again.
+pub(super) fn write_new(
+    to: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), StoreError> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(to);
+    let mut file = file.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => StoreError::BackupExists(to.into()),
+        _ => StoreError::file(to, &error),
+    })?;
+    let written = write(&mut file).and_then(|()| file.sync_all());
+    written.map_err(|error| {
+        let _ = fs::remove_file(to);
+        StoreError::file(to, &error)
+    })
 }

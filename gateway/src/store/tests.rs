@@ -2,7 +2,10 @@ use assay_channel::{Ask, ChannelState, Facts, Payer, Terms, VoucherPair};
 use assay_client::H256;
 use assay_primitives::{Price, Sampling, Task};
 
-use super::{backup::BACKUP, *};
+use super::{
+    backup::{write_new, BACKUP},
+    *,
+};
 
 fn owner() -> Owner {
     Owner {
@@ -295,4 +298,38 @@ fn a_restore_that_breaks_off_leaves_nothing_that_passes_for_a_store() {
     assert_eq!(store.channels().unwrap(), []);
     let again = Store::restore(&restored, &good).unwrap_err();
     assert!(matches!(again, StoreError::Exists(_)), "{again}");
+}
+
+#[test]
+fn a_file_that_is_no_store_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(FILE);
+    fs::write(&file, "something else ".repeat(1_000)).unwrap();
+    let refused = Store::open(folder.path(), &owner()).err().unwrap();
+    let refused = refused.to_string();
+    let begins = format!("{} cannot be opened: ", file.display());
+    assert!(refused.starts_with(&begins), "{refused}");
+    for next in ["restore a backup", "`assay channel close CHANNEL`"] {
+        assert!(refused.contains(next), "{next}: {refused}");
+    }
+}
+
+#[test]
+fn a_backup_that_finds_no_room_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("backup");
+    let full = |file: &mut fs::File| {
+        io::Write::write_all(file, BACKUP)?;
+        Err(io::ErrorKind::StorageFull.into())
+    };
+    for _ in 0..2 {
+        let refused = write_new(&to, full).unwrap_err().to_string();
+        assert!(refused.ends_with("make room, and try again"), "{refused}");
+        assert!(!to.exists());
+    }
+    // What was there before is not touched.
+    fs::write(&to, "mine").unwrap();
+    let refused = write_new(&to, full).unwrap_err().to_string();
+    assert!(refused.contains("exists already"), "{refused}");
+    assert_eq!(fs::read(&to).unwrap(), b"mine");
 }

@@ -13,7 +13,7 @@ use assay_client::{AccountId32, Error, H256};
 use assay_gateway::{
     choice::Offer,
     market::{Block, Facts, Finalized, Listed, OnChain, State},
-    Market,
+    Challenger, Market,
 };
 use assay_primitives::{channel_id, Balance, ChannelId, ListingId, VoucherKey};
 use futures::future::BoxFuture;
@@ -22,7 +22,9 @@ pub const GENESIS: H256 = H256::repeat_byte(7);
 const USER: AccountId32 = AccountId32([1; 32]);
 const MIN_DEPOSIT: Balance = 10;
 pub const DISPUTE_BLOCKS: u32 = 20;
-const SLOT: Duration = Duration::from_secs(12);
+const SLOT: Duration = Duration::from_secs(6);
+/// Where the user's node is.
+pub const NODE: &str = "ws://node:9944";
 
 /// What goes wrong with the next transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +55,10 @@ pub struct Chain {
     pub first: AtomicU32,
     /// Blocks of the chain that the user's node does not know of: then the last one that it knows is as old as they are.
     pub missing: AtomicU32,
+    /// How long a slot lasts, half of which is over.
+    pub slot: Mutex<Duration>,
+    /// Who takes wrong answers to the chain.
+    pub challenger: Mutex<Option<Challenger>>,
     /// What the user had before the first deposit.
     pub funds: Mutex<Balance>,
     /// Deposits of all channels, ever.
@@ -68,6 +74,8 @@ pub struct Chain {
     pub word: tokio::sync::Mutex<()>,
     /// Whoever holds it holds up what was seen of all channels.
     pub sight: tokio::sync::Mutex<()>,
+    /// Whether anybody was held up so.
+    pub is_held_up: AtomicBool,
     /// Whoever holds it holds up the look into the wallet.
     pub purse: tokio::sync::Mutex<()>,
 }
@@ -81,6 +89,7 @@ impl Chain {
         let chain = Self::default();
         chain.advance(1_000);
         *chain.funds.lock().unwrap() = 1_000_000_000;
+        *chain.slot.lock().unwrap() = SLOT;
         chain
     }
 
@@ -171,8 +180,16 @@ impl Market for Chain {
         GENESIS
     }
 
+    fn node(&self) -> &str {
+        NODE
+    }
+
     fn account(&self) -> AccountId32 {
         USER
+    }
+
+    fn challenger(&self) -> Option<Challenger> {
+        self.challenger.lock().unwrap().clone()
     }
 
     fn facts(&self) -> BoxFuture<'_, Result<Facts, Error>> {
@@ -193,7 +210,10 @@ impl Market for Chain {
     fn channels(&self) -> Finalized<'_, Vec<(ChannelId, OnChain)>> {
         Box::pin(async {
             let seen = (self.finalized_seen(), self.all().clone());
-            drop(self.sight.lock().await);
+            if self.sight.try_lock().is_err() {
+                self.is_held_up.store(true, Ordering::SeqCst);
+                drop(self.sight.lock().await);
+            }
             Ok((seen.0, seen.1.into_iter().collect()))
         })
     }
@@ -289,9 +309,11 @@ impl Market for Chain {
             }
             let best = self.best_seen();
             let missing = self.missing.load(Ordering::SeqCst);
+            let slot = *self.slot.lock().unwrap();
             Ok(Block {
                 best,
-                age: SLOT * missing + SLOT / 2,
+                age: slot * missing + slot / 2,
+                slot,
                 finalized: self.finalized_seen(),
                 hash: (self.first.load(Ordering::SeqCst)..=best)
                     .contains(&number)

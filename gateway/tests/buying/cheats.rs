@@ -9,25 +9,19 @@ use serde_json::json;
 use crate::{
     chain::DISPUTE_BLOCKS,
     worker::Manner,
-    world::{demo, eventually, tokens, World},
+    world::{eventually, tokens, World},
 };
 
 /// A cheap provider that cheats and a dear one that does not. The client gets its whole answer; at most one
 /// increment is lost; if `caught`, evidence says so and the channel is given up.
 async fn against(manner: Manner, caught: Option<&str>) -> World {
-    let mut world = World::new(&[1, 3]).await;
-    world.start().await;
+    let world = World::started(&[1, 3]).await;
     world.workers[0].behave(manner);
     let (status, answer) = world.ask(&world.request(150)).await;
     assert_eq!(status, 200, "{manner:?}: {answer}");
     assert_eq!(tokens(&answer), world.right(150), "{manner:?}");
     // What the cheat can take at most: what it has signed for, and one window.
-    let held = world.status().await;
-    let channels = held["channels"].as_array().unwrap().clone();
-    let theirs = channels
-        .iter()
-        .find(|channel| channel["provider"] == world.workers[0].stash.to_string())
-        .unwrap();
+    let theirs = world.channel(0).await;
     let spent: u128 = theirs["spent"].as_str().unwrap().parse().unwrap();
     let signed: u128 = theirs["signed"].as_str().unwrap().parse().unwrap();
     let increment = 3 + u128::from(WINDOW_TOKENS);
@@ -46,18 +40,14 @@ async fn against(manner: Manner, caught: Option<&str>) -> World {
             assert!(evidence[0]["request"]["header"].is_string());
             assert!(theirs["retired"].is_string());
             // It is not asked again, and the rest of its deposit comes back.
-            let asked = world.workers[0]
-                .asked
-                .load(std::sync::atomic::Ordering::SeqCst);
+            let asked = || world.workers[0].asked.load(Ordering::SeqCst);
+            let before = asked();
             world.ask(&world.request(5)).await;
-            let now = world.workers[0]
-                .asked
-                .load(std::sync::atomic::Ordering::SeqCst);
-            assert_eq!(now, asked, "{manner:?}");
+            assert_eq!(asked(), before, "{manner:?}");
             let id = world.channels_of(&world.workers[0])[0];
             eventually("its channel is being closed", async || {
                 let state = world.chain.all()[&id].state;
-                state != assay_gateway::market::State::Open
+                state != State::Open
             })
             .await;
         }
@@ -78,12 +68,7 @@ async fn a_stream_that_is_cut_goes_on_with_another_provider() {
 #[tokio::test]
 async fn a_provider_that_dies_in_the_middle_is_paid_what_it_had_signed() {
     let world = against(Manner::Dies(70), None).await;
-    let status = world.status().await;
-    let theirs = status["channels"].as_array().unwrap().clone();
-    let theirs = theirs
-        .iter()
-        .find(|channel| channel["provider"] == world.workers[0].stash.to_string())
-        .unwrap();
+    let theirs = world.channel(0).await;
     assert_eq!(theirs["spent"], "67");
     assert_eq!(theirs["open_requests"], 1);
     // It comes back, and so does its last receipt.
@@ -134,8 +119,7 @@ async fn a_receipt_with_an_old_anchor_is_caught() {
 
 #[tokio::test]
 async fn an_anchor_that_was_good_once_is_too_old_later() {
-    let mut world = World::new(&[1, 3]).await;
-    world.start().await;
+    let world = World::started(&[1, 3]).await;
     assert_eq!(world.ask(&world.request(40)).await.0, 200);
     world.chain.advance(500);
     let now = format!("\"finalized_block\":{}", world.chain.number());
@@ -169,11 +153,7 @@ async fn a_last_receipt_from_long_ago_takes_no_fresh_ones_place() {
 #[tokio::test]
 async fn a_first_receipt_from_long_before_its_request_is_caught() {
     let world = against(Manner::Backdates(0), Some("too old")).await;
-    let status = world.status().await;
-    let channels = status["channels"].as_array().unwrap();
-    let stash = world.workers[0].stash.to_string();
-    let theirs = channels.iter().find(|one| one["provider"] == stash);
-    assert_eq!(theirs.unwrap()["spent"], "0");
+    assert_eq!(world.channel(0).await["spent"], "0");
 }
 
 /// Half of the time for a dispute is gone by then.
@@ -195,10 +175,16 @@ async fn who_denies_an_answer_that_it_has_to_keep_is_left_alone() {
         world.chain.all()[&id].state != State::Open
     })
     .await;
-    // Who only failed would be asked again by then.
-    tokio::time::sleep(Duration::from_secs(12)).await;
+    // Who only failed would be asked again in a while, and a client told to wait for it.
+    world.chain.offers.lock().unwrap().truncate(1);
+    eventually("there is nobody else", async || {
+        world.get("/health").await.1.contains("\"offers\":1")
+    })
+    .await;
     let asked = worker.asked.load(Ordering::SeqCst);
-    assert_eq!(world.ask(&world.request(5)).await.0, 200);
+    let (status, code, message, pause) = world.refused(5).await;
+    assert_eq!((status, code, pause), (503, "no_provider".into(), None));
+    assert!(message.contains("was caught"), "{message}");
     assert_eq!(worker.asked.load(Ordering::SeqCst), asked);
     assert_eq!(world.channels_of(worker).len(), 1);
     // What its voucher reaches for is no more than the receipts held, and one window.
@@ -248,8 +234,7 @@ async fn an_answer_in_the_clear_to_a_sealed_request_is_not_read() {
 #[tokio::test]
 async fn whose_channel_was_claimed_beyond_its_receipts_is_left_alone() {
     for state in [State::Open, State::Closed] {
-        let mut world = World::new(&[1, 3]).await;
-        world.start().await;
+        let world = World::started(&[1, 3]).await;
         assert_eq!(world.ask(&world.request(10)).await.0, 200);
         assert_eq!(world.workers[0].earned(), 13);
         let id = world.channels_of(&world.workers[0])[0];
@@ -274,8 +259,7 @@ async fn whose_channel_was_claimed_beyond_its_receipts_is_left_alone() {
 
 #[tokio::test]
 async fn whoever_claims_more_than_it_signed_for_is_caught_on_the_chain() {
-    let mut world = World::new(&[1, 3]).await;
-    world.start().await;
+    let world = World::started(&[1, 3]).await;
     // The stream is cut by the provider, so that a window beyond what it signed was paid ahead.
     world.workers[0].behave(Manner::Cuts(40));
     world.ask(&world.request(150)).await;
@@ -291,12 +275,7 @@ async fn whoever_claims_more_than_it_signed_for_is_caught_on_the_chain() {
 /// The lie is signed for in due form: only computing the answer again shows it.
 #[tokio::test]
 async fn a_signed_lie_is_found_by_computing_the_answer_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let model = folder.path().join("exact");
-    assay_exact::import::model(&demo(), &model, assay_exact::import::FRACTION_BITS, |_| {})
-        .unwrap();
-    let mut world = World::of(model.clone(), exact(&model), &[1]).await;
-    world.terms.check = 1_000_000;
+    let mut world = World::exact(&[1]).await;
     world.start().await;
     let ask = async |world: &World| {
         let (status, answer) = world.ask(&world.request(12)).await;
@@ -329,20 +308,17 @@ async fn a_signed_lie_is_found_by_computing_the_answer_again() {
     assert_eq!(status, 503);
     assert!(health.contains("wrong answers"), "{health}");
     assert_ne!(json!(answer.output[2]), json!(null));
-    // It is not paid for another one.
-    assert_eq!(world.ask(&world.request(12)).await.0, 503);
+    // It is not paid for another one, now or in a while.
+    let (status, code, message, pause) = world.refused(12).await;
+    assert_eq!((status, code, pause), (503, "no_provider".into(), None));
+    assert!(message.contains("was caught"), "{message}");
     assert_eq!(world.workers[0].asked.load(Ordering::SeqCst), 2);
 }
 
 /// Also with the local engine, and when the last receipt comes to another process: that is what `--dispute` begins with.
 #[tokio::test]
 async fn a_signed_lie_is_found_also_where_the_answer_breaks_off() {
-    let folder = tempfile::tempdir().unwrap();
-    let model = folder.path().join("exact");
-    assay_exact::import::model(&demo(), &model, assay_exact::import::FRACTION_BITS, |_| {})
-        .unwrap();
-    let mut world = World::of(model.clone(), exact(&model), &[1]).await;
-    world.terms.check = 1_000_000;
+    let mut world = World::exact(&[1]).await;
     world.start().await;
     world.workers[0].behave(Manner::LiesAndDies { lie: 8, dies: 12 });
     let request = world.request(20);
@@ -367,32 +343,10 @@ async fn a_signed_lie_is_found_also_where_the_answer_breaks_off() {
     assert_eq!(world.ask(&world.request(12)).await.0, 503);
 }
 
-/// What the model in `folder` says next, greedily.
-fn exact(folder: &std::path::Path) -> crate::worker::Rule {
-    use assay_exact::{answer, cpu::Cpu, Engine};
-    use std::{ops::ControlFlow, sync::Arc};
-    let folder = assay_exact::folder::Folder::open(folder).unwrap();
-    Arc::new(move |seen| {
-        let cpu = Cpu::detect();
-        let engine = Engine::of(&folder, &cpu).unwrap();
-        let request = answer::Request {
-            prompt: seen,
-            settings: assay_primitives::Sampling::GREEDY.into(),
-            seed: [0; 32],
-            // The rule has no end; the gateway would take a stop token for one.
-            stop_tokens: &[],
-            limit: 1,
-        };
-        let next = answer::generate(&engine, &request, &mut |_| ControlFlow::Continue(()));
-        next.unwrap().tokens[0]
-    })
-}
-
 /// A day later the chain has no record of it. A window that was paid ahead is no claim.
 #[tokio::test]
 async fn nobody_is_blamed_for_a_channel_whose_record_is_gone() {
-    let mut world = World::new(&[1, 3]).await;
-    world.start().await;
+    let mut world = World::started(&[1, 3]).await;
     world.workers[0].behave(Manner::Cuts(40));
     assert_eq!(world.ask(&world.request(150)).await.0, 200);
     world.stop().await;
@@ -411,9 +365,7 @@ async fn nobody_is_blamed_for_a_channel_whose_record_is_gone() {
         assert_eq!(channel["retired"], json!(null), "{channel}");
         most += amount(channel, "signed");
     }
-    let stash = world.workers[0].stash.to_string();
-    let theirs = channels.iter().find(|one| one["provider"] == stash);
-    let signed = amount(theirs.unwrap(), "signed");
+    let signed = amount(&world.channel(0).await, "signed");
     assert!(signed > world.workers[0].earned(), "nothing was paid ahead");
     // The budget counts the most that it can have cost.
     assert_eq!(amount(&status, "committed"), most);
@@ -424,10 +376,7 @@ async fn nobody_is_blamed_for_a_channel_whose_record_is_gone() {
 async fn a_page_that_is_not_there_says_nothing_of_a_receipt() {
     let world = against(Manner::BehindAProxy(70), None).await;
     let theirs = async |open: u64, spent: &str| {
-        let status = world.status().await;
-        let mut channels = status["channels"].as_array().unwrap().iter();
-        let stash = world.workers[0].stash.to_string();
-        let channel = channels.find(|one| one["provider"] == stash).unwrap();
+        let channel = world.channel(0).await;
         channel["open_requests"] == open && channel["spent"] == spent
     };
     assert!(theirs(1, "67").await);

@@ -11,8 +11,7 @@ use crate::{
 
 #[tokio::test]
 async fn a_channel_whose_opening_was_never_confirmed_is_found_again() {
-    let mut world = World::new(&[1]).await;
-    world.start().await;
+    let mut world = World::started(&[1]).await;
     world.chain.suffer(Mishap::Unsaid);
     assert_eq!(world.ask(&world.request(5)).await.0, 503);
     // As if it had died right then: the deposit counts, whether it is there or not.
@@ -69,13 +68,8 @@ async fn a_top_up_that_was_never_confirmed_is_counted_once() {
 
 #[tokio::test]
 async fn dying_in_the_middle_of_an_answer_loses_no_money_and_no_number() {
-    let mut world = World::new(&[1]).await;
-    world.start().await;
-    let mut request = world.request(400);
-    request["stream"] = true.into();
-    let url = world.url("/v1/completions");
-    let sent = reqwest::Client::new().post(url).json(&request).send();
-    let mut response = sent.await.unwrap();
+    let mut world = World::started(&[1]).await;
+    let mut response = world.stream(400).await;
     response.chunk().await.unwrap();
     world.kill().await;
     drop(response);
@@ -112,8 +106,7 @@ async fn dying_in_the_middle_of_an_answer_loses_no_money_and_no_number() {
 
 #[tokio::test]
 async fn a_backup_brings_the_money_back_and_is_bought_with_no_more() {
-    let mut world = World::new(&[1]).await;
-    world.start().await;
+    let mut world = World::started(&[1]).await;
     assert_eq!(world.ask(&world.request(10)).await.0, 200);
     world.stop().await;
     let backup = world.data.path().join("backup");
@@ -142,8 +135,7 @@ async fn a_backup_brings_the_money_back_and_is_bought_with_no_more() {
 
 #[tokio::test]
 async fn a_store_is_of_one_owner_and_for_one_gateway() {
-    let mut world = World::new(&[1]).await;
-    world.start().await;
+    let mut world = World::started(&[1]).await;
     let open = assay_gateway::open_store(&world.folder(), &*world.chain);
     let message = open.err().unwrap().to_string();
     assert!(message.contains("another gateway"), "{message}");

@@ -17,6 +17,15 @@ async fn world() -> World {
     world
 }
 
+/// Such a gateway that has bought once, with room for so many requests at once.
+async fn with_room(requests: usize) -> World {
+    let mut world = world().await;
+    world.room.requests = requests;
+    world.start().await;
+    assert_eq!(world.ask(&world.request(100)).await.0, 200);
+    world
+}
+
 /// Asks for more than the channel has, and returns when only the chain is waited for.
 async fn waiting<'a>(
     world: &'a World,
@@ -33,10 +42,7 @@ async fn waiting<'a>(
 
 #[tokio::test]
 async fn more_requests_than_there_is_room_for_are_told_to_come_again() {
-    let mut world = world().await;
-    world.room.requests = 1;
-    world.start().await;
-    assert_eq!(world.ask(&world.request(100)).await.0, 200);
+    let world = with_room(1).await;
     let crowd = world.chain.crowd.lock().await;
     let large = world.request(100);
     let answer = waiting(&world, &large).await;
@@ -74,10 +80,7 @@ async fn more_requests_than_there_is_room_for_are_told_to_come_again() {
 /// A top-up that is sent cannot be taken back; what it was for can.
 #[tokio::test]
 async fn a_client_that_leaves_holds_its_place_while_the_chain_is_waited_for_and_pays_nothing() {
-    let mut world = world().await;
-    world.room.requests = 1;
-    world.start().await;
-    assert_eq!(world.ask(&world.request(100)).await.0, 200);
+    let world = with_room(1).await;
     let crowd = world.chain.crowd.lock().await;
     let large = world.request(100);
     drop(waiting(&world, &large).await);
@@ -97,10 +100,7 @@ async fn a_client_that_leaves_holds_its_place_while_the_chain_is_waited_for_and_
 
 #[tokio::test]
 async fn a_client_that_leaves_waits_for_no_turn() {
-    let mut world = world().await;
-    world.room.requests = 2;
-    world.start().await;
-    assert_eq!(world.ask(&world.request(100)).await.0, 200);
+    let world = with_room(2).await;
     let crowd = world.chain.crowd.lock().await;
     let large = world.request(100);
     let first = waiting(&world, &large).await;
@@ -126,10 +126,7 @@ async fn a_client_that_leaves_waits_for_no_turn() {
 /// Its node has not the block yet that opened the channel: the request is sent again until it has.
 #[tokio::test]
 async fn a_provider_is_not_asked_again_for_a_client_that_left() {
-    let mut world = world().await;
-    world.room.requests = 1;
-    world.start().await;
-    assert_eq!(world.ask(&world.request(100)).await.0, 200);
+    let world = with_room(1).await;
     let worker = world.workers[0].clone();
     let id = world.channels_of(&worker)[0];
     let channel = world.chain.all().remove(&id).unwrap();

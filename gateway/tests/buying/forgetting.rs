@@ -19,18 +19,11 @@ async fn restart(world: &mut World) {
 
 /// Waits until so many requests of the worker's channel are kept; what is said of it then.
 async fn kept(world: &World, worker: usize, count: u64) -> Value {
-    let stash = world.workers[worker].stash.to_string();
-    let channel = async || {
-        let status = world.status().await;
-        let channels = status["channels"].as_array().unwrap().clone();
-        let found = channels.iter().find(|one| one["provider"] == stash);
-        found.unwrap().clone()
-    };
     eventually("so many are kept", async || {
-        channel().await["kept_requests"] == count
+        world.channel(worker).await["kept_requests"] == count
     })
     .await;
-    channel().await
+    world.channel(worker).await
 }
 
 fn settle(world: &World, worker: usize, amount: u128) {
@@ -40,8 +33,7 @@ fn settle(world: &World, worker: usize, amount: u128) {
 
 #[tokio::test]
 async fn a_request_is_kept_until_it_is_paid_on_chain_and_cannot_be_disputed() {
-    let mut world = World::new(&[1]).await;
-    world.start().await;
+    let mut world = World::started(&[1]).await;
     for _ in 0..2 {
         assert_eq!(world.ask(&world.request(10)).await.0, 200);
     }
@@ -78,8 +70,7 @@ async fn a_request_is_kept_until_it_is_paid_on_chain_and_cannot_be_disputed() {
 
 #[tokio::test]
 async fn a_request_without_a_receipt_is_asked_about_once_more_and_goes_with_its_body() {
-    let mut world = World::new(&[1, 3]).await;
-    world.start().await;
+    let mut world = World::started(&[1, 3]).await;
     world.workers[0].behave(Manner::Busy);
     assert_eq!(world.ask(&world.request(10)).await.0, 200);
     world.workers[0].behave(Manner::Honest);
@@ -108,8 +99,7 @@ async fn a_request_without_a_receipt_is_asked_about_once_more_and_goes_with_its_
 /// What it costs in the end is claimed by then, and nobody here can know it any more.
 #[tokio::test]
 async fn a_provider_that_forgot_an_answer_when_it_might_is_not_blamed() {
-    let mut world = World::new(&[1, 3]).await;
-    world.start().await;
+    let mut world = World::started(&[1, 3]).await;
     world.workers[0].behave(Manner::Dies(70));
     assert_eq!(world.ask(&world.request(150)).await.0, 200);
     world.kill().await;
@@ -131,7 +121,7 @@ async fn a_provider_that_forgot_an_answer_when_it_might_is_not_blamed() {
     assert!(retired.contains("forgotten"), "{retired}");
     assert_eq!(channel["spent"], "67");
     eventually("what is known of it is counted", async || {
-        world.status().await["spending"][0]["fees"] == (67 + 3 * 153).to_string()
+        world.status().await["spending"][0]["fees"] == format!("{}", 67 + 3 * 153)
     })
     .await;
     // It is bought of again, and what it had from the old channel stays its own.
@@ -148,11 +138,35 @@ async fn a_provider_that_forgot_an_answer_when_it_might_is_not_blamed() {
     assert!(world.evidence().is_empty());
 }
 
+/// By the blocks that such a node knows, the provider would still have to have it.
+#[tokio::test]
+async fn a_node_that_is_behind_says_of_nobody_that_it_forgot_too_early() {
+    let mut world = World::started(&[1, 3]).await;
+    let worker = world.workers[0].clone();
+    worker.behave(Manner::Dies(70));
+    assert_eq!(world.ask(&world.request(150)).await.0, 200);
+    world.kill().await;
+    worker.behave(Manner::Honest);
+    let window = DISPUTE_BLOCKS + 1;
+    world.chain.advance(window);
+    world.chain.missing.store(window, Ordering::SeqCst);
+    worker.forget();
+    world.start().await;
+    eventually("its channel is given up", async || {
+        !world.channel(0).await["retired"].is_null()
+    })
+    .await;
+    world.chain.missing.store(0, Ordering::SeqCst);
+    let (status, answer) = world.ask(&world.request(10)).await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(10)));
+    assert_eq!(worker.earned(), 73 + 13, "it is not left alone");
+    assert!(world.evidence().is_empty());
+}
+
 /// Not a receipt of it is here, so that only the sums say that there was something.
 #[tokio::test]
 async fn a_channel_with_a_forgotten_request_is_closed_when_its_sums_differ() {
-    let mut world = World::new(&[1]).await;
-    world.start().await;
+    let mut world = World::started(&[1]).await;
     let worker = world.workers[0].clone();
     worker.behave(Manner::Swallows);
     assert_eq!(world.ask(&world.request(1)).await.0, 503);
@@ -180,8 +194,7 @@ async fn a_channel_with_a_forgotten_request_is_closed_when_its_sums_differ() {
 
 #[tokio::test]
 async fn of_a_closed_channel_only_the_sums_are_kept() {
-    let mut world = World::new(&[1]).await;
-    world.start().await;
+    let mut world = World::started(&[1]).await;
     assert_eq!(world.ask(&world.request(10)).await.0, 200);
     let id = world.channels_of(&world.workers[0])[0];
     // Its provider never claimed anything.

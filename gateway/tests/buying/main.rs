@@ -6,6 +6,7 @@ mod chain;
 mod cheats;
 mod crashes;
 mod crowds;
+mod disputing;
 mod faults;
 mod forgetting;
 mod scores;
@@ -24,8 +25,7 @@ use self::{
 
 #[tokio::test]
 async fn an_answer_is_bought_paid_to_the_planck_and_written_down() {
-    let mut world = World::new(&[1]).await;
-    world.start().await;
+    let mut world = World::started(&[1]).await;
     let (status, answer) = world.ask(&world.request(100)).await;
     assert_eq!(status, 200, "{answer}");
     assert_eq!(tokens(&answer), world.right(100));
@@ -62,18 +62,13 @@ async fn an_answer_is_bought_paid_to_the_planck_and_written_down() {
 
 #[tokio::test]
 async fn streams_choices_and_models_are_as_openai_clients_want_them() {
-    let mut world = World::new(&[1]).await;
-    world.start().await;
+    let world = World::started(&[1]).await;
     let (_, models) = world.get("/v1/models").await;
     let models: Value = serde_json::from_str(&models).unwrap();
     assert_eq!(models["data"][0]["id"], "assay-demo");
     assert_eq!(models["data"][0]["assay"]["output_price"], "1");
 
-    let mut request = world.request(40);
-    request["stream"] = true.into();
-    let url = world.url("/v1/completions");
-    let response = reqwest::Client::new().post(url).json(&request).send();
-    let stream = response.await.unwrap().text().await.unwrap();
+    let stream = world.stream(40).await.text().await.unwrap();
     assert!(stream.trim_end().ends_with("data: [DONE]"), "{stream}");
     assert!(
         !stream.contains("event:") && !stream.contains("error"),
@@ -105,8 +100,7 @@ async fn streams_choices_and_models_are_as_openai_clients_want_them() {
 
 #[tokio::test]
 async fn the_cheapest_is_asked_and_a_busy_one_only_when_it_has_time() {
-    let mut world = World::new(&[3, 1]).await;
-    world.start().await;
+    let world = World::started(&[3, 1]).await;
     world.ask(&world.request(5)).await;
     assert_eq!(
         (world.workers[0].earned(), world.workers[1].earned()),
@@ -223,8 +217,7 @@ async fn a_channel_is_topped_up_when_it_runs_low() {
 
 #[tokio::test]
 async fn a_voucher_that_is_lost_on_the_way_is_sent_again() {
-    let mut world = World::new(&[1]).await;
-    world.start().await;
+    let world = World::started(&[1]).await;
     world.workers[0].behave(Manner::LosesAVoucher);
     let (status, answer) = world.ask(&world.request(150)).await;
     assert_eq!((status, tokens(&answer)), (200, world.right(150)));
@@ -309,8 +302,7 @@ async fn one_top_up_is_for_all_who_wait_for_it() {
 
 #[tokio::test]
 async fn a_channel_is_closed_without_holding_up_the_look_at_the_chain() {
-    let mut world = World::new(&[1, 3]).await;
-    world.start().await;
+    let world = World::started(&[1, 3]).await;
     world.workers[0].behave(Manner::AsksTwice);
     let _crowd = world.chain.crowd.lock().await;
     assert_eq!(world.ask(&world.request(5)).await.0, 200);
@@ -332,8 +324,7 @@ async fn a_channel_is_closed_without_holding_up_the_look_at_the_chain() {
 
 #[tokio::test]
 async fn a_provider_that_forgets_a_voucher_gets_it_again_and_no_more() {
-    let mut world = World::new(&[1]).await;
-    world.start().await;
+    let world = World::started(&[1]).await;
     world.ask(&world.request(10)).await;
     world.workers[0].behave(Manner::Forgets);
     let (status, answer) = world.ask(&world.request(10)).await;
@@ -344,8 +335,7 @@ async fn a_provider_that_forgets_a_voucher_gets_it_again_and_no_more() {
 
 #[tokio::test]
 async fn a_stop_string_and_a_client_that_leaves_end_the_answer_where_it_is() {
-    let mut world = World::new(&[1]).await;
-    world.start().await;
+    let mut world = World::started(&[1]).await;
     let (_, whole) = world.ask(&world.request(100)).await;
     let text = whole["choices"][0]["text"].as_str().unwrap().to_owned();
     let stop: String = text
@@ -363,15 +353,7 @@ async fn a_stop_string_and_a_client_that_leaves_end_the_answer_where_it_is() {
     let shorter = answer["choices"][0]["text"].as_str().unwrap();
     assert!(text.starts_with(shorter) && shorter.len() < text.len());
 
-    let mut request = world.request(400);
-    request["stream"] = true.into();
-    let url = world.url("/v1/completions");
-    let mut response = reqwest::Client::new()
-        .post(url)
-        .json(&request)
-        .send()
-        .await
-        .unwrap();
+    let mut response = world.stream(400).await;
     response.chunk().await.unwrap();
     drop(response);
     eventually("no answer is under way", async || {
@@ -397,8 +379,7 @@ async fn a_stop_string_and_a_client_that_leaves_end_the_answer_where_it_is() {
 
 #[tokio::test]
 async fn what_was_made_by_the_time_of_a_stop_is_paid_kept_and_not_shown() {
-    let mut world = World::new(&[1]).await;
-    world.start().await;
+    let mut world = World::started(&[1]).await;
     let ask = async |tokens: u32| {
         let (status, answer) = world.ask(&world.request(tokens)).await;
         assert_eq!(status, 200, "{answer}");
@@ -460,8 +441,7 @@ async fn an_api_key_is_asked_for_where_there_is_one() {
 
 #[tokio::test]
 async fn a_transaction_that_fails_costs_a_try_and_no_money() {
-    let mut world = World::new(&[1, 2]).await;
-    world.start().await;
+    let world = World::started(&[1, 2]).await;
     world.chain.suffer(Mishap::Refused);
     let (status, answer) = world.ask(&world.request(5)).await;
     assert_eq!((status, tokens(&answer)), (200, world.right(5)));

@@ -11,10 +11,7 @@ use crate::{worker::Manner, world::*};
 /// Providers of an exact model, and a gateway that has its text alone and checks every answer.
 async fn world(prices: &[u128]) -> World {
     let folder = tempfile::tempdir().unwrap();
-    let exact = folder.path().join("exact");
-    assay_exact::import::model(&demo(), &exact, assay_exact::import::FRACTION_BITS, |_| {})
-        .unwrap();
-    let mut world = World::of(exact, rule(), prices).await;
+    let mut world = World::of(exact_model(folder.path()), rule(), prices).await;
     world.model = demo();
     world.terms.check = 1_000_000;
     world.terms.score = true;
@@ -206,11 +203,7 @@ async fn an_answer_that_was_cut_by_a_crash_is_checked_as_well() {
     let mut world = world(&[1, 2]).await;
     world.workers[0].behave(Manner::Lies);
     world.start().await;
-    let mut request = world.request(400);
-    request["stream"] = true.into();
-    let url = world.url("/v1/completions");
-    let sent = reqwest::Client::new().post(url).json(&request).send();
-    let mut response = sent.await.unwrap();
+    let mut response = world.stream(400).await;
     response.chunk().await.unwrap();
     eventually("the lie is told", async || world.workers[0].earned() > 6).await;
     world.kill().await;
@@ -360,6 +353,10 @@ async fn who_cannot_score_an_answer_is_told_and_nothing_is_spent() {
     let other = told(&world, &answer, 1).await;
     assert!(other.contains("--model"), "{other}");
     world.model = model;
+    world.chain.missing.store(5, Ordering::SeqCst);
+    let behind = told(&world, &answer, 1).await;
+    assert!(behind.contains("33 s behind"), "{behind}");
+    world.chain.missing.store(0, Ordering::SeqCst);
     world.terms.policy.budget = 1_010;
     let poor = told(&world, &answer, 1).await;
     assert!(poor.contains("raise --budget"), "{poor}");

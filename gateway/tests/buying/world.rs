@@ -1,10 +1,18 @@
 //! A gateway with its data folder, a chain, and providers.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use assay_client::{folder::ModelFolder, AccountId32, H256};
+use assay_exact::{answer, cpu::Cpu, folder::Folder, import, Engine};
 use assay_gateway::{market::Listed, Config, Policy, Room, Store, Terms};
-use assay_primitives::TokenId;
+use assay_primitives::{Sampling, TokenId};
+use reqwest::Response;
 use serde_json::{json, Value};
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::watch, task::JoinHandle};
@@ -27,6 +35,32 @@ pub fn rule() -> Rule {
     })
 }
 
+/// The demo model as an exact one, in a folder below this one.
+pub fn exact_model(folder: &Path) -> PathBuf {
+    let model = folder.join("exact");
+    import::model(&demo(), &model, import::FRACTION_BITS, |_| {}).unwrap();
+    model
+}
+
+/// What the exact model in `folder` says next, greedily.
+fn computed(folder: &Path) -> Rule {
+    let folder = Folder::open(folder).unwrap();
+    Arc::new(move |seen| {
+        let cpu = Cpu::detect();
+        let engine = Engine::of(&folder, &cpu).unwrap();
+        let request = answer::Request {
+            prompt: seen,
+            settings: Sampling::GREEDY.into(),
+            seed: [0; 32],
+            // The rule has no end; the gateway would take a stop token for one.
+            stop_tokens: &[],
+            limit: 1,
+        };
+        let next = answer::generate(&engine, &request, &mut |_| ControlFlow::Continue(()));
+        next.unwrap().tokens[0]
+    })
+}
+
 pub struct World {
     pub chain: Arc<Chain>,
     pub workers: Vec<Arc<Worker>>,
@@ -35,6 +69,8 @@ pub struct World {
     pub room: Room,
     pub model: PathBuf,
     pub listing: Listed,
+    /// Where the model is, if it was imported for this world.
+    imported: Option<TempDir>,
     gateway: Option<Gateway>,
 }
 
@@ -42,7 +78,7 @@ pub struct World {
 struct Gateway {
     address: SocketAddr,
     stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    task: JoinHandle<anyhow::Result<()>>,
     runtime: Runtime,
 }
 
@@ -50,6 +86,23 @@ impl World {
     /// With a provider for each price.
     pub async fn new(prices: &[u128]) -> Self {
         Self::of(demo(), rule(), prices).await
+    }
+
+    /// The same, where the gateway runs.
+    pub async fn started(prices: &[u128]) -> Self {
+        let mut world = Self::new(prices).await;
+        world.start().await;
+        world
+    }
+
+    /// With providers that compute an exact model, and a gateway that has its weights and checks every answer.
+    pub async fn exact(prices: &[u128]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let model = exact_model(folder.path());
+        let mut world = Self::of(model.clone(), computed(&model), prices).await;
+        world.terms.check = 1_000_000;
+        world.imported = Some(folder);
+        world
     }
 
     pub async fn of(model: PathBuf, rule: Rule, prices: &[u128]) -> Self {
@@ -87,6 +140,7 @@ impl World {
             room: Room::of(128u16.try_into().unwrap()),
             model,
             listing,
+            imported: None,
             gateway: None,
         }
     }
@@ -121,9 +175,7 @@ impl World {
             .unwrap();
         let task = runtime.spawn(async move {
             let said = |address| ready.send(address).unwrap();
-            assay_gateway::run(market, config, stopped, said)
-                .await
-                .unwrap();
+            assay_gateway::run(market, config, stopped, said).await
         });
         let address = is_ready.await.expect("the gateway starts");
         self.gateway = Some(Gateway {
@@ -143,12 +195,21 @@ impl World {
     pub async fn stop(&mut self) {
         let gateway = self.gateway.take().unwrap();
         gateway.stop.send_replace(true);
-        gateway.task.await.unwrap();
+        gateway.task.await.unwrap().unwrap();
         gateway.runtime.shutdown_background();
         self.wait_for_the_store().await;
     }
 
-    async fn wait_for_the_store(&self) {
+    /// Why the gateway ends, which it does by itself.
+    pub async fn ended(&mut self) -> String {
+        let gateway = self.gateway.take().unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(20), gateway.task);
+        let ended = ended.await.expect("it ends").unwrap();
+        gateway.runtime.shutdown_background();
+        format!("{:#}", ended.unwrap_err())
+    }
+
+    pub async fn wait_for_the_store(&self) {
         for _ in 0..200 {
             if assay_gateway::open_store(&self.folder(), &*self.chain).is_ok() {
                 return;
@@ -179,11 +240,34 @@ impl World {
 
     /// What the gateway answers, with its status.
     pub async fn ask(&self, body: &Value) -> (u16, Value) {
-        let url = self.url("/v1/completions");
-        let response = reqwest::Client::new().post(url).json(body).send();
-        let response = response.await.unwrap();
+        let response = self.send(body).await;
         let status = response.status().as_u16();
         (status, response.json().await.unwrap())
+    }
+
+    /// A refusal's status, error code and message, and after how many seconds the client may come again.
+    pub async fn refused(&self, tokens: u32) -> (u16, Value, String, Option<u64>) {
+        let response = self.send(&self.request(tokens)).await;
+        let status = response.status().as_u16();
+        let pause = response.headers().get("retry-after");
+        let pause = pause.map(|value| value.to_str().unwrap().parse().unwrap());
+        let answer: Value = response.json().await.unwrap();
+        let error = &answer["error"];
+        let message = error["message"].as_str().unwrap_or_default().to_owned();
+        (status, error["code"].clone(), message, pause)
+    }
+
+    /// An answer as it comes.
+    pub async fn stream(&self, tokens: u32) -> Response {
+        let mut request = self.request(tokens);
+        request["stream"] = true.into();
+        self.send(&request).await
+    }
+
+    async fn send(&self, body: &Value) -> Response {
+        let url = self.url("/v1/completions");
+        let sent = reqwest::Client::new().post(url).json(body).send();
+        sent.await.unwrap()
     }
 
     pub async fn get(&self, path: &str) -> (u16, String) {
@@ -194,6 +278,17 @@ impl World {
 
     pub async fn status(&self) -> Value {
         serde_json::from_str(&self.get("/status").await.1).unwrap()
+    }
+
+    /// What the gateway says of its first channel with the worker of this number.
+    pub async fn channel(&self, worker: usize) -> Value {
+        let stash = self.workers[worker].stash.to_string();
+        let status = self.status().await;
+        let mut channels = status["channels"].as_array().unwrap().iter();
+        channels
+            .find(|one| one["provider"] == stash)
+            .unwrap()
+            .clone()
     }
 
     /// The tokens that the rule gives for the request.

@@ -1,6 +1,6 @@
 use super::*;
 use assay_primitives::{Anchor, Finish, JobId, Receipt};
-use std::fs;
+use std::{env, fs, os::unix::fs::PermissionsExt, process::Command};
 
 fn owner(provider: u8) -> Owner {
     Owner {
@@ -212,4 +212,54 @@ fn a_file_that_is_no_ledger_is_left_alone() {
         "{error}"
     );
     assert_eq!(fs::read(&path).unwrap(), text);
+}
+
+/// The largest file that the process of the next test may write is far smaller than a ledger, as on a full disk.
+#[test]
+fn a_ledger_for_which_there_is_no_space_leaves_nothing_behind() {
+    const FULL: &str = "ASSAY_TEST_FULL";
+    if let Some(folder) = env::var_os(FULL) {
+        let refused = Ledger::open(&Path::new(&folder).join("ledger.redb"), &owner(1)).err();
+        assert!(matches!(refused, Some(LedgerError::Storage { .. })));
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.redb");
+    // What was left by one that was killed is no hindrance.
+    fs::write(folder.path().join("ledger.redb.new"), "half a ledger").unwrap();
+    let name = "ledger::tests::a_ledger_for_which_there_is_no_space_leaves_nothing_behind";
+    // A write beyond the limit fails where its signal is ignored.
+    let child = Command::new("sh")
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 8; exec \"$0\" --exact \"$1\"",
+        ])
+        .arg(env::current_exe().unwrap())
+        .arg(name)
+        .env(FULL, folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+    fs::write(folder.path().join("ledger.redb.new"), "half a ledger").unwrap();
+    assert!(Ledger::open(&path, &owner(1)).is_ok());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn nobody_else_can_read_a_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.redb");
+    let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    drop(Ledger::open(&path, &owner(1)).unwrap());
+    assert_eq!(mode(), 0o600);
+    // As earlier versions made it.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    drop(Ledger::open(&path, &owner(1)).unwrap());
+    assert_eq!(mode(), 0o600);
 }

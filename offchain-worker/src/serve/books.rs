@@ -11,7 +11,7 @@ use assay_channel::{
     Misuse, Payee, PaymentError, Persistent, Settlement, SettlementPolicy, SignedReceipt, Step,
     Terms,
 };
-use assay_client::Keypair;
+use assay_client::{chain::stretched, Keypair};
 use assay_openai::ApiError;
 use assay_primitives::{
     salted_token_root, Anchor, ChannelId, Finish, ListingId, Price, Side, SignedVoucher, TokenId,
@@ -48,7 +48,7 @@ impl View {
     /// receipt that is anchored at so old a block is refused.
     pub fn sells_for(&self) -> Option<Duration> {
         let most = self.most_behind();
-        let oldest = BLIND.min(self.slot.saturating_mul(most));
+        let oldest = stretched(BLIND, self.slot).min(self.slot.saturating_mul(most));
         let left = oldest.checked_sub(self.age)?;
         (self.behind <= most).then_some(left)
     }
@@ -108,7 +108,8 @@ pub struct Summary {
     pub live: usize,
 }
 
-/// When the last finalised block is so old, nothing more is sold: the channel may be gone.
+/// When the last finalised block is so old at slots of 6 s, or as many slots old where they are longer, nothing more is
+/// sold: the channel may be gone.
 const BLIND: Duration = Duration::from_secs(180);
 
 /// Why nothing was signed.

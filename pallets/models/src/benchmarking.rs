@@ -17,6 +17,7 @@ use frame_benchmarking::v2::*;
 use frame_support::traits::{fungible::Mutate, EnsureOrigin, Get};
 use frame_system::RawOrigin;
 use sp_core::H256;
+use sp_runtime::Permill;
 
 use crate::*;
 
@@ -72,12 +73,17 @@ fn longest_uri<T: Config>() -> UriOf<T> {
         .expect("as long as it may be")
 }
 
+/// As high as it may be now.
+fn royalty<T: Config>() -> Permill {
+    Params::<T>::get().max_royalty
+}
+
 fn listed<T: Config>(publisher: &T::AccountId) -> Result<ListingId, BenchmarkError> {
-    let id = parts().listing_id(publisher, T::MaxRoyalty::get());
+    let id = parts().listing_id(publisher, royalty::<T>());
     Pallet::<T>::do_register(
         publisher.clone(),
         parts(),
-        T::MaxRoyalty::get(),
+        royalty::<T>(),
         longest_uri::<T>(),
     )?;
     Ok(id)
@@ -90,7 +96,7 @@ mod benchmarks {
     #[benchmark]
     fn register() -> Result<(), BenchmarkError> {
         let publisher = rich::<T>("publisher");
-        let id = parts().listing_id(&publisher, T::MaxRoyalty::get());
+        let id = parts().listing_id(&publisher, royalty::<T>());
         let ModelParts {
             spec,
             tokenizer,
@@ -107,7 +113,7 @@ mod benchmarks {
             template,
             tables,
             weights_root,
-            T::MaxRoyalty::get(),
+            royalty::<T>(),
             longest_uri::<T>(),
         );
 
@@ -162,7 +168,7 @@ mod benchmarks {
         let publisher = rich::<T>("publisher");
         let id = listed::<T>(&publisher)?;
         let origin =
-            T::FreezeOrigin::try_successful_origin().map_err(|_| BenchmarkError::Weightless)?;
+            T::AdminOrigin::try_successful_origin().map_err(|_| BenchmarkError::Weightless)?;
 
         #[extrinsic_call]
         _(origin as T::RuntimeOrigin, id);
@@ -171,6 +177,21 @@ mod benchmarks {
             Listings::<T>::get(id).map(|record| record.status),
             Some(ListingStatus::Frozen)
         );
+        Ok(())
+    }
+
+    #[benchmark]
+    fn set_parameters() -> Result<(), BenchmarkError> {
+        let origin =
+            T::AdminOrigin::try_successful_origin().map_err(|_| BenchmarkError::Weightless)?;
+        let parameters = Parameters {
+            max_royalty: Permill::from_percent(7),
+        };
+
+        #[extrinsic_call]
+        _(origin as T::RuntimeOrigin, parameters.clone());
+
+        assert_eq!(Params::<T>::get(), parameters);
         Ok(())
     }
 

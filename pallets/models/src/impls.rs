@@ -11,13 +11,18 @@ use sp_runtime::{traits::AccountIdConversion, Permill};
 
 use crate::{
     Accounts, Config, Error, Event, HoldReason, ListingAccount, ListingRecord, ListingRecordOf,
-    ListingStatus, Listings, Pallet, UriOf,
+    ListingStatus, Listings, Pallet, Parameters, Params, UriOf,
 };
 
 impl<T: Config> Pallet<T> {
     /// The account that keeps unclaimed royalties, on hold.
     pub fn account_id() -> T::AccountId {
         T::PalletId::get().into_account_truncating()
+    }
+
+    /// Whether governance may set these.
+    pub(crate) fn accepts(parameters: &Parameters) -> bool {
+        parameters.max_royalty <= T::MaxRoyalty::get()
     }
 
     pub(crate) fn do_register(
@@ -36,7 +41,10 @@ impl<T: Config> Pallet<T> {
             SpecError::RotaryScaling => Error::<T>::InvalidRotaryScaling,
             SpecError::Tables => Error::<T>::TablesContradictProfile,
         })?;
-        ensure!(royalty <= T::MaxRoyalty::get(), Error::<T>::RoyaltyTooHigh);
+        ensure!(
+            royalty <= Params::<T>::get().max_royalty,
+            Error::<T>::RoyaltyTooHigh
+        );
         let root = parts.root();
         let id = parts.listing_id(&publisher, royalty);
         ensure!(
@@ -160,10 +168,14 @@ impl<T: Config> Pallet<T> {
             );
             ensure!(
                 record.royalty <= T::MaxRoyalty::get(),
-                "models 3: a royalty above the cap"
+                "models 3: a royalty above all that governance may allow"
             );
             ensure!(record.id() == id, "models 3: a listing under a wrong id");
         }
+        ensure!(
+            Self::accepts(&Params::<T>::get()),
+            "models 4: parameters above the chain's bounds"
+        );
         Ok(())
     }
 }

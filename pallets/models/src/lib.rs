@@ -29,7 +29,7 @@ mod types;
 pub mod weights;
 
 pub use pallet::*;
-pub use types::{ListingAccount, ListingRecord, ListingRecordOf, ListingStatus, UriOf};
+pub use types::{ListingAccount, ListingRecord, ListingRecordOf, ListingStatus, Parameters, UriOf};
 pub use weights::WeightInfo;
 
 use frame_support::traits::fungible;
@@ -71,12 +71,12 @@ pub mod pallet {
         type RuntimeHoldReason: From<HoldReason>;
         /// The deposit for a listing's storage.
         type Consideration: Consideration<Self::AccountId, Footprint>;
-        /// Who may freeze a listing.
-        type FreezeOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+        /// Who may freeze a listing and set the parameters.
+        type AdminOrigin: EnsureOrigin<Self::RuntimeOrigin>;
         /// Names the account that keeps unclaimed royalties.
         #[pallet::constant]
         type PalletId: Get<PalletId>;
-        /// The highest royalty.
+        /// The highest `max_royalty`.
         #[pallet::constant]
         type MaxRoyalty: Get<Permill>;
         /// The longest URI, in bytes.
@@ -102,6 +102,29 @@ pub mod pallet {
     /// Uses and pot of each listing.
     #[pallet::storage]
     pub type Accounts<T: Config> = StorageMap<_, Identity, ListingId, ListingAccount>;
+
+    /// What governance has set.
+    #[pallet::storage]
+    pub type Params<T> = StorageValue<_, Parameters, ValueQuery>;
+
+    #[pallet::genesis_config]
+    #[derive(frame_support::DefaultNoBound)]
+    pub struct GenesisConfig<T: Config> {
+        pub parameters: Parameters,
+        #[serde(skip)]
+        pub _config: PhantomData<T>,
+    }
+
+    #[pallet::genesis_build]
+    impl<T: Config> BuildGenesisConfig for GenesisConfig<T> {
+        fn build(&self) {
+            assert!(
+                Pallet::<T>::accepts(&self.parameters),
+                "models: the genesis parameters are above the chain's bounds"
+            );
+            Params::<T>::put(&self.parameters);
+        }
+    }
 
     #[pallet::event]
     #[pallet::generate_deposit(pub(super) fn deposit_event)]
@@ -141,6 +164,8 @@ pub mod pallet {
             /// Id of the listing.
             listing: ListingId,
         },
+        /// The parameters were set.
+        ParametersSet,
     }
 
     #[pallet::error]
@@ -183,10 +208,19 @@ pub mod pallet {
         NothingToClaim,
         /// A counter of the listing is at its bound.
         CounterOverflow,
+        /// The parameters are above the chain's bounds.
+        InvalidParameters,
     }
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        fn integrity_test() {
+            assert!(
+                Self::accepts(&Parameters::default()),
+                "models: the default parameters are above MaxRoyalty"
+            );
+        }
+
         #[cfg(feature = "try-runtime")]
         fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
             Self::do_try_state()
@@ -248,8 +282,18 @@ pub mod pallet {
         /// Freeze a listing whose authenticated weights break the numeric format.
         #[pallet::call_index(4)]
         pub fn freeze(origin: OriginFor<T>, listing: ListingId) -> DispatchResult {
-            T::FreezeOrigin::ensure_origin(origin)?;
+            T::AdminOrigin::ensure_origin(origin)?;
             Self::do_freeze(listing)
+        }
+
+        /// Set the parameters. Listings that there are keep their royalties.
+        #[pallet::call_index(5)]
+        pub fn set_parameters(origin: OriginFor<T>, parameters: Parameters) -> DispatchResult {
+            T::AdminOrigin::ensure_origin(origin)?;
+            ensure!(Self::accepts(&parameters), Error::<T>::InvalidParameters);
+            Params::<T>::put(parameters);
+            Self::deposit_event(Event::ParametersSet);
+            Ok(())
         }
     }
 

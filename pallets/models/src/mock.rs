@@ -48,7 +48,7 @@ impl pallet_balances::Config for Test {
 
 parameter_types! {
     pub const ModelsPalletId: PalletId = PalletId(*b"asy/modl");
-    pub const MaxRoyalty: Permill = Permill::from_percent(20);
+    pub const MaxRoyalty: Permill = Permill::from_percent(30);
     pub const ListingDeposit: RuntimeHoldReason =
         RuntimeHoldReason::Models(HoldReason::ListingDeposit);
 }
@@ -59,7 +59,7 @@ impl crate::Config for Test {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Consideration = HoldConsideration<u64, Balances, ListingDeposit, DepositPrice>;
-    type FreezeOrigin = EnsureRoot<u64>;
+    type AdminOrigin = EnsureRoot<u64>;
     type PalletId = ModelsPalletId;
     type MaxRoyalty = MaxRoyalty;
     type MaxUriLength = ConstU32<64>;

@@ -2,9 +2,39 @@ use assay_primitives::{Balance, ListingId, ModelParts};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use frame_support::pallet_prelude::*;
 use scale_info::TypeInfo;
+use serde::{Deserialize, Serialize};
 use sp_runtime::Permill;
 
 use crate::Config;
+
+/// What governance may set.
+#[derive(
+    Clone,
+    PartialEq,
+    Eq,
+    Debug,
+    Encode,
+    Decode,
+    DecodeWithMemTracking,
+    MaxEncodedLen,
+    TypeInfo,
+    Serialize,
+    Deserialize,
+)]
+#[serde(deny_unknown_fields)]
+pub struct Parameters {
+    /// The highest royalty with which a model may be listed. Those that are listed keep theirs: it is a
+    /// part of their ids, and who offers or uses them agreed to it.
+    pub max_royalty: Permill,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            max_royalty: Permill::from_percent(20),
+        }
+    }
+}
 
 /// Whether new offers and jobs may name a listing.
 #[derive(

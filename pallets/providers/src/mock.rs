@@ -100,7 +100,7 @@ impl pallet_models::Config for Test {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Consideration = Deposit<ListingDeposit>;
-    type FreezeOrigin = EnsureRoot<u64>;
+    type AdminOrigin = EnsureRoot<u64>;
     type PalletId = ModelsPalletId;
     type MaxRoyalty = MaxRoyalty;
     type MaxUriLength = ConstU32<64>;

@@ -28,7 +28,8 @@ use sp_runtime::{str_array, traits::IdentityLookup, DispatchError, Perbill, Perm
 
 use super::{market::Deposit, money::TREASURY_PALLET_ID};
 
-/// What the spenders' track may spend at a time, in planck.
+/// What the spenders' track may spend at a time, in planck. No parameter: it divides what this track may do from
+/// what takes root, and those who decide on parameters are fewer than that takes.
 const SPEND_LIMIT: Balance = 10_000 * ASY;
 /// Deposit for proposing a referendum, in planck; lost if nobody pays for its decision in time, or if
 /// it is rejected or killed.
@@ -184,7 +185,9 @@ parameter_types! {
         Weight::from_parts(WEIGHT_REF_TIME_PER_SECOND, u64::MAX);
 }
 
-impl governance::Config for Runtime {}
+impl governance::Config for Runtime {
+    type AdminOrigin = ParametersOrigin;
+}
 
 impl pallet_preimage::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;

@@ -4,8 +4,8 @@ use assay_primitives::{Claim, ClaimFacts, Claims, Market};
 
 use crate::{
     configs::{ParametersOrigin, TreasuryAccount},
-    AccountId, Babe, Balance, Balances, BlockNumber, Channels, Disputes, Hash, Jobs, Models,
-    Providers, Runtime, RuntimeHoldReason, Signature, MICRO_ASY, MILLI_ASY,
+    governance, AccountId, Babe, Balance, Balances, BlockNumber, Channels, Disputes, Hash, Jobs,
+    Models, Providers, Runtime, RuntimeHoldReason, Signature,
 };
 use frame_support::{
     parameter_types,
@@ -15,16 +15,12 @@ use frame_support::{
 };
 use sp_runtime::{traits::Verify, DispatchError, DispatchResult, Permill};
 
-/// Deposit for any record, in planck.
-const DEPOSIT_BASE: Balance = 10 * MILLI_ASY;
-/// Deposit for each byte of a record, in planck.
-const DEPOSIT_PER_BYTE: Balance = 10 * MICRO_ASY;
-
 parameter_types! {
     pub const ModelsPalletId: PalletId = PalletId(*b"asy/modl");
-    pub const MaxRoyalty: Permill = Permill::from_percent(20);
-    pub const DepositBase: Balance = DEPOSIT_BASE;
-    pub const DepositPerByte: Balance = DEPOSIT_PER_BYTE;
+    /// Half of a fee: what a publisher gets is free at once, and the part that a cheat can lose is the provider's.
+    pub const MaxRoyalty: Permill = Permill::from_percent(50);
+    pub DepositBase: Balance = governance::Params::<Runtime>::get().deposit_base;
+    pub DepositPerByte: Balance = governance::Params::<Runtime>::get().deposit_per_byte;
     pub const ListingDeposit: RuntimeHoldReason =
         RuntimeHoldReason::Models(pallet_models::HoldReason::ListingDeposit);
     pub const ProviderDeposit: RuntimeHoldReason =
@@ -40,6 +36,8 @@ parameter_types! {
     );
 }
 
+/// A ticket says what was put on hold for it, so another price changes nothing about a record that there is: what comes
+/// back is what was taken.
 pub(super) type Deposit<Reason> = HoldConsideration<
     AccountId,
     Balances,
@@ -127,7 +125,7 @@ impl pallet_models::Config for Runtime {
     type Currency = Balances;
     type RuntimeHoldReason = RuntimeHoldReason;
     type Consideration = Deposit<ListingDeposit>;
-    type FreezeOrigin = ParametersOrigin;
+    type AdminOrigin = ParametersOrigin;
     type PalletId = ModelsPalletId;
     type MaxRoyalty = MaxRoyalty;
     type MaxUriLength = ConstU32<256>;

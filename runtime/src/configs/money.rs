@@ -1,8 +1,8 @@
 //! Balances, and what a transaction costs.
 
 use crate::{
-    weights, AccountId, Balance, Balances, Runtime, RuntimeEvent, RuntimeFreezeReason,
-    RuntimeHoldReason, System, Validators, MICRO_ASY, MILLI_ASY,
+    governance, weights, AccountId, Balance, Balances, Runtime, RuntimeEvent, RuntimeFreezeReason,
+    RuntimeHoldReason, System, Validators, MILLI_ASY,
 };
 use frame_support::{
     parameter_types,
@@ -21,12 +21,6 @@ use sp_runtime::{
 
 /// Least balance of an account that exists, in planck.
 pub const EXISTENTIAL_DEPOSIT: Balance = MILLI_ASY;
-/// Fee of a picosecond of execution, in planck. A transfer, about 0.2 ms with everything around
-/// it, then costs about 0.001 ASY.
-const FEE_PER_PICOSECOND: Balance = 4;
-/// Fee of a byte of a transaction, in planck. A full block then costs about as much for its bytes
-/// as for its time.
-const FEE_PER_BYTE: Balance = MICRO_ASY;
 
 /// Derives the treasury's account, to which nobody has a key.
 pub const TREASURY_PALLET_ID: PalletId = PalletId(*b"asy/trsy");
@@ -42,6 +36,8 @@ parameter_types! {
     pub const RewardPotId: PalletId = PalletId(*b"asy/rwrd");
     pub TreasuryAccount: AccountId = treasury_account();
     pub RewardPotAccount: AccountId = Validators::pot_account();
+    pub FeePerPicosecond: Balance = governance::Params::<Runtime>::get().fee_per_picosecond;
+    pub FeePerByte: Balance = governance::Params::<Runtime>::get().fee_per_byte;
     /// Fees rise while blocks are fuller than this.
     pub const TargetBlockFullness: Perquintill = Perquintill::from_percent(25);
     /// How fast fees rise: by at most about 4 % in an hour of full six-second blocks.
@@ -95,8 +91,8 @@ impl OnUnbalanced<Credit<AccountId, Balances>> for FeeSplit {
 impl pallet_transaction_payment::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
     type OnChargeTransaction = FungibleAdapter<Balances, FeeSplit>;
-    type WeightToFee = ConstantMultiplier<Balance, ConstU128<FEE_PER_PICOSECOND>>;
-    type LengthToFee = ConstantMultiplier<Balance, ConstU128<FEE_PER_BYTE>>;
+    type WeightToFee = ConstantMultiplier<Balance, FeePerPicosecond>;
+    type LengthToFee = ConstantMultiplier<Balance, FeePerByte>;
     type FeeMultiplierUpdate = TargetedFeeAdjustment<
         Self,
         TargetBlockFullness,

@@ -1,5 +1,7 @@
 //! Referenda: how long they take, and what they may do.
 
+mod prices;
+
 use super::chain_of;
 use crate::{
     configs::{EnsureSpender, ParametersOrigin, Tracks},
@@ -234,12 +236,14 @@ const ANYBODY: [&str; 7] = [
 ];
 
 /// What the track of parameters is for.
-const KNOBS: [&str; 8] = [
+const KNOBS: [&str; 10] = [
     "Channels.set_parameters",
     "Disputes.pause",
     "Disputes.set_parameters",
+    "Governance.set_parameters",
     "Jobs.set_parameters",
     "Models.freeze",
+    "Models.set_parameters",
     "Providers.set_parameters",
     "Validators.set_parameters",
     "Validators.set_validator_count",
@@ -300,10 +304,15 @@ macro_rules! turn {
 fn each_knob_is_turned_by_referendum() {
     chain_of("development").execute_with(|| {
         System::set_block_number(1);
-        let turns: [Turn; 7] = [
+        let turns: [Turn; 9] = [
             turn!(pallet_channels, close_window_blocks = 11),
             turn!(pallet_disputes, reply_blocks = 21),
+            turn!(governance, deposit_base = 11 * MILLI_ASY),
             turn!(pallet_jobs, challenge_blocks = 6),
+            turn!(
+                pallet_models,
+                max_royalty = sp_runtime::Permill::from_percent(30)
+            ),
             turn!(pallet_providers, min_bond = 101 * ASY),
             turn!(pallet_validators, bonding_sessions = 13),
             (

@@ -2,8 +2,8 @@
 
 use assay_primitives::{dispute::commitment, Anchor, Finish, Receipt};
 use assay_runtime::{
-    treasury_account, Balance, Balances, Channels, Disputes, Hash, Jobs, Models, Providers,
-    Runtime, RuntimeCall, Signature, System, ASY, MICRO_ASY, MILLI_ASY,
+    treasury_account, Balance, Balances, Channels, Disputes, Governance, Hash, Jobs, Models,
+    Providers, Runtime, RuntimeCall, RuntimeOrigin, Signature, System, ASY, MICRO_ASY, MILLI_ASY,
 };
 use codec::{Encode, MaxEncodedLen};
 use pallet_jobs::{JobRecordOf, JobState};
@@ -46,6 +46,73 @@ fn deposits_are_those_of_the_largest_records() {
         });
         assert_eq!(held(ChannelDeposit, &user), 13_940 * MICRO_ASY);
     });
+}
+
+/// Records that were made at one price and go at another, both ways.
+#[test]
+fn deposits_come_back_whole_whatever_governance_makes_of_them() {
+    use assay_runtime::governance::{Parameters, DEPOSIT_BASE, DEPOSIT_PER_BYTE};
+    use pallet_jobs::HoldReason::JobDeposit;
+    use pallet_models::HoldReason::ListingDeposit;
+    use pallet_providers::HoldReason::ProviderDeposit;
+
+    let cheaper = (*DEPOSIT_BASE.start(), *DEPOSIT_PER_BYTE.start());
+    let dearer = (*DEPOSIT_BASE.end(), *DEPOSIT_PER_BYTE.end());
+    for (deposit_base, deposit_per_byte) in [cheaper, dearer] {
+        development().execute_with(|| {
+            let accounts = [Charlie, Alice, Ferdie].map(|key| key.to_account_id());
+            let [publisher, stash, user] = &accounts;
+            let listing = listing_of(Charlie);
+            block(true, || {
+                dispatch(publisher, list_model()).unwrap();
+                dispatch(stash, register(Sr25519Keyring::Two, BOND)).unwrap();
+                dispatch(stash, set_offer(listing, 1, 3, 1)).unwrap();
+                dispatch(user, submit(listing, 7, 64, 1, ASY, None)).unwrap();
+                let cancel = pallet_jobs::Call::cancel { job: 0 };
+                dispatch(user, cancel.into()).unwrap();
+            });
+            let deposits = || {
+                [
+                    held(ListingDeposit, publisher),
+                    held(ProviderDeposit, stash),
+                    held(JobDeposit, user),
+                ]
+            };
+            let taken = deposits();
+            assert_eq!(taken, [15_410, 41_300, 20_780].map(|n| n * MICRO_ASY));
+            block(true, || {
+                let parameters = Parameters {
+                    deposit_base,
+                    deposit_per_byte,
+                    ..Default::default()
+                };
+                let root = RuntimeOrigin::root();
+                Governance::set_parameters(root, parameters).unwrap();
+                // An offer that is made anew is the old record.
+                dispatch(stash, set_offer(listing, 2, 4, 1)).unwrap();
+            });
+            assert_eq!(deposits(), taken);
+            block(true, || {
+                use pallet_models::Call::{drop_retired, retire};
+                use pallet_providers::Call::{remove_offer, unbond};
+                dispatch(stash, remove_offer { listing }.into()).unwrap();
+                dispatch(stash, unbond { amount: BOND }.into()).unwrap();
+                dispatch(publisher, retire { listing }.into()).unwrap();
+                dispatch(publisher, drop_retired { listing }.into()).unwrap();
+            });
+            // The record of the job stays for 600 blocks, and the bond for 40.
+            run_to(605);
+            block(true, || {
+                use pallet_providers::Call::{deregister, withdraw_unbonded};
+                dispatch(stash, withdraw_unbonded {}.into()).unwrap();
+                dispatch(stash, deregister {}.into()).unwrap();
+            });
+            assert_eq!(deposits(), [0; 3]);
+            for account in &accounts {
+                assert_eq!(Balances::free_balance(account), ENDOWMENT);
+            }
+        });
+    }
 }
 
 #[test]

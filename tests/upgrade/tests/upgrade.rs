@@ -1,6 +1,10 @@
-//! A chain takes a new runtime, with a migration, by the vote of who holds its money, while people buy and sell on it.
+//! A network takes a new runtime, with a migration, by the vote of who holds its money, while people buy and sell on it.
 
-use std::{collections::BTreeSet, thread, time::Duration};
+use std::{
+    collections::BTreeSet,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{ensure, Context, Result};
 use assay_client::{
@@ -13,7 +17,10 @@ use assay_client::{
     },
     Chain, H256,
 };
-use assay_tests::{demo_source, Assay, Node, Scene};
+use assay_tests::{
+    network::{stash, Audit, Network, Request, VALIDATORS},
+    transfers, Assay, Node,
+};
 use codec::Decode;
 use sp_crypto_hashing::twox_128;
 
@@ -31,6 +38,8 @@ const VOTERS: [&str; 8] = [
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Their jobs are under way when the chain takes the runtime.
 const BUYERS: [&str; 3] = ["//Dave", "//Eve", "//Ferdie"];
+/// The longest time without a block becoming final. All nodes of this machine compile the new runtime at once.
+const PAUSE: Duration = Duration::from_secs(30);
 
 type Rpc = LegacyRpcMethods<RpcConfigFor<PolkadotConfig>>;
 
@@ -42,10 +51,12 @@ async fn spec_version(rpc: &Rpc, at: Option<H256>) -> Result<u32> {
     Ok(rpc.state_get_runtime_version(at).await?.spec_version)
 }
 
-/// The jobs in the index that the migration made, as `Upgrade::ByUser` has them.
-async fn indexed(rpc: &Rpc) -> Result<BTreeSet<u64>> {
+/// The jobs in the index that the migration made, as `Upgrade::ByUser` has them in a block.
+async fn indexed(rpc: &Rpc, at: H256) -> Result<BTreeSet<u64>> {
     let prefix = [twox_128(b"Upgrade"), twox_128(b"ByUser")].concat();
-    let keys = rpc.state_get_keys_paged(&prefix, 1_000, None, None).await?;
+    let keys = rpc
+        .state_get_keys_paged(&prefix, 1_000, None, Some(at))
+        .await?;
     let jobs = keys.iter().map(|key| {
         // A job's number is the end of its key.
         let number = key.len().checked_sub(8).and_then(|from| key.get(from..));
@@ -72,26 +83,6 @@ fn vote(url: &str, referendum: u32) -> Result<()> {
     Ok(())
 }
 
-/// Everybody buys at once.
-fn buy(scene: &Scene) -> Result<Vec<u64>> {
-    thread::scope(|scope| {
-        let jobs = BUYERS.map(|buyer| {
-            let user = scene.user.with_key(buyer);
-            let model = scene.model_dir();
-            scope.spawn(move || {
-                let words = ["job", "submit", "There was", "--model-dir", &model];
-                let job = user.json(&[&words[..], &["--max-tokens", "32"]].concat())?;
-                job["job"].as_u64().context("it has a number")
-            })
-        });
-        let jobs = jobs.into_iter().map(|job| {
-            let job = job.join();
-            job.map_err(|_| anyhow::anyhow!("a purchase ended in a panic"))?
-        });
-        jobs.collect()
-    })
-}
-
 async fn wait_until<T>(
     what: &str,
     chain: &Chain,
@@ -112,25 +103,18 @@ async fn wait_until<T>(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_referendum_upgrades_the_chain_under_its_jobs() -> Result<()> {
-    let mut folder = tempfile::tempdir()?;
-    if std::env::var_os("ASSAY_KEEP").is_some() {
-        folder.disable_cleanup(true);
-        eprintln!("logs and stores stay in {}", folder.path().display());
-    }
-    let node = Node::bootnode(folder.path(), "node", &["--dev"])?;
-    let bootnodes = format!("--bootnodes={}", node.address());
-    let follower = ["--chain=dev", "--no-mdns", bootnodes.as_str()];
-    let follower = Node::start(folder.path(), "follower", &follower)?;
-    let next = folder.path().join("next.wasm");
+async fn a_referendum_upgrades_a_network_under_its_jobs() -> Result<()> {
+    let network = Network::here().await?;
+    let scene = &network.scene;
+    let next = scene.folder().join("next.wasm");
     std::fs::write(
         &next,
         assay_upgrade::WASM_BINARY.context("it was not built")?,
     )?;
-    let scene = Scene::on(node, folder, &demo_source()?).await?;
-    let (chain, rpc) = (&scene.chain, rpc(&scene.node).await?);
+    let (chain, url) = (&scene.chain, scene.node.url());
+    let observer = rpc(&scene.node).await?;
     ensure!(
-        spec_version(&rpc, None).await? == 1,
+        spec_version(&observer, None).await? == 1,
         "it has another version already"
     );
     let provider = scene.provider("//Bob", 1, 3)?;
@@ -144,14 +128,15 @@ async fn a_referendum_upgrades_the_chain_under_its_jobs() -> Result<()> {
     provider.assay.json(&offer.concat())?;
     let worker = scene.worker(&provider, "worker")?;
     scene.wait_online(&provider, true).await?;
-    let mut jobs = vec![scene.submit("Once upon a time", &[])?];
+    let start = Instant::now();
+    let first = scene.submit("Once upon a time", &[])?;
 
-    let alice = Assay::new(&scene.node.url(), "//Alice");
+    let alice = Assay::new(&url, "//Alice");
     let path = next.display().to_string();
     let proposed = alice.json(&["referendum", "propose", "--runtime", &path])?;
     let referendum = proposed["referendum"].as_u64().context("it has a number")?;
     let referendum = u32::try_from(referendum)?;
-    vote(&scene.node.url(), referendum)?;
+    vote(&url, referendum)?;
     let approved = wait_until("approval", chain, async || {
         let snapshot = chain.best().await?;
         Ok(match snapshot.referendum(referendum).await? {
@@ -160,7 +145,6 @@ async fn a_referendum_upgrades_the_chain_under_its_jobs() -> Result<()> {
         })
     })
     .await?;
-    scene.wait_settled(jobs[0]).await?;
 
     let root = chain
         .best()
@@ -172,23 +156,30 @@ async fn a_referendum_upgrades_the_chain_under_its_jobs() -> Result<()> {
         + root
             .context("there is a track of root")?
             .min_enactment_period;
+    let request = Request::new(chain, &scene.model).await?;
+    let mut purchases = Vec::new();
+    for buyer in BUYERS {
+        purchases.push(request.sign(chain, buyer, 1).await?);
+    }
     // In a block before the last one they are submitted, in the last one drawn. The block of the enactment has no room,
     // and those of the migration have no transactions.
     wait_until("the last blocks before", chain, async || {
         Ok((chain.best().await?.number() + 3 >= enacted).then_some(()))
     })
     .await?;
-    jobs.extend(buy(&scene)?);
+    transfers::send(&url, purchases).await?;
+    // Nobody else buys.
+    let jobs: Vec<u64> = (first..).take(1 + BUYERS.len()).collect();
 
     wait_until("the new runtime", chain, async || {
-        Ok((spec_version(&rpc, None).await? == 2).then_some(()))
+        Ok((chain.finalized().await?.spec_version() == 2).then_some(()))
     })
     .await?;
     let mut last = enacted;
     let took = loop {
         let hash = chain.block_hash(last).await?;
         let hash = hash.context("the chain has no block that ends with the new runtime")?;
-        if spec_version(&rpc, Some(hash)).await? == 2 {
+        if spec_version(&observer, Some(hash)).await? == 2 {
             break hash;
         }
         last += 1;
@@ -212,7 +203,8 @@ async fn a_referendum_upgrades_the_chain_under_its_jobs() -> Result<()> {
     for job in &jobs {
         scene.wait_settled(*job).await?;
     }
-    let (delivered, declined, missed, bond) = provider.record(&chain.best().await?).await?;
+    let settled = chain.best().await?;
+    let (delivered, declined, missed, bond) = provider.record(&settled).await?;
     ensure!(
         (delivered as usize, declined, missed) == (jobs.len(), 0, 0),
         "of {} jobs {delivered} were delivered, {declined} declined, {missed} missed",
@@ -223,25 +215,59 @@ async fn a_referendum_upgrades_the_chain_under_its_jobs() -> Result<()> {
     let log = worker.daemon.log()?;
     let refused = log.lines().find(|line| line.contains("did not take"));
     ensure!(refused.is_none(), "{refused:?}");
-    ensure!(
-        indexed(&rpc).await? == jobs.iter().copied().collect(),
-        "the migration did not see every job"
-    );
 
     // Programs that were built for the version before go on, and a new request is answered.
     scene.run("And then", &[])?;
-    // So does a node that only watched.
-    let watcher = follower.chain().await?;
-    wait_until("the other node", &watcher, async || {
-        Ok((watcher.finalized().await?.number() > last).then_some(()))
+
+    // Every validator made its own index of the jobs, and all agree on the block of which this was seen.
+    wait_until("finality", chain, async || {
+        Ok((chain.finalized().await?.number() >= settled.number()).then_some(()))
     })
     .await?;
+    let seen = chain.block_hash(settled.number()).await?;
+    let seen = seen.context("a final block")?;
+    for node in network.validators.iter().chain([&scene.node]) {
+        let (own, rpc) = (node.chain().await?, rpc(node).await?);
+        wait_until("finality", &own, async || {
+            Ok((own.finalized().await?.number() >= settled.number()).then_some(()))
+        })
+        .await?;
+        ensure!(
+            own.block_hash(last).await? == Some(took)
+                && own.block_hash(settled.number()).await? == Some(seen),
+            "{} is on another chain",
+            node.name
+        );
+        ensure!(
+            spec_version(&rpc, Some(seen)).await? == 2,
+            "{} has the old runtime",
+            node.name
+        );
+        let indexed = indexed(&rpc, seen).await?;
+        ensure!(
+            indexed == jobs.iter().copied().collect(),
+            "by {} the migration saw the jobs {indexed:?}",
+            node.name
+        );
+    }
+    let paused = network.watch.standstill(start);
     ensure!(
-        watcher.block_hash(last).await? == Some(took),
-        "the other node is on another chain"
+        paused <= PAUSE,
+        "nothing became final for {} s",
+        paused.as_secs()
     );
+    // And each of them makes blocks with the new runtime.
+    let everybody: BTreeSet<_> = VALIDATORS.into_iter().map(stash).collect::<Result<_>>()?;
+    let mut audit = Audit::default();
+    wait_until("a block of each validator", chain, async || {
+        audit.catch_up(chain).await?;
+        let blocks = audit.blocks(last);
+        let authors: BTreeSet<_> = blocks.iter().map(|block| block.author).collect();
+        Ok((authors == everybody).then_some(()))
+    })
+    .await?;
 
-    // What was put down comes back, and every planck is somewhere.
+    // What was put down comes back, nothing happened twice, and every planck is somewhere.
     let signer = keys::load("//Alice")?;
     let referenda = runtime::tx().referenda();
     let call = referenda.refund_decision_deposit(referendum);
@@ -250,7 +276,9 @@ async fn a_referendum_upgrades_the_chain_under_its_jobs() -> Result<()> {
         .await?;
     let call = referenda.refund_submission_deposit(referendum);
     chain
-        .submit(&call, &signer, Wait::InBlock, PATIENCE)
+        .submit(&call, &signer, Wait::Finalized, PATIENCE)
         .await?;
+    audit.catch_up(chain).await?;
+    audit.check(chain).await?;
     scene.check_money().await
 }

@@ -222,6 +222,20 @@ async fn nothing_is_sold_by_a_chain_that_is_not_of_now() {
     assert_eq!(refusal(payer.ask(20, 8, 9 * fee(8)).await).await.0, 503);
 }
 
+/// Three blocks that are not final yet are three minutes there.
+#[test]
+fn on_a_chain_of_long_slots_a_node_in_step_sells() {
+    for (slot, oldest) in [(2, 64), (6, 180), (30, 900), (60, 1_800)] {
+        let aged = |age| View {
+            age: Duration::from_secs(age),
+            slot: Duration::from_secs(slot),
+            ..view(10, &[])
+        };
+        assert_eq!(aged(oldest).sells_for(), Some(Duration::ZERO), "{slot} s");
+        assert_eq!(aged(oldest + 1).sells_for(), None, "{slot} s");
+    }
+}
+
 /// Its last receipt would be evidence against the provider, who did no wrong.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_way_when_the_chain_is_lost_ends_before_its_anchor_is_too_old() {

@@ -1,4 +1,7 @@
-use crate::{mock::*, Accounts, Error, Event, HoldReason, ListingAccount, ListingStatus, Listings};
+use crate::{
+    mock::*, Accounts, Error, Event, HoldReason, ListingAccount, ListingStatus, Listings,
+    Parameters, Params,
+};
 use assay_primitives::{ListingId, ModelCatalogue, ModelParts, ModelSpec, Profile};
 use frame_support::{assert_noop, assert_ok};
 use sp_core::H256;
@@ -194,6 +197,49 @@ fn a_royalty_may_reach_the_cap_and_no_more() {
             register(PAULA, parts(3), percent(21)).1,
             Error::<Test>::RoyaltyTooHigh
         );
+        assert_ok!(register(PAULA, parts(3), percent(20)).1);
+    });
+}
+
+#[test]
+fn governance_sets_the_cap_of_new_listings_and_old_ones_keep_their_royalties() {
+    TestExt::new().execute_with(|| {
+        let set = |max_royalty| {
+            let max_royalty = percent(max_royalty);
+            Models::set_parameters(RuntimeOrigin::root(), Parameters { max_royalty })
+        };
+        assert_noop!(
+            Models::set_parameters(RuntimeOrigin::signed(PAULA), Parameters::default()),
+            DispatchError::BadOrigin
+        );
+        // The runtime allows 30 %.
+        assert_noop!(set(31), Error::<Test>::InvalidParameters);
+        assert_ok!(set(30));
+        System::assert_last_event(Event::ParametersSet.into());
+        let (dear, result) = register(PAULA, parts(3), percent(30));
+        assert_ok!(result);
+
+        assert_ok!(set(5));
+        assert_noop!(
+            register(PAULA, parts(4), percent(6)).1,
+            Error::<Test>::RoyaltyTooHigh
+        );
+        assert_ok!(register(PAULA, parts(4), percent(5)).1);
+        assert_eq!(Models::listing(dear).unwrap().royalty, percent(30));
+        pay_royalty(dear, 700);
+        assert_ok!(Models::claim_royalties(RuntimeOrigin::signed(SAM), dear));
+
+        assert_ok!(set(0));
+        assert_ok!(register(PAULA, parts(5), percent(0)).1);
+    });
+}
+
+/// So is a chain that began before there were parameters.
+#[test]
+fn the_cap_that_nobody_has_set_is_a_fifth() {
+    TestExt::new().execute_with(|| {
+        Params::<Test>::kill();
+        assert_eq!(Params::<Test>::get().max_royalty, percent(20));
         assert_ok!(register(PAULA, parts(3), percent(20)).1);
     });
 }

@@ -269,7 +269,17 @@ impl Market for Chain {
             drop(self.crowd.lock().await);
             let until = self.number() + 10;
             self.send(|| {
-                self.all().get_mut(&id).unwrap().state = State::Closing(until);
+                let mut all = self.all();
+                let state = &mut all.get_mut(&id).unwrap().state;
+                // Who looked before the last step asks once more.
+                if *state != State::Open {
+                    return Err(Error::Dispatch {
+                        call: "a call".into(),
+                        error: "Channels::NotOpen".into(),
+                        reason: "the channel is not open".into(),
+                    });
+                }
+                *state = State::Closing(until);
                 Ok(())
             })
         })

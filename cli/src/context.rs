@@ -6,7 +6,10 @@ use std::{
 };
 
 use assay_client::{
-    keys, subxt::transactions::Payload, AccountId32, Amount, Chain, Included, Keypair, Wait,
+    chain::runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec,
+    keys,
+    subxt::{constants::Address, transactions::Payload},
+    AccountId32, Amount, Chain, Included, Keypair, Snapshot, Wait,
 };
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -246,8 +249,21 @@ pub fn some_amount(text: &str) -> Result<Amount, String> {
     }
 }
 
-/// Makes sure that the chain can keep the text that was given as this argument: a longer one it cannot even read.
-pub fn check_length(argument: &str, text: &str, most: u32) -> Result<(), Failure> {
+/// The text that was given as this argument, as the chain keeps it: one that is longer than the chain's constant
+/// `most` it cannot even read.
+pub fn bounded(
+    snapshot: &Snapshot,
+    argument: &str,
+    text: String,
+    most: impl Address<Target = u32>,
+) -> Result<BoundedVec<u8>, Failure> {
+    let most = snapshot.client().constants().entry(most);
+    let most = most.map_err(|error| Failure::Chain(error.to_string()))?;
+    check_length(argument, &text, most)?;
+    Ok(BoundedVec(text.into_bytes()))
+}
+
+fn check_length(argument: &str, text: &str, most: u32) -> Result<(), Failure> {
     match u32::try_from(text.len()) {
         Ok(length) if length <= most => Ok(()),
         _ => Err(Failure::Usage(format!(

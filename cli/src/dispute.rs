@@ -14,9 +14,9 @@ use std::{
 
 use assay_client::{
     answer::Answer,
-    dispute::{computed, Campaign, Charge, Ending, Exhibit, Plan, Study},
+    dispute::{computed, refusal, Campaign, Charge, Ending, Exhibit, News, Plan, Study},
     folder::ModelFolder,
-    keys, AccountId32, Chain,
+    keys, AccountId32, Chain, Error,
 };
 use clap::Subcommand;
 
@@ -93,6 +93,12 @@ async fn play(
         true => None,
         false => study(context, &plan.charge, answer, machine).await?,
     };
+    // It is on disk before anything is sent, and not before it is sure that something will be.
+    let mut is_new = false;
+    if let Some(file) = file.filter(|_| plan.sent.is_none() && plan.opened.is_none()) {
+        is_new = Plan::read(file)?.is_none();
+        plan.write(file)?;
+    }
     let campaign = Campaign {
         chain: &chain,
         key: &key,
@@ -104,8 +110,10 @@ async fn play(
         only_open,
     };
     let mut said = String::new();
+    let mut may_be_sent = !is_new;
     let ending = campaign
         .run(&mut |news| {
+            may_be_sent |= tells_of_sending(&news);
             let line = news.to_string();
             match news.is_waiting() {
                 true => progress.wait(&line),
@@ -118,6 +126,11 @@ async fn play(
         })
         .await;
     drop(progress);
+    if let (Some(file), Err(error)) = (file, &ending) {
+        if !may_be_sent && is_refusal(error) {
+            Plan::remove(file)?;
+        }
+    }
     match ending? {
         Some(ending) => over(context, &ending, &keys::account(&key)),
         None => {
@@ -131,6 +144,34 @@ async fn play(
             });
             Ok(())
         }
+    }
+}
+
+/// Whether something was sent before that is told, or may have been.
+fn tells_of_sending(news: &News) -> bool {
+    !matches!(news, News::Computing { .. })
+}
+
+/// Whether nothing more can come of what ended with this error.
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Dispute(_) | Error::Dispatch { .. } | Error::NotAccepted { .. }
+    )
+}
+
+/// That the chain would hear this charge, as far as that shows before a commitment is paid for.
+async fn check_heard(
+    chain: &Chain,
+    charge: &Charge,
+    answer: &Answer,
+    other: Option<&Answer>,
+) -> Result<(), Failure> {
+    let best = chain.best().await?;
+    let why = refusal(&best, chain.genesis_hash(), charge, answer, other).await?;
+    match why {
+        None => Ok(()),
+        Some(why) => Err(Failure::Request(format!("{why}; nothing was sent"))),
     }
 }
 
@@ -154,14 +195,14 @@ fn can_ask() -> bool {
 
 /// Whether the user wants that, which costs what the sentence says. Without a terminal only --yes says so.
 fn agreed(progress: &Progress, yes: bool, sentence: &str) -> Result<bool, Failure> {
-    progress.say(sentence);
-    if yes {
-        return Ok(true);
-    }
-    if !can_ask() {
+    if !yes && !can_ask() {
         return Err(Failure::Usage(format!(
             "{sentence}; say --yes if you want that"
         )));
+    }
+    progress.say(sentence);
+    if yes {
+        return Ok(true);
     }
     eprint!("go on? [y/N] ");
     let _ = stderr().flush();
@@ -175,9 +216,9 @@ fn says_yes(input: &mut impl BufRead) -> bool {
     read.is_ok() && matches!(line.trim(), "y" | "Y" | "yes")
 }
 
-/// The plan for the answer in this file, which must be of this chain.
+/// The plan for the answer in this file, which must be of this chain. One that led to nothing is none.
 fn plan(chain: &Chain, file: &Path) -> Result<Option<Plan>, Failure> {
-    let Some(plan) = Plan::read(file)? else {
+    let Some(plan) = Plan::read(file)?.filter(|plan| !plan.is_given_up()) else {
         return Ok(None);
     };
     match plan.genesis == chain.genesis_hash() {
@@ -192,6 +233,27 @@ fn plan(chain: &Chain, file: &Path) -> Result<Option<Plan>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_goes_only_where_surely_nothing_was_sent() {
+        assert!(!tells_of_sending(&News::Computing { position: 0 }));
+        for news in [News::Committed, News::Trouble("lost".into())] {
+            assert!(tells_of_sending(&news), "{news}");
+        }
+        assert!(is_refusal(&Error::Dispute("too late".into())));
+        let call = || "Disputes.commit".to_owned();
+        let lost = Error::Lost {
+            call: call(),
+            reason: String::new(),
+        };
+        let late = Error::Timeout {
+            call: call(),
+            seconds: 1,
+        };
+        for error in [lost, late, Error::Incompatible] {
+            assert!(!is_refusal(&error), "{error}");
+        }
+    }
 
     #[test]
     fn only_a_yes_is_a_yes() {

@@ -14,7 +14,7 @@ use assay_exact::{
     kernel::Backend,
     Engine,
 };
-use assay_primitives::{Task, TokenId};
+use assay_primitives::{ModelRoot, Task, TokenId};
 use clap::Args as ClapArgs;
 use serde_json::{json, Value};
 
@@ -83,7 +83,8 @@ pub fn judge(answer: &Answer, args: &Machine, progress: &Progress) -> Result<Ver
     let stop_tokens = &folder.spec().stop_tokens;
     if stop_tokens[..] != answer.model.stop_tokens[..] {
         return Ok(Verdict::Contradiction(format!(
-            "the stop tokens are not the model's, which has {stop_tokens:?}"
+            "the stop tokens are not the model's, which has {:?}",
+            &stop_tokens[..]
         )));
     }
     progress.say(&format!(
@@ -95,8 +96,19 @@ pub fn judge(answer: &Answer, args: &Machine, progress: &Progress) -> Result<Ver
 
 /// Why a folder, of which every byte is read, is not the answer's model.
 pub fn mismatch(answer: &Answer, folder: &ModelFolder) -> Result<Option<String>, Failure> {
-    let root = folder.parts()?.root();
-    Ok((root != answer.model.root).then(|| {
+    Ok(another(answer, folder, folder.parts()?.root()))
+}
+
+/// The same of an exact folder by the root that it names, without reading it; others name none.
+pub fn names_another(answer: &Answer, folder: &ModelFolder) -> Option<String> {
+    match folder.weights() {
+        ModelWeights::Exact(exact) => another(answer, folder, exact.root()),
+        ModelWeights::Float(_) => None,
+    }
+}
+
+fn another(answer: &Answer, folder: &ModelFolder, root: ModelRoot) -> Option<String> {
+    (root != answer.model.root).then(|| {
         format!(
             "{} is another model: its root is {root:?}, and listing {:?} has {:?}; {}",
             folder.path().display(),
@@ -104,7 +116,7 @@ pub fn mismatch(answer: &Answer, folder: &ModelFolder) -> Result<Option<String>,
             answer.model.root,
             where_to_look(answer, folder)
         )
-    }))
+    })
 }
 
 /// What to do about a folder of another model. What the receipt says of its model's profile decides nothing: it is
@@ -289,6 +301,35 @@ mod tests {
             };
             assert!(sentence.contains(expected), "{sentence}");
         }
+    }
+
+    #[test]
+    fn a_folder_that_names_another_root_is_told_unread() {
+        let (_folder, model) = exact();
+        let folder = ModelFolder::open(&model).unwrap();
+        let right = answered(&model, |_| {});
+        assert_eq!(names_another(&right, &folder), None);
+        let sentence = names_another(&answered(&floats(), |_| {}), &folder).unwrap();
+        assert!(sentence.contains("is another model"), "{sentence}");
+    }
+
+    #[test]
+    fn stop_tokens_are_shown_as_numbers() {
+        let (_folder, model) = exact();
+        let mut answer = answered(&model, |_| {});
+        let found = ModelFolder::open(&model)
+            .unwrap()
+            .spec()
+            .stop_tokens
+            .to_vec();
+        answer.model.stop_tokens.push(4_000);
+        let Verdict::Contradiction(sentence) = judged(&answer, &model) else {
+            panic!("the stop tokens are another model's");
+        };
+        assert!(
+            sentence.ends_with(&format!("which has {found:?}")),
+            "{sentence}"
+        );
     }
 
     #[test]

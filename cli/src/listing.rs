@@ -3,6 +3,7 @@
 
 use assay_client::{
     chain::{Listing, ListingStatus},
+    folder::named_root,
     AccountId32, Snapshot, Text, H256,
 };
 
@@ -20,7 +21,22 @@ struct Candidate {
     /// How its model is computed, in one word.
     profile: &'static str,
     publisher: AccountId32,
+    /// Whether it is of the model in the user's folder.
+    is_of_folder: bool,
+    /// Whether the provider that the user named offers it.
+    is_of_provider: bool,
     offers: usize,
+}
+
+/// What decides between several listings that fit.
+#[derive(Clone, Copy)]
+enum Preference {
+    None,
+    /// The model with this root, then what this provider offers, then what anybody does.
+    For {
+        root: Option<H256>,
+        provider: Option<AccountId32>,
+    },
 }
 
 /// The listing with these first digits of its id, or else the only active one.
@@ -28,15 +44,16 @@ pub async fn any(snapshot: &Snapshot, wanted: Option<&str>) -> Result<Found, Fai
     let all = snapshot.listings().await?;
     let none = "no model is listed on this chain; list one with `assay model register`";
     let fits = |(_, listing): &Found| is_active(listing);
-    choose(snapshot, all, wanted, fits, none, false).await
+    choose(snapshot, all, wanted, fits, none, Preference::None).await
 }
 
-/// The listing that a user of this tokenizer and template asks: one that somebody offers goes
-/// before those that nobody does.
+/// The listing that a user of this tokenizer and template asks: of the folder's own model before others, one that the
+/// named provider offers before others, and one that somebody offers before those that nobody does.
 pub async fn for_text(
     snapshot: &Snapshot,
     wanted: Option<&str>,
     text: &Text,
+    provider: Option<AccountId32>,
 ) -> Result<Found, Failure> {
     let all = snapshot.listings().await?;
     let none = match all.iter().any(|(_, listing)| is_active(listing)) {
@@ -48,7 +65,11 @@ pub async fn for_text(
         false => "no model is listed on this chain; list one with `assay model register`".into(),
     };
     let fits = |(_, listing): &Found| is_active(listing) && text.fits(&listing.parts.0);
-    let found = choose(snapshot, all, wanted, fits, &none, true).await?;
+    let preference = Preference::For {
+        root: named_root(text.folder()),
+        provider,
+    };
+    let found = choose(snapshot, all, wanted, fits, &none, preference).await?;
     text.check(&found.1.parts.0)?;
     Ok(found)
 }
@@ -64,7 +85,7 @@ pub async fn offered_by(
         None => offers_of(snapshot, stash).await?,
     };
     let none = format!("{stash} offers nothing; look at `assay provider status`");
-    choose(snapshot, all, wanted, |_| true, &none, false).await
+    choose(snapshot, all, wanted, |_| true, &none, Preference::None).await
 }
 
 /// The listing that a provider sets the terms for: the one that it offers, or else the only active
@@ -99,7 +120,7 @@ pub async fn published_by(
     let all = snapshot.listings().await?;
     let none = format!("{publisher} lists nothing; list a model with `assay model register`");
     let fits = |(_, listing): &Found| listing.publisher == publisher;
-    choose(snapshot, all, wanted, fits, &none, false).await
+    choose(snapshot, all, wanted, fits, &none, Preference::None).await
 }
 
 /// The listing whose id begins with `wanted`, or else the only one that fits. `none` says what is
@@ -110,7 +131,7 @@ async fn choose(
     wanted: Option<&str>,
     fits: impl Fn(&Found) -> bool,
     none: &str,
-    prefer_offered: bool,
+    preference: Preference,
 ) -> Result<Found, Failure> {
     let mut left = match wanted {
         Some(wanted) => beginning_with(all, wanted)?,
@@ -126,15 +147,24 @@ async fn choose(
     }
     if left.len() > 1 {
         let mut candidates = Vec::new();
+        let (root, provider) = match preference {
+            Preference::None => (None, None),
+            Preference::For { root, provider } => (root, provider),
+        };
         for (id, listing) in &left {
+            let offers = snapshot.offers(*id).await?;
+            let is_of = |root| listing.parts.0.root() == root;
             candidates.push(Candidate {
+                is_of_folder: root.is_some_and(is_of),
+                is_of_provider: offers.iter().any(|(stash, _)| provider == Some(*stash)),
                 id: *id,
                 profile: records::profile(&listing.parts.0.spec.profile),
                 publisher: listing.publisher,
-                offers: snapshot.offers(*id).await?.len(),
+                offers: offers.len(),
             });
         }
-        let chosen = only(candidates, prefer_offered, wanted.is_some())?;
+        let prefers = matches!(preference, Preference::For { .. });
+        let chosen = only(candidates, prefers, wanted.is_some())?;
         left.retain(|(id, _)| *id == chosen);
     }
     left.pop().ok_or_else(|| Failure::Request(none.into()))
@@ -161,14 +191,17 @@ fn first_digits(wanted: &str) -> Result<String, Failure> {
     Ok(digits.to_ascii_lowercase())
 }
 
-/// The only one of several, if that is decided by who is offered at all.
-fn only(
-    mut candidates: Vec<Candidate>,
-    prefer_offered: bool,
-    by_digits: bool,
-) -> Result<H256, Failure> {
-    if prefer_offered && candidates.iter().any(|candidate| candidate.offers > 0) {
-        candidates.retain(|candidate| candidate.offers > 0);
+/// The only one of several, if that is decided by the folder, the provider, or who is offered at all.
+fn only(mut candidates: Vec<Candidate>, prefers: bool, by_digits: bool) -> Result<H256, Failure> {
+    let better: [fn(&Candidate) -> bool; 3] = [
+        |candidate| candidate.is_of_folder,
+        |candidate| candidate.is_of_provider,
+        |candidate| candidate.offers > 0,
+    ];
+    for is_better in better.into_iter().filter(|_| prefers) {
+        if candidates.iter().any(is_better) {
+            candidates.retain(is_better);
+        }
     }
     if let [candidate] = candidates.as_slice() {
         return Ok(candidate.id);
@@ -181,6 +214,7 @@ fn only(
                  profile,
                  publisher,
                  offers,
+                 ..
              }| {
                 let offers = match offers {
                     0 => "no offer".to_owned(),
@@ -211,8 +245,31 @@ mod tests {
             id: H256::repeat_byte(byte),
             profile: records::UNVERIFIED,
             publisher: AccountId32([byte; 32]),
+            is_of_folder: false,
+            is_of_provider: false,
             offers,
         }
+    }
+
+    #[test]
+    fn what_strangers_offer_besides_does_not_stand_in_the_way() {
+        let all = |change: fn(&mut Candidate)| {
+            let mut all = vec![candidate(1, 1), candidate(2, 1), candidate(3, 0)];
+            all.iter_mut().skip(1).for_each(change);
+            all
+        };
+        let of_folder = all(|candidate| candidate.is_of_folder = true);
+        let second = H256::repeat_byte(2);
+        assert_eq!(only(of_folder, true, false).unwrap(), second);
+        let of_provider = all(|candidate| candidate.is_of_provider = candidate.offers > 0);
+        assert_eq!(only(of_provider, true, false).unwrap(), second);
+        // The model is what is asked for; a provider that does not offer it says so.
+        let mut both = all(|_| {});
+        both[0].is_of_provider = true;
+        both[1].is_of_folder = true;
+        assert_eq!(only(both, true, false).unwrap(), second);
+        let neither = only(all(|_| {}), true, false).unwrap_err().to_string();
+        assert!(neither.starts_with("2 listings fit"), "{neither}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use clap::Subcommand;
 use serde_json::{json, Value};
 
 use crate::{
-    context::{check_length, decimal, Context},
+    context::{bounded, decimal, Context},
     failure::Failure,
     funds::Deposits,
     listing, records,
@@ -156,9 +156,7 @@ async fn register(
     let best = chain.best().await?;
     check_royalty(royalty, best.max_royalty().await?)?;
     let address = runtime::constants().models().max_uri_length();
-    let most = best.client().constants().entry(address);
-    let most = most.map_err(|error| Failure::Chain(error.to_string()))?;
-    check_length("--uri", &uri, most)?;
+    let uri = bounded(&best, "--uri", uri, address)?;
     let deposit = Deposits::at(&best).await?.listing();
     let progress = context.progress();
     progress.wait("checking and hashing the model's files");
@@ -179,7 +177,7 @@ async fn register(
         parts.tables,
         parts.weights_root,
         runtime_types::sp_arithmetic::per_things::Permill(royalty),
-        runtime_types::bounded_collections::bounded_vec::BoundedVec(uri.into_bytes()),
+        uri,
     );
     let included = context.submit(&chain, &call, &[deposit]).await?;
     let registered = included

@@ -79,13 +79,28 @@ pub async fn of_job(
 
 /// Reads what was saved with `--receipt`, or what `assay run` and `assay job` print as JSON.
 pub fn read(path: &Path) -> Result<Answer, Failure> {
+    read_where(path, "give ")
+}
+
+/// The same where a job's number does as well.
+pub fn read_unless_job(path: &Path) -> Result<Answer, Failure> {
+    read_where(path, "give a job's number, ")
+}
+
+fn read_where(path: &Path, give: &str) -> Result<Answer, Failure> {
+    let shown = path.display();
     let refuse = |problem: String| {
         Failure::Usage(format!(
-            "{}: {problem}; give a job's number, a file that --receipt saved, or the JSON of \
-             `assay run` or `assay job status`",
-            path.display()
+            "{shown}: {problem}; {give}a file that --receipt saved, or the JSON of `assay run` or `assay job status`"
         ))
     };
+    let number = path.to_str().and_then(|path| path.parse::<u64>().ok());
+    if let (Some(job), false) = (number, path.exists()) {
+        return Err(Failure::Usage(format!(
+            "{job} is no file: `assay job watch {job} --receipt job-{job}.json` saves the answer of job {job} in one, which \
+             can be given here"
+        )));
+    }
     let bytes = fs::read(path).map_err(|error| refuse(error.to_string()))?;
     Answer::parse(&bytes).map_err(refuse)
 }

@@ -1,10 +1,12 @@
 //! `assay referendum`: what the holders of ASY decide, upgrades of the chain included.
 
+mod kind;
 mod parameters;
 mod payout;
 mod propose;
 mod refund;
 mod show;
+mod treasury;
 mod vote;
 mod wasm;
 
@@ -24,6 +26,11 @@ pub enum Command {
     Status {
         /// Its number.
         referendum: u32,
+    },
+    /// Show the parameters as referenda have set them, each as `propose --set` takes it.
+    Parameters {
+        /// Of one pallet alone, such as jobs.
+        pallet: Option<String>,
     },
     /// Propose a new runtime, new parameters, money of the treasury, or any call.
     Propose(propose::Args),
@@ -48,7 +55,7 @@ pub enum Command {
     },
     /// Take your calls off the chain that no open referendum is about; their deposits return.
     Forget,
-    /// Have the treasury pay what referenda have given. Anybody may.
+    /// Have the treasury pay what referenda have given, as far as its money goes. Anybody may.
     Payout,
 }
 
@@ -56,6 +63,7 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::List { all } => show::list(context, all).await,
         Command::Status { referendum } => show::status(context, referendum).await,
+        Command::Parameters { pallet } => parameters::show(context, pallet.as_deref()).await,
         Command::Propose(args) => propose::run(context, args).await,
         Command::Deposit { referendum } => propose::deposit(context, referendum).await,
         Command::Vote(args) => vote::run(context, args).await,

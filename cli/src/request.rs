@@ -26,8 +26,8 @@ pub struct RequestArgs {
     /// What to ask.
     prompt: String,
 
-    /// Listing to ask: its id or the first digits of it. Not needed where only one that somebody
-    /// offers has the files of --model-dir.
+    /// Listing to ask: its id or the first digits of it. Not needed where only one is of the model in
+    /// --model-dir, or only one that --provider or somebody offers has its tokenizer and template.
     #[arg(long, value_name = "LISTING")]
     model: Option<String>,
 
@@ -143,7 +143,7 @@ impl Request {
         let text = Text::open(&args.model_dir)?;
         let snapshot = chain.best().await?;
         let (listing_id, listing) =
-            listing::for_text(&snapshot, args.model.as_deref(), &text).await?;
+            listing::for_text(&snapshot, args.model.as_deref(), &text, provider).await?;
         let prompt = match args.raw {
             true => text.raw(&args.prompt)?,
             false => {

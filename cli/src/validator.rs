@@ -41,7 +41,7 @@ pub enum Command {
     /// Stand for election, or change the commission.
     Validate {
         /// Your share of what you and your nominators earn, in percent; the rest is divided by bond [default: as it
-        /// is, and 0 at first].
+        /// is; 0 at first, and after `chill`, which forgets it].
         #[arg(long, value_name = "PERCENT", allow_hyphen_values = true, value_parser = commission)]
         commission: Option<u32>,
     },
@@ -50,7 +50,7 @@ pub enum Command {
         /// Account of the validator.
         validator: String,
     },
-    /// Stand for election no more, or back nobody any more, from the next era on.
+    /// Stand for election no more, or back nobody any more, from the next era on. The commission is forgotten.
     Chill,
     /// Begin to take money out of the bond.
     Unbond {
@@ -94,9 +94,12 @@ pub async fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::RotateKeys => keys::rotate(context).await,
         Command::Validate { commission } => {
             let (bond, parameters) = own(context).await?;
-            let account = context.account(None)?;
-            let keys = best(context).await?.session_keys(account).await?;
+            let keys = keys::registered(context).await?;
             checks::validate(bond.as_ref(), keys.is_some(), &parameters)?;
+            let role = bond.as_ref().map(|bond| &bond.role);
+            if let (Some(keys), false) = (keys, matches!(role, Some(Role::Validator { .. }))) {
+                keys::check_alone(context, &keys).await?;
+            }
             let commission = match (commission, bond.map(|bond| bond.role)) {
                 (Some(ppm), _) => Permill(ppm),
                 (None, Some(Role::Validator { commission })) => commission,
@@ -162,7 +165,14 @@ async fn own(context: &Context) -> Result<(Option<Bond>, ValidatorParameters), F
 async fn send<C: Payload>(context: &Context, call: &C, takes: Takes<'_>) -> Result<(), Failure> {
     let account = context.account(None)?;
     let chain = context.chain().await?;
-    let included = context.submit(&chain, call, takes).await?;
+    let included = context.submit(&chain, call, takes).await;
+    let included = included.map_err(|failure| match failure {
+        // The chain's words are those of its calls.
+        Failure::Request(why) => {
+            Failure::Request(why.replace("bond_extra", "`assay validator bond`"))
+        }
+        other => other,
+    })?;
     status::show(context, &chain, &included.block, account).await
 }
 

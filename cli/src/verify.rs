@@ -37,7 +37,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let (answer, held) = match args.receipt.parse() {
         Ok(job) => (of_job(context, job).await?, Ok(Source::Chain)),
         Err(_) => {
-            let answer = receipt::read(Path::new(&args.receipt))?;
+            let answer = receipt::read_unless_job(Path::new(&args.receipt))?;
             let held = held_against_chain(&answer, context).await;
             (answer, held)
         }

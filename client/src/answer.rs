@@ -200,6 +200,16 @@ impl<T: Encode> From<Scale<T>> for Bytes {
     }
 }
 
+/// What is wrong with a file, and where in it.
+fn not_a_receipt(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let (path, problem) = (error.path().to_string(), error.inner());
+    match path.as_str() {
+        // It is about the whole, and names what is missing.
+        "." => format!("is no receipt: {problem}"),
+        _ => format!("is no receipt: {path}: {problem}"),
+    }
+}
+
 impl Answer {
     /// Reads the file's bytes. The error says what they are or have, as in "is not JSON".
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
@@ -210,7 +220,7 @@ impl Answer {
             json = inner.filter(Value::is_object).ok_or("holds no receipt")?;
         }
         let file: File =
-            serde_json::from_value(json).map_err(|error| format!("is no receipt: {error}"))?;
+            serde_path_to_error::deserialize(json).map_err(|error| not_a_receipt(&error))?;
         if file.format != FORMAT {
             return Err(format!(
                 "has the format {:?} and not {FORMAT:?}",

@@ -17,7 +17,7 @@ use subxt::{
 use tokio::sync::Mutex;
 
 use self::patient::{Patient, PATIENCE};
-use crate::Error;
+use crate::{endpoint, Error};
 
 mod clock;
 mod patient;
@@ -332,28 +332,13 @@ fn check_url(url: &str) -> Result<(), Error> {
         url: url.into(),
         problem,
     };
-    let rest = ["ws://", "wss://"]
+    if !["ws://", "wss://"]
         .iter()
-        .find_map(|scheme| url.strip_prefix(scheme))
-        .ok_or_else(|| wrong("it does not begin with ws:// or wss://"))?;
-    check_host(rest).map_err(wrong)
-}
-
-/// Whether a URL without its scheme begins with a host, and a port if it names one; what is wrong if not.
-pub fn check_host(rest: &str) -> Result<(), &'static str> {
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // The colons of an IPv6 address are inside brackets.
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (authority, None),
-    };
-    if host.is_empty() || host.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("it names no host");
+        .any(|scheme| url.starts_with(scheme))
+    {
+        return Err(wrong("it does not begin with ws:// or wss://"));
     }
-    match port.map(str::parse::<u16>) {
-        Some(Err(_) | Ok(0)) => Err("its port is not a number up to 65535"),
-        _ => Ok(()),
-    }
+    endpoint::parse(url).map(drop).map_err(wrong)
 }
 
 async fn within<T, E: std::fmt::Display>(

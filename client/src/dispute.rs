@@ -17,6 +17,7 @@ mod game;
 mod news;
 mod plan;
 pub mod play;
+mod refusal;
 mod storage;
 mod study;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use self::{
     news::News,
     plan::{Opened, Plan},
     play::Play,
+    refusal::refusal,
     storage::{Commitment, Conviction, Docket, Ending, Fault, Parameters, Verdict},
     study::{computed, Show, Study},
     trial::Trial,

@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
 use assay_primitives::JobId;
 use subxt::{
@@ -374,6 +377,15 @@ fn refusal(account: &AccountId32, message: &str) -> String {
     ];
     let found = known.iter().find(|(text, _)| has(message, text));
     found.map_or_else(|| one_line(message), |(_, reason)| (*reason).to_owned())
+}
+
+/// So many characters of a text as fit into a message: what somebody gives may be megabytes, of which
+/// nobody needs to be told all.
+pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
+        None => text.into(),
+    }
 }
 
 /// A message from elsewhere, on one line.

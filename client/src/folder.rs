@@ -144,6 +144,18 @@ fn unusable(folder: &Path, error: FolderError) -> Error {
     }
 }
 
+/// The root that an exact folder's manifest names, unchecked; none for a folder of another kind, or of a tokenizer
+/// alone.
+pub fn named_root(folder: &Path) -> Option<H256> {
+    #[derive(Deserialize)]
+    struct Named {
+        root: H256,
+    }
+    let manifest = fs::read(folder.join(MANIFEST)).ok()?;
+    let named: Named = serde_json::from_slice(&manifest).ok()?;
+    Some(named.root)
+}
+
 /// BLAKE2b-256.
 pub fn hash(bytes: &[u8]) -> H256 {
     H256(Blake2b256::digest(bytes).into())

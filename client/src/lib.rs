@@ -2,6 +2,7 @@
 //! amounts of money, and the parts of a model folder that a listing names by hash.
 //!
 //! * [`Chain`] connects, sends calls and hands out [`Snapshot`]s: the storage at one block.
+//! * [`Endpoint`] is where a provider's clients find its server.
 //! * [`keys`] reads a key from a secret URI or a file; [`Amount`] reads and prints money exactly.
 //! * [`folder`] checks a model folder and turns it into the [`assay_primitives::ModelParts`] of its
 //!   listing.
@@ -14,6 +15,7 @@ pub mod amount;
 pub mod answer;
 pub mod chain;
 pub mod dispute;
+mod endpoint;
 mod error;
 pub mod folder;
 pub mod keys;
@@ -23,7 +25,8 @@ pub mod text;
 pub use self::{
     amount::Amount,
     chain::{Chain, Included, Snapshot, Wait},
-    error::Error,
+    endpoint::Endpoint,
+    error::{shortened, Error},
     receipt::{listing_id, SignedReceipt},
     text::Text,
 };

@@ -1,6 +1,7 @@
 //! From text to tokens and back, with the files whose hashes are on the chain.
 
 use std::{
+    borrow::Cow,
     collections::HashSet,
     path::{Path, PathBuf},
 };
@@ -9,7 +10,7 @@ use assay_primitives::{ModelParts, TokenId};
 use minijinja::{context, syntax::SyntaxConfig, Environment, ErrorKind, Value};
 use minijinja_contrib::pycompat;
 use subxt::utils::H256;
-use tokenizers::Tokenizer;
+use tokenizers::{models::ModelWrapper, pre_tokenizers::byte_level::ByteLevel, Model, Tokenizer};
 
 use crate::{
     error::one_line,
@@ -26,6 +27,8 @@ pub struct Text {
     special: SpecialTokens,
     /// Tokens that mean something to the model and are no text.
     unseen: HashSet<TokenId>,
+    /// The most bytes of a text that one token stands for; none where that is not known.
+    token_bytes: Option<usize>,
 }
 
 /// One turn of a conversation.
@@ -58,6 +61,7 @@ impl Text {
         let unseen = added.filter(|(_, token)| token.special);
         Ok(Self {
             unseen: unseen.map(|(id, _)| id).collect(),
+            token_bytes: token_bytes(&tokenizer),
             folder: folder.into(),
             tokenizer,
             tokenizer_hash,
@@ -96,19 +100,53 @@ impl Text {
     /// Tokens of a conversation in the model's chat format, up to where the answer begins. A model without a
     /// format reads the last message as it stands.
     pub fn chat(&self, messages: &[Message]) -> Result<Vec<TokenId>, Error> {
+        let (text, special) = self.written(messages)?;
+        self.encode(&text, special)
+    }
+
+    /// The same; none where they are surely more than `most`, which takes no time to tell.
+    pub fn chat_within(
+        &self,
+        messages: &[Message],
+        most: usize,
+    ) -> Result<Option<Vec<TokenId>>, Error> {
+        let (text, special) = self.written(messages)?;
+        self.within(&text, special, most)
+    }
+
+    /// A conversation in the model's chat format, and whether special tokens are to be put in.
+    fn written<'a>(&self, messages: &'a [Message]) -> Result<(Cow<'a, str>, bool), Error> {
         if self.template.is_empty() {
             let last = messages.last().map(|message| message.content.as_str());
-            return self.raw(last.unwrap_or_default());
+            return Ok((last.unwrap_or_default().into(), true));
         }
         let text = render(&self.template, messages, &self.special)
             .map_err(|reason| Error::Template(one_line(&reason)))?;
         // The template has put in the special tokens itself.
-        self.encode(&text, false)
+        Ok((text.into(), false))
     }
 
     /// Tokens of a text as it stands.
     pub fn raw(&self, text: &str) -> Result<Vec<TokenId>, Error> {
         self.encode(text, true)
+    }
+
+    /// The same; none where they are surely more than `most`, which takes no time to tell.
+    pub fn raw_within(&self, text: &str, most: usize) -> Result<Option<Vec<TokenId>>, Error> {
+        self.within(text, true, most)
+    }
+
+    fn within(
+        &self,
+        text: &str,
+        special: bool,
+        most: usize,
+    ) -> Result<Option<Vec<TokenId>>, Error> {
+        let room = self.token_bytes.map(|bytes| bytes.saturating_mul(most));
+        if room.is_some_and(|room| text.len() > room) {
+            return Ok(None);
+        }
+        self.encode(text, special).map(Some)
     }
 
     fn encode(&self, text: &str, special: bool) -> Result<Vec<TokenId>, Error> {
@@ -144,6 +182,43 @@ impl Text {
     pub fn is_special(&self, token: TokenId) -> bool {
         self.unseen.contains(&token)
     }
+}
+
+/// The most bytes of a text that one token stands for. Known where every byte has a token and none is left out: of BPE over
+/// bytes, without a normaliser, which may write text shorter, without blanks that a token takes with it, and without a
+/// limit to the tokens.
+fn token_bytes(tokenizer: &Tokenizer) -> Option<usize> {
+    let ModelWrapper::BPE(bpe) = tokenizer.get_model() else {
+        return None;
+    };
+    let is_empty = |text: &Option<String>| text.as_deref().is_none_or(str::is_empty);
+    let splits = serde_json::to_value(tokenizer.get_pre_tokenizer()?).ok()?;
+    let is_plain = tokenizer.get_normalizer().is_none()
+        && tokenizer.get_truncation().is_none()
+        && is_empty(&bpe.continuing_subword_prefix)
+        && is_empty(&bpe.end_of_word_suffix)
+        && has_all_bytes(&splits);
+    let mut alphabet = ByteLevel::alphabet().into_iter();
+    let has_token = |byte: char| bpe.token_to_id(&byte.to_string()).is_some();
+    let added = tokenizer.get_added_tokens_decoder();
+    let takes_blanks = added.values().any(|token| token.lstrip || token.rstrip);
+    if !is_plain || takes_blanks || !alphabet.all(has_token) {
+        return None;
+    }
+    // Each byte is written as one character.
+    tokenizer.get_vocab(true).keys().map(String::len).max()
+}
+
+/// Whether this way to split a text, in JSON, makes characters of all its bytes and drops none.
+fn has_all_bytes(splits: &serde_json::Value) -> bool {
+    let parts = std::slice::from_ref(splits);
+    let parts = splits["pretokenizers"]
+        .as_array()
+        .map_or(parts, Vec::as_slice);
+    let is = |part: &serde_json::Value, kind: &str| part["type"] == kind;
+    let keeps =
+        |part| is(part, "ByteLevel") || (is(part, "Split") && part["behavior"] != "Removed");
+    parts.iter().all(keeps) && parts.iter().any(|part| is(part, "ByteLevel"))
 }
 
 fn check(what: &str, folder: &Path, found: H256, listed: H256) -> Result<(), Error> {
@@ -242,6 +317,82 @@ mod tests {
     fn a_broken_template_is_an_error() {
         for template in ["{% for %}", "{{ missing.field }}", "{{ nothing() }}"] {
             assert!(rendered(template).is_err(), "{template}");
+        }
+    }
+
+    /// The demo model's text with this in its tokenizer.
+    fn with(change: impl FnOnce(&mut serde_json::Value)) -> Text {
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/assay-demo");
+        let folder = tempfile::tempdir().unwrap();
+        for file in std::fs::read_dir(&demo).unwrap().map(Result::unwrap) {
+            let is_text = file.metadata().unwrap().len() < 1 << 20;
+            if is_text {
+                std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+            }
+        }
+        let path = folder.path().join("tokenizer.json");
+        let mut json = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        change(&mut json);
+        std::fs::write(&path, json.to_string()).unwrap();
+        Text::open(folder.path()).unwrap()
+    }
+
+    #[test]
+    fn a_text_that_is_surely_too_long_is_not_tokenised() {
+        let text = with(|_| {});
+        let bytes = text.token_bytes.unwrap();
+        // Its longest token, which is text like any other.
+        let longest = "<|assistant|>";
+        assert_eq!(bytes, longest.len());
+        for most in [1, 2, 50] {
+            let prompt = longest.repeat(most);
+            assert_eq!(text.raw(&prompt).unwrap().len(), most, "as few as can be");
+            let within = text.raw_within(&prompt, most).unwrap();
+            assert_eq!(within, Some(text.raw(&prompt).unwrap()));
+            assert_eq!(text.raw_within(&format!("{prompt}x"), most).unwrap(), None);
+        }
+        for prompt in [
+            "e\u{301} ".repeat(99),
+            " \n\t".repeat(99),
+            "語🦀\0".repeat(99),
+        ] {
+            let tokens = text.raw(&prompt).unwrap();
+            assert!(tokens.len() * bytes >= prompt.len(), "{prompt:?}");
+        }
+        let messages = [Message::new("user", "Hello ".repeat(100))];
+        let tokens = text.chat(&messages).unwrap();
+        let within = |most| text.chat_within(&messages, most).unwrap();
+        assert_eq!(within(tokens.len()), Some(tokens.clone()));
+        assert_eq!(within(10), None);
+    }
+
+    /// Where a token may stand for any length of text, every text is tokenised.
+    #[test]
+    fn a_tokenizer_that_may_leave_text_out_has_no_such_bound() {
+        use serde_json::json;
+        let split = |behavior: &str| json!({ "type": "Split", "pattern": { "String": " " }, "behavior": behavior, "invert": false });
+        let bytes = json!({ "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true });
+        let sequence = |parts: Vec<serde_json::Value>| {
+            with(move |json| {
+                json["pre_tokenizer"] = json!({ "type": "Sequence", "pretokenizers": parts });
+            })
+        };
+        let kept = sequence(vec![split("Isolated"), bytes.clone()]);
+        assert!(kept.token_bytes.is_some());
+        let others = [
+            sequence(vec![split("Removed"), bytes]),
+            sequence(vec![split("Isolated")]),
+            with(|json| json["normalizer"] = json!({ "type": "NFC" })),
+            with(|json| json["added_tokens"][1]["lstrip"] = true.into()),
+            with(|json| json["pre_tokenizer"] = json!({ "type": "Whitespace" })),
+            with(|json| {
+                json["truncation"] = json!({
+                    "direction": "Right", "max_length": 9, "strategy": "LongestFirst", "stride": 0
+                });
+            }),
+        ];
+        for (number, text) in others.iter().enumerate() {
+            assert_eq!(text.token_bytes, None, "{number}");
         }
     }
 

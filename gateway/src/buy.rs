@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_client::AccountId32;
+use assay_client::{AccountId32, Error};
 use assay_openai::{ApiError, Order, Piece, Pieces};
 use assay_primitives::{Balance, Finish};
 use serde_json::json;
@@ -72,8 +72,11 @@ pub async fn begin(shop: Arc<Shop>, model: Model, order: Order) -> Result<Pieces
 struct Tried {
     failed: Vec<AccountId32>,
     last_failure: Option<String>,
-    /// Why the first of those could not be paid who could not.
+    /// Who could not be paid, and why the first of those could not.
+    short: Vec<AccountId32>,
     unpaid: Option<MoneyError>,
+    /// Whether a part of the answer is bought, since nobody who can be asked now can be paid for all of it.
+    fewer: bool,
     /// Whether money is on its way into somebody's channel, or its books are being brought together.
     is_pending: bool,
 }
@@ -82,9 +85,15 @@ impl Purchase {
     async fn run(mut self) {
         let (shop, model) = (self.shop.clone(), self.model.id.clone());
         shop.metrics.running.inc();
-        let ended = self.buy().await;
+        let mut legs = Vec::new();
+        let ended = self.buy(&mut legs).await;
         shop.metrics.running.dec();
+        let is_bought = !self.output.is_empty() || legs.iter().any(|leg| leg.fee > 0);
         let outcome = match &ended {
+            Ok(Piece::End {
+                finish: Finish::Caller,
+                ..
+            }) if !is_bought => "abandoned",
             Ok(_) => "answered",
             Err(error) if error.status.is_client_error() => "refused",
             Err(_) => "failed",
@@ -108,28 +117,35 @@ impl Purchase {
     }
 
     /// The answer's last piece, after all the others were sent.
-    async fn buy(&mut self) -> Result<Piece, ApiError> {
+    async fn buy(&mut self, legs: &mut Vec<Leg>) -> Result<Piece, ApiError> {
         let mut tried = Tried::default();
-        let mut legs: Vec<Leg> = Vec::new();
         // Since when it waits for a provider.
         let mut start = Instant::now();
         loop {
             if self.pieces.is_closed() || *self.stopped.borrow() {
-                return Ok(self.end(Finish::Caller, &legs));
+                return Ok(self.end(Finish::Caller, legs));
             }
             let offer = match self.choose(&tried)? {
                 Some(offer) => offer,
+                None if self.at_most && tried.unpaid.is_some() && !tried.fewer => {
+                    tried.fewer = true;
+                    tried.short.clear();
+                    continue;
+                }
                 None => {
                     self.wait(start, &tried).await?;
                     // Whoever has failed may have recovered.
-                    tried.failed.clear();
-                    (tried.unpaid, tried.is_pending) = (None, false);
+                    tried = Tried {
+                        last_failure: tried.last_failure,
+                        ..Tried::default()
+                    };
                     continue;
                 }
             };
+            let fewer = self.reach(&tried)?.filter(|_| tried.fewer);
             let before = self.output.len();
             let asked = Instant::now();
-            let (ran, leg) = leg::run(self, &offer).await;
+            let (ran, leg) = leg::run(self, &offer, fewer).await;
             let had_tokens = self.output.len() > before;
             legs.extend(leg);
             if had_tokens {
@@ -138,9 +154,9 @@ impl Purchase {
             match ran {
                 Ran::Finished(finish) => {
                     self.shop.experience().succeeded(offer.provider);
-                    return Ok(self.end(finish, &legs));
+                    return Ok(self.end(finish, legs));
                 }
-                Ran::Stopped => return Ok(self.end(Finish::Caller, &legs)),
+                Ran::Stopped => return Ok(self.end(Finish::Caller, legs)),
                 Ran::Ours(error) if error.is_of_channel() => {
                     tried.failed.push(offer.provider);
                     tried.last_failure = Some(error.to_string());
@@ -148,10 +164,10 @@ impl Purchase {
                 }
                 // Another one may have enough in its channel, or need less.
                 Ran::Ours(error) if error.is_short() => {
-                    tried.failed.push(offer.provider);
+                    tried.short.push(offer.provider);
                     tried.unpaid.get_or_insert(error);
                 }
-                Ran::Ours(error) => return Err(ours(&error)),
+                Ran::Ours(error) => return Err(self.ours(&error)),
                 Ran::Busy(pause) => {
                     let now = Instant::now();
                     self.shop.experience().busy(offer.provider, now, pause);
@@ -172,7 +188,7 @@ impl Purchase {
             }
             // What came may have been all: a provider that broke off after the last token.
             if let Some(finish) = self.finish() {
-                return Ok(self.end(finish, &legs));
+                return Ok(self.end(finish, legs));
             }
         }
     }
@@ -198,9 +214,9 @@ impl Purchase {
 
     fn choose(&self, tried: &Tried) -> Result<Option<Offer>, ApiError> {
         let mut offers = self.shop.offers(&self.model);
-        if let Some(unpaid) = &tried.unpaid {
-            let reach = self.reach(unpaid)?;
-            offers.retain(|offer| self.is_paid_by(offer, reach));
+        let reach = self.reach(tried)?;
+        if let Some(reach) = reach {
+            offers.retain(|offer| self.is_paid_by(offer, reach, tried.fewer));
         }
         let has_channel = |offer: &Offer| self.shop.channels.usable(offer).is_some();
         let experience = self.shop.experience();
@@ -210,32 +226,42 @@ impl Purchase {
             &experience,
             Instant::now(),
             has_channel,
-            &tried.failed,
+            &[&tried.failed[..], &tried.short].concat(),
         );
-        Ok(ranked.first().map(|offer| (*offer).clone()))
+        let best = match reach {
+            // Of parts the longest, and of those that are as long the best one.
+            Some(reach) if tried.fewer => ranked
+                .iter()
+                .rev()
+                .max_by_key(|offer| self.part(offer, reach)),
+            _ => ranked.first(),
+        };
+        Ok(best.map(|offer| (*offer).clone()))
     }
 
-    /// What can still be put into a channel, where it was too little for one. Of an account that has not a deposit nothing
-    /// is tried again: a transaction that fails costs its fee.
-    fn reach(&self, unpaid: &MoneyError) -> Result<Balance, ApiError> {
-        match unpaid {
-            MoneyError::Budget { .. } => {
-                let left = self.shop.channels.left();
-                left.map_err(|error| ours(&error.into()))
-            }
-            _ => Ok(0),
-        }
+    /// What can still be put into a channel, where somebody could not be paid.
+    fn reach(&self, tried: &Tried) -> Result<Option<Balance>, ApiError> {
+        let channels = &self.shop.channels;
+        let reach = tried.unpaid.as_ref().map(|unpaid| channels.reach(unpaid));
+        let reach = reach.transpose();
+        reach.map_err(|error| self.ours(&error.into()))
     }
 
-    /// Whether the rest of the answer can be paid with what is free in the offer's channel, and so much more.
-    fn is_paid_by(&self, offer: &Offer, reach: Balance) -> bool {
+    /// Whether the rest of the answer, or a part of it where `fewer` will do, can be paid with what is free in the offer's
+    /// channel, and so much more.
+    fn is_paid_by(&self, offer: &Offer, reach: Balance, fewer: bool) -> bool {
         let need = self.need();
-        let line = self.shop.channels.usable(offer);
-        let reach = reach.saturating_add(line.map_or(0, |line| line.free()));
-        let (price, limit) = (&offer.price, need.token_limit);
-        let fee = price.fee(need.prompt_len, limit);
-        let is_part_paid = || price.affordable(reach, need.prompt_len, limit).is_some();
-        fee.is_some_and(|fee| fee <= reach) || (self.at_most && is_part_paid())
+        let fee = offer.price.fee(need.prompt_len, need.token_limit);
+        let purse = self.shop.channels.purse(offer, reach);
+        fee.is_some_and(|fee| fee <= purse) || (fewer && self.part(offer, reach).is_some())
+    }
+
+    /// How many tokens of the rest of the answer can be paid so, if any.
+    fn part(&self, offer: &Offer, reach: Balance) -> Option<u32> {
+        let need = self.need();
+        let purse = self.shop.channels.purse(offer, reach);
+        let price = &offer.price;
+        price.affordable(purse, need.prompt_len, need.token_limit)
     }
 
     /// Waits until a provider that pauses may be asked again, or says why nobody can be.
@@ -244,19 +270,21 @@ impl Purchase {
             failed,
             last_failure,
             unpaid,
+            fewer,
             is_pending,
+            ..
         } = tried;
         let offers = self.shop.offers(&self.model);
         let need = self.need();
-        let reach = unpaid.as_ref().map(|unpaid| self.reach(unpaid));
-        let reach = reach.transpose()?;
-        let can_pay = |offer: &Offer| reach.is_none_or(|reach| self.is_paid_by(offer, reach));
+        let reach = self.reach(tried)?;
+        let can_pay =
+            |offer: &Offer| reach.is_none_or(|reach| self.is_paid_by(offer, reach, *fewer));
         let now = Instant::now();
         let next = next_try(&offers, &need, &self.shop.experience(), now, can_pay);
         let Some((provider, pause)) = next else {
             let why = match (last_failure, unpaid) {
                 // Where money is on its way into a channel, it is not over.
-                (_, Some(error)) if !is_pending => return Err(ours(error)),
+                (_, Some(error)) if !is_pending => return Err(self.ours(error)),
                 (Some(failure), _) => one_line(failure),
                 (None, _) => self.nobody(&offers, &need),
             };
@@ -264,7 +292,8 @@ impl Purchase {
         };
         let waited = start.elapsed();
         // Before the first token the client may as well decide itself; after it, a pause is better.
-        let patience = match (self.output.is_empty(), failed.is_empty()) {
+        let untried = failed.is_empty() && unpaid.is_none();
+        let patience = match (self.output.is_empty(), untried) {
             (true, true) => Duration::from_secs(5),
             (true, false) => Duration::ZERO,
             (false, _) => PATIENCE,
@@ -335,30 +364,36 @@ impl Purchase {
             })),
         }
     }
-}
 
-/// What the client is told of a fault that no other provider would mend.
-fn ours(error: &MoneyError) -> ApiError {
-    let message = one_line(&error.to_string());
-    match error {
-        MoneyError::Budget { .. } | MoneyError::Wallet { .. } => ApiError {
-            status: axum::http::StatusCode::PAYMENT_REQUIRED,
-            should_retry: Some(false),
-            ..ApiError::invalid(message).code("insufficient_funds")
-        },
-        MoneyError::Overflow => ApiError::invalid(message),
-        MoneyError::Behind { .. } => ApiError {
-            retry_after: Some(RETRY),
-            ..ApiError::unavailable(message).code("node_behind")
-        },
-        MoneyError::Chain(_)
-        | MoneyError::Store(_)
-        | MoneyError::Payer(_)
-        | MoneyError::Left
-        | MoneyError::Pending { .. } => ApiError {
-            retry_after: Some(RETRY),
-            ..ApiError::unavailable(message)
-        },
+    /// What the client is told of a fault that no other provider would mend.
+    fn ours(&self, error: &MoneyError) -> ApiError {
+        let message = one_line(&self.shop.said(error));
+        match error {
+            MoneyError::Budget { .. } | MoneyError::Wallet { .. } => ApiError {
+                status: axum::http::StatusCode::PAYMENT_REQUIRED,
+                should_retry: Some(false),
+                ..ApiError::invalid(message).code("insufficient_funds")
+            },
+            MoneyError::Overflow => ApiError::invalid(message),
+            MoneyError::Behind { .. } => ApiError {
+                retry_after: Some(RETRY),
+                ..ApiError::unavailable(message).code("node_behind")
+            },
+            MoneyError::Chain(
+                Error::Node(_) | Error::NotSent { .. } | Error::Unreachable { .. },
+            ) => ApiError {
+                retry_after: Some(RETRY),
+                ..ApiError::unavailable(message).code("node_failed")
+            },
+            MoneyError::Chain(_)
+            | MoneyError::Store(_)
+            | MoneyError::Payer(_)
+            | MoneyError::Left
+            | MoneyError::Pending { .. } => ApiError {
+                retry_after: Some(RETRY),
+                ..ApiError::unavailable(message)
+            },
+        }
     }
 }
 

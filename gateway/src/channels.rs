@@ -80,7 +80,7 @@ impl Channels {
             till: Mutex::default(),
         };
         for (id, channel) in channels.store.channels()? {
-            if channel.stage != Stage::Closed {
+            if !channel.stage.is_closed() {
                 let line = channels.line(id, channel)?;
                 locked(&channels.lines).insert(id, line);
             }
@@ -123,16 +123,31 @@ impl Channels {
             .cloned()
     }
 
-    /// Orders an answer of `offer`, through a channel that is opened or topped up if need be. Where the
-    /// budget does not reach for all the tokens, `at_most` says whether fewer will do: then the limit is
-    /// what it reaches for. Nothing is ordered any more for whoever has `left`; what is on its way into the channel by then
+    /// What can still be put into a channel, where it was too little for one. Of an account that has not a deposit nothing
+    /// is tried again: a transaction that fails costs its fee.
+    pub fn reach(&self, unpaid: &MoneyError) -> Result<Balance, StoreError> {
+        match unpaid {
+            MoneyError::Budget { .. } => self.left(),
+            _ => Ok(0),
+        }
+    }
+
+    /// What there is for the offer: what is free in its channel, and so much more.
+    pub fn purse(&self, offer: &Offer, reach: Balance) -> Balance {
+        let line = self.usable(offer);
+        reach.saturating_add(line.map_or(0, |line| line.free()))
+    }
+
+    /// Orders an answer of `offer`, through a channel that is opened or topped up if need be. Where `fewer` is given, fewer
+    /// tokens than are asked for will do: as many as what is free in the channel pays for, and so much more, as far as the
+    /// budget reaches. Nothing is ordered any more for whoever has `left`; what is on its way into the channel by then
     /// gets there. `body` is what is to be sent with the signed header.
     pub async fn order(
         &self,
         offer: &Offer,
         model: &str,
         mut ask: Ask,
-        at_most: bool,
+        fewer: Option<Balance>,
         left: impl Future<Output = ()>,
         body: impl Fn(&SignedHeader) -> Value,
     ) -> Result<(Arc<Line>, Order), MoneyError> {
@@ -158,7 +173,7 @@ impl Channels {
         loop {
             let line = self.usable(offer);
             let free = line.as_ref().map_or(0, |line| line.free());
-            let missing = self.missing(&mut ask, free, at_most)?;
+            let missing = self.missing(&mut ask, free, fewer)?;
             let wanted = waiting.wanted().saturating_sub(free);
             let line = match line {
                 Some(line) if missing == 0 => line,
@@ -179,15 +194,20 @@ impl Channels {
         }
     }
 
-    /// What has to be put into a channel with so much free in it. Where the budget does not reach for it, `at_most`
-    /// lowers the limit.
-    fn missing(&self, ask: &mut Ask, free: Balance, at_most: bool) -> Result<Balance, MoneyError> {
+    /// What has to be put into a channel with so much free in it. Where that is more than `fewer` and the budget, the limit
+    /// is lowered.
+    fn missing(
+        &self,
+        ask: &mut Ask,
+        free: Balance,
+        fewer: Option<Balance>,
+    ) -> Result<Balance, MoneyError> {
         let fee = ask.price.fee(ask.prompt_len, ask.token_limit);
         let fee = fee.ok_or(MoneyError::Overflow)?;
-        let reach = free.saturating_add(self.left()?);
-        if fee > reach && at_most {
-            let affordable = ask.price.affordable(reach, ask.prompt_len, ask.token_limit);
-            if let Some(limit) = affordable {
+        if let Some(most) = fewer {
+            let purse = free.saturating_add(most.min(self.left()?));
+            let affordable = ask.price.affordable(purse, ask.prompt_len, ask.token_limit);
+            if let Some(limit) = affordable.filter(|_| fee > purse) {
                 ask.token_limit = limit;
                 let fee = ask.price.fee(ask.prompt_len, limit);
                 return Ok(fee.ok_or(MoneyError::Overflow)?.saturating_sub(free));
@@ -420,9 +440,9 @@ impl Channels {
         found: Option<OnChain>,
         finalized: u32,
     ) -> Result<(), StoreError> {
-        let was_closed = line.channel().stage == Stage::Closed;
+        let was_closed = line.channel().stage.is_closed();
         line.take_over(found, finalized)?;
-        let is_closed = line.channel().stage == Stage::Closed;
+        let is_closed = line.channel().stage.is_closed();
         // What its last claim shows has to be written down first.
         if was_closed || (is_closed && line.evidence().is_none()) {
             locked(&self.lines).remove(&line.id());
@@ -434,7 +454,7 @@ impl Channels {
     /// claimed for them any more, or disputed.
     pub fn forget_closed(&self, anchored_before: u32) -> Result<(), StoreError> {
         for (id, channel) in self.store.channels()? {
-            if channel.stage == Stage::Closed {
+            if channel.stage.is_closed() {
                 let below = self.store.anchored_before(&id, anchored_before)?;
                 self.store.forget_requests(&id, below)?;
             }

@@ -1,6 +1,10 @@
 //! What is counted, for Prometheus.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use assay_primitives::Balance;
 use prometheus::{
@@ -21,6 +25,8 @@ pub struct Metrics {
     requests: IntCounterVec,
     tokens: IntCounterVec,
     spent: CounterVec,
+    /// The same in planck, by model: sums of fractions would drift.
+    fees: Mutex<HashMap<String, Balance>>,
     money: GaugeVec,
     pub failovers: IntCounter,
     pub evidence: IntCounter,
@@ -66,7 +72,8 @@ impl Metrics {
         Ok(Self {
             requests: counters(
                 "assay_gateway_requests_total",
-                "Requests of clients by how they ended: answered, refused or failed.",
+                "Requests of clients by how they ended: answered, refused, failed, or abandoned by their client before \
+                 anything was bought.",
                 &["model", "outcome"],
             )?,
             tokens: counters(
@@ -75,6 +82,7 @@ impl Metrics {
                 &["model", "side"],
             )?,
             spent: registered(&registry, CounterVec::new(spent, &["model"])?)?,
+            fees: Mutex::default(),
             money: registered(&registry, GaugeVec::new(money, &["where"])?)?,
             failovers: registered(
                 &registry,
@@ -94,7 +102,7 @@ impl Metrics {
             first_token_seconds: registered(&registry, Histogram::with_opts(seconds)?)?,
             chain_connected: gauge(
                 "assay_gateway_chain_connected",
-                "1 while the node answers, else 0.",
+                "1 while the node answers and knows what the chain is by now, else 0.",
             )?,
             running: gauge("assay_gateway_requests_running", "Answers under way.")?,
             turned_away: registered(
@@ -117,9 +125,12 @@ impl Metrics {
         let tokens = |side| self.tokens.with_label_values(&[model, side]);
         tokens("prompt").inc_by(cost.prompt_tokens);
         tokens("output").inc_by(cost.output_tokens);
-        self.spent
-            .with_label_values(&[model])
-            .inc_by(asy(cost.fees));
+        let mut fees = self.fees.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = fees.entry(model.to_owned()).or_default();
+        *sum = sum.saturating_add(cost.fees);
+        let spent = self.spent.with_label_values(&[model]);
+        spent.reset();
+        spent.inc_by(asy(*sum));
     }
 
     pub fn first_token(&self, latency: Duration) {
@@ -137,6 +148,8 @@ impl Metrics {
 
     /// In Prometheus' text format.
     pub fn text(&self) -> Result<Vec<u8>, prometheus::Error> {
+        // Nobody shall see a sum while it is set anew.
+        let _sums = self.fees.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
@@ -153,4 +166,24 @@ fn registered<C: Collector + Clone + 'static>(
 ) -> Result<C, prometheus::Error> {
     registry.register(Box::new(collector.clone()))?;
     Ok(collector)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_spent_is_told_to_the_planck() {
+        let metrics = Metrics::new().unwrap();
+        let cost = Spending {
+            fees: 70_000_000_000,
+            ..Spending::default()
+        };
+        for _ in 0..216 {
+            metrics.bought("demo", &cost);
+        }
+        let text = String::from_utf8(metrics.text().unwrap()).unwrap();
+        let series = "assay_gateway_spent_asy_total{model=\"demo\"} 15.12\n";
+        assert!(text.contains(series), "{text}");
+    }
 }

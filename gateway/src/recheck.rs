@@ -13,7 +13,7 @@ use assay_client::{
     folder::{ModelFolder, ModelWeights},
 };
 use assay_exact::{
-    answer::{check, Request},
+    answer::{check, Request, Wrong},
     cpu::Cpu,
     kernel::Backend,
     Engine,
@@ -158,16 +158,52 @@ impl Models {
         match check(&engine, &request, &answer.output, &mut |_| {}) {
             Ok(None) => Verdict::Right,
             Ok(Some(wrong)) => Verdict::Wrong {
-                what: format!(
-                    "token {} of {} is the first wrong one: it is {:?}, and the model gives {:?}",
-                    wrong.index.saturating_add(1),
-                    answer.output.len(),
-                    wrong.found,
-                    wrong.expected
-                ),
+                what: sentence(&wrong, answer.output.len()),
                 position: wrong.found.and_then(|_| u32::try_from(wrong.index).ok()),
             },
             Err(error) => failed(&error),
         }
+    }
+}
+
+/// Which token of so many is the first wrong one, counted from one, and what it should have been.
+fn sentence(wrong: &Wrong, tokens: usize) -> String {
+    let number = wrong.index.saturating_add(1);
+    match (wrong.found, wrong.expected) {
+        (Some(found), Some(expected)) => format!(
+            "token {number} of {tokens} is the first wrong one: it is {found}, and the model gives {expected}"
+        ),
+        (None, Some(expected)) => {
+            format!("the answer ends too early: after its {tokens} tokens the model gives {expected}")
+        }
+        (Some(found), None) => format!(
+            "token {number} of {tokens} is the first wrong one: it is {found}, and the model's answer ends before it"
+        ),
+        (None, None) => format!("token {number} of {tokens} is the first wrong one"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_token_is_told_in_words() {
+        let said = |found, expected| {
+            let wrong = Wrong {
+                index: 4,
+                found,
+                expected,
+            };
+            sentence(&wrong, 39)
+        };
+        let both = said(Some(1186), Some(260));
+        assert!(both.starts_with("token 5 of 39"), "{both}");
+        assert!(
+            both.ends_with("it is 1186, and the model gives 260"),
+            "{both}"
+        );
+        assert!(said(None, Some(260)).contains("too early"));
+        assert!(said(Some(1186), None).ends_with("ends before it"));
     }
 }

@@ -141,15 +141,12 @@ fn same(given: &[u8], key: &[u8]) -> bool {
 
 async fn health(State(shop): State<Arc<Shop>>) -> Response {
     let trouble = shop.trouble();
-    let unreached = trouble
-        .chain
-        .map(|problem| format!("the chain was not reached: {problem}"));
     let wrong = trouble.wrong.first().map(|wrong| {
-        format!(
-            "{} wrong answers were found, the first: {wrong}; see the folder `evidence`, and start anew once that is \
-             seen to",
-            trouble.wrong.len()
-        )
+        let found = match trouble.wrong.len() {
+            1 => "a wrong answer was found".to_owned(),
+            several => format!("{several} wrong answers were found, the first"),
+        };
+        format!("{found}: {wrong}; see the folder `evidence`, and start anew once that is seen to")
     });
     // What is broken for good is said before what passes.
     let full = shop.store.failure();
@@ -157,10 +154,8 @@ async fn health(State(shop): State<Arc<Shop>>) -> Response {
         let paused = shop.paused();
         (!paused.is_empty()).then(|| paused.join("; "))
     };
-    let out_of_step = || shop.out_of_step().map(|error| error.to_string());
     let reason = full
-        .or(unreached)
-        .or_else(out_of_step)
+        .or_else(|| shop.chain_problem())
         .or(wrong)
         .or_else(paused);
     let seen = shop.seen();
@@ -179,6 +174,8 @@ async fn health(State(shop): State<Arc<Shop>>) -> Response {
 }
 
 async fn metrics(State(shop): State<Arc<Shop>>) -> Response {
+    let is_connected = shop.chain_problem().is_none();
+    shop.metrics.chain_connected.set(is_connected.into());
     match shop.metrics.text() {
         Ok(text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => ApiError::internal(error.to_string()).into_response(),

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_client::{AccountId32, Amount, H256};
+use assay_client::{AccountId32, Amount, Error, H256};
 use tokio::sync::watch;
 
 use crate::{
@@ -135,10 +135,7 @@ impl Shop {
     /// Looks at the chain: offers and models, and what became of the channels.
     pub async fn refresh(&self) -> Result<(), MoneyError> {
         let refreshed = self.look().await;
-        self.metrics
-            .chain_connected
-            .set(i64::from(refreshed.is_ok()));
-        locked(&self.trouble).chain = refreshed.as_ref().err().map(ToString::to_string);
+        locked(&self.trouble).chain = refreshed.as_ref().err().map(|error| self.said(error));
         refreshed
     }
 
@@ -301,6 +298,32 @@ impl Shop {
         self.metrics
             .money("refunded", sum(|channel| channel.refunded()));
         Ok(())
+    }
+
+    /// Why the chain is not known as it is by now: the last look at it failed, or the node is behind since. None while it
+    /// is known.
+    pub fn chain_problem(&self) -> Option<String> {
+        let unreached = locked(&self.trouble).chain.clone();
+        let unreached = unreached.map(|problem| format!("the chain was not reached: {problem}"));
+        unreached.or_else(|| self.out_of_step().map(|error| error.to_string()))
+    }
+
+    /// What is said of an error; of the node's with where it is, and without the layers that it came through.
+    pub fn said(&self, error: &MoneyError) -> String {
+        let node = self.market.node();
+        let plain = |reason: &str| reason.rsplit("error: ").next().unwrap_or(reason).to_owned();
+        match error {
+            MoneyError::Chain(Error::Node(reason)) => format!(
+                "the node at {node} failed to answer: {}; see that it runs, look at its log, and try again",
+                plain(reason)
+            ),
+            MoneyError::Chain(Error::NotSent { call, reason }) => format!(
+                "{call} was not sent, since the node at {node} failed to answer: {}; see that it runs, look at its log, \
+                 and try again",
+                plain(reason)
+            ),
+            other => other.to_string(),
+        }
     }
 
     pub fn trouble(&self) -> Trouble {

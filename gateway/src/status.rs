@@ -46,8 +46,12 @@ pub struct ChannelReport {
     pub spent: Amount,
     /// What vouchers allow the provider to take.
     pub signed: Amount,
-    /// What the provider has taken on chain.
+    /// What the provider has taken on chain, by the last look at it.
     pub settled: Amount,
+    /// The most that it can have taken; none where `settled` is all. The chain had forgotten the closed channel before it
+    /// was looked at.
+    pub settled_at_most: Option<Amount>,
+    /// What came back: where `settled_at_most` is there, at least.
     pub refunded: Amount,
     /// Answers under way, or whose last receipt is missing.
     pub open_requests: usize,
@@ -157,7 +161,10 @@ struct Payments {
 impl Payments {
     fn of_closed(channel: &Channel, records: &[PayerRecord]) -> Self {
         let mut payments = Self {
-            spent: channel.settled,
+            spent: match channel.stage {
+                Stage::Gone { spent, .. } => spent,
+                Stage::Open | Stage::Closing(_) | Stage::Closed => channel.settled,
+            },
             signed: 0,
             open_requests: 0,
             kept_requests: 0,
@@ -179,7 +186,7 @@ fn channel_report(id: H256, channel: &Channel, payments: &Payments) -> ChannelRe
     let (state, finalize_at) = match channel.stage {
         Stage::Open => ("open", None),
         Stage::Closing(block) => ("closing", Some(block)),
-        Stage::Closed => ("closed", None),
+        Stage::Closed | Stage::Gone { .. } => ("closed", None),
     };
     let coming = channel.top_up.as_ref().map_or(0, |top_up| top_up.amount);
     ChannelReport {
@@ -194,6 +201,7 @@ fn channel_report(id: H256, channel: &Channel, payments: &Payments) -> ChannelRe
         spent: Amount(payments.spent),
         signed: Amount(payments.signed),
         settled: Amount(channel.settled),
+        settled_at_most: channel.settled_at_most().map(Amount),
         refunded: Amount(channel.refunded()),
         open_requests: payments.open_requests,
         kept_requests: payments.kept_requests,

@@ -2,12 +2,11 @@
 //! with their receipts, and what was spent on what. Everything is on disk before anybody else sees it.
 
 mod backup;
+mod file;
 mod records;
 
 use std::{
-    fs::{self, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -20,8 +19,6 @@ use redb::{
 use tokio::sync::watch;
 
 pub use self::records::{Channel, Fragment, Opening, Owner, Spending, Stage, TopUp, RESTORED};
-
-const FILE: &str = "gateway.redb";
 
 type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
@@ -67,6 +64,13 @@ pub enum StoreError {
     Foreign(PathBuf),
     #[error("{} is there already; restore into a --data that is empty", .0.display())]
     Exists(PathBuf),
+    #[error(
+        "{} is empty, so what it held is lost, or a first start of an older version was cut: remove it, and restore a backup \
+         with `assay gateway restore FILE`, or begin anew if there never was money in it; what is left in old channels comes \
+         back without the file, by `assay channel close CHANNEL` for each that `assay channel list` shows",
+        .0.display()
+    )]
+    Empty(PathBuf),
     #[error("{} exists already; name a new file", .0.display())]
     BackupExists(PathBuf),
     #[error("{} is no backup of a gateway", .0.display())]
@@ -77,6 +81,9 @@ pub enum StoreError {
         "the gateway's store cannot be used: {0}; see that its disk is in order and has room, and start the gateway again"
     )]
     Database(String),
+    /// The disk has failed, and the store is of no more use to this process.
+    #[error("{0}")]
+    Failed(String),
     #[error(
         "{} cannot be opened: {problem}; if its disk is in order, the file is damaged or no gateway's store: restore a backup \
          into another --data, or begin there anew; what is left in the old channels comes back without the file, by \
@@ -128,75 +135,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in `folder`, which is made if it is not there: for this user alone, since it holds
-    /// keys. Another owner's is refused.
-    pub fn open(folder: &Path, owner: &Owner) -> Result<Self, StoreError> {
-        let store = Self::open_any(folder, FILE)?;
-        match store.owner()? {
-            Some(found) if found == *owner => {}
-            Some(_) => return Err(StoreError::Foreign(folder.into())),
-            None => store.put(META, OWNER, &owner.encode())?,
-        }
-        Ok(store)
-    }
-
-    /// The store in the file of this name, whoever owns it.
-    fn open_any(folder: &Path, file: &str) -> Result<Self, StoreError> {
-        if !folder.exists() {
-            let made = fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder);
-            made.map_err(|error| StoreError::file(folder, &error))?;
-        }
-        let path = folder.join(file);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path);
-        let unusable = |error: io::Error| StoreError::file(&path, &error);
-        let file = file.map_err(unusable)?;
-        let private = fs::Permissions::from_mode(0o600);
-        file.set_permissions(private).map_err(unusable)?;
-        drop(file);
-        let unreadable = |problem: redb::Error| match problem {
-            redb::Error::DatabaseAlreadyOpen => StoreError::Locked(folder.into()),
-            redb::Error::Io(error) if error.raw_os_error().is_some() => {
-                StoreError::file(&path, &error)
-            }
-            other => StoreError::Unreadable {
-                path: path.clone(),
-                problem: other.to_string(),
-            },
-        };
-        let database = Database::create(&path).map_err(|error| unreadable(error.into()))?;
-        make_tables(&database).map_err(unreadable)?;
-        Ok(Self {
-            database,
-            folder: folder.into(),
-            path,
-            answers: ANSWERS_KEPT,
-            failure: watch::Sender::new(None),
-        })
-    }
-
     pub fn folder(&self) -> &Path {
         &self.folder
-    }
-
-    /// The store that is in `folder`, whoever owns it.
-    pub fn found(folder: &Path) -> Result<Self, StoreError> {
-        if !folder.join(FILE).exists() {
-            return Err(StoreError::File {
-                path: folder.into(),
-                problem: "holds no gateway's store".into(),
-                next: PATH,
-            });
-        }
-        Self::open_any(folder, FILE)
     }
 
     /// Why the store is of no more use to this process, with its file; none as long as it is.
@@ -214,34 +154,31 @@ impl Store {
     /// file: what is there is whole, and whoever opens it again goes on from it.
     fn broken(&self, error: impl Into<redb::Error>) -> StoreError {
         let error = error.into();
-        if matches!(error, redb::Error::Io(_) | redb::Error::PreviousIo) {
-            self.failure.send_if_modified(|failure| {
-                let is_first = failure.is_none();
-                if is_first {
-                    let path = self.path.display();
-                    tracing::error!(
-                        target: "assay_gateway", file = %path, %error,
-                        "the store cannot be used any more, so the gateway ends"
-                    );
-                    *failure = Some(format!(
-                        "{path} cannot be used: {error}; see that its disk is in order and has room, and start the \
-                         gateway again: nothing is lost that was paid for"
-                    ));
-                }
-                is_first
-            });
-        }
-        broken(error)
-    }
-
-    /// Whose it is; none of one that was just made.
-    fn owner(&self) -> Result<Option<Owner>, StoreError> {
-        let read = self.read()?;
-        let table = read.open_table(META).map_err(broken)?;
-        let owner = table.get(OWNER).map_err(broken)?;
-        owner
-            .map(|bytes| self.decode("the owner", bytes.value()))
-            .transpose()
+        let why = match &error {
+            redb::Error::Io(_) => error.to_string(),
+            // Its own words are for whoever writes programs.
+            redb::Error::PreviousIo => {
+                "an earlier read or write failed, as on a full disk, and the log may say more"
+                    .into()
+            }
+            _ => return broken(error),
+        };
+        self.failure.send_if_modified(|failure| {
+            let is_first = failure.is_none();
+            if is_first {
+                let path = self.path.display();
+                tracing::error!(
+                    target: "assay_gateway", file = %path, %error,
+                    "the store cannot be used any more, so the gateway ends"
+                );
+                *failure = Some(format!(
+                    "{path} cannot be used: {why}; see that its disk is in order and has room, and start the \
+                     gateway again: nothing is lost that was paid for"
+                ));
+            }
+            is_first
+        });
+        StoreError::Failed(self.failure().unwrap_or(why))
     }
 
     fn decode<T: Decode>(&self, what: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
@@ -576,14 +513,6 @@ fn request_key(id: &ChannelId, seq: u64) -> Vec<u8> {
 
 fn answer_key(id: &ChannelId, seq: u64) -> Vec<u8> {
     [&id.0[..], &seq.to_be_bytes()].concat()
-}
-
-fn make_tables(database: &Database) -> Result<(), redb::Error> {
-    let write = database.begin_write()?;
-    for table in TABLES {
-        write.open_table(table)?;
-    }
-    Ok(write.commit()?)
 }
 
 #[cfg(test)]

@@ -248,3 +248,67 @@ fn one_line(message: &str) -> String {
     let words: Vec<&str> = message.split_whitespace().collect();
     words.join(" ").chars().take(300).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use assay_client::{Endpoint, H256};
+    use assay_primitives::Price;
+    use axum::http::Uri;
+    use reqwest::Url;
+    use rustls::pki_types::ServerName;
+
+    use super::*;
+
+    /// Where a path is asked of the server at this endpoint.
+    fn asked(endpoint: &Endpoint) -> String {
+        let offer = Offer {
+            provider: AccountId32([1; 32]),
+            epoch: 1,
+            listing: H256::zero(),
+            price: Price {
+                input: 1,
+                output: 1,
+            },
+            context: 30,
+            score: 0,
+            endpoint: endpoint.as_str().to_owned(),
+            tls_key_hash: None,
+            x25519_key: None,
+        };
+        let worker = Worker::new(&offer, false).unwrap();
+        format!("{}/v1/score", worker.endpoint)
+    }
+
+    #[test]
+    fn whatever_is_an_endpoint_can_be_asked() {
+        let odd = (0..0x180).filter_map(char::from_u32).flat_map(|c| {
+            [
+                format!("http://a{c}b"),
+                format!("http://a{c}"),
+                format!("http://{c}a:1/"),
+                format!("http://a:1{c}"),
+                format!("http://a/b{c}c/"),
+                format!("http://[::1{c}]"),
+            ]
+        });
+        let mut found = 0;
+        for text in odd {
+            let Ok(endpoint) = Endpoint::parse(&text) else {
+                continue;
+            };
+            found += 1;
+            let asked = asked(&endpoint);
+            let url = Url::parse(&asked).unwrap();
+            assert_eq!(url.as_str(), asked);
+            let path = url.path().strip_suffix("/v1/score");
+            assert!(path.is_some_and(|path| !path.ends_with('/')), "{asked}");
+            assert_eq!(url.query(), None, "{text:?}");
+            // A request goes out if its URL is a URI, and over TLS if its host can be in a certificate.
+            let uri: Uri = asked.parse().unwrap_or_else(|_| panic!("{text:?}"));
+            assert_eq!(uri.host(), url.host_str());
+            let host = uri.host().unwrap().trim_matches(['[', ']']).to_owned();
+            assert!(ServerName::try_from(host).is_ok(), "{text:?}");
+        }
+        assert!(found > 400, "{found}");
+    }
+}

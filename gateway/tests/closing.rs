@@ -118,6 +118,12 @@ async fn what_was_bought_after_a_backup_is_not_held_against_the_provider() {
     let whole = channels(&data, &chain);
     whole.reconcile().await.unwrap();
     assert!(whole.lines()[0].evidence().is_some());
+
+    // And what was signed after the backup may have been taken.
+    chain.all().clear();
+    chain.advance(200);
+    old.reconcile().await.unwrap();
+    assert_eq!(line.channel().settled_at_most(), Some(1_000));
 }
 
 /// Without the backup's keys nothing can be bought through it; the account's key has its money back.
@@ -176,7 +182,11 @@ async fn a_node_that_is_behind_does_not_make_a_channel_forgotten() {
     assert_eq!(line.channel().stage, Stage::Open);
     chain.all().clear();
     channels.reconcile().await.unwrap();
-    assert_eq!(line.channel().stage, Stage::Closed);
+    let gone = Stage::Gone {
+        at_most: 0,
+        spent: 0,
+    };
+    assert_eq!(line.channel().stage, gone);
     assert!(channels.lines().is_empty());
 }
 

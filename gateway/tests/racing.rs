@@ -57,7 +57,7 @@ async fn order(channels: &Channels, tokens: u32) -> Result<(Arc<Line>, Order), M
         since: 0,
     };
     channels
-        .order(&offer, "demo", ask, false, pending(), |_| Value::Null)
+        .order(&offer, "demo", ask, None, pending(), |_| Value::Null)
         .await
 }
 
@@ -191,4 +191,43 @@ async fn a_channel_that_its_provider_does_not_know_yet_is_kept() {
     line.refused("channel_not_found").unwrap();
     let why = line.channel().retired.unwrap();
     assert!(why.contains("channel_not_found"), "{why}");
+}
+
+/// The chain forgets a closed channel after a while. Nothing is said to be settled that nobody has seen, and the budget
+/// counts the most that it can be.
+#[tokio::test]
+async fn what_a_forgotten_channel_has_cost_is_not_made_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let chain = Arc::new(Chain::new());
+    let store = Arc::new(assay_gateway::open_store(folder.path(), &*chain).unwrap());
+    let policy = Policy {
+        budget: 1_000,
+        step: 100,
+    };
+    let channels = Channels::new(chain.clone(), store.clone(), policy).unwrap();
+    let (line, _) = order(&channels, 90).await.unwrap();
+    line.voucher().unwrap();
+    let signed = line.signed();
+    assert!(signed > 0 && line.spent() == 0);
+    chain.all().clear();
+    chain.advance(1_000);
+    channels.reconcile().await.unwrap();
+    let gone = Stage::Gone {
+        at_most: signed,
+        spent: 0,
+    };
+    assert_eq!(line.channel().stage, gone);
+
+    let report = assay_gateway::status::report(&*chain, &store, &channels).await;
+    let report = serde_json::to_value(report.unwrap()).unwrap();
+    let channel = &report["channels"][0];
+    assert_eq!(channel["state"], "closed");
+    assert_eq!(
+        (&channel["spent"], &channel["settled"]),
+        (&"0".into(), &"0".into())
+    );
+    assert_eq!(channel["settled_at_most"], signed.to_string());
+    assert_eq!(channel["refunded"], (100 - signed).to_string());
+    assert_eq!(report["committed"], signed.to_string());
+    assert_eq!(channels.left().unwrap(), 1_000 - signed);
 }

@@ -16,7 +16,7 @@ use assay_client::{
     chain::runtime::runtime_types::{
         bounded_collections::bounded_vec::BoundedVec, pallet_providers::types::ProviderInfo,
     },
-    H256,
+    Endpoint, H256,
 };
 use assay_openai::listen::many;
 use rustls::{
@@ -203,13 +203,14 @@ impl Announced {
     /// Holds what the chain has against what this server is, and names the command that sets it right.
     pub fn check(&self, info: &ProviderInfo<BoundedVec<u8>>) -> anyhow::Result<()> {
         let endpoint = String::from_utf8_lossy(&info.endpoint.0);
-        let scheme = match self.tls_key_hash.is_zero() {
-            true => "http://",
-            false => "https://",
-        };
+        let is_https = !self.tls_key_hash.is_zero();
+        let scheme = if is_https { "https://" } else { "http://" };
+        let read = Endpoint::parse(&info.endpoint.0).map(|endpoint| endpoint.is_https());
         let wrong = if endpoint.is_empty() {
             "names no endpoint".to_owned()
-        } else if !endpoint.starts_with(scheme) {
+        } else if let Err(problem) = read {
+            format!("names the endpoint {endpoint:?}, which no client can use: {problem}")
+        } else if read != Ok(is_https) {
             format!("names the endpoint {endpoint}, and this server speaks {scheme}")
         } else if info.tls_key_hash != self.tls_key_hash {
             "has another hash of the TLS key".to_owned()
@@ -218,7 +219,7 @@ impl Announced {
         } else {
             return Ok(());
         };
-        let shown = match endpoint.starts_with(scheme) {
+        let shown = match read == Ok(is_https) {
             true => endpoint.into_owned(),
             false => format!("{scheme}HOST:PORT"),
         };

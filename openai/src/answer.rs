@@ -47,6 +47,10 @@ pub async fn answer<B: Backend>(
     let text = request.detokenize.then_some(stop);
     let param = prompts.param();
     let prompts = tokenise(model.clone(), prompts).await?;
+    let prompts = prompts.ok_or_else(|| {
+        let count = format!("more than {}", model.context);
+        too_long(&count, request.max_tokens, &model, param)
+    })?;
     for prompt in &prompts {
         check_length(prompt, request.max_tokens, &model, param)?;
     }
@@ -97,18 +101,34 @@ pub async fn answer<B: Backend>(
     }
 }
 
-/// Long prompts take a while, which nobody else shall wait for.
-async fn tokenise(model: Arc<ModelText>, prompts: Prompts) -> Result<Vec<Vec<TokenId>>, ApiError> {
+/// Long prompts take a while, which nobody else shall wait for. None if one is so long that nobody needs to know how long.
+async fn tokenise(
+    model: Arc<ModelText>,
+    prompts: Prompts,
+) -> Result<Option<Vec<Vec<TokenId>>>, ApiError> {
     let param = prompts.param();
-    let work = move || match prompts {
-        Prompts::Chat(messages) => Ok(vec![model.text.chat(&messages)?]),
-        Prompts::Plain(prompts) => {
-            let tokens = prompts.into_iter().map(|prompt| match prompt {
-                Prompt::Text(text) => model.text.raw(&text),
-                Prompt::Tokens(tokens) => Ok(tokens),
-            });
-            tokens.collect()
+    let work = move || {
+        let (text, most) = (&model.text, model.context as usize);
+        let mut all = Vec::new();
+        match prompts {
+            Prompts::Chat(messages) => match text.chat_within(&messages, most)? {
+                Some(tokens) => all.push(tokens),
+                None => return Ok(None),
+            },
+            Prompts::Plain(prompts) => {
+                for prompt in prompts {
+                    let tokens = match prompt {
+                        Prompt::Text(prompt) => text.raw_within(&prompt, most)?,
+                        Prompt::Tokens(tokens) => Some(tokens),
+                    };
+                    match tokens {
+                        Some(tokens) => all.push(tokens),
+                        None => return Ok(None),
+                    }
+                }
+            }
         }
+        Ok(Some(all))
     };
     let tokens = tokio::task::spawn_blocking(work).await;
     tokens
@@ -136,19 +156,28 @@ fn check_length(
         .len()
         .saturating_add(max_tokens.unwrap_or(1) as usize);
     if wanted > model.context as usize {
-        let answer = match max_tokens {
-            Some(tokens) => format!("{tokens} of the answer"),
-            None => "an answer".into(),
-        };
-        return Err(ApiError::invalid(format!(
-            "{} tokens of {param} and {answer} do not fit into the model's {} tokens; send fewer or ask for fewer",
-            prompt.len(),
-            model.context
-        ))
-        .code("context_length_exceeded")
-        .param(param));
+        return Err(too_long(
+            &prompt.len().to_string(),
+            max_tokens,
+            model,
+            param,
+        ));
     }
     Ok(())
+}
+
+/// A prompt of so many tokens does not fit.
+fn too_long(count: &str, max_tokens: Option<u32>, model: &ModelText, param: &str) -> ApiError {
+    let answer = match max_tokens {
+        Some(tokens) => format!("{tokens} of the answer"),
+        None => "an answer".into(),
+    };
+    ApiError::invalid(format!(
+        "{count} tokens of {param} and {answer} do not fit into the model's {} tokens; send fewer or ask for fewer",
+        model.context
+    ))
+    .code("context_length_exceeded")
+    .param(param)
 }
 
 /// An answer whose choices are under way.

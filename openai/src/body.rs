@@ -1,9 +1,11 @@
 //! Bodies of requests, within limits.
 
+use std::time::Duration;
+
 use axum::{
-    body::{Body, Bytes},
+    body::{Body, BodyDataStream, Bytes},
     http::{
-        header::{CONTENT_LENGTH, CONTENT_TYPE},
+        header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT},
         HeaderMap, StatusCode,
     },
 };
@@ -11,6 +13,13 @@ use futures::StreamExt;
 use tokio::time::{timeout, timeout_at, Instant};
 
 use crate::{ApiError, Limits};
+
+/// Of a body that is too long, up to so many times the limit is read and thrown away before the answer, for so long at most
+/// and while it comes without a pause. Most clients look for the answer only when they have sent all, and would
+/// find a connection that is closed.
+const DRAINED: usize = 4;
+const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN_PAUSE: Duration = Duration::from_millis(250);
 
 /// That the body says that it is JSON.
 pub fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -32,7 +41,7 @@ pub fn check_json(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// The whole body, if it is no longer and takes no longer than the limits have it. One that says that it is longer is
-/// not read at all.
+/// not kept.
 pub async fn read_body(
     headers: &HeaderMap,
     body: Body,
@@ -52,7 +61,11 @@ pub async fn read_body_into(
     let announced = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limits.body_bytes) {
+    if let Some(length) = announced.filter(|length| *length > limits.body_bytes) {
+        // Who waits for leave to send it is spared that.
+        if length <= most_drained(limits) && !headers.contains_key(EXPECT) {
+            drain(body.into_data_stream(), length).await;
+        }
         return Err(too_large(limits));
     }
     let whole = timeout(limits.body_timeout, collect(body, limits, hold));
@@ -87,6 +100,9 @@ async fn collect(
         }
         until = Instant::now() + limits.body_pause;
         if part.len() > limits.body_bytes.saturating_sub(whole.len()) {
+            let rest = most_drained(limits).saturating_sub(whole.len());
+            drop(whole);
+            drain(parts, rest.saturating_sub(part.len())).await;
             return Err(too_large(limits));
         }
         hold(whole.len().saturating_add(part.len()))?;
@@ -96,6 +112,23 @@ async fn collect(
             false => whole.extend_from_slice(&part),
         }
     }
+}
+
+fn most_drained(limits: &Limits) -> usize {
+    limits.body_bytes.saturating_mul(DRAINED)
+}
+
+/// Reads so many bytes of a body, and throws them away.
+async fn drain(mut parts: BodyDataStream, mut most: usize) {
+    let all = async {
+        while let Ok(Some(Ok(part))) = timeout(DRAIN_PAUSE, parts.next()).await {
+            match most.checked_sub(part.len()) {
+                Some(rest) => most = rest,
+                None => return,
+            }
+        }
+    };
+    let _ = timeout(DRAIN, all).await;
 }
 
 fn too_slow(what: String) -> ApiError {

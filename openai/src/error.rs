@@ -1,5 +1,6 @@
 use std::{borrow::Cow, time::Duration};
 
+use assay_client::shortened;
 use axum::{
     http::{
         header::{CONNECTION, RETRY_AFTER},
@@ -122,9 +123,9 @@ impl ApiError {
     /// The body of the response, and what a broken-off stream ends with.
     pub fn json(&self) -> Value {
         let mut error = json!({
-            "message": shortened(&self.message),
+            "message": shortened(&self.message, LONGEST),
             "type": self.kind,
-            "param": self.param.as_deref().map(shortened),
+            "param": self.param.as_deref().map(|param| shortened(param, LONGEST)),
             "code": self.code,
         });
         if let Some(assay) = &self.assay {
@@ -141,14 +142,6 @@ impl ApiError {
         ];
         let by_status = !self.status.is_client_error() || later.contains(&self.status);
         self.should_retry.unwrap_or(by_status)
-    }
-}
-
-/// What a request says may be megabytes, of which nobody needs to be told all.
-fn shortened(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{} ...", text.get(..end).unwrap_or_default()).into(),
-        None => text.into(),
     }
 }
 

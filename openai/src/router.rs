@@ -107,10 +107,12 @@ impl<B: Backend> Server<B> {
 
 /// The 405 for routes that are merged with [`router`]'s.
 pub async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
-    let message = format!(
-        "{} does not take {method}; use the other of GET and POST",
-        uri.path()
-    );
+    let next = match method {
+        Method::GET | Method::HEAD => "use POST",
+        Method::POST => "use GET",
+        _ => "use the method that the header `allow` of this answer names",
+    };
+    let message = format!("{} does not take {method}; {next}", uri.path());
     ApiError {
         status: StatusCode::METHOD_NOT_ALLOWED,
         ..ApiError::invalid(message).code("method_not_allowed")

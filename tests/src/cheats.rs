@@ -1,7 +1,7 @@
 //! `make cheats`: every cheat against the shipped challenger, and every unjust challenger against the shipped
 //! worker, on chains of their own. Prints what became of them, and writes it to the file that is named.
 
-use std::{path::PathBuf, time::Instant};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::{ensure, Context, Result};
 use assay_exact::trace::Operator;
@@ -19,9 +19,44 @@ const AT_ONCE: usize = 20;
 /// Numbers of a trace that are disputed besides one of each row.
 const RANDOM: usize = 40;
 
+const HELP: &str = "\
+Plays every cheat against the shipped challenger, and every unjust challenger against the shipped worker, on chains of
+their own, and prints what became of them.
+
+Usage: assay-cheats [FILE]
+
+FILE is where the tables are written as well. It is started in the repository, whose demo model it uses.";
+
 #[tokio::main]
-async fn main() -> Result<()> {
-    let page = std::env::args_os().nth(1).map(PathBuf::from);
+async fn main() -> ExitCode {
+    let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let page = match arguments.as_slice() {
+        [] => None,
+        [only] => match only.to_str() {
+            Some("--help" | "-h") => {
+                println!("{HELP}");
+                return ExitCode::SUCCESS;
+            }
+            Some(other) if other.starts_with('-') => return refused(other),
+            _ => Some(only.clone()),
+        },
+        [_, more, ..] => return refused(&more.display().to_string()),
+    };
+    match cheats(page).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cheats: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn refused(argument: &str) -> ExitCode {
+    eprintln!("cheats: it takes no argument {argument:?}; see `assay-cheats --help`");
+    ExitCode::from(2)
+}
+
+async fn cheats(page: Option<PathBuf>) -> Result<()> {
     let start = Instant::now();
     let (mut lines, mut failed) = (Vec::new(), 0);
     let (in_jobs, in_channels): (Vec<Cheat>, Vec<Cheat>) =

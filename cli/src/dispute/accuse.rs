@@ -1,14 +1,15 @@
 //! `assay dispute accuse`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use assay_client::{
+    answer::{Answer, Origin},
     dispute::{without_game, Charge, Plan},
-    keys, Amount,
+    keys, Amount, Chain,
 };
 use clap::Args as ClapArgs;
 
-use super::{agreed, plan, play};
+use super::{agreed, can_ask, check_heard, plan, play};
 use crate::{context::Context, failure::Failure, receipt};
 
 #[derive(ClapArgs)]
@@ -22,6 +23,11 @@ pub struct Args {
     /// Accuse without asking.
     #[arg(long)]
     yes: bool,
+
+    /// Say that this request was never made. Needed where nobody is asked and nothing but its signature is wrong: in a
+    /// file that was changed it looks the same, and then the bond is lost.
+    #[arg(long)]
+    never_asked: bool,
 }
 
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
@@ -44,33 +50,20 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         }
         None => {
             let found = without_game(&chain, &answer, other.as_ref()).await?;
-            let charge = found.ok_or_else(|| {
-                let file = args.file.display();
-                Failure::Request(format!(
-                    "nothing of {} shows without a game that it is false; `assay dispute open {file}` \
-                     disputes a wrong token",
-                    answer.claim()
-                ))
-            })?;
-            let cost = match charge {
-                Charge::Header => {
-                    let best = chain.best().await?;
-                    let bond = Amount(best.challenge_bond(answer.header.provider, 0).await?);
-                    format!(
-                        "this holds a bond of {bond}, which is lost if the provider shows the user's signature"
-                    )
-                }
-                _ => {
-                    "this takes a deposit that comes back, and the fees of two transactions".into()
-                }
-            };
-            let sentence = format!("{} of {}: {cost}", charge.describe(), answer.claim());
+            let charge = found.ok_or_else(|| Failure::Request(nothing(&args.file, &answer)))?;
+            check_heard(&chain, &charge, &answer, other.as_ref()).await?;
+            let cost = cost(&chain, &charge, &answer).await?;
+            let sentence = format!("{}: {}; {cost}", answer.claim(), charge.describe());
+            let asks = !args.yes && can_ask();
+            if !may_accuse(&charge, asks, args.never_asked) {
+                return Err(Failure::Usage(format!(
+                    "{sentence}; only who made the requests knows: if this was none of them, say --yes --never-asked"
+                )));
+            }
             if !agreed(&progress, args.yes, &sentence)? {
                 return Ok(());
             }
-            let plan = Plan::new(chain.genesis_hash(), me, charge, None);
-            plan.write(&args.file)?;
-            plan
+            Plan::new(chain.genesis_hash(), me, charge, None)
         }
     };
     drop(progress);
@@ -83,4 +76,78 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         false,
     )
     .await
+}
+
+/// What an accusation takes, and how it may be lost.
+async fn cost(chain: &Chain, charge: &Charge, answer: &Answer) -> Result<String, Failure> {
+    if *charge != Charge::Header {
+        return Ok("this takes a deposit that comes back, and the fees of two transactions".into());
+    }
+    let best = chain.best().await?;
+    let bond = Amount(best.challenge_bond(answer.header.provider, 0).await?);
+    Ok(format!(
+        "this holds a bond of {bond}, which is lost if the provider shows the user's signature, as it does where only this \
+         file was changed"
+    ))
+}
+
+/// Whether that may be accused without more. A signature that is missing on the chain and one that was spoilt in the
+/// file look the same, so that somebody has to say which it is.
+fn may_accuse(charge: &Charge, asks: bool, never_asked: bool) -> bool {
+    *charge != Charge::Header || asks || never_asked
+}
+
+/// Why a provider can be accused of nothing in this file, and what to do.
+fn nothing(file: &Path, answer: &Answer) -> String {
+    let claim = answer.claim();
+    let next = format!(
+        "`assay dispute open {}` disputes a wrong token",
+        file.display()
+    );
+    match (answer.check(), &answer.origin) {
+        (Err(sentence), _) => format!(
+            "{sentence}; the provider can be accused of nothing in this file, which is not what it signed: get the file again \
+             from where it came"
+        ),
+        (Ok(()), Origin::Job { .. }) => format!(
+            "nothing of {claim} is accused, since the chain checked its receipt when it took it; {next}"
+        ),
+        (Ok(()), Origin::Channel { .. }) => {
+            format!("nothing of {claim} shows without a game that it is false; {next}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receipt::tests::{answer, in_channel};
+
+    #[test]
+    fn who_can_accuse_nobody_is_not_sent_in_a_circle() {
+        let file = Path::new("answer.json");
+        for answer in [answer(), in_channel()] {
+            let said = nothing(file, &answer);
+            assert!(said.contains("`assay dispute open answer.json`"), "{said}");
+            for change in [
+                (|a| a.output[1] = 10) as fn(&mut Answer),
+                |a| a.signed.operator.0[0] ^= 1,
+                |a| a.seed[0] ^= 1,
+            ] {
+                let mut altered = answer.clone();
+                change(&mut altered);
+                let said = nothing(file, &altered);
+                assert!(said.contains("get the file again"), "{said}");
+                assert!(!said.contains("assay dispute"), "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_changed_file_would_show_as_well_is_accused_by_who_knows_better_alone() {
+        assert!(!may_accuse(&Charge::Header, false, false));
+        assert!(may_accuse(&Charge::Header, true, false));
+        assert!(may_accuse(&Charge::Header, false, true));
+        assert!(may_accuse(&Charge::Face, false, false));
+    }
 }

@@ -8,14 +8,15 @@ use assay_client::{
     folder::{ModelFolder, ModelWeights},
     keys, AccountId32, Amount, Chain,
 };
+use assay_primitives::Claim;
 use clap::Args as ClapArgs;
 
-use super::{agreed, can_ask, plan, play};
+use super::{agreed, can_ask, check_heard, plan, play};
 use crate::{
     context::{Context, Progress},
     failure::Failure,
     funds::Funds,
-    judge::{judge, Machine, Verdict},
+    judge::{judge, names_another, Machine, Verdict},
     receipt::{self, held_against_chain},
 };
 
@@ -74,7 +75,7 @@ async fn begin(context: &Context, args: Args) -> Result<bool, Failure> {
             plan
         }
         None => {
-            let position = position(context, &answer, &args, &progress).await?;
+            let position = position(context, &chain, &answer, &args, &progress).await?;
             let charge = Charge::Token { position };
             let sentence = price(&chain, &answer, position, &args.machine, &key).await?;
             if let Some(who) = who_plays(args.no_watch, delegate.as_ref(), &args.file) {
@@ -83,9 +84,7 @@ async fn begin(context: &Context, args: Args) -> Result<bool, Failure> {
             if !agreed(&progress, args.yes, &sentence)? {
                 return Ok(false);
             }
-            let plan = Plan::new(chain.genesis_hash(), me, charge, delegate);
-            plan.write(&args.file)?;
-            plan
+            Plan::new(chain.genesis_hash(), me, charge, delegate)
         }
     };
     drop(progress);
@@ -148,29 +147,34 @@ fn goes_on(plan: &Plan, args: &Args, delegate: Option<AccountId32>) -> Result<()
 /// The place, from 0, of the first wrong token: the one that was named, or else what computing gives.
 async fn position(
     context: &Context,
+    chain: &Chain,
     answer: &Answer,
     args: &Args,
     progress: &Progress,
 ) -> Result<u32, Failure> {
-    let file = args.file.display();
     let fits = answer.check();
-    fits.map_err(|sentence| {
-        Failure::Request(format!(
-            "{sentence}; `assay dispute accuse {file}` says whether its provider can be accused of that"
-        ))
-    })?;
+    fits.map_err(|sentence| Failure::Request(does_not_fit(&sentence, answer, &args.file)))?;
     held_against_chain(answer, context)
         .await
         .map_err(Failure::Request)?;
     let tokens = answer.output.len();
-    if let Some(at) = args.at {
-        let position = at.checked_sub(1);
-        let position = position.filter(|position| (*position as usize) < tokens);
-        return position.ok_or_else(|| {
-            Failure::Usage(format!(
-                "the answer has no token {at}: it has {tokens}, from 1"
-            ))
-        });
+    let named = match args.at {
+        None => None,
+        Some(at) => {
+            let position = at.checked_sub(1);
+            let position = position.filter(|position| (*position as usize) < tokens);
+            Some(position.ok_or_else(|| {
+                Failure::Usage(format!(
+                    "the answer has no token {at}: it has {tokens}, from 1"
+                ))
+            })?)
+        }
+    };
+    // If nothing is said of the first, nothing is of another.
+    let position = named.unwrap_or(0);
+    check_heard(chain, &Charge::Token { position }, answer, None).await?;
+    if named.is_some() {
+        return Ok(position);
     }
     match judge(answer, &args.machine, progress)? {
         Verdict::Right { .. } => Err(Failure::Request(format!(
@@ -190,6 +194,20 @@ async fn position(
     }
 }
 
+/// What to do about a file whose parts do not fit one another.
+fn does_not_fit(sentence: &str, answer: &Answer, file: &Path) -> String {
+    match answer.header.claim {
+        Claim::Job(job) => format!(
+            "{sentence}; the chain checked the receipt of job {job} when it took it, so this file was changed: `assay job watch \
+             {job} --receipt NEW.json` saves it again"
+        ),
+        Claim::Channel { .. } => format!(
+            "{sentence}; `assay dispute accuse {}` says whether its provider can be accused of that",
+            file.display()
+        ),
+    }
+}
+
 /// What the dispute takes, if the account has it.
 async fn price(
     chain: &Chain,
@@ -199,6 +217,9 @@ async fn price(
     key: &assay_client::Keypair,
 ) -> Result<String, Failure> {
     let folder = ModelFolder::open(&machine.model)?;
+    if let Some(sentence) = names_another(answer, &folder) {
+        return Err(Failure::Usage(sentence));
+    }
     let leaves = match folder.weights() {
         ModelWeights::Exact(folder) => dispute::leaves(answer, &folder.manifest().shape, position),
         ModelWeights::Float(_) => None,
@@ -294,6 +315,20 @@ fn agreed_to_open(progress: &Progress, reported: &Result<(), Failure>) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::receipt::tests::{answer, in_channel};
+
+    #[test]
+    fn only_what_can_be_accused_is_sent_to_be_accused() {
+        let file = Path::new("answer.json");
+        let said = does_not_fit("the output is another", &answer(), file);
+        assert!(said.contains("`assay job watch 7 --receipt"), "{said}");
+        assert!(!said.contains("accuse"), "{said}");
+        let said = does_not_fit("the output is another", &in_channel(), file);
+        assert!(
+            said.contains("`assay dispute accuse answer.json`"),
+            "{said}"
+        );
+    }
 
     #[test]
     fn who_does_not_play_here_is_told_who_needs_the_trace_and_when() {

@@ -109,14 +109,17 @@ fn text(report: &Value) -> String {
             Some(block) => format!(" until block {block}"),
             None => String::new(),
         };
+        let refunded = amount(&channel["refunded"]);
+        let end = match &channel["settled_at_most"] {
+            Value::Null => format!("{} settled, {refunded} back", amount(&channel["settled"])),
+            most => format!("at most {} settled, at least {refunded} back", amount(most)),
+        };
         lines.push(format!(
-            "  {}{until}: {} in it, {} spent, {} signed, {} settled, {} back",
+            "  {}{until}: {} in it, {} spent, {} signed, {end}",
             word(&channel["state"]),
             amount(&channel["deposit"]),
             amount(&channel["spent"]),
             amount(&channel["signed"]),
-            amount(&channel["settled"]),
-            amount(&channel["refunded"]),
         ));
         if let Some(why) = channel["retired"].as_str() {
             lines.push(format!("  nothing more is bought through it: {why}"));
@@ -172,6 +175,11 @@ mod tests {
                 "channel": "0x01", "provider": "5P", "model": "demo", "state": "closing", "finalize_at": 9,
                 "deposit": "1000000000000", "spent": "2000000000", "signed": "3000000000", "settled": "0",
                 "refunded": "0", "retired": "its provider has left",
+            }, {
+                "channel": "0x04", "provider": "5P", "model": "demo", "state": "closed", "finalize_at": null,
+                "deposit": "9000000000000", "spent": "2000000000000", "signed": "3000000000000",
+                "settled": "1000000000000", "settled_at_most": "3000000000000", "refunded": "6000000000000",
+                "retired": null,
             }],
             "unknown": [
                 { "channel": "0x02", "provider": "5Q", "state": "open", "finalize_at": null, "deposit": "7000000000000",
@@ -187,7 +195,8 @@ mod tests {
         for part in [
             "wallet    unknown",
             "committed 1.5 ASY of the budget",
-            "closing until block 9: 1 ASY in it, 2 mASY spent, 3 mASY signed",
+            "closing until block 9: 1 ASY in it, 2 mASY spent, 3 mASY signed, 0 ASY settled, 0 ASY back",
+            "closed: 9 ASY in it, 2 ASY spent, 3 ASY signed, at most 3 ASY settled, at least 6 ASY back",
             "its provider has left",
             "channel 0x02 with 5Q is the account's and not in this store: 7 ASY in it",
             "`assay channel close 0x02` has the rest back",

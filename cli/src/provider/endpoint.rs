@@ -1,77 +1,57 @@
 //! Where clients of channels find a provider's server.
 
 use assay_client::{
-    chain::{check_host, runtime, runtime::runtime_types::pallet_providers::types::ProviderInfo},
-    Snapshot,
+    chain::{runtime, runtime::runtime_types::pallet_providers::types::ProviderInfo},
+    shortened, Endpoint, Snapshot,
 };
 
 use super::BoundedVec;
-use crate::failure::Failure;
+use crate::{context::bounded, failure::Failure};
+
+/// Characters of an endpoint that a refusal says again at most.
+const LONGEST: usize = 100;
 
 /// Makes sure that clients can use this endpoint. The empty one is none.
 pub fn check(endpoint: &str) -> Result<(), Failure> {
     if endpoint.is_empty() {
         return Ok(());
     }
-    let refuse = |problem| {
+    Endpoint::parse(endpoint).map(drop).map_err(|problem| {
         Failure::Usage(format!(
             "no client can use the endpoint {:?}: {problem}; write --endpoint as in https://example.org:9617",
-            shortened(endpoint)
+            shortened(endpoint, LONGEST)
         ))
-    };
-    let rest = ["https://", "http://"]
-        .iter()
-        .find_map(|scheme| endpoint.strip_prefix(scheme))
-        .ok_or_else(|| refuse("it does not begin with https:// or http://"))?;
-    let is_plain = |c: char| !c.is_whitespace() && !c.is_control() && !"?#@\\".contains(c);
-    if !rest.chars().all(is_plain) {
-        return Err(refuse("it has more than a host, a port and a path"));
-    }
-    let authority = rest.split('/').next().unwrap_or_default();
-    // The colons of an IPv6 address are inside brackets.
-    if !authority.starts_with('[') && authority.matches(':').count() > 1 {
-        return Err(refuse("it has more than one port"));
-    }
-    check_host(rest).map_err(refuse)
-}
-
-/// So much of a text as fits into a message.
-fn shortened(text: &str) -> String {
-    const MOST: usize = 100;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into(),
-    }
+    })
 }
 
 /// The endpoint as the chain takes it, if it is not too long for it.
 pub fn encode(snapshot: &Snapshot, endpoint: String) -> Result<BoundedVec<u8>, Failure> {
     let address = runtime::constants().providers().max_endpoint_length();
-    let most = snapshot.client().constants().entry(address);
-    let most = most.map_err(|error| Failure::Chain(error.to_string()))?;
-    crate::context::check_length("--endpoint", &endpoint, most)?;
-    Ok(BoundedVec(endpoint.into_bytes()))
+    bounded(snapshot, "--endpoint", endpoint, address)
 }
 
 /// What clients make of a provider's endpoint.
 pub fn describe(info: &ProviderInfo<BoundedVec<u8>>) -> String {
+    if info.endpoint.0.is_empty() {
+        return "no endpoint, so no clients with channels; `assay provider set-info` announces one"
+            .into();
+    }
     let endpoint = String::from_utf8_lossy(&info.endpoint.0);
     // A provider's text must not be able to write over the lines around it.
     let endpoint: String = endpoint.chars().filter(|c| !c.is_control()).collect();
     let has_key = !info.tls_key_hash.is_zero();
     let set_info = "`assay provider set-info --tls-key-hash`";
-    if endpoint.is_empty() {
-        "no endpoint, so no clients with channels; `assay provider set-info` announces one".into()
-    } else if check(&endpoint).is_err() {
-        format!(
-            "endpoint {endpoint}, which no client can use; write it as in https://example.org:9617"
-        )
-    } else if endpoint.starts_with("https://") && !has_key {
-        format!("endpoint {endpoint}, which no client uses without the hash of its TLS key; say it with {set_info}")
-    } else if endpoint.starts_with("http://") && has_key {
-        format!("endpoint {endpoint}, which no client uses while a TLS key is announced; take it away with {set_info}")
-    } else {
-        format!("endpoint {endpoint}")
+    match Endpoint::parse(&info.endpoint.0).map(|endpoint| endpoint.is_https()) {
+        Err(problem) => format!(
+            "endpoint {endpoint}, which no client can use: {problem}; write it as in https://example.org:9617"
+        ),
+        Ok(true) if !has_key => format!(
+            "endpoint {endpoint}, which no client uses without the hash of its TLS key; say it with {set_info}"
+        ),
+        Ok(false) if has_key => format!(
+            "endpoint {endpoint}, which no client uses while a TLS key is announced; take it away with {set_info}"
+        ),
+        Ok(_) => format!("endpoint {endpoint}"),
     }
 }
 
@@ -91,6 +71,7 @@ mod tests {
             "https://192.0.2.7:9617",
             "https://[2001:db8::1]:9617",
             "http://127.0.0.1:9617",
+            "https://münchen.example/assay",
         ] {
             assert!(check(good).is_ok(), "{good}");
         }
@@ -108,6 +89,10 @@ mod tests {
             "https://example.org/?a=b",
             "https://me@example.org",
             "https://example.org\n",
+            "HTTPS://example.org",
+            "https:///example.org",
+            "https://[2001:db8::1",
+            "https://exam{ple}.org",
         ] {
             let failure = check(bad).unwrap_err();
             assert!(matches!(failure, Failure::Usage(_)), "{bad}");
@@ -137,7 +122,17 @@ mod tests {
             ("foo", key, "no client can use"),
             ("https://a", none, "without the hash of its TLS key"),
             ("http://a", key, "while a TLS key is announced"),
-            ("https://a\n", key, "endpoint https://a"),
+            (
+                "https://a\n",
+                key,
+                "endpoint https://a, which no client can use",
+            ),
+            ("https://a:0", key, "which no client can use: its port"),
+            (
+                "HTTPS://a",
+                key,
+                "which no client can use: it does not begin",
+            ),
         ] {
             let told = described(endpoint, key);
             assert!(told.contains(part) && !told.contains('\n'), "{told}");

@@ -151,12 +151,24 @@ fn what_is_no_receipt_is_refused_with_what_is_wrong() {
             with(|json| json["model"]["royalty"] = 1_000_001.into()),
             "a royalty of 1000001",
         ),
-        (with(|json| json["output"] = "x".into()), "is no receipt"),
+        (
+            with(|json| json["output"] = "x".into()),
+            "is no receipt: output: ",
+        ),
+        (with(|json| json["operator"] = "5F".into()), "operator: "),
+        (with(|json| json["prompt"][1] = (-1).into()), "prompt[1]: "),
+        (
+            with(|json| json["header"]["sampling"]["top_k"] = "1".into()),
+            "header.sampling.top_k: ",
+        ),
         (
             with(|json| json["signature"] = "0xzz".into()),
             "hexadecimal",
         ),
-        (with(|json| json["receipt"]["fee"] = "-1".into()), "amount"),
+        (
+            with(|json| json["receipt"]["fee"] = "-1".into()),
+            "receipt.fee: \"-1\" is no amount",
+        ),
         (
             with(|json| json["secret"] = format!("{:?}", H256::zero()).into()),
             "no receipt of a job",
@@ -261,6 +273,20 @@ fn a_lie_that_is_signed_fits_and_only_the_model_can_tell() {
     lie.signed.receipt.output_root = token_root(&lie.output);
     assert!(lie.check().unwrap_err().contains("the signature"));
     assert_eq!(signed_again(lie).check(), Ok(()));
+}
+
+#[test]
+fn where_a_file_is_wanted_a_number_leads_to_one() {
+    let said = |path| read(Path::new(path)).unwrap_err().to_string();
+    let number = said("4711");
+    assert!(
+        number.contains("`assay job watch 4711 --receipt job-4711.json`"),
+        "{number}"
+    );
+    let file = said("no-such-file.json");
+    assert!(!file.contains("a job's number"), "{file}");
+    let either = read_unless_job(Path::new("no-such-file.json")).unwrap_err();
+    assert!(either.to_string().contains("a job's number"), "{either}");
 }
 
 #[test]

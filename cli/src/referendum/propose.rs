@@ -16,7 +16,8 @@ use runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec;
 use serde_json::json;
 
 use super::{
-    parameters::{self, Change},
+    parameters::{self, Change, Difference},
+    treasury,
     wasm::Wasm,
 };
 use crate::{
@@ -34,8 +35,9 @@ pub struct Args {
     /// A new runtime: the compressed Wasm of a build.
     #[arg(long, value_name = "FILE")]
     runtime: Option<PathBuf>,
-    /// A new parameter, such as jobs.challenge_blocks=20 or validators.min_validator_bond=500ASY; may be
-    /// given several times for one pallet.
+    /// A new parameter: jobs.challenge_blocks=20, validators.min_validator_bond=500ASY (or planck; amounts need
+    /// their unit), models.max_royalty=25% (or 250000parts); may be given several times for one pallet.
+    /// `assay referendum parameters` shows them all.
     #[arg(long, value_name = "PALLET.NAME=VALUE", value_parser = parameters::change)]
     set: Vec<Change>,
     /// Money of the treasury, for the account that --to names.
@@ -90,15 +92,33 @@ fn bytes(text: &str) -> Result<Bytes, String> {
 pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let chain = context.chain().await?;
     let best = chain.best().await?;
-    let (call, usual) = proposed(&best, &args).await?;
+    let Proposed {
+        call,
+        track: usual,
+        differences,
+    } = proposed(&best, &args).await?;
     // What is no call of this runtime would be voted on and do nothing.
-    let described = best.describe_call(&call)?;
+    let described = best.describe_call(&call);
+    let described = described.map_err(|error| match &args.call {
+        Some(_) => no_call(&call),
+        None => error.into(),
+    })?;
     let Some(track) = args.track.or(usual) else {
         return Err(Failure::Usage(
             "a call may need any of the origins; name the one with --track".into(),
         ));
     };
     let progress = context.progress();
+    if let Some(differences) = &differences {
+        for line in parameters::describe(differences) {
+            progress.say(&line);
+        }
+    }
+    if let Some(Amount(planck)) = args.spend {
+        if let Some(warning) = too_poor(planck, treasury::spendable(&best).await?) {
+            progress.say(&warning);
+        }
+    }
     let (hash, len) = (blake2_256(&call), call.len());
     let proposal = if len <= MAX_INLINE_BYTES {
         Bounded::Inline(BoundedVec(call))
@@ -140,6 +160,9 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         "call": described.name,
         "hash": format!("0x{}", hex::encode(hash)),
         "bytes": len,
+        "changes": differences
+            .as_deref()
+            .map(|all| all.iter().map(Difference::json).collect::<Vec<_>>()),
         "decision_deposit": !args.no_deposit,
     });
     context.show(json, || {
@@ -155,25 +178,73 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The call that is proposed, and the track that such a call takes.
-async fn proposed(best: &Snapshot, args: &Args) -> Result<(Vec<u8>, Option<TrackName>), Failure> {
+/// What is proposed.
+struct Proposed {
+    call: Vec<u8>,
+    /// The track that such a call takes; none if it may be any.
+    track: Option<TrackName>,
+    /// The parameters that it would change; none if it is not about any.
+    differences: Option<Vec<Difference>>,
+}
+
+impl Proposed {
+    fn new(call: Vec<u8>, track: Option<TrackName>) -> Self {
+        Self {
+            call,
+            track,
+            differences: None,
+        }
+    }
+}
+
+/// Bytes that somebody gave as a call, and that this runtime cannot read.
+fn no_call(bytes: &[u8]) -> Failure {
+    Failure::Usage(format!(
+        "--call: these {} bytes are no call of this runtime; give the index of a pallet, that of its call, and exactly \
+         its arguments, encoded, as a wallet shows them",
+        bytes.len()
+    ))
+}
+
+/// What is said of a spend that the treasury has no money for now.
+fn too_poor(planck: u128, pot: u128) -> Option<String> {
+    (planck > pot).then(|| {
+        format!(
+            "warning: the treasury can spend only {} now; unless it has {} while this can be paid, nothing of it will be",
+            Amount(pot),
+            Amount(planck)
+        )
+    })
+}
+
+async fn proposed(best: &Snapshot, args: &Args) -> Result<Proposed, Failure> {
     if let Some(path) = &args.runtime {
         let wasm = Wasm::read(path)?;
         wasm.check(path, best)?;
         let call = runtime::tx().system().set_code(wasm.code);
-        return Ok((best.encode_call(&call)?, Some(TrackName::Root)));
+        return Ok(Proposed::new(
+            best.encode_call(&call)?,
+            Some(TrackName::Root),
+        ));
     }
     if let (Some(Amount(planck)), Some(to)) = (args.spend, &args.to) {
         let call = runtime::tx()
             .treasury()
             .spend((), planck, parse_account(to)?, None);
-        return Ok((best.encode_call(&call)?, Some(TrackName::Spender)));
+        return Ok(Proposed::new(
+            best.encode_call(&call)?,
+            Some(TrackName::Spender),
+        ));
     }
     if let Some(Bytes(call)) = &args.call {
-        return Ok((call.clone(), None));
+        return Ok(Proposed::new(call.clone(), None));
     }
-    let call = parameters::call(best, &args.set).await?;
-    Ok((best.encode_call(&call)?, Some(TrackName::Parameters)))
+    let (call, differences) = parameters::call(best, &args.set).await?;
+    Ok(Proposed {
+        call: best.encode_call(&call)?,
+        track: Some(TrackName::Parameters),
+        differences: Some(differences),
+    })
 }
 
 /// Put the call on chain, unless it is there.
@@ -277,5 +348,19 @@ mod tests {
         for text in ["", "0x", "0001", "0x001", "0xzz"] {
             assert!(bytes(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn bytes_that_are_no_call_are_the_callers_mistake() {
+        let failure = no_call(&[255; 3]);
+        assert!(matches!(failure, Failure::Usage(_)), "{failure:?}");
+        assert!(failure.to_string().contains("--call: these 3 bytes"));
+    }
+
+    #[test]
+    fn a_spend_larger_than_what_the_treasury_has_is_warned_of() {
+        assert_eq!(too_poor(5, 5), None);
+        let warning = too_poor(6, 5).unwrap();
+        assert!(warning.contains("only 5 planck"), "{warning}");
     }
 }

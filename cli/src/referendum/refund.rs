@@ -22,6 +22,8 @@ pub struct Deposit {
 pub struct Deposits {
     pub submission: Option<Deposit>,
     pub decision: Option<Deposit>,
+    /// The proposal's, if it stays on hold for ever.
+    pub kept: Option<Deposit>,
 }
 
 impl Deposits {
@@ -34,16 +36,17 @@ impl Deposits {
 /// None while the referendum is open. The deposit of a proposal that was rejected, or on which nobody decided in
 /// time, stays on hold for ever; of one that was killed the treasury has both.
 pub fn deposits(referendum: &Referendum) -> Option<Deposits> {
-    let (submission, decision) = match referendum {
+    let (submission, decision, kept) = match referendum {
         ReferendumInfo::Ongoing(_) => return None,
         ReferendumInfo::Approved(_, submission, decision)
         | ReferendumInfo::Cancelled(_, submission, decision) => {
-            (submission.as_ref(), decision.as_ref())
+            (submission.as_ref(), decision.as_ref(), None)
         }
-        ReferendumInfo::Rejected(_, _, decision) | ReferendumInfo::TimedOut(_, _, decision) => {
-            (None, decision.as_ref())
+        ReferendumInfo::Rejected(_, submission, decision)
+        | ReferendumInfo::TimedOut(_, submission, decision) => {
+            (None, decision.as_ref(), submission.as_ref())
         }
-        ReferendumInfo::Killed(_) => (None, None),
+        ReferendumInfo::Killed(_) => (None, None, None),
     };
     let read = |deposit: &runtime::runtime_types::pallet_referenda::types::Deposit<_, _>| Deposit {
         who: deposit.who,
@@ -52,6 +55,7 @@ pub fn deposits(referendum: &Referendum) -> Option<Deposits> {
     Some(Deposits {
         submission: submission.map(read),
         decision: decision.map(read),
+        kept: kept.map(read),
     })
 }
 
@@ -67,7 +71,8 @@ pub async fn run(context: &Context, index: u32) -> Result<(), Failure> {
     })?;
     if found.sum() == 0 {
         return Err(Failure::Request(format!(
-            "no deposit of referendum {index} can come back; `assay balance` shows what an account has on hold"
+            "no deposit of referendum {index} can come back{}; `assay balance` shows what an account has on hold",
+            found.kept.map_or_else(String::new, |kept| format!(": {}", describe_kept(&kept)))
         )));
     }
     let calls = runtime::tx().referenda();
@@ -86,14 +91,25 @@ pub async fn run(context: &Context, index: u32) -> Result<(), Failure> {
             "account": records::account(&deposit.who),
             "amount": Amount(deposit.amount),
         })).collect::<Vec<_>>(),
+        "kept": found.kept.map(|deposit| Amount(deposit.amount)),
     });
     context.show(json, || {
         let each = back
             .iter()
             .map(|deposit| format!("{} went back to {}", Amount(deposit.amount), deposit.who));
-        each.collect::<Vec<_>>().join("\n")
+        let kept = found.kept.iter().map(describe_kept);
+        each.chain(kept).collect::<Vec<_>>().join("\n")
     });
     Ok(())
+}
+
+/// What is said of a deposit that does not come back.
+fn describe_kept(deposit: &Deposit) -> String {
+    format!(
+        "the {} that {} put down for the proposal stay on hold for ever, since it was not approved",
+        Amount(deposit.amount),
+        deposit.who
+    )
 }
 
 /// Take calls of one's own off the chain that no open referendum is about. One that is approved and not yet
@@ -182,5 +198,14 @@ mod tests {
         );
         assert_eq!(sum(ReferendumInfo::TimedOut(9, deposit(1), None)), 0);
         assert_eq!(sum(ReferendumInfo::Killed(9)), 0);
+
+        let kept = |referendum| deposits(&referendum).unwrap().kept;
+        let rejected = kept(ReferendumInfo::Rejected(9, deposit(1), deposit(20))).unwrap();
+        assert!(describe_kept(&rejected).starts_with("the 1 planck that 5"));
+        assert!(kept(ReferendumInfo::TimedOut(9, deposit(1), None)).is_some());
+        assert_eq!(
+            kept(ReferendumInfo::Approved(9, deposit(1), deposit(20))),
+            None
+        );
     }
 }

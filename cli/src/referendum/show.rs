@@ -7,8 +7,14 @@ use assay_client::{
 };
 use serde_json::{json, Value};
 
-use super::{propose, refund};
+use super::{
+    parameters::{self, Difference},
+    propose, refund,
+};
 use crate::{context::Context, failure::Failure, records};
+
+/// The state of one whose call is to be made, or has been.
+const APPROVED: &str = "Approved";
 
 /// A referendum as it is shown.
 struct Seen {
@@ -34,6 +40,8 @@ struct Open {
     hash: H256,
     /// None if nobody has put the call on chain.
     call: Option<Described>,
+    /// The parameters that the call would change as things are now; none if it is not about any.
+    differences: Option<Vec<Difference>>,
     ayes: u128,
     nays: u128,
     support: u128,
@@ -77,7 +85,7 @@ pub async fn show(context: &Context, snapshot: &Snapshot, index: u32) -> Result<
 async fn look(snapshot: &Snapshot, index: u32, referendum: Referendum) -> Result<Seen, Failure> {
     let (state, block) = match &referendum {
         ReferendumInfo::Ongoing(_) => return look_open(snapshot, index, &referendum).await,
-        ReferendumInfo::Approved(block, ..) => ("Approved", *block),
+        ReferendumInfo::Approved(block, ..) => (APPROVED, *block),
         ReferendumInfo::Rejected(block, ..) => ("Rejected", *block),
         ReferendumInfo::Cancelled(block, ..) => ("Cancelled", *block),
         ReferendumInfo::TimedOut(block, ..) => ("TimedOut", *block),
@@ -112,6 +120,11 @@ async fn look_open(
         // A variant that only the generated type has.
         Bounded::__Ignore(_) => (H256::zero(), None),
     };
+    let call = call.map(|bytes| (described(snapshot, &bytes), bytes));
+    let differences = match &call {
+        Some((call, bytes)) => parameters::proposed(snapshot, &call.name, bytes).await?,
+        None => None,
+    };
     let has_deposit = status.decision_deposit.is_some();
     let since = status.deciding.as_ref().map(|deciding| deciding.since);
     let confirming = status
@@ -132,7 +145,8 @@ async fn look_open(
         over: None,
         open: Some(Open {
             hash,
-            call: call.map(|bytes| described(snapshot, &bytes)),
+            call: call.map(|(call, _)| call),
+            differences,
             ayes: status.tally.ayes,
             nays: status.tally.nays,
             support: status.tally.support,
@@ -205,6 +219,9 @@ fn json_of(seen: &Seen) -> Value {
         "hash": open.map(|open| records::hash(&open.hash)),
         "call": open.and_then(|open| open.call.as_ref()).map(|call| &call.name),
         "arguments": open.and_then(|open| open.call.as_ref()).map(|call| &call.arguments),
+        "changes": open
+            .and_then(|open| open.differences.as_deref())
+            .map(|all| all.iter().map(Difference::json).collect::<Vec<_>>()),
         "ayes": open.map(|open| Amount(open.ayes)),
         "nays": open.map(|open| Amount(open.nays)),
         "support": open.map(|open| Amount(open.support)),
@@ -219,12 +236,17 @@ fn text_of(seen: &Seen) -> String {
         let over = seen.over.as_ref();
         return format!(
             "referendum {index}: {state}{}",
-            over.map_or_else(String::new, text_of_end)
+            over.map_or_else(String::new, |over| text_of_end(state, over))
         );
     };
-    let call = match &open.call {
-        Some(call) => format!("would call {} {}", call.name, call.arguments),
-        None => format!(
+    let call = match (&open.call, open.differences.as_deref()) {
+        (Some(call), Some(differences)) => format!(
+            "would call {}\n    {}",
+            call.name,
+            parameters::describe(differences).join("\n    ")
+        ),
+        (Some(call), None) => format!("would call {} {}", call.name, call.arguments),
+        (None, _) => format!(
             "would call what nobody has put on chain, of hash {:?}",
             open.hash
         ),
@@ -240,10 +262,15 @@ fn text_of(seen: &Seen) -> String {
     )
 }
 
-fn text_of_end(over: &Over) -> String {
+fn text_of_end(state: &str, over: &Over) -> String {
     let mut text = format!(" in block {}", over.block);
     if let Some(due) = over.due {
         text.push_str(&format!(", and done in block {due}"));
+    } else if state == APPROVED {
+        text.push_str(
+            ", and its call has been made, which may have failed: `assay referendum parameters` shows what holds now, \
+             and `payout` pays what the treasury is to give",
+        );
     }
     if over.deposits > 0 {
         text.push_str(&format!(
@@ -260,10 +287,10 @@ mod tests {
 
     #[test]
     fn what_is_over_says_when_it_is_done_and_what_comes_back() {
-        let over = |due, deposits| {
+        let over = |state, due, deposits| {
             let seen = Seen {
                 index: 3,
-                state: "Approved",
+                state,
                 over: Some(Over {
                     block: 40,
                     due,
@@ -273,9 +300,18 @@ mod tests {
             };
             text_of(&seen)
         };
-        assert_eq!(over(None, 0), "referendum 3: Approved in block 40");
         assert_eq!(
-            over(Some(52), 110_000_000_000_000),
+            over("Rejected", None, 0),
+            "referendum 3: Rejected in block 40"
+        );
+        let made = over(APPROVED, None, 0);
+        assert!(
+            made.starts_with("referendum 3: Approved in block 40, and its call has been made")
+                && made.contains("assay referendum parameters"),
+            "{made}"
+        );
+        assert_eq!(
+            over(APPROVED, Some(52), 110_000_000_000_000),
             "referendum 3: Approved in block 40, and done in block 52; deposits of 110 ASY wait for `assay \
              referendum refund`"
         );

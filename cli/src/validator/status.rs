@@ -17,6 +17,8 @@ pub struct Standing {
     keys: Option<Vec<u8>>,
     /// Whether the node that is asked has them; none if it does not say.
     node_has_keys: Option<bool>,
+    /// Whether it backs an account that stands for election no more.
+    backs_in_vain: bool,
     is_elected: bool,
     is_active: bool,
     is_disabled: bool,
@@ -38,13 +40,22 @@ impl Standing {
             Some(keys) => chain.has_session_keys(keys).await?,
             None => None,
         };
+        let bond = snapshot.bond(account).await?;
+        let backs_in_vain = match bond.as_ref().map(|bond| &bond.role) {
+            Some(Role::Nominator { validator }) => {
+                let backed = snapshot.bond(*validator).await?;
+                !backed.is_some_and(|bond| matches!(bond.role, Role::Validator { .. }))
+            }
+            _ => false,
+        };
         let members = snapshot.session_validators().await?;
         let place = members.iter().find(|(who, _)| *who == account);
         Ok(Self {
             account,
-            bond: snapshot.bond(account).await?,
+            bond,
             keys,
             node_has_keys,
+            backs_in_vain,
             is_elected: snapshot.elected().await?.contains(&account),
             is_active: place.is_some(),
             is_disabled: place.is_some_and(|(_, is_disabled)| *is_disabled),
@@ -77,6 +88,13 @@ impl Standing {
             found.push(
                 "is disabled for an offence until its era is over; make sure that its keys are on no second \
                  machine"
+                    .into(),
+            );
+        }
+        if self.backs_in_vain {
+            found.push(
+                "backs an account that stands for election no more, so the bond earns nothing from the next era on; \
+                 back another of `assay validator list` with `assay validator nominate`"
                     .into(),
             );
         }
@@ -289,6 +307,7 @@ mod tests {
             }),
             keys: Some(vec![1, 2]),
             node_has_keys: Some(true),
+            backs_in_vain: false,
             is_elected: true,
             is_active: true,
             is_disabled: false,
@@ -328,8 +347,9 @@ mod tests {
     #[test]
     fn each_obstacle_comes_alone_and_with_the_way_out() {
         type Case = (fn(&mut Standing), &'static str);
-        let cases: [Case; 6] = [
+        let cases: [Case; 7] = [
             (|it| it.is_disabled = true, "on no second machine"),
+            (|it| it.backs_in_vain = true, "assay validator nominate"),
             (
                 |it| {
                     if let Some(bond) = &mut it.bond {

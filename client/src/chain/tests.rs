@@ -34,6 +34,7 @@ fn a_mistyped_address_is_told_from_a_node_that_is_down() {
         "wss://node.example/path",
         "ws://[::1]:9944/",
         "ws://localhost",
+        "wss://me:word@node.example/?key=a|b",
     ] {
         assert!(check_url(url).is_ok(), "{url}");
     }
@@ -47,6 +48,10 @@ fn a_mistyped_address_is_told_from_a_node_that_is_down() {
         "ws://host:99999",
         "ws://host:",
         "ws://a host",
+        "ws://host:0",
+        "ws:///host",
+        "ws://::1:9944",
+        "ws://host:9944\n",
     ] {
         let message = check_url(url).unwrap_err().to_string();
         assert!(message.contains("is not a node's address"), "{message}");

@@ -4,7 +4,6 @@
 use std::{collections::HashMap, path::Path, time::Duration};
 
 use assay_exact::trace::Layout;
-use assay_primitives::Claim;
 use subxt::{
     transactions::Payload,
     utils::{AccountId32, H256},
@@ -18,13 +17,14 @@ use super::{
     news::News,
     plan::{Opened, Plan},
     play::Play,
+    refusal::{convicted, refusal},
     storage::{Commitment, Ending},
     study::Study,
     trial::Trial,
 };
 use crate::{
     answer::Answer,
-    chain::{runtime, JobState, NewBlocks},
+    chain::{runtime, NewBlocks},
     keys, Chain, Error, Included, Snapshot, Wait,
 };
 
@@ -37,8 +37,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Blocks after which a move is made again whose state is still there: a fork took its block away, or the chain
 /// refused it, which a node that was behind or on a fork may have said alone.
 const AGAIN: u32 = 6;
-/// The opening is at the earliest so many blocks behind the best one: the commitment is in a block between.
-const TO_OPEN: u32 = 2;
 /// Blocks whose events nodes still have.
 const REMEMBERED: u32 = 256;
 /// Blocks that the chain has to end a dispute by itself whose deadline is over.
@@ -172,13 +170,14 @@ impl Campaign<'_> {
                     if let Some(ending) = ending.await?.filter(|_| !self.plan.charge.is_dispute()) {
                         return Ok(Some(ending));
                     }
-                    return Err(Error::Dispute(format!(
-                        "the provider was convicted of {} already, by somebody else",
-                        self.answer.claim()
-                    )));
+                    return Err(Error::Dispute(convicted(self.answer)));
                 }
                 self.check_key()?;
-                if let Some(why) = self.too_late(best).await? {
+                let genesis = self.chain.genesis_hash();
+                let charge = &self.plan.charge;
+                // A commitment to it would be lost money.
+                let why = refusal(best, genesis, charge, self.answer, self.other).await?;
+                if let Some(why) = why {
                     self.plan.over = true;
                     self.remember()?;
                     return Err(Error::Dispute(why));
@@ -228,39 +227,6 @@ impl Campaign<'_> {
         }
         study.ready().await.map_err(Error::Dispute)?;
         Ok(takes_time)
-    }
-
-    /// Why the answer cannot be disputed any more, if that is so: a commitment to it would be lost money.
-    async fn too_late(&self, best: &Snapshot) -> Result<Option<String>, Error> {
-        let (stood_still, is_paused) = best.paused_blocks().await?;
-        let to_open = if is_paused { 0 } else { TO_OPEN };
-        let opens_at = best.number().saturating_add(to_open);
-        let is_open = match self.answer.header.claim {
-            Claim::Job(id) => match best.job(id).await? {
-                Some(job) => match job.state {
-                    // While it is disputed its window stands still.
-                    JobState::Delivered(..) if job.disputes > 0 => true,
-                    JobState::Delivered(_, delivery) => {
-                        let longer = stood_still.saturating_sub(delivery.stood_still);
-                        opens_at < delivery.window_end.saturating_add(longer)
-                    }
-                    _ => false,
-                },
-                None => false,
-            },
-            Claim::Channel { .. } => {
-                let window = best.dispute_parameters().await?.challenge_blocks;
-                let anchor = self.answer.signed.receipt.anchor.number;
-                let longer = best.paused_since(anchor).await?;
-                opens_at <= anchor.saturating_add(window).saturating_add(longer)
-            }
-        };
-        Ok((!is_open).then(|| {
-            format!(
-                "{} cannot be disputed any more: the time for that is over",
-                self.answer.claim()
-            )
-        }))
     }
 
     /// The dispute, if it was opened and nobody here saw that before it was over.

@@ -199,7 +199,7 @@ fn contradiction(answer: &Answer, other: &Answer) -> Option<Charge> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{answer::ListedModel, SignedReceipt};
     use assay_primitives::{
@@ -208,7 +208,8 @@ mod tests {
 
     const SECRET: [u8; 32] = [7; 32];
 
-    fn answer(output: Vec<TokenId>, finish: Finish) -> Answer {
+    /// An answer of a channel that nobody signed.
+    pub fn answer(output: Vec<TokenId>, finish: Finish) -> Answer {
         let header = RequestHeader {
             version: 1,
             genesis: H256([1; 32]),

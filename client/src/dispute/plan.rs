@@ -67,6 +67,11 @@ impl Plan {
         }
     }
 
+    /// Whether it ended before anything was opened, so that nothing follows from it any more.
+    pub fn is_given_up(&self) -> bool {
+        self.over && self.sent.is_none() && self.opened.is_none()
+    }
+
     /// The file of the plan for the answer in this one.
     pub fn path(answer: &Path) -> PathBuf {
         let mut name = answer.as_os_str().to_owned();
@@ -118,6 +123,18 @@ impl Plan {
             Error::file(&path, problem, "check the folder")
         })
     }
+
+    /// Removes the plan for the answer in this file, of which nothing was sent.
+    pub fn remove(answer: &Path) -> Result<(), Error> {
+        let path = Self::path(answer);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                let problem = format!("cannot be removed: {error}");
+                Err(Error::file(&path, problem, "check the folder"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -148,6 +165,33 @@ mod tests {
         let files = fs::read_dir(folder.path()).unwrap();
         let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
         assert_eq!(names, ["answer.json.dispute"]);
+    }
+
+    #[test]
+    fn a_plan_that_led_to_nothing_is_given_up_and_can_be_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let answer = folder.path().join("answer.json");
+        let mut plan = plan();
+        assert!(!plan.is_given_up());
+        plan.over = true;
+        assert!(plan.is_given_up());
+        let opened = Some(Opened {
+            dispute: 7,
+            block: 90,
+        });
+        for (sent, opened) in [(Some(89), None), (None, opened)] {
+            let plan = Plan {
+                sent,
+                opened,
+                ..plan.clone()
+            };
+            assert!(!plan.is_given_up());
+        }
+        plan.write(&answer).unwrap();
+        for _ in 0..2 {
+            Plan::remove(&answer).unwrap();
+            assert_eq!(Plan::read(&answer).unwrap(), None);
+        }
     }
 
     #[test]

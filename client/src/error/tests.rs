@@ -53,3 +53,11 @@ fn a_pools_refusal_is_told_with_the_next_step() {
     let reason = Error::refusal(&account, &said);
     assert_eq!(reason, "Something else Custom error: 7");
 }
+
+#[test]
+fn a_text_is_cut_at_a_character() {
+    assert_eq!(shortened("", 0), "");
+    assert_eq!(shortened("äöü", 3), "äöü");
+    assert_eq!(shortened("äöü", 2), "äö…");
+    assert_eq!(shortened("äöü", 0), "…");
+}

@@ -4,7 +4,9 @@ use std::{pin::pin, time::Instant};
 
 use assay_channel::{Ask, Caught, SignedHeader, SignedReceipt};
 use assay_openai::{Piece, Token};
-use assay_primitives::{salted_token_root, Finish, Sampling, Side, Task, TokenId, PPM_ONE};
+use assay_primitives::{
+    salted_token_root, Balance, Finish, Sampling, Side, Task, TokenId, PPM_ONE,
+};
 use serde_json::{json, Value};
 
 use super::{
@@ -18,8 +20,13 @@ use crate::{
     upstream::{Chunk, Logprob},
 };
 
-/// Buys as much of the rest of the answer as this provider gives.
-pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
+/// Buys as much of the rest of the answer as this provider gives. Where `fewer` is given, it is ordered as far as that pays
+/// for it, beside what is free in the channel.
+pub async fn run(
+    purchase: &mut Purchase,
+    offer: &Offer,
+    fewer: Option<Balance>,
+) -> (Ran, Option<Leg>) {
     let worker = match purchase.shop.worker(offer) {
         Ok(worker) => worker,
         Err(error) => return (Ran::Failed(format!("{}: {error}", offer.provider)), None),
@@ -48,10 +55,10 @@ pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
         since: purchase.shop.seen().facts.finalized,
     };
     let body = |header: &SignedHeader| body(header, &prompt, &secret, purchase.order.logprobs);
-    let (model, at_most) = (&purchase.model.id, purchase.at_most);
+    let model = &purchase.model.id;
     let channels = &purchase.shop.channels;
     let ordered = channels
-        .order(offer, model, ask, at_most, purchase.enough(), body)
+        .order(offer, model, ask, fewer, purchase.enough(), body)
         .await;
     let (line, order) = match ordered {
         Ok(ordered) => ordered,
@@ -60,7 +67,7 @@ pub async fn run(purchase: &mut Purchase, offer: &Offer) -> (Ran, Option<Leg>) {
     let (Some(header), Some(seq)) = (order.headers.into_iter().next(), order.seqs.first()) else {
         return (Ran::Failed("nothing was ordered".into()), None);
     };
-    // Where the budget was short, the answer is as long as it reaches for.
+    // Where the money was short, the answer is as long as it reaches for.
     let output = purchase.output.len() as u32;
     purchase.limit = output.saturating_add(header.header.token_limit);
     let mut request = Request {

@@ -11,7 +11,7 @@ pub struct Purchase {
     pub shop: Arc<Shop>,
     pub model: Model,
     pub order: Order,
-    /// The most tokens of the answer, and whether fewer will do where the budget is short.
+    /// The most tokens of the answer, and whether fewer will do where nobody can be paid for them.
     pub limit: u32,
     pub at_most: bool,
     /// All tokens so far.

@@ -4,7 +4,7 @@ use std::{future::pending, sync::Arc, time::Instant};
 
 use assay_channel::{Ask, SignedHeader};
 use assay_client::{answer::Answer, AccountId32, H256};
-use assay_primitives::{salted_token_root, Finish, Price, Side, Task, TokenId};
+use assay_primitives::{salted_token_root, Balance, Finish, Price, Side, Task, TokenId};
 use serde_json::{json, Value};
 
 use super::request::{Ran, Request};
@@ -27,8 +27,8 @@ pub async fn buy(
 ) -> Result<Answer, String> {
     let tokens = [&answer.prompt[..], &answer.output].concat();
     let mut asked = vec![answer.header.provider];
-    let mut failed = None;
-    while let Some(offer) = choose(shop, model, tokens.len(), &asked, by) {
+    let (mut failed, mut reach) = (None, None);
+    while let Some(offer) = choose(shop, model, tokens.len(), &asked, by, reach) {
         asked.push(offer.provider);
         let asked_at = Instant::now();
         match ask(shop, model, &offer, answer, &tokens).await {
@@ -37,6 +37,13 @@ pub async fn buy(
                 return Ok(score);
             }
             Err(Ran::Ours(error)) if error.is_of_channel() => failed = Some(error.to_string()),
+            // Another one may have enough in its channel, or need less.
+            Err(Ran::Ours(error)) if error.is_short() => {
+                let left = shop.channels.reach(&error);
+                let left = left.map_err(|error| error.to_string())?;
+                reach = Some(reach.map_or(left, |least: Balance| least.min(left)));
+                failed = Some(error.to_string());
+            }
             Err(Ran::Ours(error)) => return Err(error.to_string()),
             Err(Ran::Busy(pause)) => {
                 let now = Instant::now();
@@ -65,12 +72,15 @@ pub async fn buy(
     }))
 }
 
+/// The best of those who can be asked. Once somebody could not be paid, those alone who can be with what is free in their
+/// channels and `reach`.
 fn choose(
     shop: &Shop,
     model: &Model,
     tokens: usize,
     excluded: &[AccountId32],
     by: Option<AccountId32>,
+    reach: Option<Balance>,
 ) -> Option<Offer> {
     let need = Need {
         prompt_len: u32::try_from(tokens).ok()?,
@@ -80,6 +90,11 @@ fn choose(
     };
     let mut offers = shop.offers(model);
     offers.retain(|offer| by.is_none_or(|by| offer.provider == by));
+    if let Some(reach) = reach {
+        let fee = |offer: &Offer| offer.price.fee(need.prompt_len, need.token_limit);
+        let purse = |offer: &Offer| shop.channels.purse(offer, reach);
+        offers.retain(|offer| fee(offer).is_some_and(|fee| fee <= purse(offer)));
+    }
     let has_channel = |offer: &Offer| shop.channels.usable(offer).is_some();
     let experience = shop.experience();
     let ranked = rank(
@@ -124,7 +139,7 @@ async fn ask(
     let body = |header: &SignedHeader| body(header, tokens, &secret);
     let ordered = shop
         .channels
-        .order(offer, &model.id, ask, false, pending(), body)
+        .order(offer, &model.id, ask, None, pending(), body)
         .await;
     let (line, order) = match ordered {
         Ok(ordered) => ordered,

@@ -27,7 +27,7 @@ impl Channels {
 
     async fn finalize(&self, line: &Line) -> Result<(), MoneyError> {
         let asked = self.market.finalize(line.id()).await;
-        self.unless_done(line, asked, |stage| stage == Stage::Closed)
+        self.unless_done(line, asked, |stage| stage.is_closed())
             .await
     }
 
@@ -63,7 +63,7 @@ impl Channels {
                 Stage::Closing(block) if finalized >= block => {
                     (self.finalize(&line).await, &mut ended)
                 }
-                Stage::Closing(_) | Stage::Closed => continue,
+                Stage::Closing(_) | Stage::Closed | Stage::Gone { .. } => continue,
             };
             match done {
                 Ok(()) => *count = count.saturating_add(1),

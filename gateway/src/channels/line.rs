@@ -212,7 +212,7 @@ impl Line {
             inner.viewed_at = finalized;
             let before = &inner.channel;
             let early = finalized <= before.since.saturating_add(LIFETIME);
-            if found.is_none() && (early || before.stage == Stage::Closed) {
+            if found.is_none() && (early || before.stage.is_closed()) {
                 // A node that is not in step yet knows nothing of channels that are there; the record of one that is
                 // closed goes.
                 return Ok(());
@@ -220,21 +220,27 @@ impl Line {
             let mut now = before.clone();
             let claimed = found.as_ref().map_or(0, |found| found.settled);
             let claimed = claimed.max(before.settled);
+            now.settled = claimed;
             match &found {
                 Some(found) => {
                     now.deposit = before.deposit.max(found.deposit);
-                    now.settled = claimed;
                     now.stage = match found.state {
                         State::Open => Stage::Open,
                         State::Closing(block) => Stage::Closing(block),
                         State::Closed => Stage::Closed,
                     };
                 }
-                // Its record is gone, so what it cost in the end is not known: at most what was signed. The budget counts
-                // that, and nobody is blamed for it.
+                // Its record is gone, so what it cost in the end is not known: at most what was signed, or all that was in
+                // it where that is not known either. The budget counts that, and nobody is blamed for it.
                 None => {
-                    now.settled = claimed.max(inner.signed().min(before.deposit));
-                    now.stage = Stage::Closed;
+                    let most = match before.is_restored() {
+                        true => before.deposit,
+                        false => inner.signed().min(before.deposit),
+                    };
+                    now.stage = Stage::Gone {
+                        at_most: claimed.max(most),
+                        spent: inner.payer.spent(),
+                    };
                 }
             }
             if let Some(top_up) = &before.top_up {
@@ -257,7 +263,7 @@ impl Line {
                     _ if !current => ChannelState::Closed,
                     Stage::Open => ChannelState::Open,
                     Stage::Closing(finalize_at) => ChannelState::Closing { finalize_at },
-                    Stage::Closed => ChannelState::Closed,
+                    Stage::Closed | Stage::Gone { .. } => ChannelState::Closed,
                 },
             };
             inner.channel = now;

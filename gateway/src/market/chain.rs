@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use assay_client::{
-    chain::{runtime, Channel, ChannelState, ListingStatus, Provider, Snapshot},
+    chain::{runtime, stretched, Channel, ChannelState, ListingStatus, Provider, Snapshot},
     keys,
     subxt::utils::Static,
-    AccountId32, Chain, Error, Keypair, Wait, H256,
+    AccountId32, Chain, Endpoint, Error, Keypair, Wait, H256,
 };
 use assay_primitives::{Balance, ChannelId, ListingId, VoucherKey};
 use futures::future::BoxFuture;
@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 use super::{Block, Challenger, Facts, Finalized, Listed, Market, OnChain, State};
 use crate::choice::Offer;
 
-/// How long a transaction may take until it is final.
+/// How long a transaction may take until it is final at slots of 6 s; as many slots where they are longer.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The market of a real chain.
@@ -42,9 +42,25 @@ impl ChainMarket {
     }
 
     async fn submit<C: Payload>(&self, call: C) -> Result<assay_client::Included, Error> {
+        // Nothing is sent where it fails, so that nobody has to wait for what became of it.
+        let patience = self.patience().await.map_err(|error| match error {
+            Error::Node(reason) => Error::NotSent {
+                call: format!("{}.{}", call.pallet_name(), call.call_name()),
+                reason,
+            },
+            other => other,
+        })?;
         self.chain
-            .submit(&call, &self.key, Wait::Finalized, PATIENCE)
+            .submit(&call, &self.key, Wait::Finalized, patience)
             .await
+    }
+
+    async fn patience(&self) -> Result<Duration, Error> {
+        let slot = self.slot.get_or_try_init(|| async {
+            let best = self.chain.best().await?;
+            best.slot().await
+        });
+        Ok(stretched(PATIENCE, *slot.await?))
     }
 
     async fn look(&self) -> Result<Facts, Error> {
@@ -105,11 +121,11 @@ fn reachable(
     provider: &Provider,
     offer: &assay_client::chain::Offer,
 ) -> Option<Offer> {
-    let endpoint = String::from_utf8(provider.info.endpoint.0.clone()).ok()?;
+    let endpoint = Endpoint::parse(&provider.info.endpoint.0).ok()?;
     let pinned = provider.info.tls_key_hash;
-    let tls_key_hash = match (endpoint.split_once("://")?.0, pinned.is_zero()) {
-        ("https", false) => Some(pinned),
-        ("http", true) => None,
+    let tls_key_hash = match (endpoint.is_https(), pinned.is_zero()) {
+        (true, false) => Some(pinned),
+        (false, true) => None,
         _ => return None,
     };
     let key = provider.info.x25519_key;
@@ -120,7 +136,7 @@ fn reachable(
         price: offer.price.0,
         context: offer.context,
         score: provider.record.score,
-        endpoint,
+        endpoint: endpoint.as_str().to_owned(),
         tls_key_hash,
         x25519_key: (key != [0; 32]).then_some(key),
     })
@@ -268,3 +284,6 @@ impl Market for ChainMarket {
         Box::pin(async move { self.chain.best().await?.operator_at(provider, block).await })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,13 +10,10 @@ use std::{
 use assay_primitives::blake2_256;
 use codec::{DecodeAll, Encode};
 
-use super::{broken, Channel, Opening, Store, StoreError, FILE, RESTORED, TABLES};
+use super::{broken, file::FILE, Channel, Opening, Store, StoreError, RESTORED, TABLES};
 
 /// Key and value.
 type Row = (Vec<u8>, Vec<u8>);
-
-/// A store that is being restored.
-const PART: &str = "gateway.redb.part";
 
 /// What a backup begins with. Its tables follow, and last the BLAKE2b-256 hash of all before it.
 pub(super) const BACKUP: &[u8] = b"assay gateway backup v1\n";
@@ -57,41 +54,35 @@ impl Store {
         if tables.len() > TABLES.len() {
             return Err(no_backup());
         }
-        let (part, path) = (folder.join(PART), folder.join(FILE));
-        let unusable = |error: io::Error| StoreError::file(folder, &error);
-        match fs::metadata(&path) {
-            Ok(_) => return Err(StoreError::Exists(path)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(unusable(error)),
-        }
         // Until it is whole it is not there under its name: one with channels that are not marked would be bought with.
-        match fs::remove_file(&part) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(unusable(error)),
-            _ => {}
+        let made = Self::make(folder, |store| store.take_old(&tables))?;
+        match made {
+            Some(_) => Ok(()),
+            None => Err(StoreError::Exists(folder.join(FILE))),
         }
-        let store = Self::open_any(folder, PART)?;
-        let write = store.database.begin_write().map_err(broken)?;
-        for (table, entries) in TABLES.into_iter().zip(&tables) {
+    }
+
+    /// Takes over what a backup holds, and marks all channels in it.
+    fn take_old(&self, tables: &[Vec<Row>]) -> Result<(), StoreError> {
+        let write = self.begin_write()?;
+        for (table, entries) in TABLES.into_iter().zip(tables) {
             let mut table = write.open_table(table).map_err(broken)?;
             for (key, value) in entries {
                 table.insert(&key[..], &value[..]).map_err(broken)?;
             }
         }
-        write.commit().map_err(broken)?;
-        for (id, channel) in store.channels()? {
+        self.commit(write)?;
+        for (id, channel) in self.channels()? {
             let retired = Some(RESTORED.to_owned());
-            store.put_channel(&id, &Channel { retired, ..channel })?;
+            self.put_channel(&id, &Channel { retired, ..channel })?;
         }
-        for opening in store.openings()? {
-            store.put_opening(&Opening {
+        for opening in self.openings()? {
+            self.put_opening(&Opening {
                 restored: true,
                 ..opening
             })?;
         }
-        drop(store);
-        fs::rename(part, path)
-            .and_then(|()| File::open(folder)?.sync_all())
-            .map_err(unusable)
+        Ok(())
     }
 }
 

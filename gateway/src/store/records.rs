@@ -59,7 +59,7 @@ pub struct Channel {
     pub deposit: Balance,
     /// What is on its way into it.
     pub top_up: Option<TopUp>,
-    /// What the provider has got of it on chain.
+    /// What the provider has got of it on chain, by the last look at it.
     pub settled: Balance,
     pub stage: Stage,
     /// A finalized block before it was opened.
@@ -82,6 +82,20 @@ pub enum Stage {
     Closing(u32),
     /// The rest came back.
     Closed,
+    /// It is closed, and the chain had forgotten it before anybody looked: what its provider got in the end is not known.
+    Gone {
+        /// The most that it can be.
+        at_most: Balance,
+        /// What the receipts held said that it had cost.
+        spent: Balance,
+    },
+}
+
+impl Stage {
+    /// Whether nothing of it is left on the chain to spend or to have back.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed | Self::Gone { .. })
+    }
 }
 
 impl Channel {
@@ -90,6 +104,7 @@ impl Channel {
         let coming = self.top_up.as_ref().map_or(0, |top_up| top_up.amount);
         match self.stage {
             Stage::Closed => self.settled,
+            Stage::Gone { at_most, .. } => at_most,
             Stage::Open | Stage::Closing(_) => self.deposit.saturating_add(coming),
         }
     }
@@ -99,10 +114,19 @@ impl Channel {
         self.retired.as_deref() == Some(RESTORED)
     }
 
-    /// What came back, in planck.
+    /// The most that the provider can have got of it on chain, where that is not known.
+    pub fn settled_at_most(&self) -> Option<Balance> {
+        match self.stage {
+            Stage::Gone { at_most, .. } => Some(at_most),
+            Stage::Open | Stage::Closing(_) | Stage::Closed => None,
+        }
+    }
+
+    /// What came back for sure, in planck.
     pub fn refunded(&self) -> Balance {
         match self.stage {
             Stage::Closed => self.deposit.saturating_sub(self.settled),
+            Stage::Gone { at_most, .. } => self.deposit.saturating_sub(at_most),
             Stage::Open | Stage::Closing(_) => 0,
         }
     }

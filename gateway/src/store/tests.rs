@@ -1,9 +1,12 @@
+use std::{env, fs, process::Command};
+
 use assay_channel::{Ask, ChannelState, Facts, Payer, Terms, VoucherPair};
 use assay_client::H256;
 use assay_primitives::{Price, Sampling, Task};
 
 use super::{
     backup::{write_new, BACKUP},
+    file::FILE,
     *,
 };
 
@@ -312,6 +315,102 @@ fn a_file_that_is_no_store_is_named() {
     for next in ["restore a backup", "`assay channel close CHANNEL`"] {
         assert!(refused.contains(next), "{next}: {refused}");
     }
+}
+
+#[test]
+fn a_store_that_lost_all_that_it_held_is_not_taken_for_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(FILE);
+    let backup = folder.path().join("backup");
+    drop(Store::open(folder.path(), &owner()).unwrap());
+    Store::backup(folder.path(), &backup).unwrap();
+    fs::write(&file, "").unwrap();
+    let refused = [
+        Store::open(folder.path(), &owner()),
+        Store::found(folder.path()),
+    ];
+    for refused in refused {
+        let refused = refused.err().unwrap().to_string();
+        let begins = format!("{} is empty", file.display());
+        assert!(refused.starts_with(&begins), "{refused}");
+        for next in [
+            "remove it",
+            "`assay gateway restore FILE`",
+            "`assay channel close CHANNEL`",
+        ] {
+            assert!(refused.contains(next), "{next}: {refused}");
+        }
+    }
+    assert_eq!(fs::metadata(&file).unwrap().len(), 0);
+    fs::remove_file(&file).unwrap();
+    Store::restore(folder.path(), &backup).unwrap();
+    assert!(Store::open(folder.path(), &owner()).is_ok());
+    // Of a database with nothing in it, nobody knows what it was.
+    fs::remove_file(&file).unwrap();
+    drop(Database::create(&file).unwrap());
+    let refused = Store::open(folder.path(), &owner()).err().unwrap();
+    assert!(
+        matches!(refused, StoreError::Unreadable { .. }),
+        "{refused}"
+    );
+    // A link to a disk that is away.
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("away"), &file).unwrap();
+    let refused = Store::open(folder.path(), &owner()).err().unwrap();
+    assert!(matches!(refused, StoreError::File { .. }), "{refused}");
+}
+
+/// The largest file that the process of this test may write is far smaller than a store, as on a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_store_for_which_there_is_no_room_leaves_nothing_behind() {
+    const FULL: &str = "ASSAY_TEST_FULL";
+    if let Some(folder) = env::var_os(FULL) {
+        let refused = Store::open(Path::new(&folder), &owner()).err().unwrap();
+        let refused = refused.to_string();
+        assert!(refused.contains("room"), "{refused}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let left = || {
+        let files = fs::read_dir(folder.path()).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.collect::<Vec<_>>()
+    };
+    let draft = folder.path().join("gateway.redb.new");
+    // What was left by one that was killed is no hindrance.
+    fs::write(&draft, "half a store").unwrap();
+    let child = Command::new("sh")
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 8; exec \"$0\" --exact \"$1\"",
+        ])
+        .arg(env::current_exe().unwrap())
+        .arg("store::tests::a_store_for_which_there_is_no_room_leaves_nothing_behind")
+        .env(FULL, folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+    assert!(left().is_empty(), "{:?}", left());
+
+    fs::write(&draft, "half a store").unwrap();
+    let store = Store::open(folder.path(), &owner()).unwrap();
+    assert_eq!(left(), [FILE]);
+    let again = Store::open(folder.path(), &owner()).err().unwrap();
+    assert!(matches!(again, StoreError::Locked(_)), "{again}");
+    drop(store);
+    assert!(Store::open(folder.path(), &owner()).is_ok());
+    // While another process makes one, this one waits for a better time.
+    fs::remove_file(folder.path().join(FILE)).unwrap();
+    let other = fs::File::create(&draft).unwrap();
+    other.lock().unwrap();
+    let refused = Store::open(folder.path(), &owner()).err().unwrap();
+    assert!(matches!(refused, StoreError::Locked(_)), "{refused}");
+    assert_eq!(left(), ["gateway.redb.new"]);
 }
 
 #[test]

@@ -25,6 +25,11 @@ async fn seen(world: &World) {
         status == 503 && health.contains("s behind")
     })
     .await;
+    let metrics = world.get("/metrics").await.1;
+    assert!(
+        metrics.contains("assay_gateway_chain_connected 0"),
+        "{metrics}"
+    );
 }
 
 /// The node misses all blocks from now on, so many. The gateway has not looked since, and orders as if nothing were;

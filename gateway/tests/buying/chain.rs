@@ -172,7 +172,8 @@ impl Chain {
 }
 
 fn away() -> Error {
-    Error::Node("the connection is lost".into())
+    let layers = "Cannot construct OnlineClientAtBlock: Backend error: RPC error: client error: ";
+    Error::Node(format!("{layers}the connection is lost"))
 }
 
 impl Market for Chain {

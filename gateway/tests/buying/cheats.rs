@@ -306,7 +306,7 @@ async fn a_signed_lie_is_found_by_computing_the_answer_again() {
     assert_eq!(answer.check(), Ok(()), "the receipt itself fits together");
     let (status, health) = world.get("/health").await;
     assert_eq!(status, 503);
-    assert!(health.contains("wrong answers"), "{health}");
+    assert!(health.contains("a wrong answer was found"), "{health}");
     assert_ne!(json!(answer.output[2]), json!(null));
     // It is not paid for another one, now or in a while.
     let (status, code, message, pause) = world.refused(12).await;

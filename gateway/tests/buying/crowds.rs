@@ -121,6 +121,11 @@ async fn a_client_that_leaves_waits_for_no_turn() {
     let (status, answer) = first.await;
     assert_eq!((status, tokens(&answer)), (200, world.right(100)));
     assert_eq!(world.workers[0].asked.load(Ordering::SeqCst), 3);
+    let metrics = world.get("/metrics").await.1;
+    for (outcome, count) in [("answered", 3), ("abandoned", 1)] {
+        let series = format!("outcome=\"{outcome}\"}} {count}\n");
+        assert!(metrics.contains(&series), "{series}: {metrics}");
+    }
 }
 
 /// Its node has not the block yet that opened the channel: the request is sent again until it has.

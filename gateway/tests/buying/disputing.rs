@@ -98,7 +98,7 @@ async fn found(disputes: bool) -> (World, PathBuf) {
     assert_eq!(world.ask(&world.request(12)).await.0, 200);
     eventually("the lie is found", async || {
         let health = world.get("/health").await.1;
-        health.contains("1 wrong answers")
+        health.contains("a wrong answer was found")
     })
     .await;
     let files = std::fs::read_dir(world.folder().join("evidence")).unwrap();

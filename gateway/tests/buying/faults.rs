@@ -6,9 +6,10 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use assay_client::Amount;
 use assay_gateway::Market;
+use serde_json::{json, Value};
 
 use crate::{
-    chain::Mishap,
+    chain::{Mishap, NODE},
     worker::Manner,
     world::{eventually, tokens, World},
 };
@@ -74,17 +75,21 @@ async fn a_top_up_that_the_wallet_has_not_leaves_the_channel_as_it_was() {
 async fn a_node_that_is_away_is_no_fault_of_a_provider() {
     let world = World::started(&[1, 3]).await;
     world.chain.suffer(Mishap::Away);
-    let (status, _, message, pause) = world.refused(10).await;
+    let (status, code, message, pause) = world.refused(10).await;
     assert_eq!((status, pause), (503, Some(5)), "{message}");
-    assert!(message.contains("the node failed to answer"), "{message}");
+    assert_eq!(code, "node_failed");
+    let failed = format!("the node at {NODE} failed to answer: the connection is lost; see");
+    assert!(message.contains(&failed), "{message}");
     bought_of_the_first(&world).await;
 
     // Away when a receipt's anchor is to be looked up, in the middle of an answer.
     world.chain.advance(1);
     world.chain.is_away.store(true, Ordering::SeqCst);
-    let (status, _, message, pause) = world.refused(10).await;
+    let (status, code, message, pause) = world.refused(10).await;
     assert_eq!((status, pause), (503, Some(5)), "{message}");
-    assert!(message.contains("the node failed to answer"), "{message}");
+    assert_eq!(code, "node_failed");
+    let failed = format!("the node at {NODE} failed to answer: the connection is lost; see");
+    assert!(message.contains(&failed), "{message}");
     assert_eq!(world.workers[0].asked.load(Ordering::SeqCst), 2);
     world.chain.is_away.store(false, Ordering::SeqCst);
     bought_of_the_first(&world).await;
@@ -299,6 +304,69 @@ async fn the_next_provider_is_asked_whose_channel_can_pay() {
     assert_eq!(world.chain.deposited(), 1_100);
 }
 
+/// A request that names no limit: its status, and how many tokens its prompt and its answer have, of which 100 are usual
+/// here.
+async fn without_limit(world: &World) -> (u16, u128, u128) {
+    let request = json!({
+        "model": "assay-demo", "messages": [{ "role": "user", "content": "Hello" }], "temperature": 0,
+    });
+    let url = world.url("/v1/chat/completions");
+    let response = reqwest::Client::new().post(url).json(&request).send();
+    let response = response.await.unwrap();
+    let status = response.status().as_u16();
+    let usage = response.json::<Value>().await.unwrap()["usage"].take();
+    let count = |field: &str| usage[field].as_u64().unwrap_or_default().into();
+    (status, count("prompt_tokens"), count("completion_tokens"))
+}
+
+/// The best one's channel is nearly empty and the budget used up, and the dear one's has enough for three answers.
+#[tokio::test]
+async fn an_answer_is_cut_short_only_where_nobody_can_be_paid_for_all_of_it() {
+    let mut world = World::new(&[1, 3]).await;
+    world.terms.policy.step = 1_000;
+    world.terms.policy.budget = 1_100;
+    let cheap = world.chain.offers.lock().unwrap().remove(0);
+    world.start().await;
+    assert_eq!(world.ask(&world.request(5)).await.0, 200);
+    world.chain.offers.lock().unwrap().insert(0, cheap);
+    eventually("the other one is seen", async || {
+        world.get("/health").await.1.contains("\"offers\":2")
+    })
+    .await;
+    assert_eq!(world.ask(&world.request(90)).await.0, 200);
+    assert_eq!(world.workers[0].earned(), 93);
+    let (status, prompt, output) = without_limit(&world).await;
+    assert_eq!((status, output), (200, 100));
+    for _ in 1..3 {
+        assert_eq!(without_limit(&world).await, (200, prompt, 100));
+    }
+    assert_eq!(world.workers[0].earned(), 93);
+    let full = 3 * (prompt + 100);
+    assert_eq!(world.workers[1].earned(), 24 + 3 * full);
+    // Then the longest part that is paid for, whoever gives it.
+    let [cheap, dear] = [7 - prompt, (976 - 3 * full) / 3 - prompt];
+    assert!(0 < cheap && cheap < dear && dear < 100, "{prompt}");
+    assert_eq!(without_limit(&world).await, (200, prompt, dear));
+    assert_eq!(without_limit(&world).await, (200, prompt, cheap));
+    assert_eq!(world.workers[0].earned(), 100);
+    assert_eq!(without_limit(&world).await.0, 402);
+    assert_eq!(world.chain.deposited(), 1_100);
+}
+
+#[tokio::test]
+async fn a_channel_is_topped_up_for_an_answer_in_full_unless_the_wallet_has_too_little() {
+    let mut world = World::new(&[1]).await;
+    world.terms.policy.step = 100;
+    world.start().await;
+    let funds = std::mem::replace(&mut *world.chain.funds.lock().unwrap(), 150);
+    assert_eq!(world.ask(&world.request(40)).await.0, 200);
+    let (status, prompt, output) = without_limit(&world).await;
+    assert_eq!((status, output), (200, 57 - prompt));
+    assert_eq!(world.chain.deposited(), 100);
+    *world.chain.funds.lock().unwrap() = funds;
+    assert_eq!(without_limit(&world).await, (200, prompt, 100));
+}
+
 /// What a child of this process is told, whose files can be limited without limiting those of other tests.
 #[cfg(target_os = "linux")]
 const IS_CHILD: &str = "ASSAY_TEST_FULL_DISK";
@@ -335,12 +403,13 @@ async fn a_full_disk_ends_the_gateway_and_loses_nothing() {
     limit_files("4096");
     let (status, _, message, pause) = world.refused(10).await;
     assert_eq!((status, pause), (503, Some(5)), "{message}");
-    for part in ["too large", "start the gateway again"] {
+    let file = world.folder().join("gateway.redb");
+    let file = file.to_string_lossy();
+    for part in [&*file, "too large", "start the gateway again"] {
         assert!(message.contains(part), "{part}: {message}");
     }
     let why = world.ended().await;
-    let file = world.folder().join("gateway.redb");
-    for part in [&*file.to_string_lossy(), "too large", "has room"] {
+    for part in [&*file, "too large", "has room"] {
         assert!(why.contains(part), "{part}: {why}");
     }
     limit_files("unlimited");

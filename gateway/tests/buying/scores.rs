@@ -126,7 +126,7 @@ async fn a_provider_that_lies_and_stays_away_is_found_out_by_what_it_had_signed(
         let (status, health) = world.get("/health").await;
         assert_eq!(status, 503);
         assert!(health.contains("calls token 3 of 32 wrong"), "{health}");
-        health.contains("1 wrong answers")
+        health.contains("a wrong answer was found")
     };
     assert!(wrong().await);
 
@@ -264,6 +264,28 @@ async fn scores_count_against_the_budget() {
     judged(&world, "unknown").await;
     assert_eq!((asked(&world, 0), asked(&world, 1)), (1, 0));
     assert!(world.channels_of(&world.workers[1]).is_empty());
+}
+
+/// The budget is used up, and of those who did not answer only the dear one has a channel.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_scorer_is_asked_who_can_be_paid() {
+    let mut world = world(&[1, 2, 6]).await;
+    world.terms.policy.budget = 1_100;
+    let others: Vec<_> = world.chain.offers.lock().unwrap().drain(..2).collect();
+    world.start().await;
+    ask(&world).await;
+    judged(&world, "unknown").await;
+    world.chain.offers.lock().unwrap().splice(0..0, others);
+    eventually("the others are seen", async || {
+        world.get("/health").await.1.contains("\"offers\":3")
+    })
+    .await;
+    ask(&world).await;
+    judged(&world, "right").await;
+    let asked = [0, 1, 2].map(|worker| asked(&world, worker));
+    assert_eq!(asked, [1, 0, 2]);
+    assert!(world.channels_of(&world.workers[1]).is_empty());
+    assert_eq!(world.workers[2].earned(), 2 * 6 * (3 + 12));
 }
 
 #[tokio::test(flavor = "multi_thread")]

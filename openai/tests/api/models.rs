@@ -39,6 +39,20 @@ async fn what_is_not_there_is_an_error_of_the_same_shape() {
     assert_eq!(wrong_path.status, 404);
     let wrong_method = client.get(CHAT).await;
     assert_eq!(wrong_method.status, 405);
+    for (method, path, next, allowed) in [
+        ("GET", CHAT, "use POST", "POST"),
+        ("POST", "/v1/models", "use GET", "GET,HEAD"),
+        ("PUT", CHAT, "the header `allow`", "POST"),
+        ("DELETE", "/v1/models", "the header `allow`", "GET,HEAD"),
+    ] {
+        let refused = client
+            .send(&format!("{method} {path} HTTP/1.1\r\n"), b"")
+            .await;
+        assert_eq!(refused.status, 405);
+        assert_eq!(refused.header("allow"), Some(allowed));
+        let message = refused.json()["error"]["message"].to_string();
+        assert!(message.contains(next), "{message}");
+    }
     for response in [wrong_path, wrong_method] {
         assert_eq!(response.header("x-should-retry"), Some("false"));
         let error = &response.json()["error"];

@@ -292,6 +292,26 @@ async fn more_than_the_context_holds_is_refused() {
         refused(client, CHAT, "messages", long, "messages").await,
         code
     );
+    // So long that nobody counts.
+    let text = "word ".repeat(700_000);
+    for (path, field, long) in [
+        (
+            CHAT,
+            "messages",
+            json!([{ "role": "user", "content": text }]),
+        ),
+        (COMPLETIONS, "prompt", json!(text)),
+    ] {
+        let response = client.post(path, &request(path, field, long)).await;
+        let error = &response.json()["error"];
+        assert_eq!(
+            (&error["code"], &error["param"]),
+            (&json!(code), &json!(field))
+        );
+        let message = error["message"].as_str().unwrap();
+        let begins = format!("more than 512 tokens of {field}");
+        assert!(message.starts_with(&begins), "{message}");
+    }
     let long = json!(vec![5; 512]);
     assert_eq!(
         refused(client, COMPLETIONS, "prompt", long, "prompt").await,
@@ -343,6 +363,20 @@ async fn a_body_that_is_too_long_is_not_read() {
     assert_eq!(response.status, 413);
     assert_eq!(response.header("connection"), Some("close"));
     assert_eq!(response.json()["error"]["code"], "request_too_large");
+
+    // Most clients look for the answer when they have sent it all, and then the connection has to be there still.
+    let response = client.send(&head, &vec![b' '; 10 << 20]).await;
+    assert_eq!(response.status, 413);
+    // Who waits for leave to send it gets none, and one that is far too long is not listened to.
+    for (length, expect) in [(10 << 20, "expect: 100-continue\r\n"), (1 << 30, "")] {
+        let head = format!(
+            "POST {CHAT} HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{expect}"
+        );
+        let start = std::time::Instant::now();
+        let response = finish(client.connect_to_stay(&head, b"").await).await;
+        assert_eq!(response.status, 413);
+        assert!(start.elapsed() < Duration::from_millis(400));
+    }
 
     // One that does not say how long it is.
     let limits = Limits {

@@ -1,6 +1,5 @@
 //! What each call costs, measured by scripts/weights (50 steps, 20 repetitions) on
-//! AMD EPYC, with the reads and writes of ParityDB. `open`, `answer`, `reveal`, `choose`, `timeout`, `accuse`, `pause`
-//! and `forget` were raised by hand since, for what they read and write besides.
+//! AMD EPYC, with the reads and writes of ParityDB.
 
 use frame_support::weights::{constants::ParityDbWeight, Weight};
 
@@ -121,160 +120,160 @@ pub trait WeightInfo {
 
 impl WeightInfo for () {
     fn judge_seen() -> Weight {
-        Weight::from_parts(47_421_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(62_472_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_angles() -> Weight {
-        Weight::from_parts(39_709_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(52_568_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_embed() -> Weight {
-        Weight::from_parts(81_902_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(106_258_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_norm_maximum() -> Weight {
-        Weight::from_parts(46_179_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(64_586_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_norm_squares() -> Weight {
-        Weight::from_parts(52_969_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(72_808_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_norm_product() -> Weight {
-        Weight::from_parts(69_774_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(94_070_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_norm_activation() -> Weight {
-        Weight::from_parts(62_573_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(86_949_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_norm_scale() -> Weight {
-        Weight::from_parts(67_310_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(79_398_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_linear() -> Weight {
-        Weight::from_parts(77_615_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(107_680_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_head_norm() -> Weight {
-        Weight::from_parts(59_639_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(84_115_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_head_maximum() -> Weight {
-        Weight::from_parts(80_099_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(108_071_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_head_activation() -> Weight {
-        Weight::from_parts(65_157_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(86_428_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_head_scale() -> Weight {
-        Weight::from_parts(37_887_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(57_666_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_page() -> Weight {
-        Weight::from_parts(46_569_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(63_705_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_score() -> Weight {
-        Weight::from_parts(93_460_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(114_920_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_score_maximum() -> Weight {
-        Weight::from_parts(48_342_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(68_361_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_shifted_maximum() -> Weight {
-        Weight::from_parts(64_707_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(89_092_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_denominator() -> Weight {
-        Weight::from_parts(65_828_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(96_424_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_mixed() -> Weight {
-        Weight::from_parts(90_595_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(122_432_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_mixed_maximum() -> Weight {
-        Weight::from_parts(42_373_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(65_347_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_mixed_activation() -> Weight {
-        Weight::from_parts(43_054_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(65_096_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_mixed_scale() -> Weight {
-        Weight::from_parts(37_325_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(57_085_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_product_block() -> Weight {
-        Weight::from_parts(85_658_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(115_752_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_product_maximum() -> Weight {
-        Weight::from_parts(51_957_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(73_970_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_product_activation() -> Weight {
-        Weight::from_parts(59_268_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(85_257_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_product_scale() -> Weight {
-        Weight::from_parts(36_814_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(54_922_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_penalised() -> Weight {
-        Weight::from_parts(49_774_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(68_202_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_largest() -> Weight {
-        Weight::from_parts(51_246_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(72_778_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_cut() -> Weight {
-        Weight::from_parts(53_630_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(72_598_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_cumulative() -> Weight {
-        Weight::from_parts(81_201_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(107_079_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_last_bin() -> Weight {
-        Weight::from_parts(42_313_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(58_527_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_kept() -> Weight {
-        Weight::from_parts(89_163_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(117_134_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_token() -> Weight {
-        Weight::from_parts(94_901_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(123_294_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn judge_nothing() -> Weight {
-        Weight::from_parts(162_402_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
+        Weight::from_parts(193_037_000, 5636).saturating_add(ParityDbWeight::get().reads(2))
     }
     fn commit() -> Weight {
-        Weight::from_parts(47_891_000, 3766)
+        Weight::from_parts(68_702_000, 3766)
             .saturating_add(ParityDbWeight::get().reads(6))
             .saturating_add(ParityDbWeight::get().writes(5))
     }
     fn open() -> Weight {
-        Weight::from_parts(177_144_000, 5636)
-            .saturating_add(ParityDbWeight::get().reads(15))
+        Weight::from_parts(241_219_000, 5636)
+            .saturating_add(ParityDbWeight::get().reads(14))
             .saturating_add(ParityDbWeight::get().writes(10))
     }
     fn answer() -> Weight {
-        Weight::from_parts(142_252_000, 8854)
+        Weight::from_parts(193_898_000, 8854)
             .saturating_add(ParityDbWeight::get().reads(11))
-            .saturating_add(ParityDbWeight::get().writes(5))
+            .saturating_add(ParityDbWeight::get().writes(4))
     }
     fn reveal() -> Weight {
-        Weight::from_parts(75_061_000, 6255)
-            .saturating_add(ParityDbWeight::get().reads(9))
+        Weight::from_parts(100_909_000, 6275)
+            .saturating_add(ParityDbWeight::get().reads(8))
             .saturating_add(ParityDbWeight::get().writes(3))
     }
     fn choose() -> Weight {
-        Weight::from_parts(36_745_000, 6255)
+        Weight::from_parts(59_698_000, 6275)
             .saturating_add(ParityDbWeight::get().reads(7))
             .saturating_add(ParityDbWeight::get().writes(3))
     }
     fn timeout() -> Weight {
-        Weight::from_parts(425_416_000, 221520)
-            .saturating_add(ParityDbWeight::get().reads(178))
-            .saturating_add(ParityDbWeight::get().writes(18))
+        Weight::from_parts(527_564_000, 210910)
+            .saturating_add(ParityDbWeight::get().reads(98))
+            .saturating_add(ParityDbWeight::get().writes(17))
     }
     fn accuse() -> Weight {
-        Weight::from_parts(485_776_000, 218799)
-            .saturating_add(ParityDbWeight::get().reads(177))
+        Weight::from_parts(582_384_000, 208350)
+            .saturating_add(ParityDbWeight::get().reads(96))
             .saturating_add(ParityDbWeight::get().writes(12))
     }
     fn set_parameters() -> Weight {
-        Weight::from_parts(6_550_000, 1577)
+        Weight::from_parts(10_065_000, 1577)
             .saturating_add(ParityDbWeight::get().reads(1))
             .saturating_add(ParityDbWeight::get().writes(1))
     }
     fn pause() -> Weight {
-        Weight::from_parts(6_179_000, 1498)
+        Weight::from_parts(11_908_000, 1590)
             .saturating_add(ParityDbWeight::get().reads(2))
             .saturating_add(ParityDbWeight::get().writes(2))
     }
     fn expire() -> Weight {
-        Weight::from_parts(34_612_000, 3766)
+        Weight::from_parts(50_345_000, 3766)
             .saturating_add(ParityDbWeight::get().reads(3))
             .saturating_add(ParityDbWeight::get().writes(3))
     }
     fn forget() -> Weight {
-        Weight::from_parts(22_193_000, 5636)
-            .saturating_add(ParityDbWeight::get().reads(8))
+        Weight::from_parts(33_019_000, 5636)
+            .saturating_add(ParityDbWeight::get().reads(6))
             .saturating_add(ParityDbWeight::get().writes(1))
     }
 }

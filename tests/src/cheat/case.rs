@@ -125,6 +125,7 @@ impl Case {
         };
         let file = file.display().to_string();
         let mut words = match &without {
+            Some(Charge::Header) => vec!["accuse".into(), file, "--never-asked".into()],
             Some(_) => vec!["accuse".into(), file],
             None => vec![
                 "open".into(),

@@ -278,6 +278,10 @@ fn a_record_that_is_not_this_servers_is_refused_with_the_command_that_sets_it_ri
     for (wrong, endpoint) in [
         (info("", 1, 2), "https://HOST:PORT"),
         (info("http://example.org:9617", 1, 2), "https://HOST:PORT"),
+        // No client can use these.
+        (info("https://example.org:0", 1, 2), "https://HOST:PORT"),
+        (info("https://example.org\n", 1, 2), "https://HOST:PORT"),
+        (info("https://me@example.org", 9, 2), "https://HOST:PORT"),
         (info(url, 9, 2), url),
         (info(url, 1, 9), url),
     ] {

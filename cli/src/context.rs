@@ -111,6 +111,17 @@ impl Context {
         call: &C,
         takes: Takes<'_>,
     ) -> Result<Included, Failure> {
+        Ok(self.try_submit(progress, chain, call, takes).await??)
+    }
+
+    /// The same, with what became of a transaction that the account could pay for.
+    pub async fn try_submit<C: Payload>(
+        &self,
+        progress: &Progress,
+        chain: &Chain,
+        call: &C,
+        takes: Takes<'_>,
+    ) -> Result<Result<Included, Error>, Failure> {
         let key = self.key()?;
         let funds = Funds::look(chain, call, &key, takes).await?;
         funds.check()?;
@@ -118,10 +129,10 @@ impl Context {
         let included = chain
             .submit(call, &key, Wait::InBlock, SUBMIT_TIMEOUT)
             .await;
-        included.map_err(|error| match error.is_funds() {
-            true => funds.failure(),
-            false => error.into(),
-        })
+        match included {
+            Err(error) if error.is_funds() => Err(funds.failure()),
+            included => Ok(included),
+        }
     }
 
     pub fn is_json(&self) -> bool {

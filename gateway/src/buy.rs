@@ -72,13 +72,20 @@ pub async fn begin(shop: Arc<Shop>, model: Model, order: Order) -> Result<Pieces
 struct Tried {
     failed: Vec<AccountId32>,
     last_failure: Option<String>,
-    /// Who could not be paid, and why the first of those could not.
+    /// Who could not be paid, and why: that the wallet has too little, or else why the first of those could not.
     short: Vec<AccountId32>,
     unpaid: Option<MoneyError>,
     /// Whether a part of the answer is bought, since nobody who can be asked now can be paid for all of it.
     fewer: bool,
     /// Whether money is on its way into somebody's channel, or its books are being brought together.
     is_pending: bool,
+}
+
+impl Tried {
+    /// Whether the wallet has too little to put anything into a channel.
+    fn is_poor(&self) -> bool {
+        self.unpaid.as_ref().is_some_and(MoneyError::is_of_wallet)
+    }
 }
 
 impl Purchase {
@@ -119,6 +126,7 @@ impl Purchase {
     /// The answer's last piece, after all the others were sent.
     async fn buy(&mut self, legs: &mut Vec<Leg>) -> Result<Piece, ApiError> {
         let mut tried = Tried::default();
+        let wished = self.limit;
         // Since when it waits for a provider.
         let mut start = Instant::now();
         loop {
@@ -162,6 +170,11 @@ impl Purchase {
                     tried.last_failure = Some(error.to_string());
                     tried.is_pending = true;
                 }
+                // The wallet has less than the budget: nothing more gets into a channel, and what is in one may do.
+                Ran::Ours(error) if error.is_of_wallet() && !tried.is_poor() => {
+                    tried.short.clear();
+                    tried.unpaid = Some(error);
+                }
                 // Another one may have enough in its channel, or need less.
                 Ran::Ours(error) if error.is_short() => {
                     tried.short.push(offer.provider);
@@ -190,6 +203,8 @@ impl Purchase {
             if let Some(finish) = self.finish() {
                 return Ok(self.end(finish, legs));
             }
+            // What this one was asked for may have been a part.
+            self.limit = wished;
         }
     }
 

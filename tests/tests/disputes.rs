@@ -518,11 +518,8 @@ async fn a_lying_checker_is_convicted_and_who_answered_right_keeps_its_bond() ->
     // Whoever has the weights sees which.
     let model = scene.model_dir();
     let open = |file| ["dispute", "open", file, "--model", &model, "--yes"];
-    expect(
-        &scene.user.run(&open(&answer))?,
-        1,
-        "every token is right (",
-    )?;
+    let verify = ["verify", &answer, "--model", &model];
+    expect(&scene.user.run(&verify)?, 0, "every token is right (")?;
     let ending = scene.user.json(&open(&score))?;
     ensure!(ending["verdict"] == "Convicted", "{ending}");
     server.daemon.wait_for_log("dispute lost", 0, PATIENCE)?;

@@ -2,7 +2,7 @@
 
 use assay_client::{
     chain::{runtime, Spend},
-    Amount,
+    Amount, Error,
 };
 use serde_json::json;
 
@@ -29,30 +29,17 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
         }));
     }
     let pot = treasury::spendable(&best).await?;
-    let (payable, too_large) = divide(due, pot);
     let progress = context.progress();
-    let (mut paid, mut left) = (Vec::new(), Vec::new());
-    for spend in payable {
+    let pay = async |spend: &Spend| {
         let call = runtime::tx().treasury().payout(spend.index);
-        match context.submit_under(&progress, &chain, &call, &[]).await {
-            Ok(_) => {
-                progress.say(&describe(&spend));
-                paid.push(spend);
-            }
-            // Another's failure is no reason to keep the next from its money.
-            Err(Failure::Request(why)) => left.push((spend, why)),
-            Err(failure) => return Err(failure),
-        }
-    }
+        let sent = context.try_submit(&progress, &chain, &call, &[]).await?;
+        Ok(sent.map(|_| progress.say(&describe(spend))))
+    };
+    let (paid, left, stopped) = pay_each(due, pot, pay).await;
     let sum = |spends: &[Spend]| {
         let amounts = spends.iter().map(|spend| spend.amount);
         Amount(amounts.fold(0, u128::saturating_add))
     };
-    let has = Amount(pot.saturating_sub(sum(&paid).0));
-    left.extend(too_large.into_iter().map(|spend| {
-        let why = format!("the treasury can spend only {has}");
-        (spend, why)
-    }));
     if !paid.is_empty() || context.is_json() {
         let json = json!(paid
             .iter()
@@ -64,9 +51,10 @@ pub async fn run(context: &Context) -> Result<(), Failure> {
             .collect::<Vec<_>>());
         context.show(json, || format!("the treasury has paid {}", sum(&paid)));
     }
-    match left.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::Request(unpaid(&left, block))),
+    match stopped {
+        Some(failure) => Err(failure),
+        None if left.is_empty() => Ok(()),
+        None => Err(Failure::Request(unpaid(&left, block))),
     }
 }
 
@@ -74,14 +62,32 @@ fn is_due(spend: &Spend, block: u32) -> bool {
     spend.valid_from <= block && block < spend.expires
 }
 
-/// Those that `pot` planck suffice for, in their order, and the others. What is too large for what is left keeps no smaller
-/// one from being paid.
-fn divide(due: Vec<Spend>, mut pot: u128) -> (Vec<Spend>, Vec<Spend>) {
-    due.into_iter().partition(|spend| {
-        let rest = pot.checked_sub(spend.amount);
-        pot = rest.unwrap_or(pot);
-        rest.is_some()
-    })
+/// Has each paid that what is left of `pot` planck suffices for, in their order. What is too large keeps no smaller one from
+/// being paid, nor does what the chain refuses; where it is not known what became of one, no more are tried. Returns
+/// what was paid, what was not and why, and what ended it early.
+async fn pay_each(
+    due: Vec<Spend>,
+    mut pot: u128,
+    mut pay: impl AsyncFnMut(&Spend) -> Result<Result<(), Error>, Failure>,
+) -> (Vec<Spend>, Vec<(Spend, String)>, Option<Failure>) {
+    let (mut paid, mut left) = (Vec::new(), Vec::new());
+    for spend in due {
+        let Some(rest) = pot.checked_sub(spend.amount) else {
+            let why = format!("the treasury can spend only {}", Amount(pot));
+            left.push((spend, why));
+            continue;
+        };
+        match pay(&spend).await {
+            Ok(Ok(())) => {
+                pot = rest;
+                paid.push(spend);
+            }
+            Ok(Err(error @ Error::Dispatch { .. })) => left.push((spend, error.to_string())),
+            Ok(Err(error)) => return (paid, left, Some(error.into())),
+            Err(failure) => return (paid, left, Some(failure)),
+        }
+    }
+    (paid, left, None)
 }
 
 fn describe(spend: &Spend) -> String {
@@ -127,23 +133,53 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_too_large_keeps_nothing_smaller_from_being_paid() {
-        let amounts = [500, 40, 70, 60, 1];
+    #[tokio::test]
+    async fn what_cannot_be_paid_keeps_nothing_else_from_being_paid() {
+        let call = || "Treasury.payout".to_owned();
         let indices = |spends: &[Spend]| spends.iter().map(|one| one.index).collect::<Vec<_>>();
+        // The third is refused by the chain, and costs the others nothing.
         for (pot, paid, left) in [
             (0, vec![], vec![0, 1, 2, 3, 4]),
             (100, vec![1, 3], vec![0, 2, 4]),
             (101, vec![1, 3, 4], vec![0, 2]),
-            (671, vec![0, 1, 2, 3, 4], vec![]),
+            (671, vec![0, 1, 3, 4], vec![2]),
         ] {
-            let due = (0..)
-                .zip(amounts)
-                .map(|(index, amount)| spend(index, amount));
-            let (payable, too_large) = divide(due.collect(), pot);
-            assert_eq!(indices(&payable), paid, "{pot}");
-            assert_eq!(indices(&too_large), left, "{pot}");
+            let due = (0..).zip([500, 40, 70, 60, 1]);
+            let due = due.map(|(index, amount)| spend(index, amount)).collect();
+            let pay = async |spend: &Spend| {
+                Ok(match spend.index {
+                    2 => Err(Error::Dispatch {
+                        call: call(),
+                        error: "Treasury::PayoutError".into(),
+                        reason: "too little".into(),
+                    }),
+                    _ => Ok(()),
+                })
+            };
+            let (done, not_done, stopped) = pay_each(due, pot, pay).await;
+            assert_eq!(indices(&done), paid, "{pot}");
+            let not_done: Vec<_> = not_done.into_iter().map(|(one, _)| one.index).collect();
+            assert_eq!(not_done, left, "{pot}");
+            assert!(stopped.is_none());
         }
+    }
+
+    #[tokio::test]
+    async fn after_one_of_which_nobody_knows_none_is_tried() {
+        let due = (0..4).map(|index| spend(index, 1)).collect();
+        let pay = async |spend: &Spend| {
+            Ok(match spend.index {
+                1 => Err(Error::Timeout {
+                    call: "Treasury.payout".into(),
+                    seconds: 1,
+                }),
+                _ => Ok(()),
+            })
+        };
+        let (paid, left, stopped) = pay_each(due, 100, pay).await;
+        assert_eq!((paid.len(), left.len()), (1, 0));
+        let said = stopped.map(|failure| failure.to_string());
+        assert!(said.is_some_and(|said| said.contains("look before sending it again")));
     }
 
     #[test]

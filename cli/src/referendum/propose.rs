@@ -108,6 +108,11 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             "a call may need any of the origins; name the one with --track".into(),
         ));
     };
+    if differences.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Failure::Usage(
+            "--set: all is set so already, and nothing would change; `assay referendum parameters` shows what is set".into(),
+        ));
+    }
     let progress = context.progress();
     if let Some(differences) = &differences {
         for line in parameters::describe(differences) {

@@ -89,8 +89,11 @@ async fn tenant(
     );
     for other in others {
         if let Some(keys) = best.session_keys(other).await? {
-            if chain.has_session_keys(&keys).await? == Some(true) {
-                return Ok(Some(other));
+            match chain.has_session_keys(&keys).await? {
+                Some(true) => return Ok(Some(other)),
+                Some(false) => {}
+                // It tells that to its own machine alone.
+                None => return Ok(None),
             }
         }
     }

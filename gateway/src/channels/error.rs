@@ -68,6 +68,11 @@ impl MoneyError {
         matches!(self, Self::Budget { .. } | Self::Wallet { .. })
     }
 
+    /// Whether it was the wallet that had too little.
+    pub fn is_of_wallet(&self) -> bool {
+        matches!(self, Self::Wallet { .. })
+    }
+
     /// Whether it is about one channel, so that another provider's may do.
     pub fn is_of_channel(&self) -> bool {
         matches!(self, Self::Pending { .. } | Self::Payer(_))

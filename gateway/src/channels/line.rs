@@ -234,7 +234,7 @@ impl Line {
                 // it where that is not known either. The budget counts that, and nobody is blamed for it.
                 None => {
                     let most = match before.is_restored() {
-                        true => before.deposit,
+                        true => before.committed(),
                         false => inner.signed().min(before.deposit),
                     };
                     now.stage = Stage::Gone {

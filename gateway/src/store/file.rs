@@ -68,6 +68,7 @@ impl Store {
             TryLockError::WouldBlock => StoreError::Locked(folder.into()),
             TryLockError::Error(error) => unusable(error),
         })?;
+        let held = file.try_clone().map_err(unusable)?;
         let made = match is_there(&path) {
             Ok(false) => Self::make_as(&draft, file, folder, fill).map(Some),
             Ok(true) => Ok(None),
@@ -76,6 +77,8 @@ impl Store {
         if !matches!(made, Ok(Some(_))) {
             let _ = fs::remove_file(&draft);
         }
+        // Until here the draft is nobody else's.
+        drop(held);
         made
     }
 

@@ -367,6 +367,19 @@ async fn a_channel_is_topped_up_for_an_answer_in_full_unless_the_wallet_has_too_
     assert_eq!(without_limit(&world).await, (200, prompt, 100));
 }
 
+#[tokio::test]
+async fn what_is_in_a_channel_pays_for_a_part_where_the_budget_and_the_wallet_have_too_little() {
+    let mut world = World::new(&[1]).await;
+    world.terms.policy.step = 100;
+    world.terms.policy.budget = 130;
+    world.start().await;
+    *world.chain.funds.lock().unwrap() = 110;
+    assert_eq!(world.ask(&world.request(40)).await.0, 200);
+    let (status, prompt, output) = without_limit(&world).await;
+    assert_eq!((status, output), (200, 57 - prompt));
+    assert_eq!(world.chain.deposited(), 100);
+}
+
 /// What a child of this process is told, whose files can be limited without limiting those of other tests.
 #[cfg(target_os = "linux")]
 const IS_CHILD: &str = "ASSAY_TEST_FULL_DISK";

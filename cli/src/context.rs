@@ -9,7 +9,7 @@ use assay_client::{
     chain::runtime::runtime_types::bounded_collections::bounded_vec::BoundedVec,
     keys,
     subxt::{constants::Address, transactions::Payload},
-    AccountId32, Amount, Chain, Included, Keypair, Snapshot, Wait,
+    AccountId32, Amount, Chain, Error, Included, Keypair, Snapshot, Wait,
 };
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};

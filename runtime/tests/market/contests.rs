@@ -114,7 +114,7 @@ fn claims() -> Vec<Claim> {
 fn committed(who: &AccountId, pick: usize) -> Claim {
     let all = claims();
     let is_committed = |claim: &&Claim| {
-        let hash = commitment(*claim, who, &SALT);
+        let hash = commitment(claim, who, &SALT);
         pallet_disputes::Commitments::<Runtime>::contains_key(who, hash)
     };
     let own: Vec<Claim> = all.iter().filter(is_committed).copied().collect();

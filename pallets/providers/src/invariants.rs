@@ -11,7 +11,6 @@ impl<T: crate::Config> crate::Pallet<T> {
         use assay_primitives::Balance;
         use frame_support::{ensure, traits::fungible::InspectHold};
         use frame_system::pallet_prelude::BlockNumberFor;
-        use sp_runtime::traits::{One, Saturating};
 
         let (now, cursor) = (Self::clock(), MaturingCursor::<T>::get());
         let mut looks = BTreeMap::<T::AccountId, Vec<BlockNumberFor<T>>>::new();
@@ -57,7 +56,7 @@ impl<T: crate::Config> crate::Pallet<T> {
                 amount = amount.saturating_add(entry.amount);
                 fees = fees.saturating_add(entry.fees);
                 let disputed = provider.disputes > 0 && entry.due <= now;
-                let latest = entry.due.max(now.saturating_add(One::one()));
+                let latest = entry.due.max(now);
                 let looked_at = looks
                     .get(&stash)
                     .is_some_and(|blocks| blocks.iter().any(|at| (cursor..=latest).contains(at)));

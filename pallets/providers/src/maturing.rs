@@ -127,8 +127,7 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn resume_maturing(stash: &T::AccountId, provider: &ProviderRecordOf<T>) {
         let now = Self::clock();
         if provider.earnings.iter().any(|entry| entry.due <= now) {
-            // In a block whose releases are done, the next one looks.
-            Due::<T>::insert(MaturingCursor::<T>::get().max(now), stash, ());
+            Due::<T>::insert(now, stash, ());
         }
     }
 
@@ -162,6 +161,10 @@ impl<T: Config> Pallet<T> {
                 let released = with_storage_layer(|| Self::do_release_earnings(&stash));
                 // One entry must not stop the others; `release_earnings` can still be called for it.
                 stuck |= released.is_err();
+            }
+            // This time may last for many blocks, when the referee is paused, and each may end a dispute.
+            if cursor == now {
+                break;
             }
             cursor = cursor.saturating_add(One::one());
         }

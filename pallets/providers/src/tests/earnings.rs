@@ -140,7 +140,7 @@ fn what_an_idle_block_has_no_room_for_is_released_in_the_next() {
             assert_eq!(Due::<Test>::iter().count(), left, "before block {block}");
             check_books();
         }
-        assert_eq!(MaturingCursor::<Test>::get(), 47);
+        assert_eq!(MaturingCursor::<Test>::get(), 46);
     });
 }
 
@@ -197,7 +197,7 @@ fn an_entry_that_cannot_be_released_does_not_stop_the_others() {
                 let left = if stash == first { 10 } else { 0 };
                 assert_eq!(record(stash).maturing, left, "earnings of {stash}");
             }
-            assert_eq!(MaturingCursor::<Test>::get(), 51);
+            assert_eq!(MaturingCursor::<Test>::get(), 50);
             assert_eq!(Due::<Test>::iter().count(), 0);
             add(first, -1);
             assert_ok!(release(first));

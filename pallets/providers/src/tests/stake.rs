@@ -155,6 +155,24 @@ fn earnings_that_come_during_a_long_dispute_are_kept_and_come_out_together() {
 }
 
 #[test]
+fn earnings_of_a_dispute_that_ends_in_a_pause_come_out_in_the_same_block() {
+    TestExt::new().provider(PETRA, BOND).execute_with(|| {
+        let before = free(PETRA);
+        earn(PETRA, 10);
+        freeze(PETRA);
+        run_to(45);
+        IsPaused::set(true);
+        run_to(47);
+        assert_eq!(free(PETRA), before);
+        thaw(PETRA);
+        run_to(48);
+        assert_eq!(free(PETRA), before + 10);
+        IsPaused::set(false);
+        assert_eq!(Due::<Test>::iter().count(), 0);
+    });
+}
+
+#[test]
 fn a_key_is_remembered_as_long_as_a_dispute_may_need_it() {
     TestExt::new().provider(PETRA, BOND).execute_with(|| {
         let operator_at = <Providers as Stake<u64, u64>>::operator_at;

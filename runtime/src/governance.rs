@@ -19,7 +19,7 @@ pub use parameters::{
 use core::marker::PhantomData;
 use frame_support::traits::Get;
 
-use crate::BlockNumber;
+use crate::{Balance, BlockNumber};
 
 /// Blocks in a day of a chain whose genesis names no other number: six seconds each.
 pub const DEFAULT_DAY_BLOCKS: BlockNumber = 14_400;
@@ -42,6 +42,9 @@ pub mod pallet {
     pub trait Config: frame_system::Config {
         /// Who may set the parameters.
         type AdminOrigin: EnsureOrigin<Self::RuntimeOrigin>;
+        /// What [`Origin::Spender`] may spend from the treasury at a time, in planck. More takes root.
+        #[pallet::constant]
+        type SpendLimit: Get<Balance>;
     }
 
     /// What a referendum's decision is dispatched from, besides root.

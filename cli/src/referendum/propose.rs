@@ -49,8 +49,8 @@ pub struct Args {
     /// Any call, encoded, as wallets show it.
     #[arg(long, value_name = "0x…", value_parser = bytes)]
     call: Option<Bytes>,
-    /// What it needs to be allowed to do [default: root for a runtime, parameters for parameters, spender for
-    /// money].
+    /// What it needs to be allowed to do [default: root for a runtime, parameters for parameters; for money spender
+    /// or, where that is too much for it, root].
     #[arg(long, value_enum)]
     track: Option<TrackName>,
     /// Blocks from its approval until it is done; never fewer than its track asks for.
@@ -61,7 +61,7 @@ pub struct Args {
     no_deposit: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum TrackName {
     Root,
     Parameters,
@@ -69,6 +69,14 @@ enum TrackName {
 }
 
 impl TrackName {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Parameters => "parameters",
+            Self::Spender => "spender",
+        }
+    }
+
     fn origin(self) -> OriginCaller {
         match self {
             Self::Root => OriginCaller::system(RawOrigin::Root),
@@ -94,7 +102,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let best = chain.best().await?;
     let Proposed {
         call,
-        track: usual,
+        tracks,
         differences,
     } = proposed(&best, &args).await?;
     // What is no call of this runtime would be voted on and do nothing.
@@ -103,11 +111,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Some(_) => no_call(&call),
         None => error.into(),
     })?;
-    let Some(track) = args.track.or(usual) else {
-        return Err(Failure::Usage(
-            "a call may need any of the origins; name the one with --track".into(),
-        ));
-    };
+    let track = track(args.track, &tracks)?;
     if differences.as_ref().is_some_and(Vec::is_empty) {
         return Err(Failure::Usage(
             "--set: all is set so already, and nothing would change; `assay referendum parameters` shows what is set".into(),
@@ -186,17 +190,17 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 /// What is proposed.
 struct Proposed {
     call: Vec<u8>,
-    /// The track that such a call takes; none if it may be any.
-    track: Option<TrackName>,
+    /// The tracks that may do this, first the one that is easiest; none if it may be any.
+    tracks: Vec<TrackName>,
     /// The parameters that it would change; none if it is not about any.
     differences: Option<Vec<Difference>>,
 }
 
 impl Proposed {
-    fn new(call: Vec<u8>, track: Option<TrackName>) -> Self {
+    fn new(call: Vec<u8>, tracks: Vec<TrackName>) -> Self {
         Self {
             call,
-            track,
+            tracks,
             differences: None,
         }
     }
@@ -209,6 +213,31 @@ fn no_call(bytes: &[u8]) -> Failure {
          its arguments, encoded, as a wallet shows them",
         bytes.len()
     ))
+}
+
+/// The tracks that may spend so much, where the spenders' has a limit.
+fn spending(planck: u128, limit: u128) -> Vec<TrackName> {
+    match planck > limit {
+        true => vec![TrackName::Root],
+        false => vec![TrackName::Spender, TrackName::Root],
+    }
+}
+
+/// The track that was asked for, or else the first of those that may do it. What another one decides would be voted on
+/// and then refused.
+fn track(asked: Option<TrackName>, may: &[TrackName]) -> Result<TrackName, Failure> {
+    match (asked, may.first()) {
+        (Some(asked), Some(usual)) if !may.contains(&asked) => Err(Failure::Usage(format!(
+            "--track {}: this is more than that track may do; it takes {}",
+            asked.name(),
+            usual.name()
+        ))),
+        (Some(asked), _) => Ok(asked),
+        (None, Some(usual)) => Ok(*usual),
+        (None, None) => Err(Failure::Usage(
+            "a call may need any of the origins; name the one with --track".into(),
+        )),
+    }
 }
 
 /// What is said of a spend that the treasury has no money for now.
@@ -229,7 +258,7 @@ async fn proposed(best: &Snapshot, args: &Args) -> Result<Proposed, Failure> {
         let call = runtime::tx().system().set_code(wasm.code);
         return Ok(Proposed::new(
             best.encode_call(&call)?,
-            Some(TrackName::Root),
+            vec![TrackName::Root],
         ));
     }
     if let (Some(Amount(planck)), Some(to)) = (args.spend, &args.to) {
@@ -238,16 +267,16 @@ async fn proposed(best: &Snapshot, args: &Args) -> Result<Proposed, Failure> {
             .spend((), planck, parse_account(to)?, None);
         return Ok(Proposed::new(
             best.encode_call(&call)?,
-            Some(TrackName::Spender),
+            spending(planck, best.spend_limit()?),
         ));
     }
     if let Some(Bytes(call)) = &args.call {
-        return Ok(Proposed::new(call.clone(), None));
+        return Ok(Proposed::new(call.clone(), Vec::new()));
     }
     let (call, differences) = parameters::call(best, &args.set).await?;
     Ok(Proposed {
         call: best.encode_call(&call)?,
-        track: Some(TrackName::Parameters),
+        tracks: vec![TrackName::Parameters, TrackName::Root],
         differences: Some(differences),
     })
 }
@@ -360,6 +389,26 @@ mod tests {
         let failure = no_call(&[255; 3]);
         assert!(matches!(failure, Failure::Usage(_)), "{failure:?}");
         assert!(failure.to_string().contains("--call: these 3 bytes"));
+    }
+
+    #[test]
+    fn what_is_proposed_is_on_a_track_that_may_do_it() {
+        use TrackName::{Parameters, Root, Spender};
+        let cases = [
+            (spending(10, 10), None, Some(Spender)),
+            (spending(11, 10), None, Some(Root)),
+            (spending(10, 10), Some(Root), Some(Root)),
+            (spending(11, 10), Some(Spender), None),
+            (spending(10, 10), Some(Parameters), None),
+            (vec![Root], Some(Spender), None),
+            (vec![], Some(Spender), Some(Spender)),
+            (vec![], None, None),
+        ];
+        for (may, asked, expected) in cases {
+            assert_eq!(track(asked, &may).ok(), expected, "{asked:?} of {may:?}");
+        }
+        let refused = track(Some(Spender), &spending(11, 10)).unwrap_err();
+        assert!(refused.to_string().contains("it takes root"), "{refused}");
     }
 
     #[test]

@@ -122,6 +122,13 @@ impl Snapshot {
         constants.entry(address).map_err(Error::node)
     }
 
+    /// What a referendum on the spenders' track may spend from the treasury at a time, in planck.
+    pub fn spend_limit(&self) -> Result<u128, Error> {
+        let address = runtime::constants().governance().spend_limit();
+        let constants = self.client().constants();
+        constants.entry(address).map_err(Error::node)
+    }
+
     /// A call that somebody has put on chain.
     pub async fn preimage(&self, hash: H256, len: u32) -> Result<Option<Vec<u8>>, Error> {
         let address = runtime::storage().preimage().preimage_for();

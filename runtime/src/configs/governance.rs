@@ -187,6 +187,7 @@ parameter_types! {
 
 impl governance::Config for Runtime {
     type AdminOrigin = ParametersOrigin;
+    type SpendLimit = ConstU128<SPEND_LIMIT>;
 }
 
 impl pallet_preimage::Config for Runtime {

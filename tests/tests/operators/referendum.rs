@@ -145,6 +145,21 @@ async fn the_treasury_pays_by_referendum_and_what_was_put_down_and_locked_comes_
         "--to",
         "//Nobody",
     ];
+    // Approved, it would be refused.
+    let much = [
+        "referendum",
+        "propose",
+        "--no-deposit",
+        "--spend",
+        "10001 ASY",
+        "--to",
+        "//Nobody",
+    ];
+    let by_spenders = [&much[..], &["--track", "spender"]].concat();
+    refusal(&alice, &by_spenders, "it takes root")?;
+    let large = alice.json(&much)?["referendum"].to_string();
+    let large = alice.json(&["referendum", "status", &large])?;
+    ensure!(large["track"] == "root", "{large}");
     let index = alice.json(&spend)?["referendum"].to_string();
     let nobody = keys::account(&keys::load("//Nobody")?).to_string();
     let open = alice.json(&["referendum", "status", &index])?;

@@ -7,7 +7,7 @@ use std::{
     env,
     sync::{
         atomic::{AtomicBool, AtomicU64, Ordering},
-        Arc,
+        Arc, Mutex,
     },
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -96,6 +96,8 @@ struct Signs {
     stop: AtomicBool,
     /// Clients that are in the middle of an answer.
     hearing: AtomicU64,
+    /// Why the last answer that failed did so.
+    refused: Mutex<String>,
 }
 
 /// Asks until it is told to stop. Whatever goes wrong is a reason to ask again.
@@ -123,8 +125,9 @@ fn client(port: u16, model: String, mut dice: Dice, signs: Arc<Signs>) -> Tally 
         }
         match ended {
             Ok(_) => tally.whole += 1,
-            Err(_) => {
+            Err(error) => {
                 tally.cut += u64::from(heard > 0);
+                *signs.refused.lock().expect("no client panics") = format!("{error:#}");
                 thread::sleep(Duration::from_millis(100));
             }
         }
@@ -173,7 +176,9 @@ async fn nothing_is_lost_or_paid_twice_whoever_is_killed() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let floats = endless_source(folder.path())?;
     let mut market = Marketplace::open(&floats, &["--threads=1", "--backend=portable"]).await?;
-    let mut gateway = market.gateway("200 ASY", &["--deposit=10 ASY"])?;
+    // What four clients can buy from one kill to the next, on a machine that does nothing else.
+    let budget = format!("{} ASY", 40 * kills);
+    let mut gateway = market.gateway(&budget, &["--deposit=10 ASY"])?;
     let model = gateway.model()?;
     let before = market.balances().await?;
 
@@ -190,6 +195,11 @@ async fn nothing_is_lost_or_paid_twice_whoever_is_killed() -> Result<()> {
         dice.pause(Duration::from_secs(4)).await;
         let load = eventually("answers are under way", PATIENCE, || {
             Ok((signs.hearing.load(Ordering::Relaxed) > 1).then_some(()))
+        })
+        .with_context(|| {
+            let refused = signs.refused.lock().expect("no client panics");
+            let log = gateway.daemon.log_tail();
+            format!("the last failure was: {refused}\nthe gateway said:\n{log}")
         });
         killed = match load {
             Ok(()) => kill(*victim, &mut market, &mut gateway, &mut dice).await,

@@ -25,6 +25,9 @@ use crate::{
     Header, PaymentError, SignedHeader,
 };
 
+/// What stands for the anchors of receipts below a floor, which nobody knows after a restart: they are old.
+const FORGOTTEN: u32 = 0;
+
 /// The provider's end of one channel.
 #[derive(Clone, Debug)]
 pub struct Payee {
@@ -38,7 +41,7 @@ pub struct Payee {
     spent: Balance,
     /// What is being answered now.
     live: BTreeMap<u64, Live>,
-    /// The earliest anchor of a receipt that may not have been settled.
+    /// The earliest anchor of a receipt that may not have been settled; [`FORGOTTEN`] if nobody knows it any more.
     unsettled_since: Option<u32>,
 }
 
@@ -56,6 +59,12 @@ impl Entry {
     fn receipted(&self) -> u32 {
         let receipt = self.request.receipt.as_ref();
         receipt.map_or(0, |signed| signed.receipt.output_len)
+    }
+
+    /// The block that its last receipt builds on.
+    fn anchored(&self) -> Option<u32> {
+        let receipt = self.request.receipt.as_ref();
+        receipt.map(|signed| signed.receipt.anchor.number)
     }
 
     fn fee(&self) -> Balance {
@@ -101,20 +110,32 @@ impl Payee {
             entry.request.ended = true;
             entry.request.receipt.is_some()
         });
+        // The floor has no anchors. Until the chain is seen to have paid it, it may be owed, and is claimed by its age.
+        if payee.floor.spent > 0 {
+            payee.unsettled_since = Some(FORGOTTEN);
+        }
         payee
     }
 
-    /// What a finalised block says. If the chain has paid more than the records know of, they are from an old
-    /// backup, and the difference is taken into the sum.
+    /// What a finalised block says. If the chain has paid more than the highest voucher on disk, the records are from an
+    /// old backup, and the difference to what they know of is taken into the sum. Up to that voucher anybody may have
+    /// claimed: what is beyond the sum is paid ahead, and served for yet.
     pub fn observe(&mut self, facts: Facts) -> Step<'_, Self, ()> {
         self.facts = facts;
-        let unknown = facts.settled.saturating_sub(self.spent);
+        let unknown = match facts.settled > self.accepted() {
+            true => facts.settled.saturating_sub(self.spent),
+            false => 0,
+        };
         let floor = (unknown > 0).then(|| Floor {
             spent: self.floor.spent.saturating_add(unknown),
             ..self.floor
         });
         if facts.settled >= self.spent {
             self.unsettled_since = None;
+        } else if facts.settled >= self.floor.spent && self.unsettled_since == Some(FORGOTTEN) {
+            // Only what has come since is owed, and that has anchors.
+            let receipts = self.requests.values().filter_map(Entry::anchored);
+            self.unsettled_since = receipts.min();
         }
         Step::new(self, floor.map(Record::Floor).into_iter().collect(), ())
     }
@@ -155,7 +176,7 @@ impl Payee {
 
     /// What was earned by receipts on disk, in all.
     pub fn spent(&self) -> Balance {
-        self.spent.max(self.facts.settled)
+        self.spent
     }
 
     /// What vouchers must cover now: what was earned, and what live requests were promised.

@@ -128,8 +128,9 @@ impl Payer {
         }
     }
 
-    /// What a finalised block says. If the provider has claimed more than any receipt could be over, it is caught
-    /// and the channel given up.
+    /// What a finalised block says. If more was claimed than any receipt could be over, the provider is caught and the
+    /// channel given up. While it is not closed, what a voucher reaches for is paid ahead only: anybody may claim that who
+    /// has seen the voucher on chain, and the provider still has to serve for it.
     pub fn observe(&mut self, facts: Facts) -> Step<'_, Self, Result<(), Caught>> {
         self.facts = facts;
         let ceiling = self.sum(|request| match is_settled(request) {
@@ -137,6 +138,10 @@ impl Payer {
             false => most(request),
         });
         let ceiling = ceiling.saturating_add(self.doubted);
+        let ceiling = match facts.state {
+            ChannelState::Open | ChannelState::Closing { .. } => ceiling.max(self.cumulative()),
+            ChannelState::Closed => ceiling,
+        };
         if facts.settled <= ceiling || self.evidence.is_some() || self.is_old {
             return Step::new(self, Vec::new(), Ok(()));
         }
@@ -197,6 +202,12 @@ impl Payer {
             true => receipted.max(self.facts.settled),
             false => receipted,
         }
+    }
+
+    /// Planck that the chain has paid and no receipt here is over, nor can be a request that is forgotten.
+    pub fn unexplained(&self) -> Balance {
+        let explained = self.spent().saturating_add(self.doubted);
+        self.facts.settled.saturating_sub(explained)
     }
 
     /// The most that a voucher may say now: the fees of receipts held, and for each live request a window of

@@ -127,7 +127,7 @@ async fn open(context: &Context, place: &Place) -> Result<Option<Opened>, Failur
         Err(StoreError::Locked(_)) => return Ok(None),
         Err(error) => return Err(of_store(error)),
     };
-    let policy = Policy { budget: 0, step: 0 };
+    let policy = Policy::default();
     let channels = Channels::new(market.clone(), store.clone(), policy).map_err(of_store)?;
     channels.reconcile().await.map_err(of_money)?;
     Ok(Some(Opened {

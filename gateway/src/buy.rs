@@ -41,7 +41,17 @@ const RETRY: Duration = Duration::from_secs(5);
 pub async fn begin(shop: Arc<Shop>, model: Model, order: Order) -> Result<Pieces, ApiError> {
     let prompt_len = order.prompt.len() as u32;
     let room = model.text.context.saturating_sub(prompt_len);
-    let limit = order.max_tokens.unwrap_or(shop.terms.max_tokens).min(room);
+    let limit = match order.max_tokens {
+        Some(asked) => asked,
+        // Whoever names no number takes what somebody has room for.
+        None => {
+            let offers = shop.offers(&model).into_iter();
+            let rooms = offers.map(|offer| offer.context.saturating_sub(prompt_len));
+            let most = rooms.max().filter(|most| *most > 0);
+            shop.terms.max_tokens.min(most.unwrap_or(u32::MAX))
+        }
+    };
+    let limit = limit.min(room);
     // Small: a client that does not read holds the provider up, and is paid for no more than that.
     let (pieces, receiver) = mpsc::channel(16);
     let (begun, has_begun) = oneshot::channel();
@@ -188,6 +198,7 @@ impl Purchase {
                 }
                 Ran::Caught(sentence) => {
                     self.shop.keep_evidence();
+                    self.shop.experience().caught(offer.provider);
                     self.note_failure(&offer, &sentence, had_tokens);
                     tried.last_failure = Some(sentence);
                 }

@@ -6,6 +6,7 @@ use std::{
     future::Future,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use assay_channel::{Ask, ChannelState, Facts, Order, Payer, SignedHeader, Terms, VoucherPair};
@@ -41,6 +42,19 @@ pub struct Policy {
     pub budget: Balance,
     /// What a channel is opened with, and topped up by.
     pub step: Balance,
+    /// How long a provider may have no offer for a channel's listing until what is left in the channel is fetched back.
+    pub unoffered: Duration,
+}
+
+impl Default for Policy {
+    /// Nothing may be spent.
+    fn default() -> Self {
+        Self {
+            budget: 0,
+            step: 0,
+            unoffered: Duration::from_secs(3_600),
+        }
+    }
 }
 
 /// A provider and what it sells.
@@ -80,8 +94,9 @@ impl Channels {
             till: Mutex::default(),
         };
         for (id, channel) in channels.store.channels()? {
-            if !channel.stage.is_closed() {
-                let line = channels.line(id, channel)?;
+            let is_closed = channel.stage.is_closed();
+            let line = channels.line(id, channel)?;
+            if !is_closed || line.is_unfinished() {
                 locked(&channels.lines).insert(id, line);
             }
         }
@@ -110,7 +125,7 @@ impl Channels {
         self.policy
     }
 
-    /// All channels that are not closed.
+    /// All channels that are not closed, and those that are closed and not done with.
     pub fn lines(&self) -> Vec<Arc<Line>> {
         locked(&self.lines).values().cloned().collect()
     }
@@ -440,12 +455,22 @@ impl Channels {
         found: Option<OnChain>,
         finalized: u32,
     ) -> Result<(), StoreError> {
-        let was_closed = line.channel().stage.is_closed();
         line.take_over(found, finalized)?;
-        let is_closed = line.channel().stage.is_closed();
-        // What its last claim shows has to be written down first.
-        if was_closed || (is_closed && line.evidence().is_none()) {
+        // Its provider may close it in the middle of an answer, and what that comes to is looked at like any other.
+        if line.channel().stage.is_closed() && !line.is_unfinished() {
             locked(&self.lines).remove(&line.id());
+        }
+        Ok(())
+    }
+
+    /// Gives up the channels of providers that have had none of these offers for them for long: the money is of more use
+    /// elsewhere, and the budget may be at its end.
+    pub fn retire_unoffered(&self, offers: &[Offer]) -> Result<(), StoreError> {
+        for line in self.lines() {
+            let is_offered = offers.iter().any(|offer| line.is_for(offer));
+            if line.is_usable() && line.unoffered_for(is_offered) >= self.policy.unoffered {
+                line.retire("its provider has offered its model no more for a while")?;
+            }
         }
         Ok(())
     }

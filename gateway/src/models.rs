@@ -1,7 +1,11 @@
 //! Which models can be asked: the folders of this machine, held against the chain's listings. A model is
 //! known by its root, so that all who list the same model, at whatever royalty, sell the same answers.
+//!
+//! Anybody may list other weights with the same text. A folder that holds no weights does not say which of
+//! them it is for, so its name goes on meaning what it meant first.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -9,13 +13,21 @@ use std::{
 use anyhow::{bail, Context};
 use assay_client::{folder::ModelFolder, Amount, Text};
 use assay_openai::ModelText;
-use assay_primitives::{ListingId, ModelParts, ModelRoot, Profile};
+use assay_primitives::{blake2_256, ListingId, ModelParts, ModelRoot, Profile};
+use codec::Encode;
 use serde_json::json;
 
 use crate::market::{Facts, Listed};
 
 /// An exact model's folder has it, and with it claims a root.
 const MANIFEST: &str = "manifest.json";
+/// What the names of models end with that nobody can verify, here as at the providers' servers.
+const UNVERIFIED: &str = "-unverified";
+/// Hexadecimal digits of a root that tell models of one name apart: too many for another root that begins with them.
+const DIGITS: usize = 16;
+
+/// A model's name with the text that it is for.
+pub type NameHash = [u8; 32];
 
 /// A folder with at least the tokenizer and the chat template of a model.
 pub struct Folder {
@@ -77,7 +89,10 @@ pub fn open(paths: &[PathBuf]) -> anyhow::Result<Vec<Folder>> {
 /// A model that can be asked.
 #[derive(Clone)]
 pub struct Model {
+    /// Its name where that means this model; else the name with the beginning of its root.
     pub id: String,
+    /// Its folder's name, and whether it is unverified.
+    name: String,
     pub root: ModelRoot,
     pub text: Arc<ModelText>,
     /// Where its text is, and perhaps its weights.
@@ -94,13 +109,29 @@ impl Model {
         self.listings.iter().find(|listed| listed.id == *id)
     }
 
-    /// Whether a client that says `name` means this model: by its id, or by a listing's.
+    /// Whether a client that says `name` means this model: by its id, by its root, or by a listing's id.
     fn is_called(&self, name: &str) -> bool {
         self.id == name
+            || with_root(&self.name, &self.root) == name
             || self
                 .listings
                 .iter()
                 .any(|listed| format!("{:?}", listed.id) == name)
+    }
+
+    /// Whether its name means this model.
+    fn is_meant(&self) -> bool {
+        self.id == self.name
+    }
+
+    fn is_offered(&self, facts: &Facts) -> bool {
+        let mut offers = facts.offers.iter();
+        offers.any(|offer| self.listing(&offer.listing).is_some())
+    }
+
+    fn name_hash(&self) -> Option<NameHash> {
+        let parts = &self.listings.first()?.parts;
+        Some((&self.name, parts.tokenizer, parts.template).using_encoded(blake2_256))
     }
 
     /// How clients see it in the list of models.
@@ -133,8 +164,12 @@ impl Model {
     }
 }
 
-/// The models that the folders are of, among those that the chain lists now.
-pub fn listed(folders: &[Folder], facts: &Facts) -> Vec<Model> {
+/// The models that the folders are of, among those that the chain lists now. `meant` says what names meant first.
+pub fn listed(
+    folders: &[Folder],
+    facts: &Facts,
+    meant: &HashMap<NameHash, ModelRoot>,
+) -> Vec<Model> {
     let mut models: Vec<Model> = Vec::new();
     for folder in folders {
         let mut found: Vec<Model> = Vec::new();
@@ -149,15 +184,58 @@ pub fn listed(folders: &[Folder], facts: &Facts) -> Vec<Model> {
                 None => found.push(model(folder, root, listed)),
             }
         }
-        // Models with the same text and other weights: which one is meant has to be said.
-        if found.len() > 1 {
-            for model in &mut found {
-                model.id = format!("{}@{}", folder.name, &hex::encode(model.root)[..8]);
+        let names = found.iter().map(|one| {
+            let first = one.name_hash().and_then(|hash| meant.get(&hash).copied());
+            let root = folder.root.or(first).or_else(|| only(&found, one, facts));
+            root == Some(one.root)
+        });
+        let names: Vec<bool> = names.collect();
+        for (model, is_meant) in found.iter_mut().zip(names) {
+            if is_meant {
+                model.id.clone_from(&model.name);
             }
+        }
+        // Listings that nobody sells cost little: they are no news to anybody.
+        let counts = |model: &Model| model.is_meant() || model.is_offered(facts);
+        if found.iter().any(counts) {
+            found.retain(counts);
         }
         models.append(&mut found);
     }
     models
+}
+
+/// The root that a name means which never meant any: of the only model of this name that is for sale, or of the only
+/// one. Of several, which one is meant has to be said.
+fn only(models: &[Model], named: &Model, facts: &Facts) -> Option<ModelRoot> {
+    let same = models.iter().filter(|model| model.name == named.name);
+    let same: Vec<&Model> = same.collect();
+    let offered = same.iter().filter(|model| model.is_offered(facts));
+    let offered: Vec<&&Model> = offered.collect();
+    match (&offered[..], &same[..]) {
+        ([one], _) => Some(one.root),
+        ([], [one]) => Some(one.root),
+        _ => None,
+    }
+}
+
+/// What names mean from now on that meant nothing before: models that are for sale. One whose folder says its root needs
+/// nobody to remember it.
+pub fn learned(
+    models: &[Model],
+    facts: &Facts,
+    meant: &HashMap<NameHash, ModelRoot>,
+) -> Vec<(NameHash, ModelRoot)> {
+    let new = models
+        .iter()
+        .filter(|model| !model.weights && model.is_meant() && model.is_offered(facts))
+        .filter_map(|model| Some((model.name_hash()?, model.root)));
+    new.filter(|(hash, _)| !meant.contains_key(hash)).collect()
+}
+
+fn with_root(name: &str, root: &ModelRoot) -> String {
+    let digits = hex::encode(root);
+    format!("{name}@{}", digits.get(..DIGITS).unwrap_or(&digits))
 }
 
 /// The model that a client names.
@@ -167,8 +245,14 @@ pub fn named<'a>(models: &'a [Model], name: &str) -> Option<&'a Model> {
 
 fn model(folder: &Folder, root: ModelRoot, listed: &Listed) -> Model {
     let spec = &listed.parts.spec;
+    let exact = spec.profile != Profile::Unverified;
+    let name = match exact {
+        true => folder.name.clone(),
+        false => format!("{}{UNVERIFIED}", folder.name),
+    };
     Model {
-        id: folder.name.clone(),
+        id: with_root(&name, &root),
+        name,
         root,
         text: Arc::new(ModelText {
             text: folder.text.clone(),
@@ -178,7 +262,7 @@ fn model(folder: &Folder, root: ModelRoot, listed: &Listed) -> Model {
         }),
         folder: folder.path.clone(),
         weights: folder.root.is_some(),
-        exact: spec.profile != Profile::Unverified,
+        exact,
         listings: vec![listed.clone()],
     }
 }

@@ -141,8 +141,16 @@ impl Shop {
 
     async fn look(&self) -> Result<(), MoneyError> {
         let facts = self.market.facts().await?;
-        let models = models::listed(&self.folders, &facts);
-        let head = Some((self.market.block(0).await?, Instant::now()));
+        let meant = self.store.names()?;
+        let models = models::listed(&self.folders, &facts, &meant);
+        for (name, root) in models::learned(&models, &facts, &meant) {
+            self.store.put_name(&name, &root)?;
+        }
+        let block = self.market.block(0).await?;
+        if !block.is_behind() {
+            self.channels.retire_unoffered(&facts.offers)?;
+        }
+        let head = Some((block, Instant::now()));
         self.seen.send_replace(Seen {
             head,
             facts,
@@ -266,6 +274,13 @@ impl Shop {
     pub fn keep_evidence(&self) {
         for line in self.channels.lines() {
             let provider = AccountId32(line.channel().provider);
+            if let Some(kept) = line.take_note() {
+                self.experience().caught(provider);
+                tracing::warn!(
+                    target: "assay_gateway", channel = ?line.id(), %provider, kept = %Amount(kept),
+                    "a provider closed a channel for more than its receipts here are over; it is left alone"
+                );
+            }
             match evidence::of_channel(self.store.folder(), &line) {
                 Ok(false) => {}
                 Ok(true) => {

@@ -6,12 +6,13 @@ mod file;
 mod records;
 
 use std::{
+    collections::HashMap,
     io,
     path::{Path, PathBuf},
 };
 
 use assay_channel::record::PayerRecord;
-use assay_primitives::{Balance, ChannelId};
+use assay_primitives::{Balance, ChannelId, ModelRoot};
 use codec::{Decode, DecodeAll, Encode};
 use redb::{
     Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
@@ -36,9 +37,11 @@ const SPENDING: Table = TableDefinition::new("spending");
 const BODIES: Table = TableDefinition::new("bodies");
 /// What came of answers that broke off, as long as their bodies are kept.
 const FRAGMENTS: Table = TableDefinition::new("fragments");
+/// Roots of models, by hashes of the names that meant them first.
+const NAMES: Table = TableDefinition::new("names");
 /// In the order of a backup, to which new ones are only added.
-const TABLES: [Table; 9] = [
-    META, OPENINGS, CHANNELS, RECORDS, ANSWERS, ORDER, SPENDING, BODIES, FRAGMENTS,
+const TABLES: [Table; 10] = [
+    META, OPENINGS, CHANNELS, RECORDS, ANSWERS, ORDER, SPENDING, BODIES, FRAGMENTS, NAMES,
 ];
 
 const OWNER: &[u8] = b"owner";
@@ -491,6 +494,20 @@ impl Store {
             let model = String::from_utf8_lossy(key).into_owned();
             Ok((model, self.decode("the spending", value)?))
         })
+    }
+
+    /// What names of models meant first.
+    pub fn names(&self) -> Result<HashMap<[u8; 32], ModelRoot>, StoreError> {
+        let names = self.all(NAMES, |key, value| {
+            let name = self.decode("a model's name", key)?;
+            Ok((name, self.decode("a model's root", value)?))
+        });
+        Ok(names?.into_iter().collect())
+    }
+
+    /// From now on this name means this model.
+    pub fn put_name(&self, name: &[u8; 32], root: &ModelRoot) -> Result<(), StoreError> {
+        self.put(NAMES, &name[..], &root.encode())
     }
 
     /// What the channels take of the budget, those included that are only asked for.

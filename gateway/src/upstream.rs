@@ -1,6 +1,6 @@
 //! A provider's server, as the gateway talks to it.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use assay_channel::{
     seal::Binding,
@@ -173,7 +173,12 @@ fn lost(error: reqwest::Error) -> Failed {
     let mut reason = error.to_string();
     let mut source = std::error::Error::source(&error);
     while let Some(deeper) = source {
-        reason = deeper.to_string();
+        let io = deeper.downcast_ref::<io::Error>();
+        reason = match io.map(io::Error::kind) {
+            // TLS would tell the reader of a log how to program a server.
+            Some(io::ErrorKind::UnexpectedEof) => "it closed before the answer had ended".into(),
+            _ => deeper.to_string(),
+        };
         source = deeper.source();
     }
     Failed::Lost(reason)

@@ -53,6 +53,7 @@ fn channels(folder: &std::path::Path, chain: &Arc<Chain>) -> Channels {
     let policy = Policy {
         budget: 1_000,
         step: 1_000,
+        ..Policy::default()
     };
     Channels::new(chain.clone(), store, policy).unwrap()
 }
@@ -142,7 +143,7 @@ async fn a_channel_that_was_opened_after_the_backup_is_told() {
     assert_eq!(whole.unknown(), []);
     drop(whole);
     let store = Arc::new(assay_gateway::open_store(&restored, &*chain).unwrap());
-    let policy = Policy { budget: 0, step: 0 };
+    let policy = Policy::default();
     let channels = Channels::new(chain.clone(), store.clone(), policy).unwrap();
     let told = async || {
         channels.reconcile().await.unwrap();
@@ -211,4 +212,23 @@ async fn a_channel_that_cannot_be_closed_keeps_no_other_open() {
         let closing = all.values().filter(|one| one.state != State::Open);
         assert_eq!(closing.count(), 1, "{close_all}");
     }
+}
+
+/// While finality stands still, nobody says how a call ended that is in a block already. A second one would cost its fee.
+#[tokio::test]
+async fn a_close_whose_end_is_not_known_is_asked_for_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (chain, id) = world(folder.path()).await;
+    let channels = channels(folder.path(), &chain);
+    channels.reconcile().await.unwrap();
+    let line = channels.lines().remove(0);
+    line.retire("it is of no more use").unwrap();
+    chain.suffer(Mishap::Lost);
+    channels.close_retired().await.unwrap_err();
+    channels.close_retired().await.unwrap();
+    assert_eq!(chain.all()[&id].state, State::Open);
+    // It can be in no block any more.
+    chain.advance(200);
+    channels.close_retired().await.unwrap();
+    assert!(matches!(line.channel().stage, Stage::Closing(_)));
 }

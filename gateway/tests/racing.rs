@@ -26,7 +26,16 @@ use crate::chain::{Chain, Mishap};
 
 fn channels(folder: &std::path::Path, chain: &Arc<Chain>, budget: u128, step: u128) -> Channels {
     let store = Arc::new(assay_gateway::open_store(folder, &**chain).unwrap());
-    Channels::new(chain.clone(), store, Policy { budget, step }).unwrap()
+    Channels::new(
+        chain.clone(),
+        store,
+        Policy {
+            budget,
+            step,
+            ..Policy::default()
+        },
+    )
+    .unwrap()
 }
 
 /// An answer of so many tokens, a planck each.
@@ -203,6 +212,7 @@ async fn what_a_forgotten_channel_has_cost_is_not_made_up() {
     let policy = Policy {
         budget: 1_000,
         step: 100,
+        ..Policy::default()
     };
     let channels = Channels::new(chain.clone(), store.clone(), policy).unwrap();
     let (line, _) = order(&channels, 90).await.unwrap();

@@ -92,6 +92,9 @@ pub trait Engine: Send {
     /// Which engine this is and what it runs on, for the log.
     fn describe(&self) -> String;
 
+    /// Whether its tokens come with their log-probabilities where a request wants them.
+    fn gives_logprobs(&self) -> bool;
+
     /// Begins without requests. After a panic a session is dropped, and the next one is as good as
     /// the first.
     fn start(&mut self, wake: Wake) -> Result<Box<dyn Session + '_>, EngineError>;

@@ -18,17 +18,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use assay_primitives::ChannelId;
 use tokio::sync::mpsc as events;
 
 pub use self::desk::{Class, Event, Failure};
 use self::desk::{Desk, Message};
 use crate::engine::{Engine, Finish, GenerateRequest, RequestId};
 
-/// The queue is full.
+/// The queue is full, or a channel has its share of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{waiting} requests are waiting already; try again in {} s", retry_after.as_secs())]
 pub struct Busy {
-    /// Requests of the same class that wait.
+    /// Requests that are in the way: those of the same class, or those of the same channel.
     pub waiting: usize,
     /// When there may be a place, by the time that answers have taken so far.
     pub retry_after: Duration,
@@ -80,6 +81,7 @@ struct Inner {
     desk: Arc<Desk>,
     /// Most requests of each class that wait.
     queue: usize,
+    gives_logprobs: bool,
     ids: AtomicU64,
 }
 
@@ -88,12 +90,14 @@ impl Generator {
     pub fn new(engine: Box<dyn Engine>, queue: usize) -> std::io::Result<Self> {
         let (mailbox, messages) = mpsc::channel();
         let desk = Arc::<Desk>::default();
+        let gives_logprobs = engine.gives_logprobs();
         thread::spawn(engine, mailbox.clone(), messages, desk.clone())?;
         Ok(Self {
             inner: Arc::new(Inner {
                 mailbox,
                 desk,
                 queue,
+                gives_logprobs,
                 ids: AtomicU64::new(0),
             }),
         })
@@ -101,21 +105,37 @@ impl Generator {
 
     /// Puts a request into the queue.
     pub fn submit(&self, request: GenerateRequest, class: Class) -> Result<Generation, Busy> {
+        self.enqueue(request, class, None)
+    }
+
+    /// Puts a stream that this channel pays for into the queue, of which no channel has more than a share.
+    pub fn submit_for(
+        &self,
+        channel: ChannelId,
+        request: GenerateRequest,
+    ) -> Result<Generation, Busy> {
+        self.enqueue(request, Class::Stream, Some(channel))
+    }
+
+    fn enqueue(
+        &self,
+        request: GenerateRequest,
+        class: Class,
+        payer: Option<ChannelId>,
+    ) -> Result<Generation, Busy> {
         let mut state = self.inner.desk.state();
-        let waiting = state.waiting[class as usize];
-        if waiting >= self.inner.queue {
-            return Err(Busy {
-                waiting,
-                retry_after: state.retry_after(),
-            });
-        }
-        state.waiting[class as usize] += 1;
+        let entered = state.enter(class, payer, self.inner.queue);
+        entered.map_err(|waiting| Busy {
+            waiting,
+            retry_after: state.retry_after(),
+        })?;
         // Under the lock, so that ids are in the order of the queue.
         let id = self.inner.ids.fetch_add(1, Ordering::Relaxed);
         let (events, received) = events::unbounded_channel();
         let message = Message::Submit {
             id,
             class,
+            payer,
             request,
             events,
         };
@@ -127,6 +147,11 @@ impl Generator {
             inner: self.inner.clone(),
             over: false,
         })
+    }
+
+    /// Whether tokens come with their log-probabilities where a request wants them.
+    pub fn gives_logprobs(&self) -> bool {
+        self.inner.gives_logprobs
     }
 
     /// Lets nobody in any more who waits, or again. What is worked at goes on.

@@ -74,6 +74,28 @@ pub enum LedgerError {
         path.display()
     )]
     NoFolder { path: PathBuf, folder: String },
+    #[error(
+        "ledger {}: it is empty, so what it held is lost, vouchers that nobody has claimed and what disputes are answered \
+         with, or a first start of an older version was cut; restore it from a backup, or remove it to begin anew, and claim \
+         what the file of --vouchers still has with `assay channel watch`",
+        .0.display()
+    )]
+    Empty(PathBuf),
+    #[error(
+        "ledger {}: it is a link to a file that is not there; mount the disk that has the file, or name another one with \
+         --ledger",
+        .0.display()
+    )]
+    Away(PathBuf),
+}
+
+/// Whether anything has this name, if only a link to a disk that is not there.
+fn is_there(path: &Path) -> Result<bool, LedgerError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(unusable(path, redb::StorageError::Io(error).into())),
+    }
 }
 
 /// Why there is no database at `path`.
@@ -105,24 +127,34 @@ impl Store {
     /// Opens the file at `path`, which is made if it is not there.
     fn open(path: &Path, owner: &Owner) -> Result<Arc<Self>, LedgerError> {
         Ledger::check_folder(path)?;
-        let made = match path.exists() {
+        let made = match is_there(path)? {
             true => None,
             false => Self::make(path, owner)?,
         };
         let store = match made {
             Some(store) => store,
-            None => {
-                let database = Database::create(path).map_err(|error| unusable(path, error))?;
-                let store = Self {
-                    path: path.into(),
-                    database,
-                };
-                store.claim(owner)?;
-                store
-            }
+            None => Self::open_file(path, owner)?,
         };
         store.keep_private()?;
         Ok(Arc::new(store))
+    }
+
+    /// Opens the file that is there. One that has nothing in it held what was promised once, and is not taken for a new one.
+    fn open_file(path: &Path, owner: &Owner) -> Result<Self, LedgerError> {
+        let found = fs::metadata(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => LedgerError::Away(path.into()),
+            _ => unusable(path, redb::StorageError::Io(error).into()),
+        })?;
+        if found.len() == 0 {
+            return Err(LedgerError::Empty(path.into()));
+        }
+        let database = Database::open(path).map_err(|error| unusable(path, error))?;
+        let store = Self {
+            path: path.into(),
+            database,
+        };
+        store.claim(owner)?;
+        Ok(store)
     }
 
     /// Makes the file, none if another process was faster. It is made under another name, so that it is there whole
@@ -145,9 +177,10 @@ impl Store {
             TryLockError::WouldBlock => LedgerError::Locked(path.into()),
             TryLockError::Error(error) => storage(error),
         })?;
-        let made = match path.exists() {
-            true => Ok(None),
-            false => Self::make_as(&draft, file, path, owner).map(Some),
+        let made = match is_there(path) {
+            Ok(true) => Ok(None),
+            Ok(false) => Self::make_as(&draft, file, path, owner).map(Some),
+            Err(error) => Err(error),
         };
         if !matches!(made, Ok(Some(_))) {
             let _ = fs::remove_file(&draft);

@@ -1,7 +1,7 @@
 //! The models that are served: folders on this machine, held against their listings on the chain.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -116,17 +116,20 @@ pub struct Models {
 }
 
 impl Models {
-    /// Holds every folder against the listings that `provider` offers, and loads it. A folder that
-    /// no offered listing is about is an error: it would never get a job, or fail each one.
+    /// Holds every folder against the listings that `provider` offers or has channels for, and loads it. A folder that
+    /// none of them is about is an error: it would never get a job, or fail each one.
     pub async fn load(
         folders: Vec<Opened>,
         setup: &Setup,
         best: &Snapshot,
         provider: AccountId32,
     ) -> anyhow::Result<Self> {
+        // What was sold before an offer went away has still to be claimed, and defended.
+        let channels = best.channels_of_provider(provider).await?;
+        let sold: BTreeSet<ListingId> = channels.iter().map(|(_, one)| one.listing).collect();
         let mut offered = Vec::new();
         for (id, listing) in best.listings().await? {
-            if best.offer(id, provider).await?.is_some() {
+            if sold.contains(&id) || best.offer(id, provider).await?.is_some() {
                 offered.push((id, listing.parts.0));
             }
         }

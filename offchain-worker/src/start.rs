@@ -109,7 +109,7 @@ pub async fn prepare(
     // One that cannot be used is found before the models are read, and a new one is made after, so
     // that a start that fails leaves nothing behind.
     Ledger::check_folder(&config.ledger)?;
-    let existing = match config.ledger.exists() {
+    let existing = match Ledger::is_there(&config.ledger)? {
         true => Some(Ledger::open(&config.ledger, &owner)?),
         false => None,
     };

@@ -5,9 +5,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use assay_primitives::TokenId;
 use axum::{body::Bytes, http::request::Parts};
 use futures::{
-    future::try_join_all,
-    stream::{self, BoxStream, SelectAll},
-    Stream, StreamExt,
+    stream::{self, BoxStream, FuturesUnordered, SelectAll},
+    Stream, StreamExt, TryStreamExt,
 };
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -34,7 +33,7 @@ pub async fn answer<B: Backend>(
     parts: Arc<Parts>,
     body: &[u8],
 ) -> Result<Reply, ApiError> {
-    let fields = Fields::parse(body)?;
+    let fields = Fields::parse(body, limits)?;
     let request = match endpoint {
         Endpoint::Chat => chat::read(&fields, limits)?,
         Endpoint::Completions => completions::read(&fields, limits)?,
@@ -85,7 +84,9 @@ pub async fn answer<B: Backend>(
             Ok::<_, ApiError>(choice.deltas())
         }
     });
-    let choices = try_join_all(orders).await?;
+    // The first that is refused ends them all, also those before it that are not asked for yet.
+    let orders: FuturesUnordered<_> = orders.collect();
+    let choices: Vec<_> = orders.try_collect().await?;
     let running = Running {
         shape: Shape::new(endpoint, request.model),
         choices: choices.len(),

@@ -4,7 +4,7 @@ use std::{fmt::Display, ops::RangeInclusive};
 
 use serde_json::{Map, Value};
 
-use crate::ApiError;
+use crate::{ApiError, Limits};
 
 /// Objects, lists and names in a body. Each takes up to hundreds of bytes, however few it has in the text.
 const MAX_NODES: usize = 1 << 15;
@@ -13,11 +13,17 @@ const MAX_NODES: usize = 1 << 15;
 pub struct Fields(Map<String, Value>);
 
 impl Fields {
-    pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let nodes = nodes(body);
+    pub fn parse(body: &[u8], limits: &Limits) -> Result<Self, ApiError> {
+        let (nodes, commas) = count(body);
         if nodes > MAX_NODES {
             return Err(ApiError::invalid(format!(
                 "the body has {nodes} objects, lists and names, and the most are {MAX_NODES}; send fewer"
+            )));
+        }
+        let most = limits.prompt_ids.map(|ids| ids.saturating_add(MAX_NODES));
+        if let Some(most) = most.filter(|most| commas > *most) {
+            return Err(ApiError::invalid(format!(
+                "the body has {commas} values beside others, and the most are {most}; send a shorter prompt, or fewer"
             )));
         }
         match serde_json::from_slice(body) {
@@ -90,19 +96,22 @@ impl Fields {
     }
 }
 
-/// Objects, lists and names of a JSON text, by the characters outside of its strings.
-fn nodes(json: &[u8]) -> usize {
-    let (mut nodes, mut in_string, mut is_escaped) = (0usize, false, false);
+/// Objects, lists and names of a JSON text, and the commas between what is in them, by the characters outside of its
+/// strings.
+fn count(json: &[u8]) -> (usize, usize) {
+    let (mut nodes, mut commas) = (0usize, 0usize);
+    let (mut in_string, mut is_escaped) = (false, false);
     for byte in json {
         match (in_string, byte) {
             (true, _) if is_escaped => is_escaped = false,
             (true, b'\\') => is_escaped = true,
             (_, b'"') => in_string = !in_string,
             (false, b'{' | b'[' | b':') => nodes = nodes.saturating_add(1),
+            (false, b',') => commas = commas.saturating_add(1),
             _ => {}
         }
     }
-    nodes
+    (nodes, commas)
 }
 
 /// An integer as JSON has it.

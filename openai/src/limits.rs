@@ -5,6 +5,9 @@ use std::time::Duration;
 pub struct Limits {
     /// The most bytes of a request's body.
     pub body_bytes: usize,
+    /// The most token ids in the prompts of a body, each of which takes far more memory than text. A body has no more values
+    /// than these and some thousands for the rest. None: as many as its bytes have.
+    pub prompt_ids: Option<usize>,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
     /// How long nothing of a body may come.
@@ -32,6 +35,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 4 << 20,
+            prompt_ids: None,
             body_timeout: Duration::from_secs(30),
             body_pause: Duration::from_secs(5),
             requests: None,

@@ -101,6 +101,29 @@ await run({
     expect(sent === 1, `${sent} requests`);
   },
 
+  async a_lost_answer_is_fetched_again_and_made_once() {
+    const keys = [];
+    const losing = new OpenAI({
+      baseURL,
+      apiKey: 'none',
+      maxRetries: 2,
+      fetch: async (url, options) => {
+        keys.push(new Headers(options.headers).get('idempotency-key'));
+        const response = await fetch(url, options);
+        if (keys.length > 1) return response;
+        await response.text();
+        throw new TypeError('the answer was lost');
+      },
+    });
+    const key = `lost-${crypto.randomUUID()}`;
+    const asked = { model, messages: story, temperature: 1, max_tokens: 24 };
+    const options = { headers: { 'Idempotency-Key': key } };
+    const answer = await losing.chat.completions.create(asked, options);
+    expect(keys.length === 2 && keys.every((sent) => sent === key), keys);
+    const again = await client.chat.completions.create(asked, options);
+    expect(again.id === answer.id && JSON.stringify(again.choices) === JSON.stringify(answer.choices), again);
+  },
+
   async a_client_that_does_not_wait_disturbs_nobody() {
     const late = await refusal(() => ask({ messages: story }, { timeout: 1 }));
     expect(late instanceof OpenAI.APIConnectionTimeoutError, late);

@@ -1,4 +1,4 @@
-//! What a chain's blocks say about channels and fees: the other side of what accounts have.
+//! What a chain's blocks say about channels, fees and new money: the other side of what accounts have.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,8 @@ pub struct Book {
     next: u32,
     /// Planck of transaction fees, by who paid them.
     pub fees: BTreeMap<AccountId32, u128>,
+    /// Planck that were minted.
+    pub minted: u128,
     pub channels: BTreeMap<H256, Entry>,
 }
 
@@ -36,6 +38,11 @@ impl Entry {
     /// Planck that the provider was paid, before shares were taken.
     pub fn settled(&self) -> u128 {
         self.settlements.iter().map(|one| one.fee).sum()
+    }
+
+    /// Of this, what was to be burned, once the dues are paid.
+    pub fn burned(&self) -> u128 {
+        self.settlements.iter().map(|one| one.burned).sum()
     }
 
     /// Of this, what the provider kept.
@@ -64,6 +71,9 @@ impl Book {
         for paid in events.find::<runtime::transaction_payment::events::TransactionFeePaid>() {
             let paid = paid?;
             *self.fees.entry(paid.who).or_default() += paid.actual_fee;
+        }
+        for minted in events.find::<runtime::balances::events::Minted>() {
+            self.minted += minted?.amount;
         }
         for opened in events.find::<runtime::channels::events::Opened>() {
             let opened = opened?;

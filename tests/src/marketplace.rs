@@ -39,9 +39,11 @@ pub struct Server {
     pub worker: Worker,
 }
 
-/// Planck that accounts have, holds included, and those of their fees that are in the book already.
+/// Planck that there are and that accounts have, holds included, and what is in the book already.
 pub struct Balances {
     snapshot: Snapshot,
+    issuance: u128,
+    minted: u128,
     totals: BTreeMap<AccountId32, u128>,
     fees: BTreeMap<AccountId32, u128>,
 }
@@ -113,6 +115,8 @@ impl Marketplace {
             totals.insert(account, balances.free + balances.reserved);
         }
         Ok(Balances {
+            issuance: snapshot.total_issuance().await?,
+            minted: self.book.minted,
             snapshot,
             totals,
             fees: self.book.fees.clone(),
@@ -164,7 +168,8 @@ impl Marketplace {
         Ok(())
     }
 
-    /// Nothing came or went but what channels and fees say, since `before`; and every planck is in an account.
+    /// Nothing came or went but what channels, fees and the minting say, since `before`, when there was no channel yet; and
+    /// every planck is in an account.
     pub async fn check_balances(&mut self, before: &Balances) -> Result<()> {
         let after = self.balances().await?;
         let user = self.user()?;
@@ -193,6 +198,7 @@ impl Marketplace {
                 "{id}: {entry:?}"
             );
         }
+        self.check_issuance(before, &after).await?;
         let holds = after.snapshot.balances(user).await?.holds;
         ensure!(
             holds
@@ -201,6 +207,35 @@ impl Marketplace {
             "money of closed channels is still held: {holds:?}"
         );
         self.scene.check_money().await
+    }
+
+    /// All money is more by what was minted, and less by the burned part of what closed channels settled; and that is as
+    /// large as the chain's parameters say.
+    async fn check_issuance(&self, before: &Balances, after: &Balances) -> Result<()> {
+        let parameters = after.snapshot.job_parameters().await?;
+        let share = |amount: u128, parts: u32| amount * u128::from(parts) / 1_000_000;
+        let mut burned = 0;
+        for (id, entry) in &self.book.channels {
+            for one in &entry.settlements {
+                let protocol = share(one.fee, parameters.protocol_fee.0);
+                ensure!(
+                    one.burned == share(protocol, parameters.burned_share.0)
+                        && one.treasury + one.burned == protocol
+                        && one.provider + one.royalty + protocol == one.fee,
+                    "{id:?}: a fee of {} is divided into {one:?}",
+                    one.fee
+                );
+            }
+            burned += entry.burned();
+        }
+        let minted = after.minted - before.minted;
+        ensure!(
+            before.issuance + minted == after.issuance + burned,
+            "there were {} planck and are {}, but {minted} were minted and {burned} burned",
+            before.issuance,
+            after.issuance
+        );
+        Ok(())
     }
 }
 

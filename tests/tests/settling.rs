@@ -77,6 +77,23 @@ async fn a_worker_claims_what_is_much_and_what_is_old() -> Result<()> {
         let entry = market.book.channels.get(&id).context("a channel")?;
         ensure!(entry.settlements.len() == 1, "{entry:?}");
     }
+
+    // An offer may go while its worker is away. What was earned is claimed all the same.
+    ensure!(buy(&market, &gateway, 1).await? == by_age);
+    let seller = &mut market.servers[1];
+    seller.worker.daemon.kill()?;
+    seller.provider.assay.json(&["provider", "unoffer"])?;
+    seller.worker.start_again()?;
+    let owed = spent(&gateway, &by_age)?;
+    ensure!(owed > paid.settled, "nothing is owed");
+    let claimed = async {
+        while channel(&market, &by_age).await?.settled < owed {
+            sleep(PAUSE).await;
+        }
+        anyhow::Ok(())
+    };
+    let claimed = timeout(PATIENCE, claimed).await;
+    claimed.context("it is not claimed without an offer")??;
     market.scene.check_money().await
 }
 

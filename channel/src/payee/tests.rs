@@ -343,6 +343,26 @@ fn a_ledger_from_an_old_backup_does_not_sell_settled_money_again() {
     assert_eq!(reload(&disk).spent(), 5_000);
 }
 
+/// A voucher that was claimed is on chain, where any rival finds it and settles the rest.
+#[test]
+fn what_a_stranger_claims_of_a_voucher_is_served_for_and_asked_of_nobody_again() {
+    let mut payee = payee();
+    admitted(&mut payee, 0, FIRST);
+    payee.allow(0);
+    issue(&mut payee, 0, &[], Some(Finish::Caller));
+    let spent = payee.spent();
+    let step = payee.observe(open(FIRST));
+    assert!(step.records().is_empty());
+    step.persisted();
+    assert_eq!((payee.spent(), payee.status().spent), (spent, spent));
+    assert_eq!((payee.unsettled(), payee.settlement()), (0, None));
+    // The next request needs what it would have needed without.
+    admitted(&mut payee, 1, spent + FIRST);
+    payee.allow(1);
+    issue(&mut payee, 1, &[], Some(Finish::Caller));
+    assert_eq!(payee.spent(), 2 * spent);
+}
+
 #[test]
 fn what_is_forgotten_stays_in_the_sum_and_its_numbers_stay_used() {
     let mut payee = payee();
@@ -370,6 +390,37 @@ fn what_is_forgotten_stays_in_the_sum_and_its_numbers_stay_used() {
     assert_eq!(again.map(drop), Err(PaymentError::UsedSeq(0)));
     // Rows that outlived the floor are not counted twice.
     assert_eq!(reload(&disk).spent(), 18);
+}
+
+/// The floor has no anchors, and what is owed of it is still claimed.
+#[test]
+fn what_is_forgotten_and_not_settled_is_claimed_by_its_age_after_a_crash() {
+    let policy = SettlementPolicy {
+        threshold: DEPOSIT,
+        age_blocks: 50,
+    };
+    let floor = Floor { seq: 3, spent: 18 };
+    let mut disk = vec![Record::Voucher(voucher(9_000)), Record::Floor(floor)];
+    let mut again = reload(&disk);
+    again.observe(open(17)).persisted();
+    let due = again.settlement_due(ANCHOR.number, &policy).unwrap();
+    assert_eq!(due.amount, 18);
+    // What is earned when that is paid has an age of its own, and keeps it.
+    again.observe(open(18)).persisted();
+    admitted(&mut again, 3, 9_000);
+    let receipt = issue(&mut again, 3, &[], Some(Finish::Caller));
+    disk.push(Record::Request(Request {
+        seq: 3,
+        header: header(3, |_| ()),
+        receipt: Some(receipt),
+        ended: true,
+    }));
+    for mut payee in [again, reload(&disk)] {
+        payee.observe(open(18)).persisted();
+        let due = |now| payee.settlement_due(now, &policy);
+        assert_eq!(due(ANCHOR.number + 49), None);
+        assert_eq!(due(ANCHOR.number + 50).unwrap().amount, 24);
+    }
 }
 
 /// A user may sign any number, and the fee of none is counted twice.

@@ -335,7 +335,11 @@ fn a_request_that_was_forgotten_without_a_receipt_may_have_cost_its_limit() {
         };
         let more = payer.recover(&status(2 * FIRST, limit + 1));
         assert_eq!(more, Recovery::GiveUp(caught));
-        assert_eq!(payer.observe(open(limit + 1)).persisted(), Err(caught));
+        let closed = Facts {
+            state: ChannelState::Closed,
+            ..open(limit + 1)
+        };
+        assert_eq!(payer.observe(closed).persisted(), Err(caught));
     }
 }
 
@@ -582,19 +586,41 @@ fn a_withheld_receipt_is_kept_with_the_tokens() {
     assert_eq!(payer.evidence().unwrap().caught, caught);
 }
 
+/// Anybody may claim what a voucher reaches for, once it is on chain: what that says of the provider shows when the
+/// channel is closed, which only the provider does without a window.
 #[test]
-fn claiming_the_ceiling_on_chain_is_caught() {
+fn the_ceiling_claimed_on_chain_is_paid_ahead_until_the_channel_is_closed() {
     let (mut payer, receipt) = ordered();
     let some = tokens(5);
     take(&mut payer, over(&receipt, &some), &some, true).unwrap();
     payer.observe(open(56)).persisted().unwrap();
-    let caught = payer.observe(open(FIRST)).persisted().unwrap_err();
-    let overclaimed = Caught::Overclaimed {
-        claimed: FIRST,
-        receipted: 56,
-    };
-    assert_eq!(caught, overclaimed);
-    assert_eq!(payer.evidence().unwrap().caught, overclaimed);
+    payer.observe(open(FIRST)).persisted().unwrap();
+    let closing = ChannelState::Closing { finalize_at: 9 };
+    for (claimed, state) in [(FIRST, ChannelState::Closed), (FIRST + 1, closing)] {
+        let rows = [Record::Voucher(*payer.highest().unwrap())];
+        let rows = rows
+            .into_iter()
+            .chain(payer.requests().cloned().map(Record::Request));
+        let mut payer = Payer::restore(terms(), pair(), u128::MAX, rows);
+        let facts = |settled, state| Facts {
+            state,
+            ..open(settled)
+        };
+        payer.observe(facts(FIRST, closing)).persisted().unwrap();
+        let caught = payer
+            .observe(facts(claimed, state))
+            .persisted()
+            .unwrap_err();
+        let overclaimed = Caught::Overclaimed {
+            claimed,
+            receipted: 56,
+        };
+        assert_eq!(caught, overclaimed);
+        assert_eq!(payer.evidence().unwrap().caught, overclaimed);
+    }
+    // What is bought next is paid with it, and not once more.
+    let order = payer.order(&[ask(&[1, 2, 3], 100)]).unwrap().persisted();
+    assert_eq!(order.voucher.cumulative, 56 + FIRST);
 }
 
 /// Three answers, of which the backup has one with its receipt and one without.

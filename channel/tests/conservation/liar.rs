@@ -216,10 +216,12 @@ proptest! {
                 }
                 Move::ClaimCeiling => {
                     let claimed = highest.map_or(0, |voucher| voucher.cumulative);
-                    let facts = Facts { settled: claimed, ..chain };
+                    let facts = Facts { settled: claimed, state: ChannelState::Closed, ..chain };
                     if let Err(fault) = write!(payer.observe(facts)) {
                         caught = caught.or(Some(fault));
                     }
+                    // As if it had not been closed, so that the story goes on.
+                    payer.observe(chain).persisted().unwrap();
                 }
                 Move::Restart => {
                     payer = Payer::restore(terms(), pair(), u128::MAX, disk.values().cloned());

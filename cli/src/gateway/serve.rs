@@ -107,6 +107,7 @@ pub async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             policy: Policy {
                 budget,
                 step: args.deposit.0,
+                ..Policy::default()
             },
             max_price: args.max_price,
             seal: !args.no_seal,

@@ -57,7 +57,7 @@ pub async fn run(
         // A channel has what the score costs, or the least that a channel may have.
         policy: Policy {
             budget: budget.0,
-            step: 0,
+            ..Policy::default()
         },
         max_price: None,
         seal: !args.no_seal,

@@ -1,8 +1,11 @@
+use std::future::Future;
+
 use assay_primitives::{
     ChannelId, Claim, JobId, ListingId, Outcome, RequestHeader, Sampling, Task, TokenId,
     FORMAT_VERSION,
 };
 use subxt::{
+    ext::futures::{stream, StreamExt, TryStreamExt},
     storage::Address,
     utils::{AccountId32, H256},
     OnlineClientAtBlock, PolkadotConfig,
@@ -304,12 +307,12 @@ impl Snapshot {
                 .and_then(|key| key.decode());
             ids.push(key.map_err(Error::node)?.1);
         }
-        let mut channels = Vec::new();
-        for id in ids {
-            if let Some(channel) = self.channel(id).await? {
-                channels.push((id, channel));
-            }
-        }
+        let reads = ids.into_iter().map(move |id| async move {
+            let channel = self.channel(id).await?;
+            Ok::<_, Error>(channel.map(|channel| (id, channel)))
+        });
+        let found: Vec<Option<(ChannelId, Channel)>> = together(reads).await?;
+        let mut channels: Vec<(ChannelId, Channel)> = found.into_iter().flatten().collect();
         channels.sort_by_key(|(id, channel)| (channel.opened_at, *id));
         Ok(channels)
     }
@@ -421,6 +424,18 @@ impl Snapshot {
     }
 }
 
+/// Reads that are on their way together: strangers say how many channels an account has, and whoever waited for one answer
+/// after the other would be behind the chain.
+const TOGETHER: usize = 64;
+
+/// What all of them read, in their order.
+async fn together<T, F: Future<Output = Result<T, Error>>>(
+    reads: impl IntoIterator<Item = F>,
+) -> Result<Vec<T>, Error> {
+    let reads = stream::iter(reads).buffered(TOGETHER);
+    reads.try_collect().await
+}
+
 /// `Jobs::Escrow` for the generated `Jobs(Escrow)`: the generated type has no names of its own, and
 /// a match here would have to know every pallet.
 fn hold_name(reason: &impl std::fmt::Debug) -> String {
@@ -449,5 +464,38 @@ pub fn job_header(
         token_limit: assignment.token_limit,
         input_price: assignment.price.0.input,
         output_price: assignment.price.0.output,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn reads_are_on_their_way_together_and_not_all_at_once() {
+        let (asked, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let read = |number: usize| {
+            let (asked, most) = (&asked, &most);
+            async move {
+                let now = asked.fetch_add(1, Ordering::SeqCst) + 1;
+                most.fetch_max(now, Ordering::SeqCst);
+                // The answers to some take longer than those to others.
+                for _ in 0..number % 7 + 1 {
+                    tokio::task::yield_now().await;
+                }
+                asked.fetch_sub(1, Ordering::SeqCst);
+                match number {
+                    500 => Err(Error::Incompatible),
+                    number => Ok(number),
+                }
+            }
+        };
+        let numbers = together((0..500).map(read)).await.unwrap();
+        assert!(numbers.into_iter().eq(0..500));
+        assert_eq!(most.load(Ordering::SeqCst), TOGETHER);
+        let error = together((400..600).map(read)).await.err();
+        assert!(matches!(error, Some(Error::Incompatible)));
     }
 }

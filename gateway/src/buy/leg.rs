@@ -111,10 +111,13 @@ impl Request<'_> {
         let logprobs = purchase.order.logprobs;
         let body = body(&self.header, &self.prompt, &self.secret, logprobs);
         let mut enough = pin!(purchase.enough());
+        let line = self.line.clone();
+        let mut given_up = pin!(line.given_up());
         let answer = tokio::select! {
             biased;
             () = &mut enough => return Ran::Stopped,
             answer = self.ask(&purchase.shop, &body) => answer,
+            caught = &mut given_up => return self.caught(&caught),
         };
         let mut answer = match answer {
             Ok(answer) => answer,
@@ -128,6 +131,8 @@ impl Request<'_> {
                 biased;
                 () = &mut enough => return Ran::Stopped,
                 chunk = answer.next() => chunk,
+                // Another of its streams has shown what the provider is: this one would wait in vain for more.
+                caught = &mut given_up => return self.caught(&caught),
             };
             let chunk = match chunk {
                 Ok(chunk) => chunk,

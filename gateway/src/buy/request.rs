@@ -20,7 +20,7 @@ use crate::{
 
 /// How often a refused request is put right and sent again.
 const ATTEMPTS: u32 = 12;
-/// How long a provider may take to see a channel that is final for us.
+/// How long a provider may take to see a channel or a top-up that is final for us.
 const UNSEEN: Duration = Duration::from_secs(45);
 
 /// How it went.
@@ -110,9 +110,15 @@ impl Request<'_> {
                 return Err(self.failed(&failed));
             };
             attempt = attempt.saturating_add(1);
-            let unseen = code == "channel_not_found" && start.elapsed() < UNSEEN;
-            if unseen {
-                // Its node may not have the block yet that made the channel final for us.
+            let is_behind = match (code.as_str(), owed) {
+                ("channel_not_found", _) => true,
+                ("amount_exceeds_deposit", Some(owed)) => {
+                    owed.channel.deposit < self.line.channel().deposit
+                }
+                _ => false,
+            };
+            if is_behind && start.elapsed() < UNSEEN {
+                // Its node may not have the block yet that made the channel, or a top-up, final for us.
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;
             }

@@ -32,11 +32,12 @@ const FETCH: [Duration; 5] = [
 /// A good receipt, and the operator that signed it.
 pub type Signed = (SignedReceipt, AccountId32);
 
-/// How often the last receipt is asked for now. Where the answer has to go on elsewhere, the client waits;
-/// what stays open is looked after later.
+/// How long that may take where the answer goes on with another provider.
+const FETCHED: Duration = Duration::from_secs(8);
+
+/// How often the last receipt is asked for before an answer goes on elsewhere.
 fn attempts(ran: &Ran) -> usize {
     match ran {
-        Ran::Stopped => FETCH.len(),
         // What fails here fails for that as well.
         Ran::Ours(_) => 0,
         _ => 3,
@@ -85,10 +86,18 @@ impl Request<'_> {
         let ran = match ran {
             // Its last receipt came with the stream, or there is nothing to be said to it any more.
             over @ (Ran::Finished(_) | Ran::Caught(_)) => over,
-            broken => match self.close_books(&purchase.shop, attempts(&broken)).await {
-                Ok(()) => broken,
+            Ran::Stopped => match self.close_books(&purchase.shop, FETCH.len()).await {
+                Ok(()) => Ran::Stopped,
                 Err(ran) => ran,
             },
+            broken => {
+                let closed = self.close_books(&purchase.shop, attempts(&broken));
+                // Where it goes on elsewhere a client waits; what is open then is seen to later.
+                match tokio::time::timeout(FETCHED, closed).await {
+                    Ok(Ok(())) | Err(_) => broken,
+                    Ok(Err(ran)) => ran,
+                }
+            }
         };
         let kept = self.keep(&purchase.shop, &purchase.model, before);
         let answer = kept.unwrap_or_else(|error| {

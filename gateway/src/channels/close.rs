@@ -2,7 +2,7 @@
 
 use assay_client::Error;
 
-use super::{Channels, Line, MoneyError};
+use super::{Channels, Line, MoneyError, LIFETIME};
 use crate::store::Stage;
 
 impl Channels {
@@ -20,7 +20,16 @@ impl Channels {
     }
 
     async fn request_close(&self, line: &Line) -> Result<(), MoneyError> {
+        let finalized = self.market.block(0).await?.finalized;
+        if line.may_be_closing(finalized) {
+            // A second call would cost its fee and be refused.
+            return Ok(());
+        }
+        let since = self.since().await?;
         let asked = self.market.request_close(line.id()).await;
+        if asked.as_ref().is_err_and(|error| !error.is_final()) {
+            line.close_later(since.saturating_add(LIFETIME));
+        }
         self.unless_done(line, asked, |stage| stage != Stage::Open)
             .await
     }

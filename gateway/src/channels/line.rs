@@ -1,6 +1,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
 };
 
 use assay_channel::{
@@ -10,6 +11,7 @@ use assay_channel::{
 use assay_primitives::{Balance, ChannelId, SignedVoucher, TokenId, VoucherKey};
 
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::{locked, MoneyError, LIFETIME};
 use crate::{
@@ -24,6 +26,8 @@ pub struct Line {
     id: ChannelId,
     store: Arc<Store>,
     inner: Mutex<Inner>,
+    /// What its provider was caught at while the channel is looked after here.
+    caught: watch::Sender<Option<Caught>>,
     /// Held while a voucher is on its way, so that the next one says all that has come due meanwhile.
     pub paying: tokio::sync::Mutex<()>,
 }
@@ -37,6 +41,25 @@ struct Inner {
     streaming: HashSet<u64>,
     /// The finalized block of the last view of the chain.
     viewed_at: u32,
+    /// Whether it was seen closing, as its user wished, or closed before the start: its provider closes without a window.
+    was_closing: bool,
+    /// Whether what its provider kept is taken note of.
+    is_noted: bool,
+    /// When it was of use last, or this process began to look after it.
+    offered_at: Instant,
+    /// Until which finalized block it is not known how a call to close it has ended.
+    closing_until: Option<u32>,
+}
+
+impl Inner {
+    /// Planck that its provider has kept by closing it, of which it has shown no receipt and will not by itself.
+    fn kept(&self) -> Balance {
+        let closed_it = self.channel.stage.is_closed() && !self.was_closing;
+        match closed_it && !self.is_noted && self.streaming.is_empty() {
+            true => self.payer.unexplained(),
+            false => 0,
+        }
+    }
 }
 
 impl Inner {
@@ -78,12 +101,17 @@ impl Line {
             id,
             store,
             inner: Mutex::new(Inner {
+                was_closing: channel.stage != Stage::Open,
+                is_noted: false,
+                offered_at: Instant::now(),
+                closing_until: None,
                 channel,
                 payer,
                 arrived: 0,
                 streaming: HashSet::new(),
                 viewed_at: 0,
             }),
+            caught: watch::Sender::new(None),
             paying: tokio::sync::Mutex::default(),
         }
     }
@@ -154,6 +182,27 @@ impl Line {
         self.change(|channel| {
             channel.retired.get_or_insert_with(|| why.to_owned());
         })
+    }
+
+    /// How long nobody can have bought through it: it is not offered now, and no answer is under way.
+    pub(super) fn unoffered_for(&self, is_offered: bool) -> Duration {
+        let is_used = is_offered || self.open_requests() > 0;
+        let mut inner = self.inner();
+        if is_used {
+            inner.offered_at = Instant::now();
+        }
+        inner.offered_at.elapsed()
+    }
+
+    /// Whether a call to close it may still be on its way in this finalized block.
+    pub(super) fn may_be_closing(&self, finalized: u32) -> bool {
+        let until = self.inner().closing_until;
+        until.is_some_and(|until| finalized <= until)
+    }
+
+    /// How such a call has ended is not known; until this finalized block it may yet get through.
+    pub(super) fn close_later(&self, until: u32) {
+        self.inner().closing_until = Some(until);
     }
 
     /// Its provider refuses it with this code. A channel that nothing was ever bought through, its node may not have seen
@@ -256,6 +305,7 @@ impl Line {
             if now != *before {
                 self.store.put_channel(&self.id, &now)?;
             }
+            inner.was_closing |= matches!(now.stage, Stage::Closing(_));
             let facts = Facts {
                 deposit: now.deposit,
                 settled: claimed,
@@ -263,6 +313,12 @@ impl Line {
                     _ if !current => ChannelState::Closed,
                     Stage::Open => ChannelState::Open,
                     Stage::Closing(finalize_at) => ChannelState::Closing { finalize_at },
+                    // Whoever claimed what was paid ahead, there was no time left to serve for it.
+                    Stage::Closed | Stage::Gone { .. } if inner.was_closing => {
+                        ChannelState::Closing {
+                            finalize_at: finalized,
+                        }
+                    }
                     Stage::Closed | Stage::Gone { .. } => ChannelState::Closed,
                 },
             };
@@ -318,14 +374,33 @@ impl Line {
             self.store.put_records(&self.id, step.records())?;
             step.persisted()
         };
-        self.retire(&given_up.to_string())
+        self.end_streams(given_up)
     }
 
     fn unless_caught<T>(&self, found: Result<T, Caught>) -> Result<Result<T, Caught>, StoreError> {
         if let Err(caught) = &found {
-            self.retire(&caught.to_string())?;
+            self.end_streams(*caught)?;
         }
         Ok(found)
+    }
+
+    /// Nothing is signed any more, so that no stream of the channel gets further than what is paid by now.
+    fn end_streams(&self, caught: Caught) -> Result<(), StoreError> {
+        self.retire(&caught.to_string())?;
+        self.caught.send_replace(Some(caught));
+        Ok(())
+    }
+
+    /// Until the channel is given up, for whatever its provider was caught at.
+    pub async fn given_up(&self) -> Caught {
+        let mut caught = self.caught.subscribe();
+        let found = caught.wait_for(Option::is_some).await;
+        let found = found.ok().and_then(|found| *found);
+        match found {
+            Some(caught) => caught,
+            // The sender is the channel's own.
+            None => std::future::pending().await,
+        }
     }
 
     /// The next voucher to send, if there is one.
@@ -447,6 +522,21 @@ impl Line {
         cut.filter(|request| request.phase == Phase::Cut)
             .map(|request| request.seq)
             .collect()
+    }
+
+    /// Whether a closed channel has more to it: an answer is under way or its last receipt is missing, or there is
+    /// something to be noted of its provider.
+    pub(super) fn is_unfinished(&self) -> bool {
+        let is_open = self.open_requests() > 0;
+        is_open || self.evidence().is_some() || self.inner().kept() > 0
+    }
+
+    /// Planck that its provider has kept by closing it, of which it shows no receipt; said once.
+    pub fn take_note(&self) -> Option<Balance> {
+        let mut inner = self.inner();
+        let kept = inner.kept();
+        inner.is_noted |= kept > 0;
+        (kept > 0).then_some(kept)
     }
 
     /// Requests under way, or whose last receipt is missing.

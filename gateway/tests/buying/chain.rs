@@ -44,6 +44,7 @@ pub enum Mishap {
 #[derive(Default)]
 pub struct Chain {
     pub listings: Mutex<Vec<Listed>>,
+    looked: AtomicU32,
     pub offers: Mutex<Vec<Offer>>,
     pub operators: Mutex<BTreeMap<[u8; 32], AccountId32>>,
     channels: Mutex<BTreeMap<ChannelId, OnChain>>,
@@ -99,6 +100,11 @@ impl Chain {
 
     pub fn number(&self) -> u32 {
         self.best.load(Ordering::SeqCst)
+    }
+
+    /// How often it was looked at.
+    pub fn looks(&self) -> u32 {
+        self.looked.load(Ordering::SeqCst)
     }
 
     pub fn finalized(&self) -> u32 {
@@ -194,6 +200,7 @@ impl Market for Chain {
     }
 
     fn facts(&self) -> BoxFuture<'_, Result<Facts, Error>> {
+        self.looked.fetch_add(1, Ordering::SeqCst);
         Box::pin(async {
             Ok(Facts {
                 finalized: self.finalized_seen(),

@@ -2,8 +2,9 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
+use assay_client::answer::Answer;
 use assay_gateway::market::State;
-use assay_primitives::WINDOW_TOKENS;
+use assay_primitives::{RECEIPT_TOKENS, WINDOW_TOKENS};
 use serde_json::json;
 
 use crate::{
@@ -57,12 +58,19 @@ async fn against(manner: Manner, caught: Option<&str>) -> World {
 
 #[tokio::test]
 async fn a_stream_that_is_cut_goes_on_with_another_provider() {
-    let world = against(Manner::Cuts(70), None).await;
+    let mut world = against(Manner::Cuts(70), None).await;
     // What it had made is paid, and the rest is bought elsewhere, prompt and all.
     assert_eq!(world.workers[0].earned(), 73);
     assert_eq!(world.workers[1].earned(), 3 * (3 + 70 + 80));
     let status = world.status().await;
     assert_eq!(status["spending"][0]["fees"], (73 + 3 * 153).to_string());
+    // It has signed for its part, which is kept as any answer is.
+    let id = world.channels_of(&world.workers[0])[0];
+    world.stop().await;
+    let kept = world.store().answer(&id, 0).unwrap().unwrap();
+    let kept = Answer::parse(&kept).unwrap();
+    assert_eq!(kept.check(), Ok(()));
+    assert_eq!(kept.output, world.right(70));
 }
 
 #[tokio::test]
@@ -230,31 +238,127 @@ async fn an_answer_in_the_clear_to_a_sealed_request_is_not_read() {
     }
 }
 
-/// Anybody may settle what a voucher reaches for, so it need not have been the provider itself.
+/// Anybody may settle what a voucher reaches for, once it is on chain: that alone says nothing of the provider, which
+/// serves for it later.
 #[tokio::test]
-async fn whose_channel_was_claimed_beyond_its_receipts_is_left_alone() {
-    for state in [State::Open, State::Closed] {
-        let world = World::started(&[1, 3]).await;
-        assert_eq!(world.ask(&world.request(10)).await.0, 200);
-        assert_eq!(world.workers[0].earned(), 13);
-        let id = world.channels_of(&world.workers[0])[0];
-        {
-            let mut channels = world.chain.all();
-            let channel = channels.get_mut(&id).unwrap();
-            (channel.settled, channel.state) = (14, state);
-        }
-        eventually("it is seen", async || !world.evidence().is_empty()).await;
-        let sentence = world.evidence()[0]["caught"].as_str().unwrap().to_owned();
-        assert!(
-            sentence.starts_with("somebody claimed 14 planck"),
-            "{sentence}"
-        );
-        let (status, answer) = world.ask(&world.request(10)).await;
-        assert_eq!((status, tokens(&answer)), (200, world.right(10)));
-        assert_eq!(world.workers[1].earned(), 3 * 13, "{state:?}");
-        assert_eq!(world.workers[0].asked.load(Ordering::SeqCst), 1);
-        assert_eq!(world.channels_of(&world.workers[0]).len(), 1);
+async fn a_claim_beyond_the_receipts_of_an_open_channel_is_paid_ahead() {
+    let world = World::started(&[1, 3]).await;
+    world.workers[0].behave(Manner::Cuts(40));
+    assert_eq!(world.ask(&world.request(150)).await.0, 200);
+    world.workers[0].claim_everything();
+    let claimed = world.workers[0].accepted();
+    assert!(claimed > 43, "{claimed}");
+    world.workers[0].behave(Manner::Honest);
+    eventually("it is seen", async || {
+        world.channel(0).await["settled"] == claimed.to_string()
+    })
+    .await;
+    eventually("its pause is over", async || {
+        world.ask(&world.request(10)).await.0 == 200 && world.workers[0].earned() > 43
+    })
+    .await;
+    assert!(world.evidence().is_empty());
+    assert_eq!(world.workers[0].earned(), 43 + 13);
+    assert_eq!(world.channel(0).await["spent"], "56");
+    assert_eq!(world.channels_of(&world.workers[0]).len(), 1);
+}
+
+/// Its provider closes a channel without a window.
+#[tokio::test]
+async fn whose_channel_was_closed_for_more_than_its_receipts_is_left_alone() {
+    let world = World::started(&[1, 3]).await;
+    assert_eq!(world.ask(&world.request(10)).await.0, 200);
+    assert_eq!(world.workers[0].earned(), 13);
+    let id = world.channels_of(&world.workers[0])[0];
+    {
+        let mut channels = world.chain.all();
+        let channel = channels.get_mut(&id).unwrap();
+        (channel.settled, channel.state) = (14, State::Closed);
     }
+    eventually("it is seen", async || !world.evidence().is_empty()).await;
+    let sentence = world.evidence()[0]["caught"].as_str().unwrap().to_owned();
+    assert!(
+        sentence.starts_with("somebody claimed 14 planck"),
+        "{sentence}"
+    );
+    let (status, answer) = world.ask(&world.request(10)).await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(10)));
+    assert_eq!(world.workers[1].earned(), 3 * 13);
+    assert_eq!(world.workers[0].asked.load(Ordering::SeqCst), 1);
+    assert_eq!(world.channels_of(&world.workers[0]).len(), 1);
+}
+
+/// The receipts would explain the claim, if anybody ever saw them.
+#[tokio::test]
+async fn who_closes_for_what_it_gives_no_receipts_of_is_left_alone() {
+    let world = World::started(&[1, 3]).await;
+    world.workers[0].behave(Manner::Swallows);
+    assert_eq!(world.ask(&world.request(10)).await.0, 200);
+    assert_eq!(world.workers[1].earned(), 3 * 13);
+    world.workers[0].claim_everything();
+    let id = world.channels_of(&world.workers[0])[0];
+    world.chain.all().get_mut(&id).unwrap().state = State::Closed;
+    let asked = world.workers[0].asked.load(Ordering::SeqCst);
+    world.workers[0].behave(Manner::Honest);
+    // Longer than it would pause for a failure.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert_eq!(world.ask(&world.request(10)).await.0, 200);
+    assert_eq!(world.workers[0].asked.load(Ordering::SeqCst), asked);
+    assert_eq!(world.channels_of(&world.workers[0]).len(), 1);
+}
+
+/// It may be closed while an answer is under way, and the cheat come after that.
+#[tokio::test]
+async fn a_channel_that_its_provider_closes_in_the_middle_of_an_answer_is_still_looked_after() {
+    let world = World::started(&[1, 3]).await;
+    world.workers[0].behave(Manner::Stalls(RECEIPT_TOKENS + 8));
+    let request = world.request(150);
+    let mut asked = std::pin::pin!(world.ask(&request));
+    let signed = 3 + u128::from(RECEIPT_TOKENS);
+    eventually("it waits for the next token", async || {
+        assert!(futures::poll!(&mut asked).is_pending());
+        let all = world.chain.all().len();
+        all == 1 && world.channel(0).await["spent"] == signed.to_string()
+    })
+    .await;
+    world.workers[0].claim_everything();
+    let id = world.channels_of(&world.workers[0])[0];
+    world.chain.all().get_mut(&id).unwrap().state = State::Closed;
+    eventually("it is seen", async || {
+        assert!(futures::poll!(&mut asked).is_pending());
+        world.channel(0).await["state"] == "closed"
+    })
+    .await;
+    world.workers[0].behave(Manner::Cuts(0));
+    let (status, answer) = asked.await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(150)));
+    eventually("it is caught", async || !world.evidence().is_empty()).await;
+    assert_eq!(world.channels_of(&world.workers[0]).len(), 1);
+}
+
+/// Nothing is paid any more in a channel that was given up: whoever waits there for the next token would wait in vain.
+#[tokio::test]
+async fn streams_of_a_channel_that_is_given_up_go_on_elsewhere_at_once() {
+    const STREAMS: u128 = 3;
+    let world = World::started(&[1, 3]).await;
+    world.workers[0].behave(Manner::Stalls(RECEIPT_TOKENS + 8));
+    let request = world.request(150);
+    let asked = (0..STREAMS).map(|_| world.ask(&request));
+    let asked = futures::future::join_all(asked);
+    let mut asked = std::pin::pin!(tokio::time::timeout(Duration::from_secs(20), asked));
+    let signed = STREAMS * (3 + u128::from(RECEIPT_TOKENS));
+    eventually("all wait for the next token", async || {
+        assert!(futures::poll!(&mut asked).is_pending());
+        world.chain.all().len() == 1 && world.channel(0).await["spent"] == signed.to_string()
+    })
+    .await;
+    let id = world.channels_of(&world.workers[0])[0];
+    // More than any voucher says, so that even an open channel is given up.
+    world.chain.all().get_mut(&id).unwrap().settled = 2 * world.workers[0].accepted();
+    for (status, answer) in asked.await.expect("they wait for the provider") {
+        assert_eq!((status, tokens(&answer)), (200, world.right(150)));
+    }
+    assert_eq!(world.evidence().len(), 1);
 }
 
 #[tokio::test]
@@ -264,6 +368,8 @@ async fn whoever_claims_more_than_it_signed_for_is_caught_on_the_chain() {
     world.workers[0].behave(Manner::Cuts(40));
     world.ask(&world.request(150)).await;
     world.workers[0].claim_everything();
+    let id = world.channels_of(&world.workers[0])[0];
+    world.chain.all().get_mut(&id).unwrap().state = State::Closed;
     let increment = 3 + u128::from(WINDOW_TOKENS);
     let claimed = world.workers[0].accepted();
     assert!(claimed > 43 && claimed <= 43 + increment, "{claimed}");

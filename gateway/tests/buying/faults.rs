@@ -5,7 +5,7 @@ use std::process::Command;
 use std::{sync::atomic::Ordering, time::Duration};
 
 use assay_client::Amount;
-use assay_gateway::Market;
+use assay_gateway::{market::State, Market};
 use serde_json::{json, Value};
 
 use crate::{
@@ -231,7 +231,7 @@ async fn answers_that_break_off_together_pause_their_provider_once() {
     let restarted = async {
         eventually("that all pause is said", async || {
             let (status, health) = world.get("/health").await;
-            let is_said = health.contains("all providers of assay-demo pause")
+            let is_said = health.contains(&format!("all providers of {} pause", world.name()))
                 && health.contains(&format!("{provider} is asked again in "));
             assert_eq!(status == 503, is_said, "{status} {health}");
             is_said && worker.asked.load(Ordering::SeqCst) >= 17
@@ -304,11 +304,45 @@ async fn the_next_provider_is_asked_whose_channel_can_pay() {
     assert_eq!(world.chain.deposited(), 1_100);
 }
 
+/// Offers may be for less than the model could.
+#[tokio::test]
+async fn a_request_without_a_limit_gets_what_somebody_has_room_for() {
+    let world = World::started(&[1]).await;
+    assert_eq!(without_limit(&world).await.2, 100);
+    world.chain.offers.lock().unwrap()[0].context = 64;
+    eventually("it is seen", async || {
+        let (status, prompt, answer) = without_limit(&world).await;
+        assert_eq!(status, 200);
+        prompt + answer == 64
+    })
+    .await;
+}
+
+/// The deposit is in the way of others, and of nobody else's use.
+#[tokio::test]
+async fn what_is_in_a_channel_that_nobody_offers_any_more_comes_back() {
+    let mut world = World::new(&[1, 3]).await;
+    world.terms.policy.unoffered = Duration::from_secs(5);
+    world.start().await;
+    assert_eq!(world.ask(&world.request(10)).await.0, 200);
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    let id = world.channels_of(&world.workers[0])[0];
+    assert_eq!(world.chain.all()[&id].state, State::Open, "it is offered");
+    world.chain.offers.lock().unwrap().remove(0);
+    eventually("it is being closed", async || {
+        world.chain.all()[&id].state != State::Open
+    })
+    .await;
+    let retired = world.channel(0).await["retired"].to_string();
+    assert!(retired.contains("offered its model no more"), "{retired}");
+    assert!(world.evidence().is_empty());
+}
+
 /// A request that names no limit: its status, and how many tokens its prompt and its answer have, of which 100 are usual
 /// here.
 async fn without_limit(world: &World) -> (u16, u128, u128) {
     let request = json!({
-        "model": "assay-demo", "messages": [{ "role": "user", "content": "Hello" }], "temperature": 0,
+        "model": world.name(), "messages": [{ "role": "user", "content": "Hello" }], "temperature": 0,
     });
     let url = world.url("/v1/chat/completions");
     let response = reqwest::Client::new().post(url).json(&request).send();

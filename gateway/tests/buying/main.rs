@@ -15,12 +15,14 @@ mod world;
 
 use std::{sync::atomic::Ordering, time::Duration};
 
+use assay_client::{AccountId32, H256};
+use assay_gateway::market::Listed;
 use serde_json::{json, Value};
 
 use self::{
     chain::Mishap,
-    worker::Manner,
-    world::{eventually, tokens, World},
+    worker::{Manner, Worker},
+    world::{eventually, rule, tokens, World},
 };
 
 #[tokio::test]
@@ -65,7 +67,7 @@ async fn streams_choices_and_models_are_as_openai_clients_want_them() {
     let world = World::started(&[1]).await;
     let (_, models) = world.get("/v1/models").await;
     let models: Value = serde_json::from_str(&models).unwrap();
-    assert_eq!(models["data"][0]["id"], "assay-demo");
+    assert_eq!(models["data"][0]["id"], world.name());
     assert_eq!(models["data"][0]["assay"]["output_price"], "1");
 
     let stream = world.stream(40).await.text().await.unwrap();
@@ -96,6 +98,89 @@ async fn streams_choices_and_models_are_as_openai_clients_want_them() {
         200,
         "a listing's id is a name too"
     );
+}
+
+/// Listing other weights with a model's public text costs a deposit that comes back, and offering them a bond.
+#[tokio::test]
+async fn who_lists_other_weights_with_the_same_text_takes_no_name() {
+    let mut world = World::started(&[1]).await;
+    assert_eq!(world.ask(&world.request(5)).await.0, 200);
+    let mut parts = world.listing.parts.clone();
+    parts.weights_root = H256::repeat_byte(6);
+    let other = Listed {
+        id: assay_client::listing_id(&parts.root(), &AccountId32([6; 32]), 0),
+        parts,
+        publisher: AccountId32([6; 32]),
+        royalty: 0,
+    };
+    let names = async |world: &World| {
+        let (_, models) = world.get("/v1/models").await;
+        let models: Value = serde_json::from_str(&models).unwrap();
+        let models = models["data"].as_array().unwrap().iter();
+        let mut names: Vec<_> = models
+            .map(|model| model["id"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    let only = vec![world.name()];
+
+    // Nobody sells it: it is no model here.
+    world.chain.listings.lock().unwrap().push(other.clone());
+    let looked = world.chain.looks();
+    eventually("the chain is looked at", async || {
+        world.chain.looks() > looked + 1
+    })
+    .await;
+    assert_eq!(names(&world).await, only);
+    assert_eq!(world.ask(&world.request(5)).await.0, 200);
+
+    // Somebody does: it has a name of its own, with its root.
+    let cheap = Worker::start(&world.chain, 99, other.id, 0, rule()).await;
+    let root = hex::encode(other.parts.root());
+    let full = format!("{}@{}", world.name(), &root[..16]);
+    let both = vec![world.name(), full.clone()];
+    eventually("it is seen", async || names(&world).await == both).await;
+    assert_eq!(world.ask(&world.request(5)).await.0, 200);
+    assert_eq!(cheap.asked.load(Ordering::SeqCst), 0);
+    let mut request = world.request(5);
+    request["model"] = full.clone().into();
+    assert_eq!(world.ask(&request).await.0, 200);
+    assert_eq!(cheap.asked.load(Ordering::SeqCst), 1);
+
+    // The name means the same after a start, and where the first model is listed no more: nothing then.
+    world.chain.listings.lock().unwrap().remove(0);
+    world.stop().await;
+    world.start().await;
+    eventually("it is seen", async || names(&world).await == [full.clone()]).await;
+    let (status, answer) = world.ask(&world.request(5)).await;
+    assert_eq!(
+        (status, &answer["error"]["code"]),
+        (404, &json!("model_not_found"))
+    );
+    assert_eq!(cheap.asked.load(Ordering::SeqCst), 1);
+}
+
+/// Two that were there before the gateway: it does not guess.
+#[tokio::test]
+async fn a_name_of_two_models_that_are_sold_means_neither() {
+    let mut world = World::new(&[1]).await;
+    let mut parts = world.listing.parts.clone();
+    parts.weights_root = H256::repeat_byte(6);
+    let id = assay_client::listing_id(&parts.root(), &AccountId32([6; 32]), 0);
+    let other = Listed {
+        id,
+        parts,
+        ..world.listing.clone()
+    };
+    world.chain.listings.lock().unwrap().push(other);
+    Worker::start(&world.chain, 99, id, 1, rule()).await;
+    world.start().await;
+    assert_eq!(world.ask(&world.request(5)).await.0, 404);
+    let root = hex::encode(world.listing.parts.root());
+    let mut request = world.request(5);
+    request["model"] = format!("{}@{}", world.name(), &root[..16]).into();
+    assert_eq!(world.ask(&request).await.0, 200);
 }
 
 #[tokio::test]
@@ -180,7 +265,7 @@ async fn a_request_without_a_limit_gets_what_the_budget_reaches_for() {
     world.terms.policy.step = 20;
     world.start().await;
     let mut request = json!({
-        "model": "assay-demo", "messages": [{ "role": "user", "content": "Hello" }], "temperature": 0,
+        "model": world.name(), "messages": [{ "role": "user", "content": "Hello" }], "temperature": 0,
     });
     let ask = async |request: &Value| {
         let url = world.url("/v1/chat/completions");
@@ -267,6 +352,29 @@ async fn who_waits_for_the_chain_holds_nobody_up() {
     let (status, answer) = waits.await;
     assert_eq!((status, tokens(&answer)), (200, world.right(100)));
     assert_eq!(world.workers[0].earned(), 103 + 23 + 103);
+    assert_eq!(world.chain.all().len(), 1);
+}
+
+/// Each node has a block when it has it: what is final here may not be there yet.
+#[tokio::test]
+async fn a_provider_whose_node_sees_a_top_up_later_is_waited_for() {
+    let mut world = World::new(&[1]).await;
+    world.terms.policy.step = 60;
+    world.start().await;
+    assert_eq!(world.ask(&world.request(50)).await.0, 200);
+    let worker = &world.workers[0];
+    *worker.seen_deposit.lock().unwrap() = Some(60);
+    let request = world.request(50);
+    let mut asked = std::pin::pin!(world.ask(&request));
+    eventually("it is asked, and refuses", async || {
+        assert!(futures::poll!(&mut asked).is_pending(), "nobody waits");
+        worker.asked.load(Ordering::SeqCst) > 1
+    })
+    .await;
+    *worker.seen_deposit.lock().unwrap() = None;
+    let (status, answer) = asked.await;
+    assert_eq!((status, tokens(&answer)), (200, world.right(50)));
+    assert_eq!(worker.earned(), 2 * 53);
     assert_eq!(world.chain.all().len(), 1);
 }
 

@@ -46,6 +46,8 @@ pub enum Manner {
     Cuts(u32),
     /// The same, and cannot be asked for the last receipt either.
     Dies(u32),
+    /// Says nothing more after this many tokens, for as long as anybody listens.
+    Stalls(u32),
     /// Never signs anything that the user gets.
     SignsNothing,
     /// Gives the first receipt and none after it.
@@ -103,6 +105,8 @@ pub struct Worker {
     operator: sr25519::Pair,
     seal: SealKey,
     pub manner: Mutex<Manner>,
+    /// The most that its node has seen in any channel, if that is behind the chain.
+    pub seen_deposit: Mutex<Option<u128>>,
     payees: Mutex<HashMap<ChannelId, Payee>>,
     /// Answers that were given, to be given again.
     given: Mutex<HashMap<(ChannelId, u64), Vec<TokenId>>>,
@@ -160,6 +164,7 @@ impl Worker {
             },
             seal: SealKey::from_bytes(&[number; 32]).unwrap(),
             manner: Mutex::new(Manner::Honest),
+            seen_deposit: Mutex::default(),
             payees: Mutex::default(),
             given: Mutex::default(),
             paid: Notify::new(),
@@ -260,8 +265,9 @@ impl Worker {
             };
             Payee::restore(terms, [])
         });
+        let seen = self.seen_deposit.lock().unwrap().unwrap_or(u128::MAX);
         let facts = Facts {
-            deposit: channel.deposit,
+            deposit: channel.deposit.min(seen),
             settled: channel.settled,
             state: match channel.state {
                 State::Open => ChannelState::Open,

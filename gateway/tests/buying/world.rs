@@ -11,7 +11,7 @@ use std::{
 use assay_client::{folder::ModelFolder, AccountId32, H256};
 use assay_exact::{answer, cpu::Cpu, folder::Folder, import, Engine};
 use assay_gateway::{market::Listed, Config, Policy, Room, Store, Terms};
-use assay_primitives::{Sampling, TokenId};
+use assay_primitives::{Profile, Sampling, TokenId};
 use reqwest::Response;
 use serde_json::{json, Value};
 use tempfile::TempDir;
@@ -130,6 +130,7 @@ impl World {
                 policy: Policy {
                     budget: 10_000,
                     step: 1_000,
+                    ..Policy::default()
                 },
                 max_price: None,
                 seal: true,
@@ -229,9 +230,18 @@ impl World {
         format!("http://{address}{path}")
     }
 
+    /// The model's name.
+    pub fn name(&self) -> String {
+        let folder = self.model.file_name().unwrap().to_str().unwrap();
+        match self.listing.parts.spec.profile {
+            Profile::Unverified => format!("{folder}-unverified"),
+            Profile::Exact { .. } => folder.into(),
+        }
+    }
+
     pub fn request(&self, tokens: u32) -> Value {
         json!({
-            "model": self.model.file_name().unwrap().to_str().unwrap(),
+            "model": self.name(),
             "prompt": [5, 6, 7],
             "max_tokens": tokens,
             "temperature": 0,

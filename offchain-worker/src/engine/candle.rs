@@ -83,6 +83,10 @@ impl Engine for CandleEngine {
         "candle, f32, one request at a time (unverified: nobody can prove a wrong answer)".into()
     }
 
+    fn gives_logprobs(&self) -> bool {
+        true
+    }
+
     fn start(&mut self, _: Wake) -> Result<Box<dyn Session + '_>, EngineError> {
         self.network.reset();
         Ok(Box::new(CandleSession {

@@ -97,6 +97,10 @@ impl Engine for ExactEngine {
         format!("exact, {machine}, up to {requests} requests together")
     }
 
+    fn gives_logprobs(&self) -> bool {
+        true
+    }
+
     fn start(&mut self, _: Wake) -> Result<Box<dyn Session + '_>, EngineError> {
         let Self { folder, places, .. } = self;
         let engine = assay_exact::Engine::of(folder, &self.cpu).map_err(failed)?;

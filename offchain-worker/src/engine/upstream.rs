@@ -73,6 +73,10 @@ impl Engine for UpstreamEngine {
         format!("upstream, {model} (unverified: nobody can prove a wrong answer)")
     }
 
+    fn gives_logprobs(&self) -> bool {
+        false
+    }
+
     fn start(&mut self, wake: Wake) -> Result<Box<dyn Session + '_>, EngineError> {
         let (told, news) = mpsc::channel();
         Ok(Box::new(UpstreamSession {

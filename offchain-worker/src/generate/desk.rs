@@ -1,10 +1,12 @@
 //! What callers and the thread say to each other, and what both look at.
 
 use std::{
+    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use assay_primitives::ChannelId;
 use tokio::sync::mpsc as events;
 
 use crate::engine::{EngineError, Finish, GenerateRequest, RequestId, Token, Use};
@@ -65,6 +67,7 @@ pub(super) enum Message {
     Submit {
         id: RequestId,
         class: Class,
+        payer: Option<ChannelId>,
         request: GenerateRequest,
         events: events::UnboundedSender<Event>,
     },
@@ -85,6 +88,8 @@ pub(super) struct Desk(Mutex<State>);
 pub(super) struct State {
     /// By class.
     pub waiting: [usize; 2],
+    /// Of them, those that a channel pays for.
+    waiting_of: HashMap<ChannelId, usize>,
     pub running: usize,
     pub usage: Use,
     /// Of an answer, weighted towards the latest ones.
@@ -98,6 +103,43 @@ impl Desk {
 }
 
 impl State {
+    /// Takes a place in the queue of a class, which has so many. A channel may always have one, and has more only as long as
+    /// it leaves as many free: to wait costs it almost nothing. The error is how many are in the way.
+    pub fn enter(
+        &mut self,
+        class: Class,
+        payer: Option<ChannelId>,
+        places: usize,
+    ) -> Result<(), usize> {
+        let waiting = self.waiting[class as usize];
+        let free = places.checked_sub(waiting.saturating_add(1));
+        let free = free.ok_or(waiting)?;
+        if let Some(payer) = payer {
+            let here = self.waiting_of.entry(payer).or_default();
+            if *here > 0 && *here >= free {
+                return Err(*here);
+            }
+            *here = here.saturating_add(1);
+        }
+        self.waiting[class as usize] = waiting.saturating_add(1);
+        Ok(())
+    }
+
+    /// Gives that place back.
+    pub fn leave(&mut self, class: Class, payer: Option<ChannelId>) {
+        let waiting = &mut self.waiting[class as usize];
+        *waiting = waiting.saturating_sub(1);
+        let Some(payer) = payer else {
+            return;
+        };
+        if let Some(here) = self.waiting_of.get_mut(&payer) {
+            *here = here.saturating_sub(1);
+            if *here == 0 {
+                self.waiting_of.remove(&payer);
+            }
+        }
+    }
+
     pub fn retry_after(&self) -> Duration {
         let ahead = self.waiting.iter().sum::<usize>() as f64;
         let seconds = self.seconds * ahead / self.usage.places.max(1) as f64;

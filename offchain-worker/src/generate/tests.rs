@@ -26,6 +26,10 @@ impl Engine for Echo {
         "echo".into()
     }
 
+    fn gives_logprobs(&self) -> bool {
+        false
+    }
+
     fn start(&mut self, wake: Wake) -> Result<Box<dyn Session + '_>, EngineError> {
         if let Some(sender) = &self.wake {
             let _ = sender.send(wake);
@@ -244,6 +248,34 @@ async fn the_queue_is_bounded_for_each_class_and_says_when_to_come_back() {
     permit(&permits, 9);
     drop(running);
     job.whole(|| {}).await.unwrap();
+}
+
+/// To wait costs almost nothing, so whoever waits with all that it may keeps nobody else out.
+#[tokio::test]
+async fn a_channel_has_no_more_places_of_the_queue_than_it_leaves_free() {
+    let (generator, _permits) = start(1, 8);
+    let submit = |channel| generator.submit_for(ChannelId::repeat_byte(channel), request(&[1, 2]));
+    let take_all =
+        |channel: u8| -> Vec<Generation> { std::iter::from_fn(|| submit(channel).ok()).collect() };
+    // What is worked at waits no more.
+    let mut running = submit(1).unwrap();
+    assert_eq!(running.next().await, Some(Event::Started));
+    let greedy = take_all(1);
+    assert_eq!(greedy.len(), 4);
+    let busy = submit(1).err().unwrap();
+    assert_eq!(
+        (busy.waiting, busy.retry_after),
+        (4, Duration::from_secs(1))
+    );
+    let others = [2, 3, 4, 5].map(take_all);
+    assert_eq!(others.each_ref().map(Vec::len), [2, 1, 1, 0]);
+    assert_eq!(submit(5).err().unwrap().waiting, 8);
+    // Who goes away leaves his share.
+    drop(greedy);
+    while generator.load().waiting > 4 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(take_all(1).len(), 2);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use std::{
     time::Instant,
 };
 
+use assay_primitives::ChannelId;
 use tokio::sync::mpsc as events;
 
 use super::desk::{Class, Desk, Event, Failure, Message};
@@ -104,6 +105,7 @@ struct Office {
 
 struct Waiting {
     id: RequestId,
+    payer: Option<ChannelId>,
     request: GenerateRequest,
     allowed: u32,
     events: events::UnboundedSender<Event>,
@@ -157,10 +159,12 @@ impl Office {
                 Message::Submit {
                     id,
                     class,
+                    payer,
                     request,
                     events,
                 } => self.waiting[class as usize].push_back(Waiting {
                     id,
+                    payer,
                     request,
                     allowed: 0,
                     events,
@@ -208,7 +212,7 @@ impl Office {
                 let Some(first) = self.waiting[class as usize].pop_front() else {
                     return;
                 };
-                self.desk.state().waiting[class as usize] -= 1;
+                self.desk.state().leave(class, first.payer);
                 let started = event == Event::Started;
                 self.post.push((first.events.clone(), event));
                 if started {
@@ -281,10 +285,15 @@ impl Office {
 
     fn keep_waiting(&mut self, mut keep: impl FnMut(&Waiting) -> bool) {
         let mut state = self.desk.state();
-        for (queue, count) in self.waiting.iter_mut().zip(&mut state.waiting) {
-            let before = queue.len();
-            queue.retain(&mut keep);
-            *count -= before - queue.len();
+        let classes = [Class::Job, Class::Stream];
+        for (class, queue) in classes.into_iter().zip(&mut self.waiting) {
+            queue.retain(|waiting| {
+                let stays = keep(waiting);
+                if !stays {
+                    state.leave(class, waiting.payer);
+                }
+                stays
+            });
         }
     }
 

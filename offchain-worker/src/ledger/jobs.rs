@@ -203,6 +203,11 @@ impl Ledger {
         }
     }
 
+    /// Whether there is a ledger at `path`, if only one that cannot be opened.
+    pub fn is_there(path: &Path) -> Result<bool, LedgerError> {
+        super::is_there(path)
+    }
+
     /// Opens the ledger at `path`, which is made if it is not there.
     pub fn open(path: &Path, owner: &Owner) -> Result<Self, LedgerError> {
         let store = Store::open(path, owner)?;

@@ -214,6 +214,32 @@ fn a_file_that_is_no_ledger_is_left_alone() {
     assert_eq!(fs::read(&path).unwrap(), text);
 }
 
+#[test]
+fn a_ledger_that_lost_all_that_it_held_is_not_taken_for_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.redb");
+    assert!(!Ledger::is_there(&path).unwrap());
+    fs::write(&path, "").unwrap();
+    assert!(Ledger::is_there(&path).unwrap());
+    let error = Ledger::open(&path, &owner(1)).err().unwrap().to_string();
+    for part in ["ledger.redb", "is empty", "backup", "remove it"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert!(!error.contains('\n'), "{error}");
+    assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+    // A link to a disk that is away.
+    fs::remove_file(&path).unwrap();
+    let away = folder.path().join("away");
+    std::os::unix::fs::symlink(&away, &path).unwrap();
+    assert!(Ledger::is_there(&path).unwrap());
+    let refused = Ledger::open(&path, &owner(1)).err();
+    assert!(matches!(refused, Some(LedgerError::Away(_))));
+    // It is back.
+    drop(Ledger::open(&away, &owner(1)).unwrap());
+    assert!(Ledger::open(&path, &owner(1)).is_ok());
+    assert!(fs::symlink_metadata(&path).unwrap().is_symlink());
+}
+
 /// The largest file that the process of the next test may write is far smaller than a ledger, as on a full disk.
 #[test]
 fn a_ledger_for_which_there_is_no_space_leaves_nothing_behind() {

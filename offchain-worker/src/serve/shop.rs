@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     engine::{EngineError, GenerateRequest, Sampling},
-    generate::{Class, Generation, Load},
+    generate::{Generation, Load},
     http::Metrics,
     models::Served,
 };
@@ -118,6 +118,10 @@ impl Shop {
             limits,
             room,
         } = config;
+        // Each choice may have a prompt of its own, as long as the longest context.
+        let contexts = listed.iter().map(|listed| listed.text.context as usize);
+        let prompts = limits.choices as usize;
+        let prompt_ids = contexts.max().unwrap_or_default().saturating_mul(prompts);
         Arc::new(Self {
             listed,
             cashier,
@@ -132,6 +136,7 @@ impl Shop {
             // A request's key is its signed header; a key that anybody can guess would give its answer away.
             limits: Limits {
                 kept_answers: 0,
+                prompt_ids: Some(prompt_ids),
                 ..limits
             },
             room,
@@ -261,7 +266,9 @@ impl Shop {
         }
         let request = self.request(listed, &ticket, &secret, &order.prompt, order.logprobs)?;
         // Nothing is computed before `allow`, and nothing is charged before there is a place.
-        let generation = submit(listed, request)?;
+        let generation = submit(listed, &ticket, request)?;
+        // Choices are asked for together: all have a place before one begins, or all are refused before one is charged.
+        tokio::task::yield_now().await;
         let begun = ticket.begin(secret, order.prompt).await?;
         let answer = Answer {
             ticket,
@@ -313,7 +320,7 @@ impl Shop {
         }
         let request = self.request(listed, &ticket, &secret, &asked.prompt, None)?;
         let looked_at = request.max_output_tokens;
-        let generation = submit(listed, request)?;
+        let generation = submit(listed, &ticket, request)?;
         let begun = ticket.begin(secret, asked.prompt).await?;
         let score = Score {
             ticket,
@@ -343,6 +350,10 @@ impl Shop {
             ))
             .code("wrong_listing")
             .param("model"));
+        }
+        if logprobs.is_some() && !listed.served.generator.gives_logprobs() {
+            let next = "leave it out, or ask for a model whose engine gives them";
+            return Err(ApiError::unsupported("logprobs", next));
         }
         check_prompt(header, secret, prompt).map_err(|error| refusal(&error, None))?;
         let (prompt, scored) = match header.task {
@@ -391,8 +402,13 @@ impl Shop {
     }
 }
 
-fn submit(listed: &Listed, request: GenerateRequest) -> Result<Generation, ApiError> {
-    let generation = listed.served.generator.submit(request, Class::Stream);
+fn submit(
+    listed: &Listed,
+    ticket: &Ticket,
+    request: GenerateRequest,
+) -> Result<Generation, ApiError> {
+    let generator = &listed.served.generator;
+    let generation = generator.submit_for(ticket.channel(), request);
     generation.map_err(|busy| ApiError::busy(busy.to_string(), busy.retry_after))
 }
 

@@ -10,7 +10,7 @@ use std::{
 use assay_channel::{PaymentError, SignedHeader, SignedReceipt};
 use assay_client::H256;
 use assay_openai::ApiError;
-use assay_primitives::{Finish, TokenId};
+use assay_primitives::{ChannelId, Finish, TokenId};
 use tokio::sync::watch;
 
 use super::{
@@ -95,6 +95,11 @@ impl Ticket {
             ended: false,
             _busy: busy,
         }
+    }
+
+    /// Who pays.
+    pub fn channel(&self) -> ChannelId {
+        self.key.channel
     }
 
     /// Puts prompt and first receipt on disk.

@@ -28,6 +28,10 @@ use crate::{
 /// After a claim that moved nothing the next one waits for two blocks, then four, up to two to this power.
 const LONGEST_REST: u32 = 6;
 
+/// With more blocks than these between the finalised one and the best, nobody here sees in time who asks for what is left
+/// of a deposit, so all that was earned is claimed. Nothing is sold by then, so it is one claim of each channel.
+const FAR_BEHIND: u32 = 64;
+
 /// The sale of answers to channels.
 pub struct Sales {
     pub shop: Arc<Shop>,
@@ -105,7 +109,8 @@ impl Worker {
         if self.state.channels.seen != Some(finalized.number()) {
             self.observe(heads, nonces.at_finalized).await?;
         }
-        let ask = cashier.ask(move |books| (books.due(&policy, ending), books.summary()));
+        let all = ending || is_far_behind(finalized.number(), best.number());
+        let ask = cashier.ask(move |books| (books.due(&policy, all), books.summary()));
         let (claims, summary) = ask.await?;
         self.show_channels(&summary, finalized.number());
 
@@ -131,7 +136,7 @@ impl Worker {
         }
         let deadline = claims.first().map_or(u32::MAX, |(deadline, _)| *deadline);
         let rests_until = self.state.channels.rests_until;
-        if rests(rests_until, finalized.number(), deadline) && !ending {
+        if rests(rests_until, finalized.number(), deadline) && !all {
             return Ok(());
         }
         let claims = claims.into_iter().map(|(_, claim)| claim).collect();
@@ -279,6 +284,11 @@ impl Worker {
     }
 }
 
+/// Whether the finalised block says nothing any more of what is asked for on chain now.
+fn is_far_behind(finalized: u32, best: u32) -> bool {
+    best.saturating_sub(finalized) > FAR_BEHIND
+}
+
 /// Why nothing can be sold by a view.
 fn out_of_step(view: &View) -> Option<String> {
     view.sells_for().is_none().then(|| {
@@ -380,6 +390,22 @@ mod tests {
         ] {
             let found = unpaid(&amounts, &view(settled, state));
             assert_eq!(found, expected, "{settled} {state:?}");
+        }
+    }
+
+    /// A user that asks for its deposit while finality is away has it back before a finalised block says so.
+    #[test]
+    fn all_is_claimed_while_the_finalised_block_is_far_behind() {
+        for (finalized, best, expected) in [
+            (100, 100, false),
+            (100, 164, false),
+            (100, 165, true),
+            (100, u32::MAX, true),
+            // Another node may be behind.
+            (100, 99, false),
+        ] {
+            let found = is_far_behind(finalized, best);
+            assert_eq!(found, expected, "{finalized} {best}");
         }
     }
 

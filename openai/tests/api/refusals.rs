@@ -466,6 +466,29 @@ async fn a_body_of_countless_parts_is_not_read() {
     }
 }
 
+/// Nor does a list of numbers take as little as text, and prompts have as many as the context allows.
+#[tokio::test]
+async fn a_body_has_no_more_values_than_its_prompts_may_have_tokens() {
+    let limits = Limits {
+        prompt_ids: Some(10_000),
+        ..Limits::default()
+    };
+    let (_, client) = Scripted::serve(limits, |_| Ok(vec![end(Finish::Eos, None)])).await;
+    let with = |value: Value| request(COMPLETIONS, "metadata", value);
+    // What is in a string is no value.
+    for value in [json!(vec![1; 42_000]), json!(",".repeat(50_000))] {
+        assert_eq!(client.post(COMPLETIONS, &with(value)).await.status, 200);
+    }
+    let many = with(json!(vec![1; 43_000]));
+    let response = client.post(COMPLETIONS, &many).await;
+    assert_eq!(response.status, 400);
+    let text = response.json().to_string();
+    assert!(text.contains("42768; send a shorter prompt"), "{text}");
+    // Whoever names no bound has that of the bytes.
+    let (_, client) = server().await;
+    assert_eq!(client.post(COMPLETIONS, &many).await.status, 200);
+}
+
 /// Bytes count, and nothing else that comes: neither what the head says, nor parts of no bytes.
 #[tokio::test]
 async fn a_body_that_brings_nothing_for_a_while_is_not_waited_for_and_one_that_is_slow_is() {

@@ -241,7 +241,7 @@ pub mod pallet {
         UnknownListing,
         /// The listing is retired or frozen: choose another.
         ListingNotActive,
-        /// There is no provider with this stash: look at `assay provider list`.
+        /// There is no provider with this stash: `assay model show` names those that offer a listing.
         UnknownProvider,
         /// The provider is offline: choose another.
         ProviderOffline,

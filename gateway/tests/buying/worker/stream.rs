@@ -11,6 +11,9 @@ use tokio::sync::mpsc;
 
 use super::{Manner, Worker};
 
+/// How often a provider that stalls thinks of going on.
+const STALL: Duration = Duration::from_millis(100);
+
 pub struct Stream {
     pub sender: mpsc::Sender<Result<Bytes, Infallible>>,
     pub sealer: Option<Sealer>,
@@ -123,6 +126,12 @@ impl Stream {
                     if length >= after =>
                 {
                     break
+                }
+                Manner::Stalls(after) if length >= after => {
+                    tokio::select! {
+                        () = self.sender.closed() => break,
+                        () = tokio::time::sleep(STALL) => continue,
+                    }
                 }
                 _ => {}
             }

@@ -155,6 +155,13 @@ fn ids(pieces: &[&str]) -> Vec<u32> {
     ids.collect()
 }
 
+/// They are in none of its completions.
+#[tokio::test]
+async fn it_gives_no_logprobs_and_says_so() {
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
+    assert!(!engine(nobody, |_| {}).gives_logprobs());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn text_becomes_tokens_and_a_stop_the_stop_token() {
     let pieces = ["Once", " upon", " a", " time"];

@@ -1,6 +1,9 @@
 //! Answers for money: what is computed is paid before, and what is charged was served.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use assay_channel::seal;
 use assay_primitives::{salted_token_root, Finish, Side};
@@ -137,19 +140,46 @@ async fn parallel_answers_share_one_sum() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_parallel_streams_that_pay_as_they_go_all_end_well() {
+    const LIMIT: u32 = 2 * WINDOW;
     let (_folder, _worker, payer) = begin(patient()).await;
+    // Each pays its first window with its request. Nobody pays more before all are admitted: that would be promised to
+    // those who are there.
+    let mut responses = Vec::new();
+    let mut sum = 0;
+    for seq in 0..8 {
+        sum += fee(WINDOW);
+        responses.push(payer.ask(seq, LIMIT, sum).await);
+    }
+    let sum = Arc::new(Mutex::new(sum));
     let mut running = Vec::new();
-    for seq in 0..8u64 {
-        let payer = payer.clone();
+    for response in responses {
+        let (payer, sum) = (payer.clone(), sum.clone());
         running.push(tokio::spawn(async move {
-            whole(payer.ask(seq, 80, 8 * fee(80)).await).await
+            let mut stream = events(response);
+            let mut answer = Answer::default();
+            for paid in (WINDOW..LIMIT).step_by(RECEIPT as usize) {
+                let receipted = paid + RECEIPT - WINDOW;
+                read(&mut stream, &mut answer, receipted as usize).await;
+                let cumulative = {
+                    let mut sum = sum.lock().unwrap();
+                    *sum += fee(paid + RECEIPT) - fee(paid);
+                    *sum
+                };
+                assert!(payer.pay(cumulative).await.status().is_success());
+            }
+            read(&mut stream, &mut answer, usize::MAX).await;
+            answer
         }));
     }
     for (seq, answer) in (0u64..).zip(running) {
         let answer = answer.await.unwrap();
-        assert_eq!(answer.tokens, expected(&payer.header(seq, 80), seq).await);
+        let header = payer.header(seq, LIMIT);
+        assert_eq!(answer.tokens, expected(&header, seq).await);
+        assert_eq!(answer.last().receipt.finish, Finish::Length);
     }
-    assert_eq!(payer.status().await.spent, 8 * fee(80));
+    let status = payer.status().await;
+    let all = 8 * fee(LIMIT);
+    assert_eq!((status.accepted, status.spent), (all, all));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -405,6 +435,32 @@ async fn a_full_queue_charges_nothing_and_the_same_header_is_good_later() {
         let status = payer.status().await;
         assert_eq!((status.accepted, status.spent), (fee(8), 0));
     }
+}
+
+/// A choice that has a place waits with its receipt for the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_one_choice_finds_no_place_none_is_charged() {
+    let (_folder, worker, payer) = begin(Setup {
+        queue: 1,
+        ..patient()
+    })
+    .await;
+    // What waits stays where it is.
+    worker.generator.hold(true);
+    let headers = [0, 1].map(|seq| {
+        let mut header = payer.header(0, 8);
+        header.claim = assay_primitives::Claim::Channel { id: payer.id, seq };
+        payer.sign(header)
+    });
+    let mut body = payer.body(0, 8);
+    body["n"] = json!(2);
+    let request = payer.post(&headers, &payer.voucher(2 * fee(8)));
+    let refused = request.json(&body).send().await.unwrap();
+    assert!(refused.headers().contains_key("retry-after"));
+    let (status, code, _) = refusal(refused).await;
+    assert_eq!((status, code.as_str()), (429, "rate_limit_exceeded"));
+    let status = payer.status().await;
+    assert_eq!((status.accepted, status.spent), (2 * fee(8), 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

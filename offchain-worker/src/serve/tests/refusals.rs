@@ -438,6 +438,25 @@ async fn bodies_that_are_too_long_too_slow_or_cut_off_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn logprobs_that_an_engine_does_not_give_are_refused_and_cost_nothing() {
+    let (_folder, _worker, payer) = begin(Setup {
+        gives_logprobs: false,
+        ..Setup::default()
+    })
+    .await;
+    let mut body = payer.body(0, 8);
+    body["logprobs"] = json!(0);
+    let header = payer.sign(payer.header(0, 8));
+    let request = payer.post(&[header], &payer.voucher(fee(8)));
+    let (status, code, _) = refusal(request.json(&body).send().await.unwrap()).await;
+    assert_eq!((status, code.as_str()), (400, "unsupported_parameter"));
+    assert_eq!(payer.status().await.spent, 0);
+    // The same header is good without them.
+    let answer = whole(payer.ask(0, 8, fee(8)).await).await;
+    assert_eq!(answer.tokens.len(), 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_channel_that_ends_sells_nothing_more_but_keeps_its_promises() {
     let (_folder, worker, payer) = begin(Setup::default()).await;
     let mut stream = events(payer.ask(0, 120, fee(50)).await);

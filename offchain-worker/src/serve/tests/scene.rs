@@ -31,7 +31,10 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    engine::{ExactEngine, GenerateRequest, Places, Sampling as Settings},
+    engine::{
+        Engine, EngineError, ExactEngine, GenerateRequest, Places, Sampling as Settings, Session,
+        Wake,
+    },
     generate::{Class, Generator},
     http::Metrics,
     ledger::{Ledger, Owner},
@@ -129,7 +132,24 @@ fn model() -> &'static Path {
     path
 }
 
-fn generator(queue: usize) -> (Generator, assay_primitives::ModelSpec) {
+/// An engine without log-probabilities.
+struct Mute(ExactEngine);
+
+impl Engine for Mute {
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+
+    fn gives_logprobs(&self) -> bool {
+        false
+    }
+
+    fn start(&mut self, wake: Wake) -> Result<Box<dyn Session + '_>, EngineError> {
+        self.0.start(wake)
+    }
+}
+
+fn generator(queue: usize, gives_logprobs: bool) -> (Generator, assay_primitives::ModelSpec) {
     let folder = match ModelFolder::open(model()).unwrap().into_weights() {
         ModelWeights::Exact(folder) => folder,
         ModelWeights::Float(_) => panic!("an import is exact"),
@@ -141,7 +161,11 @@ fn generator(queue: usize) -> (Generator, assay_primitives::ModelSpec) {
         cache: 256 << 20,
     };
     let engine = ExactEngine::load(folder, cpu, None, places).unwrap();
-    (Generator::new(Box::new(engine), queue).unwrap(), spec)
+    let engine: Box<dyn Engine> = match gives_logprobs {
+        true => Box::new(engine),
+        false => Box::new(Mute(engine)),
+    };
+    (Generator::new(engine, queue).unwrap(), spec)
 }
 
 /// How a worker is started.
@@ -150,6 +174,7 @@ pub struct Setup {
     pub crowded_wait: Duration,
     pub chain_wait: Duration,
     pub queue: usize,
+    pub gives_logprobs: bool,
     pub body_timeout: Duration,
     pub body_pause: Duration,
     pub room: Room,
@@ -162,6 +187,7 @@ impl Default for Setup {
             crowded_wait: Duration::from_secs(20),
             chain_wait: Duration::from_millis(50),
             queue: 16,
+            gives_logprobs: true,
             body_timeout: Duration::from_secs(30),
             body_pause: Duration::from_secs(30),
             room: Room::default(),
@@ -174,6 +200,7 @@ pub struct Worker {
     pub address: SocketAddr,
     pub shop: Arc<Shop>,
     pub cashier: Cashier,
+    pub generator: Generator,
     pub metrics: Arc<Metrics>,
     _stop: watch::Sender<bool>,
     server: tokio::task::JoinHandle<()>,
@@ -194,7 +221,7 @@ impl Worker {
         };
         let cashier = Cashier::start(ledger.channels(), operator()).unwrap();
         drop(ledger);
-        let (generator, spec) = generator(setup.queue);
+        let (generator, spec) = generator(setup.queue, setup.gives_logprobs);
         let text = ModelText {
             text: Arc::new(Text::open(model()).unwrap()),
             stop_tokens: Vec::new(),
@@ -206,7 +233,7 @@ impl Worker {
             name: "demo".into(),
             served: Served {
                 folder: model().into(),
-                generator,
+                generator: generator.clone(),
                 engine: "exact".into(),
                 spec,
                 // Answers are as long as they are allowed to be.
@@ -242,6 +269,7 @@ impl Worker {
             address,
             shop,
             cashier,
+            generator,
             metrics,
             _stop: stop,
             server,
@@ -505,7 +533,7 @@ pub async fn whole_choice(response: Response, choice: u64) -> Answer {
 
 /// What the model answers to request number `seq`, by a generator of the test's own.
 pub async fn expected(header: &Header, seq: u64) -> Vec<TokenId> {
-    let (generator, _) = generator(1);
+    let (generator, _) = generator(1, true);
     let sampling = header.sampling;
     let request = GenerateRequest {
         prompt: prompt(seq),

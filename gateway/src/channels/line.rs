@@ -54,7 +54,7 @@ struct Inner {
 impl Inner {
     /// Planck that its provider has kept by closing it, of which it has shown no receipt and will not by itself.
     fn kept(&self) -> Balance {
-        let closed_it = self.channel.stage.is_closed() && !self.was_closing;
+        let closed_it = self.channel.stage == Stage::Closed && !self.was_closing;
         match closed_it && !self.is_noted && self.streaming.is_empty() {
             true => self.payer.unexplained(),
             false => 0,
@@ -313,13 +313,12 @@ impl Line {
                     _ if !current => ChannelState::Closed,
                     Stage::Open => ChannelState::Open,
                     Stage::Closing(finalize_at) => ChannelState::Closing { finalize_at },
-                    // Whoever claimed what was paid ahead, there was no time left to serve for it.
-                    Stage::Closed | Stage::Gone { .. } if inner.was_closing => {
-                        ChannelState::Closing {
-                            finalize_at: finalized,
-                        }
-                    }
-                    Stage::Closed | Stage::Gone { .. } => ChannelState::Closed,
+                    // Its provider closed it, and had what was paid ahead still to serve for.
+                    Stage::Closed if !inner.was_closing => ChannelState::Closed,
+                    // Its user did, or nobody saw who.
+                    Stage::Closed | Stage::Gone { .. } => ChannelState::Closing {
+                        finalize_at: finalized,
+                    },
                 },
             };
             inner.channel = now;

@@ -455,6 +455,13 @@ async fn nobody_is_blamed_for_a_channel_whose_record_is_gone() {
     let mut world = World::started(&[1, 3]).await;
     world.workers[0].behave(Manner::Cuts(40));
     assert_eq!(world.ask(&world.request(150)).await.0, 200);
+    // Somebody has settled what was paid ahead.
+    world.workers[0].claim_everything();
+    let claimed = world.workers[0].accepted();
+    eventually("it is seen", async || {
+        world.channel(0).await["settled"] == claimed.to_string()
+    })
+    .await;
     world.stop().await;
     world.chain.all().clear();
     world.chain.advance(200);
